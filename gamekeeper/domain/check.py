@@ -1,0 +1,260 @@
+"""The rules of the language between its parts: every problem at once, each at its line.
+
+Three layers: the text (``source.py``), each value (the models), and here what no single value shows: names, needs,
+expressions, what this version does not execute yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gamekeeper.domain.arguments import check_default
+from gamekeeper.domain.container import Container
+from gamekeeper.domain.expressions import ExpressionError, Scope, check_expression, find_expressions, whole_expression
+from gamekeeper.domain.graph import ancestors, find_cycle
+from gamekeeper.domain.pipeline import Lifetime, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.problem import Path, ProblemList, did_you_mean
+from gamekeeper.domain.script import find_single_quoted
+from gamekeeper.domain.source import Document
+from gamekeeper.errors import SpecError
+
+UNSUPPORTED_STEP_KEYS = (
+    "matrix",
+    "max_parallel",
+    "fail_fast",
+    "disconnect",
+    "outputs",
+    "artifacts",
+    "priority",
+    "approval",
+    "pipeline",
+)
+_NOT_YET = "is not supported yet"
+_NOT_YET_HINT = "this version runs job and service steps; remove the key"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A step with its path in the document and its resolved needs."""
+
+    step: Step
+    path: Path
+    needs: list[str]
+    is_finally: bool
+
+
+def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
+    """The pipeline in a document. Raises SpecError with all problems found."""
+    problems = ProblemList(document.positions)
+    try:
+        pipeline = Pipeline.model_validate(document.value)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _add_model_problem(detail, document.value, problems)
+        raise SpecError(problems.problems) from error
+    placed = place_steps(pipeline)
+    _check_pipeline(pipeline, problems)
+    _check_names(placed, problems)
+    _check_needs(placed, problems)
+    for item in placed:
+        _check_step(item, problems)
+    _check_expressions(pipeline, placed, problems)
+    if problems.problems:
+        raise SpecError(problems.problems)
+    return pipeline, placed
+
+
+def place_steps(pipeline: Pipeline) -> list[Placed]:
+    """All steps with their needs; by default a step needs the one before it in its own list."""
+    placed = []
+    for key, steps in (("steps", pipeline.steps), ("finally", pipeline.finally_)):
+        for index, step in enumerate(steps):
+            before = [steps[index - 1].name] if index else []
+            needs = before if step.needs is None else step.needs
+            placed.append(Placed(step, (key, index), list(dict.fromkeys(needs)), key == "finally"))
+    return placed
+
+
+def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemList) -> None:
+    path, model = _real_path(detail["loc"], document)
+    kind, message = detail["type"], detail["msg"]
+    name = str(detail["loc"][-1]) if detail["loc"] else ""
+    if kind == "extra_forbidden":
+        problems.add(path, "unknown_key", f'unknown key "{name}"', did_you_mean(name, _keys_of(model)))
+    elif kind == "missing":
+        problems.add((*path, name), "missing", "is missing", f'add "{name}"')
+    elif kind == "too_long":
+        limit = detail.get("ctx", {}).get("max_length")
+        problems.add(path, "too_many", f"more than the limit of {limit} entries", "split the pipeline")
+    elif kind.startswith("gk_"):
+        problems.add(path, kind[3:], message)
+    else:
+        problems.add(path, "value", message[:1].lower() + message[1:])
+
+
+def _real_path(loc: tuple[int | str, ...], document: Any) -> tuple[Path, type[BaseModel]]:
+    """pydantic's location without the names of union branches, and the model that stands there."""
+    path: list[str | int] = []
+    current = document
+    model: type[BaseModel] = Pipeline
+    for part in loc:
+        if isinstance(current, dict) and part in current:
+            current = current[part]
+        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            current = current[part]
+        else:
+            continue
+        path.append(part)
+    for part in loc[:-1]:
+        model = _model_below(model, part) or model
+    return tuple(path), model
+
+
+def _model_below(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
+    for name, info in model.model_fields.items():
+        if part in (name, info.alias):
+            return _find_model(info.annotation)
+    return NodeSelector if part == "labels" else None
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _find_model(inner)
+        if found:
+            return found
+    return None
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
+    later = [((key,), getattr(pipeline, key)) for key in ("concurrency", "schedule")]
+    later += [(("defaults", key), getattr(pipeline.defaults, key)) for key in ("disconnect", "priority")]
+    for path, value in later:
+        if value is not None:
+            problems.add(path, "not_supported", f'"{path[-1]}" {_NOT_YET}', "remove the key")
+    for name, env in pipeline.envs.items():
+        if env.secret is not None:
+            problems.add(("envs", name), "not_supported", f"a secret {_NOT_YET}", "give the value in the call")
+    for name, arg in pipeline.args.items():
+        check_default(name, arg, problems)
+    if isinstance(pipeline.defaults.node, NodeSelector):
+        problems.add(("defaults", "node"), "not_supported", f"a node by labels {_NOT_YET}", "name the node by its id")
+
+
+def _check_names(placed: list[Placed], problems: ProblemList) -> None:
+    lines: dict[str, int] = {}
+    for item in placed:
+        name, line = item.step.name, problems.position((*item.path, "name"))[0]
+        if name in lines:
+            where = f" (lines {lines[name]}, {line})" if line else ""
+            problems.add((*item.path, "name"), "duplicate", f'two steps are named "{name}"{where}')
+        lines.setdefault(name, line)
+
+
+def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
+    finals = {item.step.name for item in placed if item.is_finally}
+    for item in placed:
+        same = {other.step.name for other in placed if other.is_finally == item.is_finally}
+        for need in item.needs:
+            if need in same:
+                continue
+            path = (*item.path, "needs")
+            if need in finals:
+                problems.add(path, "finally", f'"{need}" is a finally step; finally steps cannot be needed')
+            else:
+                kind = "finally step" if item.is_finally else "step"
+                problems.add(path, "unknown", f'"{need}" is not a {kind}', did_you_mean(need, same))
+    cycle = find_cycle({item.step.name: item.needs for item in placed})
+    if cycle:
+        first = next(item for item in placed if item.step.name == cycle[0])
+        problems.add((*first.path, "needs"), "cycle", f"needs forms a cycle: {' -> '.join(cycle)}")
+
+
+def _check_step(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.type in (StepType.APPROVAL, StepType.PIPELINE):
+        problems.add((*path, "type"), "not_supported", f'type "{step.type}" {_NOT_YET}', _NOT_YET_HINT)
+        return
+    for key in UNSUPPORTED_STEP_KEYS:
+        if getattr(step, key) is not None:
+            problems.add((*path, key), "not_supported", f'"{key}" {_NOT_YET}', _NOT_YET_HINT)
+    if isinstance(step.node, NodeSelector):
+        problems.add((*path, "node"), "not_supported", f"a node by labels {_NOT_YET}", "name the node by its id")
+    if step.lifetime is not None and step.type is not StepType.SERVICE:
+        message = f'lifetime is for services; step "{step.name}" is a {step.type}'
+        problems.add((*path, "lifetime"), "lifetime", message)
+    if item.is_finally and step.type is StepType.SERVICE:
+        problems.add((*path, "type"), "finally", "a finally step is a job", "start the service among the steps")
+    if step.container is None:
+        problems.add(path, "missing", f'step "{step.name}" has no container', 'add "container" with an image')
+    else:
+        _check_container(item, step.container, problems)
+
+
+def _check_container(item: Placed, container: Container, problems: ProblemList) -> None:
+    path = (*item.path, "container")
+    for index, command in enumerate(container.commands):
+        template = find_single_quoted(command)
+        if template:
+            message = f'"{template}" stands in single quotes'
+            problems.add((*path, "commands", index), "single_quotes", message, "use double quotes")
+    if container.restart != "no" and not _outlives(item.step):
+        problems.add((*path, "restart"), "restart", "restart is for services with lifetime node", "use retry for a job")
+
+
+def _outlives(step: Step) -> bool:
+    return step.type is StepType.SERVICE and step.lifetime is not Lifetime.RUN
+
+
+def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: ProblemList) -> None:
+    needs = {item.step.name: item.needs for item in placed}
+    regular = frozenset(item.step.name for item in placed if not item.is_finally)
+    names = (frozenset(pipeline.args), frozenset(pipeline.envs))
+    for item in placed:
+        readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
+        scope = Scope(*names, steps=readable)
+        if item.step.if_ is not None:
+            expression = whole_expression(item.step.if_) or item.step.if_
+            _check_one(expression, (*item.path, "if"), scope, problems)
+        if item.step.container is not None:
+            dumped = item.step.container.model_dump(exclude_defaults=True)
+            _check_tree(dumped, (*item.path, "container"), scope, problems)
+        for key in ("node", "timeout"):
+            value = getattr(item.step, key)
+            if isinstance(value, str):
+                _check_tree(value, (*item.path, key), Scope(*names), problems)
+    static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
+    for key, value in static.items():
+        _check_tree(value, (key,), Scope(*names), problems)
+
+
+def _check_tree(value: Any, path: Path, scope: Scope, problems: ProblemList) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_tree(item, (*path, key), scope, problems)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_tree(item, (*path, index), scope, problems)
+    elif isinstance(value, str) and "${{" in value:
+        found = list(find_expressions(value))
+        if not found:
+            problems.add(path, "expression", f'"{value}" has "${{{{" without "}}}}"', 'close it with "}}"')
+        for expression in found:
+            _check_one(expression, path, scope, problems)
+
+
+def _check_one(expression: str, path: Path, scope: Scope, problems: ProblemList) -> None:
+    try:
+        check_expression(expression, scope)
+    except ExpressionError as error:
+        problems.add(path, "expression" if error.code == "invalid" else error.code, error.message, error.hint)

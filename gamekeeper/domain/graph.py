@@ -1,0 +1,60 @@
+"""The DAG of steps: order, cycles, and whether a step may start. Pure, without Temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gamekeeper.domain.step import Reason, StepState
+
+Needs = Mapping[str, Sequence[str]]
+
+
+def find_cycle(needs: Needs) -> list[str] | None:
+    """The first cycle, as ``[a, b, a]`` in the order of running, or None. Iterative: 10,000 steps are no recursion."""
+    done: set[str] = set()
+    for root in needs:
+        path: list[str] = []
+        stack: list[tuple[str, int]] = [(root, 0)]
+        while stack:
+            name, index = stack.pop()
+            if index == 0:
+                if name in done:
+                    continue
+                if name in path:
+                    return [*path[path.index(name) :], name][::-1]
+                path.append(name)
+            following = [need for need in needs.get(name, ()) if need in needs]
+            if index < len(following):
+                stack.append((name, index + 1))
+                stack.append((following[index], 0))
+            else:
+                done.add(name)
+                path.remove(name)
+    return None
+
+
+def ancestors(needs: Needs, name: str) -> set[str]:
+    """Every step that ``name`` waits for, directly or not."""
+    found: set[str] = set()
+    open_names = list(needs.get(name, ()))
+    while open_names:
+        need = open_names.pop()
+        if need not in found:
+            found.add(need)
+            open_names.extend(needs.get(need, ()))
+    return found
+
+
+def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:
+    """Whether a dependent may go on. A step skipped by its own ``if`` counts as well ended."""
+    if state is StepState.SUCCEEDED:
+        return True
+    if state is StepState.SKIPPED:
+        return reason is Reason.CONDITION
+    return state in (StepState.FAILED, StepState.ERROR) and continue_on_error
+
+
+def any_failed(states: Iterable[tuple[StepState, bool]]) -> bool:
+    """Whether a run with these (state, continue_on_error) of its steps has failed."""
+    bad = (StepState.FAILED, StepState.ERROR, StepState.CANCELED)
+    return any(state in bad and not forgiven for state, forgiven in states)

@@ -1,0 +1,53 @@
+"""A node: what the operator decided of it (mode), and what was observed of it (status)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+
+class NodeMode(StrEnum):
+    """The operator's decision. maintenance: no new steps, running ones go on; disabled: running ones stop too."""
+
+    ACTIVE = "active"
+    MAINTENANCE = "maintenance"
+    DISABLED = "disabled"
+
+
+class NodeStatus(StrEnum):
+    """What the node link observes."""
+
+    NEVER_SEEN = "never_seen"
+    ONLINE = "online"
+    SUSPECT = "suspect"
+    OFFLINE = "offline"
+
+    @property
+    def reachable(self) -> bool:
+        return self in (NodeStatus.ONLINE, NodeStatus.SUSPECT)
+
+
+class NodeView(BaseModel):
+    """What a workflow needs to know of a node to decide whether a step may start there."""
+
+    id: str
+    mode: NodeMode = NodeMode.ACTIVE
+    status: NodeStatus = NodeStatus.NEVER_SEEN
+
+
+class NodeFacts(BaseModel):
+    """What an agent finds out about its machine. Bytes and counts; free-form where the machine decides."""
+
+    hostname: str = ""
+    os: str = ""
+    kernel: str = ""
+    architecture: str = ""
+    cpu_model: str = ""
+    cpu_count: int = 0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    addresses: list[str] = Field(default_factory=list)
+    docker_version: str = ""
+    docker_storage_driver: str = ""
+    agent_version: str = ""

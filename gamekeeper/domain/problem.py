@@ -1,0 +1,68 @@
+"""One problem in a pipeline, as the same record from the CLI, ``/pipelines/validate`` and submission."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+Path = tuple[str | int, ...]
+
+
+class Problem(BaseModel):
+    """``path`` is dotted with indices (``steps[2].if``); ``line`` and ``column`` count from 1, 0 where unknown."""
+
+    path: str
+    line: int = 0
+    column: int = 0
+    code: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{where}{self.path}: {self.message}{hint}"
+
+
+def dotted(path: Path) -> str:
+    """``("steps", 2, "if")`` as ``steps[2].if``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint naming the closest known word, or all known words when they are few, else nothing."""
+    words = sorted(known)
+    close = difflib.get_close_matches(name, words, n=1)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    if words and len(words) <= 12:
+        return "known: " + ", ".join(words)
+    return ""
+
+
+class ProblemList:
+    """Collects problems, placing each by its path in the source text."""
+
+    def __init__(self, positions: dict[Path, tuple[int, int]] | None = None) -> None:
+        self._positions = positions or {}
+        self.problems: list[Problem] = []
+
+    def add(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        line, column = self.position(path)
+        problem = Problem(path=dotted(path), line=line, column=column, code=code, message=message, hint=hint)
+        self.problems.append(problem)
+
+    def position(self, path: Path) -> tuple[int, int]:
+        """The nearest known position at or above ``path``; (0, 0) for a spec that came as JSON."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self._positions:
+                return self._positions[path[:end]]
+        return (0, 0)

@@ -1,0 +1,218 @@
+"""A checked pipeline plus a call's arguments, as something that runs: defaults filled in, static templates rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from gamekeeper.domain.arguments import read_args, read_envs
+from gamekeeper.domain.check import Placed, check_document
+from gamekeeper.domain.container import Container
+from gamekeeper.domain.expressions import (
+    ExpressionError,
+    Values,
+    evaluate,
+    is_dynamic,
+    render,
+    render_tree,
+    whole_expression,
+)
+from gamekeeper.domain.pipeline import Lifetime, Pipeline, Retry, Step, StepType
+from gamekeeper.domain.problem import Path, ProblemList
+from gamekeeper.domain.run import ResolvedPipeline, ResolvedRetry, ResolvedStep
+from gamekeeper.domain.script import build_script
+from gamekeeper.domain.source import Document
+from gamekeeper.domain.units import parse_duration
+from gamekeeper.errors import SpecError
+
+DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
+DEFAULT_SHORT_TIMEOUT = timedelta(minutes=10)
+MAX_CONTAINER_BYTES = 16 * 1024
+MAX_PIPELINE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller gives with a pipeline. ``node`` is used by every step that names none."""
+
+    args: Mapping[str, Any] = field(default_factory=dict)
+    envs: Mapping[str, Any] = field(default_factory=dict)
+    node: str | None = None
+    run_id: str = ""
+
+
+def resolve(document: Document, call: Call) -> ResolvedPipeline:
+    """Raises SpecError with every problem of the pipeline, or else every problem of the call."""
+    pipeline, placed = check_document(document)
+    problems = ProblemList(document.positions)
+    args = read_args(pipeline.args, call.args, problems)
+    envs = read_envs(pipeline.envs, call.envs, problems)
+    if problems.problems:
+        raise SpecError(problems.problems)
+    needed = {need for item in placed for need in item.needs}
+    resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems, needed)
+    steps = [resolver.step(item) for item in placed]
+    timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
+    labels = resolver.tree(pipeline.labels, ("labels",))
+    if problems.problems:
+        raise SpecError(problems.problems)
+    resolved = ResolvedPipeline(
+        name=pipeline.name,
+        labels=labels,
+        args=args,
+        envs=envs,
+        steps=[step for step, item in zip(steps, placed, strict=True) if step and not item.is_finally],
+        finally_=[step for step, item in zip(steps, placed, strict=True) if step and item.is_finally],
+        timeout=timeout,
+    )
+    _check_size(resolved, problems)
+    return resolved
+
+
+def _check_size(resolved: ResolvedPipeline, problems: ProblemList) -> None:
+    size = len(resolved.model_dump_json(exclude_defaults=True))
+    if size > MAX_PIPELINE_BYTES:
+        message = f"the resolved pipeline has {size} bytes; the limit is {MAX_PIPELINE_BYTES}"
+        problems.add((), "too_large", message, "split it, or move long scripts into the image")
+        raise SpecError(problems.problems)
+
+
+class _Resolver:
+    """Holds what every step's resolution needs; problems go to the shared list."""
+
+    def __init__(self, pipeline: Pipeline, call: Call, values: Values, problems: ProblemList, needed: set[str]) -> None:
+        self.pipeline = pipeline
+        self.call = call
+        self.values = values
+        self.problems = problems
+        self.values.run = {"id": call.run_id, "name": pipeline.name}
+        self._needed = needed
+
+    def step(self, item: Placed) -> ResolvedStep | None:
+        step, defaults, path = item.step, self.pipeline.defaults, item.path
+        node = self._node(step, path)
+        values = self.values
+        values.node = {"id": node}
+        container = self._container(step, path)
+        if container is None or not node:
+            return None
+        short = step.type is StepType.SERVICE or item.is_finally
+        default = DEFAULT_SHORT_TIMEOUT if short else DEFAULT_JOB_TIMEOUT
+        timeout = step.timeout or defaults.timeout
+        forgiving = step.continue_on_error or defaults.continue_on_error or False
+        return ResolvedStep(
+            name=step.name,
+            type=step.type,
+            node=node,
+            needs=item.needs,
+            if_=self._condition(step, path),
+            retry=self._retry(step.retry or defaults.retry, path),
+            continue_on_error=self._flag(forgiving, (*path, "continue_on_error")),
+            timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
+            container=container,
+            lifetime=self._lifetime(step),
+        )
+
+    def _node(self, step: Step, path: Path) -> str:
+        chosen = step.node or self.call.node or self.pipeline.defaults.node
+        if not isinstance(chosen, str):
+            message = f'step "{step.name}" names no node'
+            self.problems.add((*path, "node"), "missing", message, 'add "node", or give one with --node')
+            return ""
+        return str(self.tree(chosen, (*path, "node")))
+
+    def _lifetime(self, step: Step) -> Lifetime | None:
+        if step.type is not StepType.SERVICE:
+            return None
+        return step.lifetime or (Lifetime.RUN if step.name in self._needed else Lifetime.NODE)
+
+    def _condition(self, step: Step, path: Path) -> str | None:
+        """The expression of ``if``; a static one becomes true or false now, so that a wrong type shows early."""
+        if step.if_ is None:
+            return None
+        expression = (whole_expression(step.if_) or step.if_).strip()
+        if is_dynamic(expression):
+            return expression
+        try:
+            value = evaluate(expression, self.values)
+        except ExpressionError as error:
+            self.problems.add((*path, "if"), "expression", error.message)
+            return None
+        if not isinstance(value, bool):
+            shown = f'string "{value}"' if isinstance(value, str) else f"{value}"
+            self.problems.add((*path, "if"), "type", f"if must give a boolean, got {shown}")
+        return "true" if value is True else "false"
+
+    def _container(self, step: Step, path: Path) -> Container | None:
+        if step.container is None:
+            return None
+        where = (*path, "container")
+        raw = step.container.model_dump(exclude_unset=True)
+        commands = raw.pop("commands", [])
+        environment = {**self.values.envs, **raw.get("environment", {})}
+        if commands:
+            script = build_script(commands)
+            raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
+            environment |= script.environment
+        raw["environment"] = environment
+        rendered = self.tree(raw, where)
+        return self._validated(rendered, where) if rendered is not None else None
+
+    def _validated(self, rendered: Any, where: Path) -> Container | None:
+        try:
+            container = Container.model_validate(rendered)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self.problems.add((*where, *detail["loc"]), detail["type"].removeprefix("gk_"), detail["msg"])
+            return None
+        size = len(container.model_dump_json(exclude_defaults=True))
+        if size > MAX_CONTAINER_BYTES:
+            message = f"the container has {size} bytes of settings; the limit is {MAX_CONTAINER_BYTES}"
+            self.problems.add(where, "too_large", message, "move long scripts into the image or a volume")
+            return None
+        return container
+
+    def tree(self, value: Any, path: Path) -> Any:
+        try:
+            return render_tree(value, self.values, static_only=True)
+        except ExpressionError as error:
+            self.problems.add(path, "expression", error.message, error.hint)
+            return None
+
+    def seconds(self, text: str, path: Path) -> float:
+        try:
+            duration = parse_duration(str(render(text, self.values))).total_seconds()
+        except (ValueError, ExpressionError) as error:
+            self.problems.add(path, "duration", str(error))
+            return 1.0
+        if duration <= 0:
+            self.problems.add(path, "range", f"{text} is no time at all; use more than 0")
+        return duration
+
+    def _flag(self, value: bool | str, path: Path) -> bool:
+        rendered = self.tree(value, path)
+        if not isinstance(rendered, bool):
+            self.problems.add(path, "type", f'must be true or false, got "{rendered}"')
+        return rendered is True
+
+    def _retry(self, retry: Retry | None, path: Path) -> ResolvedRetry:
+        if retry is None:
+            return ResolvedRetry()
+        where = (*path, "retry")
+        attempts = self.tree(retry.attempts, where)
+        codes = self.tree(retry.exit_codes, where)
+        if not isinstance(attempts, int) or not 1 <= attempts <= 100:
+            self.problems.add((*where, "attempts"), "range", f"{attempts}; use 1 to 100")
+            attempts = 1
+        return ResolvedRetry(
+            attempts=attempts,
+            backoff=self.seconds(retry.backoff, (*where, "backoff")),
+            factor=float(retry.factor),
+            max_backoff=self.seconds(retry.max_backoff, (*where, "max_backoff")),
+            on=list(retry.on),
+            exit_codes=[code for code in codes or [] if isinstance(code, int)],
+        )

@@ -1,0 +1,106 @@
+"""A run: its states, its resolved pipeline, and the messages between the API, the workflow and the read model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gamekeeper.domain.container import Container
+from gamekeeper.domain.node import NodeView
+from gamekeeper.domain.pipeline import Lifetime, StepType
+from gamekeeper.domain.step import Reason, StepStatus
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_RUN_STATES
+
+
+FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
+
+
+class ResolvedRetry(BaseModel):
+    """Seconds, and what may be retried."""
+
+    attempts: int = 1
+    backoff: float = 1.0
+    factor: float = 2.0
+    max_backoff: float = 60.0
+    on: list[str] = Field(default_factory=list)
+    exit_codes: list[int] = Field(default_factory=list)
+
+
+class ResolvedStep(BaseModel):
+    """A step with every default filled in. Strings may still hold templates that read the run's progress."""
+
+    name: str
+    type: StepType
+    node: str
+    needs: list[str]
+    if_: str | None = None
+    retry: ResolvedRetry = Field(default_factory=ResolvedRetry)
+    continue_on_error: bool = False
+    timeout: float
+    container: Container
+    lifetime: Lifetime | None = None
+
+
+class ResolvedPipeline(BaseModel):
+    """What a run executes. ``timeout`` is in seconds; ``node_wait`` bounds how long a step waits for its node."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    args: dict[str, Any] = Field(default_factory=dict)
+    envs: dict[str, str] = Field(default_factory=dict)
+    steps: list[ResolvedStep]
+    finally_: list[ResolvedStep] = Field(default_factory=list)
+    timeout: float | None = None
+    node_wait: float = 600.0
+
+    def all_steps(self) -> list[ResolvedStep]:
+        return [*self.steps, *self.finally_]
+
+    def nodes(self) -> list[str]:
+        return sorted({step.node for step in self.all_steps()})
+
+    def needs_network(self, node: str) -> bool:
+        """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
+        return any(step.type is StepType.SERVICE and step.node == node for step in self.all_steps())
+
+
+class RunInput(BaseModel):
+    """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted."""
+
+    run_id: str
+    pipeline: ResolvedPipeline
+    nodes: dict[str, NodeView] = Field(default_factory=dict)
+
+
+class RunSnapshot(BaseModel):
+    """The newest state of a run for the read model; ``version`` only grows, ``steps`` holds what changed."""
+
+    run_id: str
+    version: int
+    state: RunState
+    reason: Reason | None = None
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    steps: list[StepStatus] = Field(default_factory=list)
+
+
+class RunResult(BaseModel):
+    state: RunState
+    reason: Reason | None = None
+    message: str = ""

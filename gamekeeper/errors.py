@@ -1,0 +1,87 @@
+"""The one error tree. Each edge (REST, gRPC, Temporal, CLI) translates it once, by ``kind``.
+
+GamekeeperError
+├── NotFoundError        not_found     the named thing does not exist
+├── ConflictError        conflict      the thing's state forbids the request
+│   └── PreconditionError  precondition  If-Match or an epoch names an older version
+├── InvalidError         invalid       the request itself is wrong, and stays wrong
+│   ├── SpecError          invalid       a pipeline with its list of problems
+│   ├── PolicyError        invalid       the node's own policy forbids it
+│   └── TooLargeError      too_large     over a size limit
+├── UnauthenticatedError unauthenticated  no key, or a wrong one
+├── UnavailableError     unavailable   a part is away; the same call may work later
+└── ImageError           permanent     an image that can't be had
+
+A message says what is wrong and where; ``hint`` says what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from gamekeeper.domain.problem import Problem
+
+
+class GamekeeperError(Exception):
+    """Base of every error that Gamekeeper raises on purpose."""
+
+    kind: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.kind
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class NotFoundError(GamekeeperError):
+    kind = "not_found"
+
+
+class ConflictError(GamekeeperError):
+    kind = "conflict"
+
+
+class PreconditionError(ConflictError):
+    kind = "precondition"
+
+
+class InvalidError(GamekeeperError):
+    kind = "invalid"
+
+
+class SpecError(InvalidError):
+    """A pipeline that can't be accepted, with every problem found in it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        first = f"{problems[0].path}: {problems[0].message}" if problems else ""
+        super().__init__(f"{count} problem{'s' * (count != 1)} in the pipeline; first: {first}", code="invalid_spec")
+        self.problems = list(problems)
+
+
+class PolicyError(InvalidError):
+    """What a step asks for, its node's own policy file does not allow."""
+
+
+class TooLargeError(InvalidError):
+    kind = "too_large"
+
+
+class UnauthenticatedError(GamekeeperError):
+    kind = "unauthenticated"
+
+
+class UnavailableError(GamekeeperError):
+    kind = "unavailable"
+
+
+class ImageError(GamekeeperError):
+    """An image that the node can't get, now or on a retry of the same pull."""
+
+    kind = "permanent"

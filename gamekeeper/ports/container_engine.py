@@ -1,0 +1,140 @@
+"""The container engine of one node, as the node's activities need it. Two adapters: Docker, and a dummy to steer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from gamekeeper.domain.container import Container
+from gamekeeper.domain.log import LogLine
+from gamekeeper.domain.step import StepKey
+
+
+class ContainerStatus(StrEnum):
+    """Docker's own words."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Who a container belongs to, kept in its labels: the labels are the truth, the name is the lock."""
+
+    key: StepKey
+    node: str
+    pipeline: str = ""
+    kind: str = "job"
+    lifetime: str = "run"
+    deadline: float = 0.0
+
+
+@dataclass(frozen=True)
+class ContainerInfo:
+    """A container as the engine tells it. ``owner`` is None for one that is not ours."""
+
+    id: str
+    name: str
+    image: str
+    status: ContainerStatus
+    owner: Ownership | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    health: Health = Health.NONE
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    digest: str = ""
+    ports: tuple[str, ...] = ()
+    health_log: str = ""
+
+
+@dataclass(frozen=True)
+class NewContainer:
+    """A container to create. ``network`` is the run's network, on which ``alias`` names this container."""
+
+    owner: Ownership
+    spec: Container
+    network: str | None = None
+    workspace: str | None = None
+    alias: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class NameTakenError(Exception):
+    """A container of that name exists: somebody was first, perhaps this step's earlier delivery."""
+
+
+class StartError(Exception):
+    """The engine could not start a created container; the text is the engine's own."""
+
+
+Progress = Callable[[str], None]
+
+
+class ContainerEngine(Protocol):
+    """Every method raises UnavailableError when the engine does not answer; all are safe to call again.
+
+    Cancelling a call stops the waiting, never what the engine does.
+    """
+
+    async def ping(self) -> None:
+        """Returns at once when the engine answers."""
+
+    async def version(self) -> dict[str, str]:
+        """``version`` and ``storage_driver`` of the engine."""
+
+    async def has_image(self, image: str) -> bool: ...
+
+    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
+        """Pulls once however many steps ask (single flight). Raises ImageError with the engine's words, and also
+        when nothing moved for ``idle_timeout`` seconds. Blocks as long as layers move."""
+
+    async def create(self, new: NewContainer) -> str:
+        """The id of a new, not started container. Raises NameTakenError, ImageError (image gone), InvalidError."""
+
+    async def start(self, container_id: str) -> None:
+        """Idempotent. Raises StartError when the container's process can't be started."""
+
+    async def wait(self, container_id: str) -> None:
+        """Blocks until the container is not running; returns at once for one that ended or is gone."""
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None: ...
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        """Stop signal, ``grace`` seconds, kill. Success for a container that has ended or is gone."""
+
+    async def remove(self, container_id: str) -> None:
+        """Removes an ended container with its anonymous volumes. Success for one that is gone."""
+
+    async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
+        """Containers of this node that carry our labels, ended ones included."""
+
+    def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
+        """Lines from ``since_ns`` on (inclusive: the caller drops what it has), until the container ends."""
+        ...
+
+    async def ensure_network(self, name: str, run_id: str) -> None: ...
+
+    async def ensure_volume(self, name: str, run_id: str) -> None: ...
+
+    async def list_run_resources(self) -> Sequence[str]:
+        """Run ids that still have a network or volume here."""
+
+    async def remove_run_resources(self, run_id: str) -> None:
+        """Removes a run's network and volume where no container uses them any more; idempotent."""

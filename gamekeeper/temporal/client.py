@@ -1,0 +1,48 @@
+"""Connects to Temporal: the address of the embedded server, or the SDK's own environment variables."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.service import RPCError
+
+from gamekeeper.backoff import Backoff
+from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.tracing import tracing_enabled
+
+log = get_logger(__name__)
+
+
+async def connect(address: str | None = None, *, wait: timedelta = timedelta(seconds=60)) -> Client:
+    """A client for ``address``, or as TEMPORAL_* and the Temporal profile say (TLS and API keys included).
+
+    Waits up to ``wait`` for the server. Raises UnavailableError that names the address.
+    """
+    config = ClientConfig.load_client_connect_config()
+    if address:
+        config["target_host"] = address
+    target = config.get("target_host", "localhost:7233")
+    runtime = Runtime(telemetry=TelemetryConfig())
+    interceptors = [TracingInterceptor()] if tracing_enabled() else []
+    deadline = asyncio.get_running_loop().time() + wait.total_seconds()
+    backoff = Backoff(initial=0.1, maximum=2.0)
+    while True:
+        try:
+            return await Client.connect(
+                **config, data_converter=pydantic_data_converter, runtime=runtime, interceptors=interceptors
+            )
+        except (RuntimeError, RPCError) as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise UnavailableError(
+                    f"Temporal at {target} does not answer", hint="start it, or check --temporal and TEMPORAL_*"
+                ) from error
+            if backoff.failures == 3:
+                log.warning("Temporal at %s does not answer yet; trying on", target)
+            await asyncio.sleep(backoff.next_delay())

@@ -1,0 +1,7 @@
+"""Workflow ids, built and read here alone."""
+
+RUN_PREFIX = "run/"
+
+
+def run_workflow_id(run_id: str) -> str:
+    return RUN_PREFIX + run_id

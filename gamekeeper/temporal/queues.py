@@ -1,0 +1,11 @@
+"""Task queues, named here alone. A node has two, so that a stop never waits behind steps."""
+
+CONTROL_PLANE = "control-plane"
+
+
+def node_queue(node_id: str) -> str:
+    return f"node:{node_id}"
+
+
+def node_control_queue(node_id: str) -> str:
+    return f"node:{node_id}:ctl"

@@ -1,0 +1,28 @@
+"""Search attributes of runs, for people who look in the Temporal web UI; our own lists never read them."""
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+
+PIPELINE = SearchAttributeKey.for_keyword("GamekeeperPipeline")
+STATE = SearchAttributeKey.for_keyword("GamekeeperState")
+NODES = SearchAttributeKey.for_keyword_list("GamekeeperNodes")
+
+_TYPES = {
+    PIPELINE.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    STATE.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    NODES.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+
+
+async def ensure_search_attributes(client: Client) -> None:
+    """Adds the missing ones. The dev server's own flag for it only works while its file does not exist yet."""
+    listed = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    missing = {name: kind for name, kind in _TYPES.items() if name not in listed.custom_attributes}
+    if missing:
+        await client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        )
