@@ -1,0 +1,1 @@
+"""Activities that the control worker runs."""

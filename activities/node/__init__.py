@@ -1,0 +1,1 @@
+"""Activities that a node's agent runs."""

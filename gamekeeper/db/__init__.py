@@ -1,0 +1,1 @@
+"""The read model: tables, repositories and migrations, on SQLite or PostgreSQL."""

@@ -137,7 +137,7 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
-    later = [((key,), getattr(pipeline, key)) for key in ("concurrency", "schedule")]
+    later: list[tuple[Path, Any]] = [((key,), getattr(pipeline, key)) for key in ("concurrency", "schedule")]
     later += [(("defaults", key), getattr(pipeline.defaults, key)) for key in ("disconnect", "priority")]
     for path, value in later:
         if value is not None:

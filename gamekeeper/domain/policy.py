@@ -48,6 +48,7 @@ class NodePolicy(BaseModel):
             *self._mounts(container, resolve_links),
             *self._devices(container),
             *self._privileges(container),
+            *self._host_namespaces(container),
             *_reserved_labels(container),
         ]
 
@@ -87,6 +88,8 @@ class NodePolicy(BaseModel):
         for option in container.security_opt:
             if option not in _STRICTER_SECURITY and option not in self.security_opt:
                 yield f"security_opt {option} is not in the policy"
+
+    def _host_namespaces(self, container: Container) -> Iterator[str]:
         if container.network_mode == "host" and not self.host_network:
             yield "host network is not in the policy"
         for namespace in ("pid", "ipc"):

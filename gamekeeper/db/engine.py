@@ -1,0 +1,104 @@
+"""Connects to the database and draws the transaction boundary: repositories never commit, this does.
+
+On SQLite a writing transaction begins IMMEDIATE: one that reads first and writes later would otherwise be refused
+in the middle ("database is locked"), whatever the busy timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.errors import ConflictError, UnavailableError
+
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """``read()`` and ``write()`` give a session each; leaving ``write()`` without an error commits it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._engine = _create_engine(url, self.is_sqlite)
+        self._writing = self._engine.execution_options(gamekeeper_writes=True)
+        # SQLite has one writer; queueing here is fair, and its own busy handler is not.
+        self._one_writer = asyncio.Lock() if self.is_sqlite else None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        with _translated():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Raises ConflictError for a row that exists, UnavailableError when the database is away or full."""
+        if self._one_writer is None:
+            async with self._transaction() as session:
+                yield session
+            return
+        async with self._one_writer, self._transaction() as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        with _translated():
+            async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    async def ping(self) -> None:
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+class _translated:
+    """The database's errors as ours, once."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, IntegrityError):
+            raise ConflictError("it exists already, or something still refers to it") from error
+        if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+            detail = str(error.orig).splitlines()[0]
+            raise UnavailableError(f"the database does not take the request: {detail}", hint="try again") from error
+
+
+def _create_engine(url: str, is_sqlite: bool) -> AsyncEngine:
+    if not is_sqlite:
+        return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+    engine = create_async_engine(url, pool_size=8, max_overflow=0)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("gamekeeper_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,49 @@
+"""Brings the database to this version's schema, and tells others when it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, make_url, text
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK_KEY = 4_207_001  # any number, the same in every api process
+
+
+def sync_url(url: str) -> str:
+    """Alembic works synchronously; psycopg serves both ways, SQLite changes its driver."""
+    return url.replace("sqlite+aiosqlite", "sqlite")
+
+
+def alembic_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Idempotent; on PostgreSQL two api processes that start together take turns."""
+    engine = create_engine(sync_url(url))
+    try:
+        with engine.begin() as connection:
+            if make_url(url).get_backend_name() == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
+            command.upgrade(alembic_config(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def is_current(url: str) -> bool:
+    """Whether the schema is this version's. Raises when the database does not answer."""
+    engine = create_engine(sync_url(url))
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            return revision == ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+    finally:
+        engine.dispose()

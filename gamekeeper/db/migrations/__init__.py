@@ -1,0 +1,1 @@
+"""Alembic migrations, run by the api process before it serves."""

@@ -1,0 +1,48 @@
+"""Runs and their events. The workflow is the one writer of a run's state, by way of ``version``."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON
+from sqlmodel import Field, SQLModel
+
+from gamekeeper.db.models.columns import UtcDateTime, utc_now
+from gamekeeper.domain.run import RunState
+
+
+class RunRow(SQLModel, table=True):
+    """``started_workflow`` is False until Temporal has taken the run: the row is the outbox of its own start."""
+
+    __tablename__ = "runs"
+
+    id: str = Field(primary_key=True, max_length=32)
+    pipeline: str = Field(index=True, max_length=63)
+    state: str = Field(default=RunState.QUEUED.value, index=True, max_length=20)
+    reason: str | None = Field(default=None, max_length=32)
+    message: str = ""
+    labels: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    args: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    source: str = ""
+    resolved: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    version: int = 0
+    started_workflow: bool = Field(default=False, index=True)
+    cancel_reason: str | None = None
+    idempotency_key: str | None = Field(default=None, unique=True, max_length=200)
+    request_hash: str = Field(default="", max_length=64)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RunEventRow(SQLModel, table=True):
+    """A change of state of a run (``step`` is empty) or of one of its steps; ``id`` orders them for resuming."""
+
+    __tablename__ = "run_events"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: str = Field(foreign_key="runs.id", ondelete="CASCADE", index=True)
+    step: str = ""
+    state: str = Field(max_length=20)
+    reason: str | None = Field(default=None, max_length=32)
+    message: str = ""
+    at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

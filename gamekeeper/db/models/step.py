@@ -1,0 +1,37 @@
+"""Steps of runs. ``state`` is the workflow's; the ``phase`` columns are what the node reported in between."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON
+from sqlmodel import Field, SQLModel
+
+from gamekeeper.db.models.columns import UtcDateTime
+from gamekeeper.domain.step import StepState
+
+
+class StepRow(SQLModel, table=True):
+    __tablename__ = "steps"
+
+    run_id: str = Field(foreign_key="runs.id", ondelete="CASCADE", primary_key=True, max_length=32)
+    name: str = Field(primary_key=True, max_length=63)
+    position: int = 0
+    type: str = Field(default="job", max_length=20)
+    node_id: str = Field(index=True, max_length=63)
+    state: str = Field(default=StepState.PENDING.value, index=True, max_length=20)
+    reason: str | None = Field(default=None, max_length=32)
+    message: str = ""
+    try_number: int = 0
+    exit_code: int | None = None
+    container_id: str = ""
+    digest: str = ""
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ports: list[Any] = Field(default_factory=list, sa_type=JSON)
+    needs: list[Any] = Field(default_factory=list, sa_type=JSON)
+    is_finally: bool = False
+    phase: str | None = Field(default=None, max_length=20)
+    phase_try: int = 0
+    phase_message: str = ""
+    phase_container_id: str = ""

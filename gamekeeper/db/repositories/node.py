@@ -1,0 +1,110 @@
+"""SQL of nodes, their enrolment tokens, and the containers they report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.domain.node import NodeStatus
+from gamekeeper.domain.step import FINAL_STATES, StepState
+from gamekeeper.errors import NotFoundError
+
+_PAGE = 200
+
+
+class NodeRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def find(self, node_id: str) -> NodeRow | None:
+        return await self._session.get(NodeRow, node_id)
+
+    async def get(self, node_id: str) -> NodeRow:
+        row = await self.find(node_id)
+        if row is None:
+            raise NotFoundError(f'there is no node "{node_id}"', hint="gamekeeper node ls lists them")
+        return row
+
+    async def find_many(self, node_ids: Sequence[str]) -> list[NodeRow]:
+        found = await self._session.exec(select(NodeRow).where(col(NodeRow.id).in_(node_ids)))
+        return list(found.all())
+
+    async def ids(self) -> list[str]:
+        return list((await self._session.exec(select(NodeRow.id).order_by(NodeRow.id).limit(_PAGE))).all())
+
+    async def by_key_hash(self, key_hash: str) -> NodeRow | None:
+        return (await self._session.exec(select(NodeRow).where(NodeRow.key_hash == key_hash))).first()
+
+    async def page(
+        self, *, status: str | None, mode: str | None, label: tuple[str, str] | None, cursor: str | None, limit: int
+    ) -> Page[NodeRow]:
+        query = select(NodeRow).order_by(NodeRow.id)
+        if status:
+            query = query.where(NodeRow.status == status)
+        if mode:
+            query = query.where(NodeRow.mode == mode)
+        if label:
+            query = query.where(col(NodeRow.labels)[label[0]].as_string() == label[1])
+        if cursor:
+            query = query.where(col(NodeRow.id) > decode_cursor(cursor))
+        rows = (await self._session.exec(query.limit(limit + 1))).all()
+        return cut_page(rows, limit, lambda row: row.id)
+
+    def add(self, row: NodeRow) -> None:
+        self._session.add(row)
+
+    async def delete(self, row: NodeRow) -> None:
+        await self._session.delete(row)
+
+    async def with_status(self, *statuses: NodeStatus) -> list[NodeRow]:
+        wanted = [status.value for status in statuses]
+        return list((await self._session.exec(select(NodeRow).where(col(NodeRow.status).in_(wanted)))).all())
+
+    async def set_seen(self, node_ids: Sequence[str], at: datetime) -> None:
+        """Writes the time of the last heartbeats in one statement."""
+        if node_ids:
+            await self._session.execute(update(NodeRow).where(col(NodeRow.id).in_(node_ids)).values(last_seen_at=at))
+
+    async def live_steps(self, node_id: str) -> list[StepRow]:
+        final = [state.value for state in FINAL_STATES] + [StepState.PENDING.value]
+        query = select(StepRow).where(StepRow.node_id == node_id, col(StepRow.state).not_in(final))
+        return list((await self._session.exec(query)).all())
+
+    async def runs_touching(self, node_id: str) -> list[str]:
+        """Ids of runs with a step on the node that has not ended."""
+        final = [state.value for state in FINAL_STATES]
+        query = select(StepRow.run_id).where(StepRow.node_id == node_id, col(StepRow.state).not_in(final)).distinct()
+        return list((await self._session.exec(query)).all())
+
+    def add_token(self, row: EnrolmentTokenRow) -> None:
+        self._session.add(row)
+
+    async def use_token(self, token_hash: str) -> EnrolmentTokenRow | None:
+        """Spends a token: of two callers at once, one gets it. None for one that is unknown, spent or expired."""
+        now = utc_now()
+        spent = await self._session.execute(
+            update(EnrolmentTokenRow)
+            .where(
+                col(EnrolmentTokenRow.token_hash) == token_hash,
+                col(EnrolmentTokenRow.used_at).is_(None),
+                col(EnrolmentTokenRow.expires_at) > now,
+            )
+            .values(used_at=now)
+            .returning(EnrolmentTokenRow)
+        )
+        return spent.scalars().first()
+
+    async def containers(self, node_id: str) -> list[ContainerRow]:
+        query = select(ContainerRow).where(ContainerRow.node_id == node_id).order_by(ContainerRow.name)
+        return list((await self._session.exec(query)).all())
+
+    async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:
+        await self._session.execute(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))
+        self._session.add_all(rows)

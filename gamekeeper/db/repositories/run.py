@@ -1,0 +1,151 @@
+"""SQL of runs, their steps and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.models import NodeRow, RunEventRow, RunRow, StepRow
+from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
+from gamekeeper.domain.run import RunSnapshot, RunState
+from gamekeeper.domain.step import StepKey, StepState, StepStatus
+from gamekeeper.errors import NotFoundError
+
+
+class RunRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, run_id: str) -> RunRow:
+        row = await self._session.get(RunRow, run_id)
+        if row is None:
+            raise NotFoundError(f'there is no run "{run_id}"', hint="gamekeeper runs ls lists them")
+        return row
+
+    async def find_many(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
+        rows = (await self._session.exec(select(RunRow).where(col(RunRow.id).in_(run_ids)))).all()
+        return {row.id: row for row in rows}
+
+    async def by_idempotency_key(self, key: str) -> RunRow | None:
+        return (await self._session.exec(select(RunRow).where(RunRow.idempotency_key == key))).first()
+
+    async def add(self, run: RunRow, steps: Sequence[StepRow]) -> None:
+        self._session.add(run)
+        await self._session.flush()
+        self._session.add_all(steps)
+        self._session.add(RunEventRow(run_id=run.id, state=run.state, at=run.created_at))
+
+    async def page(
+        self, *, state: str | None, node: str | None, pipeline: str | None, cursor: str | None, limit: int
+    ) -> Page[RunRow]:
+        query = select(RunRow).order_by(col(RunRow.id).desc())
+        if state:
+            query = query.where(RunRow.state == state)
+        if pipeline:
+            query = query.where(RunRow.pipeline == pipeline)
+        if node:
+            query = query.where(col(RunRow.id).in_(select(StepRow.run_id).where(StepRow.node_id == node)))
+        if cursor:
+            query = query.where(col(RunRow.id) < decode_cursor(cursor))
+        rows = (await self._session.exec(query.limit(limit + 1))).all()
+        return cut_page(rows, limit, lambda row: row.id)
+
+    async def steps(self, run_id: str) -> list[StepRow]:
+        query = select(StepRow).where(StepRow.run_id == run_id).order_by(col(StepRow.position))
+        return list((await self._session.exec(query)).all())
+
+    async def get_step(self, run_id: str, name: str) -> StepRow:
+        row = await self._session.get(StepRow, (run_id, name))
+        if row is None:
+            raise NotFoundError(f'run "{run_id}" has no step "{name}"', hint=f"gamekeeper runs show {run_id}")
+        return row
+
+    async def find_steps(self, keys: Sequence[StepKey]) -> dict[tuple[str, str], StepRow]:
+        run_ids = {key.run_id for key in keys}
+        rows = (await self._session.exec(select(StepRow).where(col(StepRow.run_id).in_(run_ids)))).all()
+        return {(row.run_id, row.name): row for row in rows}
+
+    async def unstarted(self, created_before: datetime) -> list[RunRow]:
+        """Accepted runs that Temporal has not taken yet."""
+        query = select(RunRow).where(col(RunRow.started_workflow).is_(False), col(RunRow.created_at) < created_before)
+        return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
+
+    async def open_runs(self, created_before: datetime, after_id: str = "") -> list[RunRow]:
+        states = [RunState.QUEUED.value, RunState.RUNNING.value]
+        query = select(RunRow).where(
+            col(RunRow.state).in_(states), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
+        )
+        return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
+
+    async def count_by_state(self) -> dict[str, int]:
+        rows = await self._session.exec(select(RunRow.state, func.count()).group_by(RunRow.state))
+        return dict(rows.all())
+
+    async def run_events(self, run_id: str, after_id: int, limit: int = 500) -> list[RunEventRow]:
+        query = select(RunEventRow).where(RunEventRow.run_id == run_id, col(RunEventRow.id) > after_id)
+        return list((await self._session.exec(query.order_by(col(RunEventRow.id)).limit(limit))).all())
+
+    async def apply(self, snapshot: RunSnapshot, at: datetime) -> bool:
+        """Writes a snapshot that is newer than the stored one; False for an old or a repeated one."""
+        run = await self._lock(snapshot.run_id)
+        if run is None or snapshot.version <= run.version:
+            return False
+        if run.state != snapshot.state.value:
+            self._event(snapshot.run_id, "", snapshot.state.value, snapshot.reason, snapshot.message, at)
+        run.version = snapshot.version
+        run.state = snapshot.state.value
+        run.reason = snapshot.reason.value if snapshot.reason else None
+        run.message = snapshot.message
+        run.started_at = snapshot.started_at
+        run.finished_at = snapshot.finished_at
+        run.started_workflow = True
+        rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
+        for status in snapshot.steps:
+            if status.name in rows:
+                self._write_step(rows[status.name], status, at)
+        return True
+
+    async def _lock(self, run_id: str) -> RunRow | None:
+        """Writers of one run take turns, so that its events commit in the order of their ids.
+
+        Followers resume after the last id they saw; one that committed late would be skipped for ever.
+        """
+        return await self._session.get(RunRow, run_id, with_for_update=True)
+
+    def _write_step(self, row: StepRow, status: StepStatus, at: datetime) -> None:
+        if row.state != status.state.value or row.try_number != status.try_:
+            self._event(row.run_id, row.name, status.state.value, status.reason, status.message, at)
+        row.state = status.state.value
+        row.reason = status.reason.value if status.reason else None
+        row.try_number = status.try_
+        for name in (
+            *("message", "exit_code", "container_id", "digest", "started_at", "finished_at"),
+            *("deadline_at", "ports"),
+        ):
+            setattr(row, name, getattr(status, name))
+
+    async def observe(self, key: StepKey, phase: StepState, message: str, container_id: str, at: datetime) -> None:
+        """The node's word on how far a step is; the workflow's own state is untouched."""
+        await self._lock(key.run_id)
+        row = await self._session.get(StepRow, (key.run_id, key.step))
+        if row is None or StepState(row.state).is_final or key.try_ < row.phase_try:
+            return
+        if row.phase != phase.value or row.phase_try != key.try_:
+            self._event(row.run_id, row.name, phase.value, None, message, at)
+        row.phase = phase.value
+        row.phase_try = key.try_
+        row.phase_message = message[:500]
+        row.phase_container_id = container_id or row.phase_container_id
+
+    def _event(self, run_id: str, step: str, state: str, reason: str | None, message: str, at: datetime) -> None:
+        event = RunEventRow(run_id=run_id, step=step, state=state, reason=reason, message=message[:500], at=at)
+        self._session.add(event)
+
+
+def node_view(row: NodeRow) -> NodeView:
+    return NodeView(id=row.id, mode=NodeMode(row.mode), status=NodeStatus(row.status))
