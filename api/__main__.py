@@ -1,0 +1,95 @@
+"""``python -m api``: migrates the database, then serves REST and the node link until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from api.bootstrap import ApiProcess, build
+from api.settings import ApiSettings
+from gamekeeper.db.engine import Database
+from gamekeeper.db.migrate import upgrade
+from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.temporal.client import connect
+from gamekeeper.temporal.search_attributes import ensure_search_attributes
+from gamekeeper.tracing import configure_tracing
+
+log = get_logger("api")
+
+HEADER_TIMEOUT_MS = 10_000
+
+
+async def serve(settings: ApiSettings) -> None:
+    await asyncio.to_thread(upgrade, settings.database)
+    database = Database(settings.database)
+    client = await connect(settings.temporal or None)
+    await ensure_search_attributes(client)
+    process = build(settings, database, client)
+    await _ensure_admin(settings, process)
+    await process.presence.load()
+    await process.grpc_server.start()
+    background = [
+        asyncio.create_task(process.presence.watch_forever()),
+        asyncio.create_task(process.reconciler.run_forever()),
+    ]
+    server = _http_server(settings, process)
+    serving = asyncio.create_task(server.serve())
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    log.info("serving REST on %s:%d", settings.rest_host, settings.rest_port)
+    log.info("serving the node link on %s:%d", settings.grpc_host, process.grpc_port)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
+    for task in background:
+        task.cancel()
+    server.stop()
+    await process.grpc_server.stop(grace=0.5)
+    await database.close()
+    if not stop.is_set():
+        raise SystemExit("the HTTP server or a background task ended; see the log above")
+
+
+def _http_server(settings: ApiSettings, process: ApiProcess) -> Server:
+    """Granian rather than uvicorn: it closes a connection whose request headers never end."""
+    return Server(
+        process.app,
+        address=settings.rest_host,
+        port=settings.rest_port,
+        interface=Interfaces.ASGINL,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        backlog=1024,
+        log_enabled=False,
+        websockets=False,
+    )
+
+
+async def _ensure_admin(settings: ApiSettings, process: ApiProcess) -> None:
+    key = settings.admin_key
+    if settings.admin_key_file is not None and settings.admin_key_file.exists():
+        key = settings.admin_key_file.read_text().strip()
+    if key and len(key) < 32:
+        raise SystemExit("GAMEKEEPER_ADMIN_KEY is shorter than 32 characters; make one: openssl rand -hex 32")
+    if key:
+        await process.services.keys.ensure_admin(key)
+
+
+def main() -> None:
+    settings = ApiSettings()
+    configure_logging(settings.log_level)
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    configure_tracing("gamekeeper-api")
+    asyncio.run(serve(settings))
+    # The SDK's core can crash in the interpreter's finalization; all there is to flush is flushed.
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

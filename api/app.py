@@ -1,0 +1,54 @@
+"""The FastAPI application: routers, problem handlers, and nothing that decides."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from api.body_limit import BodyLimit
+from api.dependencies import Services, require_key
+from api.problems import PROBLEM_RESPONSES, ProblemDetails, install_problem_handlers
+from api.rest import health
+from api.rest.v1 import log, node, pipeline, run
+from gamekeeper import __version__
+
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+def create_app(services: Services) -> FastAPI:
+    """The app around its services. Its own OpenAPI document needs a key like every other route."""
+    app = FastAPI(title="Gamekeeper", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.services = services
+    app.add_middleware(BodyLimit)
+    install_problem_handlers(app)
+    app.include_router(health.router)
+    app.include_router(_version_one())
+    return app
+
+
+def _version_one() -> APIRouter:
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=PROBLEM_RESPONSES)
+    for module in (node, run, log, pipeline):
+        router.include_router(module.router)
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> dict[str, object]:
+        return openapi_document(request.app)
+
+    return router
+
+
+def openapi_document(app: FastAPI) -> dict[str, object]:
+    """The OpenAPI document, with the key and the problem format that every route shares."""
+    document = app.openapi()
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {})["ProblemDetails"] = ProblemDetails.model_json_schema(
+        ref_template="#/components/schemas/{model}"
+    )
+    definitions = components["schemas"]["ProblemDetails"].pop("$defs", {})
+    components["schemas"].update(definitions)
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"key": []}]
+    for path in PUBLIC_PATHS:
+        for operation in document["paths"].get(path, {}).values():
+            operation["security"] = []
+    return document

@@ -1,0 +1,69 @@
+"""Builds the api process: the one place that knows every concrete class of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from api.app import create_app
+from api.dependencies import Services
+from api.grpc.node_link import LinkConfig, LinkServices, NodeLink
+from api.log_files import LogFiles
+from api.services.container import ContainerService
+from api.services.dispatch import RunDispatcher
+from api.services.enrolment import EnrolmentService
+from api.services.key import KeyService
+from api.services.log import LogService
+from api.services.node import NodeService
+from api.services.node_signals import NodeSignals
+from api.services.presence import Presence
+from api.services.reconcile import RunReconciler
+from api.services.run import RunService
+from api.services.step_phase import StepPhaseService
+from api.settings import ApiSettings
+from gamekeeper.db.engine import Database
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+
+GRPC_OPTIONS = [
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+]
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    services: Services
+    app: FastAPI
+    grpc_server: grpc.aio.Server
+    grpc_port: int
+    presence: Presence
+    reconciler: RunReconciler
+
+
+def build(settings: ApiSettings, database: Database, client: Client) -> ApiProcess:
+    dispatcher = RunDispatcher(client)
+    signals = NodeSignals(database, dispatcher)
+    runs = RunService(database, dispatcher, settings.node_wait_seconds)
+    logs = LogFiles(settings.logs_dir)
+    presence = Presence(database, settings.lease_ms, signals.node_changed)
+    nodes = NodeService(database, signals.node_changed)
+    services = Services(database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs))
+    config = LinkConfig(
+        heartbeat_ms=settings.heartbeat_ms,
+        lease_ms=settings.lease_ms,
+        temporal_address=settings.temporal_for_agents or settings.temporal or client.service_client.config.target_host,
+        temporal_namespace=client.namespace,
+        cancel_is_pushed=settings.cancel_is_pushed,
+    )
+    link_services = LinkServices(
+        EnrolmentService(database), presence, StepPhaseService(database), ContainerService(database), logs
+    )
+    server = grpc.aio.server(options=GRPC_OPTIONS)
+    pb_grpc.add_NodeLinkServicer_to_server(NodeLink(link_services, config), server)
+    port = server.add_insecure_port(f"{settings.grpc_host}:{settings.grpc_port}")
+    return ApiProcess(services, create_app(services), server, port, presence, RunReconciler(database, dispatcher))

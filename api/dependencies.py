@@ -1,0 +1,82 @@
+"""What routes ask for, as types: signatures then read like a sentence. Access is decided here, in the matched route.
+
+Middleware that decides by the URL's text has let callers in elsewhere (a path that only ends like a public one), so
+every route but the health ones carries ``require_key`` itself, and a test walks all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+
+from api.services.dispatch import RunDispatcher
+from api.services.key import KeyService
+from api.services.log import LogService
+from api.services.node import NodeService
+from api.services.run import RunService
+from gamekeeper.db.engine import Database
+from gamekeeper.errors import InvalidError
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that the routes use; built once in the bootstrap."""
+
+    database: Database
+    dispatcher: RunDispatcher
+    keys: KeyService
+    nodes: NodeService
+    runs: RunService
+    logs: LogService
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+
+async def require_key(services: ServicesDep, authorization: Annotated[str, Header()] = "") -> str:
+    return await services.keys.authenticate(authorization)
+
+
+def _node_service(services: ServicesDep) -> NodeService:
+    return services.nodes
+
+
+def _run_service(services: ServicesDep) -> RunService:
+    return services.runs
+
+
+def _log_service(services: ServicesDep) -> LogService:
+    return services.logs
+
+
+def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
+    """The version that If-Match names; None without the header or for ``*``."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidError(f"If-Match {if_match[:40]} is not an ETag of this server", hint='send it as If-Match: "3"')
+    return int(text)
+
+
+def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int:
+    text = (last_event_id or "0").strip()
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidError(f"Last-Event-ID {text[:40]} is not an id of this server's events")
+    return int(text)
+
+
+NodesDep = Annotated[NodeService, Depends(_node_service)]
+RunsDep = Annotated[RunService, Depends(_run_service)]
+LogsDep = Annotated[LogService, Depends(_log_service)]
+IfMatch = Annotated[int | None, Depends(_if_match)]
+LastEventId = Annotated[int, Depends(_last_event_id)]
+Limit = Annotated[int, Query(ge=1, le=500, description="Rows a page")]
+Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")]

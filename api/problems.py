@@ -1,0 +1,129 @@
+"""Errors at the REST edge: the error tree as RFC 9457 ``application/problem+json``, translated here alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from gamekeeper.domain.problem import Problem, dotted
+from gamekeeper.errors import GamekeeperError, SpecError
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
+
+STATUS_BY_KIND = {
+    "not_found": 404,
+    "conflict": 409,
+    "precondition": 412,
+    "invalid": 422,
+    "too_large": 413,
+    "unauthenticated": 401,
+    "unavailable": 503,
+    "permanent": 422,
+    "internal": 500,
+}
+_TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "Precondition failed",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid request",
+    428: "Precondition required",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457, with our ``code``, ``hint`` and the list of problems."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str = ""
+    problems: list[Problem] = Field(default_factory=list)
+
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": _TITLES[status], "content": {"application/problem+json": {"schema": {"$ref": ref}}}}
+    for ref in ("#/components/schemas/ProblemDetails",)
+    for status in (401, 404, 409, 412, 413, 422, 503)
+}
+
+
+def problem_response(details: ProblemDetails, headers: dict[str, str] | None = None) -> JSONResponse:
+    headers = dict(headers or {})
+    if details.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if details.status == 503:
+        headers["Retry-After"] = "2"
+    body = details.model_dump(mode="json")
+    return JSONResponse(body, details.status, headers, media_type="application/problem+json")
+
+
+def from_error(error: GamekeeperError) -> ProblemDetails:
+    status = STATUS_BY_KIND[error.kind]
+    return ProblemDetails(
+        title=_TITLES[status],
+        status=status,
+        detail=error.message,
+        code=error.code,
+        hint=error.hint,
+        problems=error.problems if isinstance(error, SpecError) else [],
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(GamekeeperError, _gamekeeper)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UnicodeError, _unicode)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _gamekeeper(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GamekeeperError)
+    return problem_response(from_error(error))
+
+
+async def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=str(item["msg"]))
+        for item in error.errors()[:100]
+    ]
+    first = f"{problems[0].path}: {problems[0].message}" if problems else "the request can't be read"
+    details = ProblemDetails(title=_TITLES[422], status=422, detail=first, code="invalid_request", problems=problems)
+    return problem_response(details)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    title = _TITLES.get(error.status_code, "Error")
+    details = ProblemDetails(
+        title=title, status=error.status_code, detail=str(error.detail), code=title.lower().replace(" ", "_")
+    )
+    return problem_response(details, dict(error.headers or {}))
+
+
+async def _unicode(_: Request, error: Exception) -> JSONResponse:
+    log.info("refused a request that holds text which is not Unicode: %s", type(error).__name__)
+    detail = "the request holds a character that is not valid Unicode"
+    return problem_response(ProblemDetails(title=_TITLES[400], status=400, detail=detail, code="unicode"))
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    detail = "an unexpected error, which stands in the api's log"
+    return problem_response(ProblemDetails(title=_TITLES[500], status=500, detail=detail, code="internal"))

@@ -1,0 +1,57 @@
+"""The three public routes: whether the process lives, whether it can serve, and its metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from pydantic import BaseModel
+
+from api.dependencies import ServicesDep
+from gamekeeper import __version__
+from gamekeeper.domain.run import RunState
+from gamekeeper.errors import GamekeeperError
+
+router = APIRouter(tags=["health"])
+
+
+class Readiness(BaseModel):
+    ready: bool
+    parts: dict[str, str]
+
+
+@router.get("/livez")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+@router.get("/readyz")
+async def ready(services: ServicesDep, response: Response) -> Readiness:
+    """The database and Temporal answer; 503 names the one that does not."""
+    parts = {}
+    for name, ping in (("database", services.database.ping), ("temporal", services.dispatcher.ping)):
+        try:
+            await ping()
+            parts[name] = "ok"
+        except GamekeeperError as error:
+            parts[name] = str(error)
+    is_ready = all(state == "ok" for state in parts.values())
+    response.status_code = 200 if is_ready else 503
+    return Readiness(ready=is_ready, parts=parts)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(services: ServicesDep) -> Response:
+    """Prometheus' text format. No label holds a run's id: their number has no bound."""
+    registry = CollectorRegistry()
+    Gauge("gamekeeper_build_info", "Version of the control plane", ["version"], registry=registry).labels(
+        __version__
+    ).set(1)
+    nodes = Gauge("gamekeeper_nodes", "Nodes by observed status", ["status"], registry=registry)
+    for node_status, count in (await services.nodes.count_by_status()).items():
+        nodes.labels(node_status).set(count)
+    runs = Gauge("gamekeeper_runs", "Runs by state", ["state"], registry=registry)
+    counts = await services.runs.count_by_state()
+    for state in RunState:
+        runs.labels(state.value).set(counts.get(state.value, 0))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,98 @@
+"""Routes of step logs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+
+from api.dependencies import LastEventId, LogsDep
+from api.rest.v1.run import RunId
+from api.services.log import LogService
+from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
+from gamekeeper.domain.step import StepKey
+
+router = APIRouter(prefix="/runs", tags=["logs"])
+
+StepName = Annotated[str, Path(max_length=63)]
+EMPTY_POLL_SECONDS = 0.5
+
+
+@router.get(
+    "/{run_id}/steps/{step}/logs",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"text/plain": {}, "text/event-stream": {}},
+            "description": "The log. The header `Gamekeeper-Log-Complete` says true, false, or open.",
+        }
+    },
+)
+async def get_log(
+    run_id: RunId,
+    step: StepName,
+    logs: LogsDep,
+    last_event_id: LastEventId,
+    follow: Annotated[bool, Query(description="Server-sent events, until the log ends")] = False,
+    try_number: Annotated[int | None, Query(alias="try", ge=1, le=10_000)] = None,
+) -> Response:
+    """A step's log: as text, byte for byte; or with `follow=true` as events that resume by `Last-Event-ID`."""
+    key = await logs.find(run_id, step, try_number)
+    if follow:
+        return EventSourceResponse(_events(logs, key, last_event_id))
+    state = await logs.state(key)
+    complete = "open" if state.end is None else str(state.end.complete).lower()
+    if state.end is None and await logs.has_no_container(key):
+        complete = "true"
+    headers = {"Gamekeeper-Log-Complete": complete, "X-Content-Type-Options": "nosniff"}
+    return StreamingResponse(_text(logs, key), media_type="text/plain; charset=utf-8", headers=headers)
+
+
+async def _text(logs: LogService, key: StepKey) -> AsyncIterator[bytes]:
+    async for records in logs.read(key, 0, follow=False):
+        yield b"".join(_plain(record) for record in records)
+
+
+def _plain(record: LogRecord) -> bytes:
+    if record.stream is LogStream.END:
+        return b""
+    if record.stream is LogStream.GAP:
+        return f"[gamekeeper: lines are missing here: {json.loads(record.data).get('reason', '')}]\n".encode()
+    return record.data
+
+
+async def _events(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterator[JSONServerSentEvent]:
+    while (await logs.state(key)).last_seq == 0:
+        if await logs.has_no_container(key):
+            yield JSONServerSentEvent({"complete": True, "reason": "the step had no container"}, event="end")
+            return
+        await asyncio.sleep(EMPTY_POLL_SECONDS)
+    async for records in logs.read(key, after_seq, follow=True):
+        for record in records:
+            yield _event(record)
+    end = (await logs.state(key)).end
+    if end is not None and (await logs.state(key)).last_seq <= after_seq:
+        yield JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end")
+
+
+def _event(record: LogRecord) -> JSONServerSentEvent:
+    if record.stream is LogStream.END:
+        end = LogEnd.decode(record.data)
+        return JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end", id=str(record.seq))
+    if record.stream is LogStream.GAP:
+        return JSONServerSentEvent(json.loads(record.data), event="gap", id=str(record.seq))
+    data: dict[str, Any] = {
+        "stream": record.stream.name.lower(),
+        "at": datetime.fromtimestamp(record.ts_ns / 1e9, UTC).isoformat(),
+        "text": record.data.decode(errors="replace"),
+    }
+    if "�" in data["text"]:
+        data["base64"] = base64.b64encode(record.data).decode()  # the text is not all that was written
+    return JSONServerSentEvent(data, event="line", id=str(record.seq))

@@ -1,0 +1,190 @@
+"""Routes of nodes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response, status
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from api.dependencies import Cursor, IfMatch, Limit, NodesDep
+from api.services.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
+from gamekeeper.db.models import ContainerRow, NodeRow
+from gamekeeper.domain.node import NodeMode, NodeStatus
+
+router = APIRouter(prefix="/nodes", tags=["nodes"])
+
+_ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_EXAMPLE = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
+NodeId = Annotated[str, Path(max_length=63, examples=["gpu-01"])]
+
+
+class NodeFields(BaseModel):
+    """What an operator sets of a node."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(default="", max_length=200)
+    description: str = Field(default="", max_length=2000)
+    location: str = Field(default="", max_length=200)
+    labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    mode: NodeMode = NodeMode.ACTIVE
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_short(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key, value in labels.items():
+            if not key or len(key) > 63 or len(value) > 255:
+                raise ValueError(f'label "{key[:63]}": keys have 1 to 63 characters, values up to 255')
+        return labels
+
+
+class NodeCreate(NodeFields):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: str = Field(pattern=_ID, description="A DNS label, chosen by you; it never changes", examples=["gpu-01"])
+
+
+class NodeUpdate(BaseModel):
+    """Only what is given changes."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"mode": "maintenance"}]})
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    description: str | None = Field(default=None, max_length=2000)
+    location: str | None = Field(default=None, max_length=200)
+    labels: dict[str, str] | None = Field(default=None, max_length=64)
+    mode: NodeMode | None = None
+
+
+class Node(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    description: str
+    location: str
+    labels: dict[str, str]
+    mode: NodeMode
+    status: NodeStatus
+    hardware: dict[str, Any]
+    system: dict[str, Any]
+    capacity: dict[str, Any]
+    policy: dict[str, Any] | None
+    agent_version: str
+    last_seen_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int = Field(description="Also the ETag")
+
+
+class NodeList(BaseModel):
+    items: list[Node]
+    next_cursor: str | None = None
+
+
+class TokenRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    minutes: int = Field(
+        default=int(TOKEN_LIFETIME.total_seconds() // 60),
+        ge=1,
+        le=int(MAX_TOKEN_LIFETIME.total_seconds() // 60),
+        description="How long the token is good for",
+    )
+
+
+class EnrolmentToken(BaseModel):
+    token: str = Field(description="Shown this once; good for one registration")
+    node: str
+    expires_at: datetime
+
+
+class Container(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    image: str
+    status: str
+    health: str
+    run_id: str
+    step: str
+    try_number: int = Field(serialization_alias="try")
+    pipeline: str
+    lifetime: str
+    exit_code: int | None
+    ports: list[str]
+    started_at: datetime | None
+    seen_at: datetime
+
+    @classmethod
+    def of(cls, row: ContainerRow) -> Container:
+        return cls.model_validate(row)
+
+
+class ContainerList(BaseModel):
+    items: list[Container]
+
+
+def _shown(row: NodeRow, response: Response) -> Node:
+    response.headers["ETag"] = f'"{row.version}"'
+    return Node.model_validate(row)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> Node:
+    """Creates a node. It is `never_seen` until its agent registers with an enrolment token."""
+    row = await nodes.create(body.model_dump(mode="json"))
+    response.headers["Location"] = f"/api/v1/nodes/{row.id}"
+    return _shown(row, response)
+
+
+@router.get("")
+async def list_nodes(
+    nodes: NodesDep,
+    node_status: Annotated[NodeStatus | None, Query(alias="status")] = None,
+    mode: NodeMode | None = None,
+    label: Annotated[str | None, Query(max_length=330, examples=["pool=arena"])] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> NodeList:
+    """Nodes in order of their ids."""
+    page = await nodes.page(status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
+    return NodeList(items=[Node.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/{node_id}")
+async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
+    return _shown(await nodes.get(node_id), response)
+
+
+@router.patch("/{node_id}")
+async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match: IfMatch, response: Response) -> Node:
+    """Changes what is given. With `If-Match` the change is made only to the version you read.
+
+    `maintenance`: no new steps, running ones go on. `disabled`: running ones are stopped too.
+    """
+    fields = {key: value for key, value in body.model_dump(mode="json").items() if value is not None}
+    return _shown(await nodes.edit(node_id, fields, if_match), response)
+
+
+@router.delete("/{node_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_node(node_id: NodeId, nodes: NodesDep, if_match: IfMatch, force: bool = False) -> None:
+    """Removes a node. 409 while steps live on it, unless forced: then they are stopped."""
+    await nodes.delete(node_id, if_match, force=force)
+
+
+@router.post("/{node_id}/enrolment-tokens", status_code=status.HTTP_201_CREATED)
+async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRequest | None = None) -> EnrolmentToken:
+    """A one-time token with which the node's agent registers."""
+    lifetime = timedelta(minutes=(body or TokenRequest()).minutes)
+    token, expires_at = await nodes.new_token(node_id, lifetime)
+    return EnrolmentToken(token=token, node=node_id, expires_at=expires_at)
+
+
+@router.get("/{node_id}/containers")
+async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
+    """The node's containers that Gamekeeper owns, as its agent last reported them."""
+    return ContainerList(items=[Container.of(row) for row in await nodes.containers(node_id)])

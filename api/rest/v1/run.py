@@ -1,0 +1,208 @@
+"""Routes of runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+
+from api.dependencies import Cursor, LastEventId, Limit, RunsDep
+from api.services.run import Submission, check_one_source
+from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.domain.run import ResolvedPipeline, RunState
+from gamekeeper.domain.step import StepState, observed_state
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+RunId = Annotated[str, Path(max_length=32)]
+_EXAMPLE = {
+    "yaml": "version: 1\nname: hello\nsteps:\n  - name: hello\n    container: {image: debian:12, commands: [echo hi]}\n",
+    "node": "gpu-01",
+}
+
+
+class RunCreate(BaseModel):
+    """A pipeline as `yaml` text or as a `spec` object, with what the call gives it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    # Pipelines bring their own list of problems, so the shape of `spec` is not checked twice.
+    spec: Any = None
+    yaml: str | None = None
+    args: dict[str, Any] = Field(default_factory=dict, max_length=500)
+    envs: dict[str, Any] = Field(default_factory=dict, max_length=500)
+    node: str | None = Field(default=None, max_length=63, description="For every step that names no node")
+
+
+class Step(BaseModel):
+    """`state` is the workflow's, refined by what the node reports until the step ends."""
+
+    name: str
+    type: str
+    node: str
+    state: StepState
+    reason: str | None
+    message: str
+    try_number: int = Field(serialization_alias="try")
+    exit_code: int | None
+    container: str
+    digest: str
+    ports: list[str]
+    needs: list[str]
+    is_finally: bool = Field(serialization_alias="finally")
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime | None = Field(description="How long a step waits for its node at most")
+
+    @classmethod
+    def of(cls, row: StepRow) -> Step:
+        phase = StepState(row.phase) if row.phase and row.phase_try == row.try_number else None
+        state = observed_state(StepState(row.state), phase)
+        fields = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name)}
+        observed = phase is not None and not state.is_final
+        fields |= {
+            "state": state,
+            "node": row.node_id,
+            "container": row.container_id or (row.phase_container_id if observed else ""),
+            "message": row.message or (row.phase_message if observed else ""),
+        }
+        return cls(**fields)
+
+
+class RunSummary(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    pipeline: str
+    state: RunState
+    reason: str | None
+    message: str
+    labels: dict[str, str]
+    cancel_reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Run(RunSummary):
+    args: dict[str, Any]
+    steps: list[Step]
+
+
+class RunList(BaseModel):
+    items: list[RunSummary]
+    next_cursor: str | None = None
+
+
+class RunPlan(BaseModel):
+    """The answer of a dry run: what would be executed."""
+
+    pipeline: ResolvedPipeline
+
+
+class CancelRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=500)
+
+
+class RunEvent(BaseModel):
+    """A change of state; `step` is empty for the run itself."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    run_id: str
+    step: str
+    state: str
+    reason: str | None
+    message: str
+    at: datetime
+
+
+def _shown(row: RunRow, steps: list[StepRow]) -> Run:
+    summary = RunSummary.model_validate(row).model_dump()
+    return Run(**summary, args=row.args, steps=[Step.of(step) for step in steps])
+
+
+def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> Submission:
+    check_one_source(body.yaml, body.spec)
+    return Submission(
+        yaml=body.yaml,
+        spec=body.spec,
+        args=body.args,
+        envs=body.envs,
+        node=body.node,
+        idempotency_key=key,
+        fingerprint=hashlib.sha256(raw).hexdigest(),
+    )
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=Run | RunPlan,
+    responses={200: {"description": "The run that this Idempotency-Key made before, or a dry run's plan"}},
+)
+async def create_run(
+    body: RunCreate,
+    request: Request,
+    response: Response,
+    runs: RunsDep,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    dry_run: Annotated[bool, Query(description="Check everything, start nothing")] = False,
+) -> Run | RunPlan:
+    """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands."""
+    submission = submission_of(body, idempotency_key, await request.body())
+    if dry_run:
+        response.status_code = status.HTTP_200_OK
+        return RunPlan(pipeline=(await runs.plan(submission))[0])
+    row, is_new = await runs.submit(submission)
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    response.headers["Location"] = f"/api/v1/runs/{row.id}"
+    return _shown(*await runs.get(row.id))
+
+
+@router.get("")
+async def list_runs(
+    runs: RunsDep,
+    state: RunState | None = None,
+    node: Annotated[str | None, Query(max_length=63)] = None,
+    pipeline: Annotated[str | None, Query(max_length=63, description="Pipeline name")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> RunList:
+    """Runs, newest first."""
+    page = await runs.page(state=state, node=node, pipeline=pipeline, cursor=cursor, limit=limit)
+    return RunList(items=[RunSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/{run_id}")
+async def get_run(run_id: RunId, runs: RunsDep) -> Run:
+    return _shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
+    """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
+    await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
+    return _shown(*await runs.get(run_id))
+
+
+@router.get("/{run_id}/events", response_class=EventSourceResponse)
+async def follow_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
+    """Changes of state as server-sent events, from `Last-Event-ID` on, until the run has ended."""
+    await runs.get(run_id)
+
+    async def stream() -> AsyncIterator[JSONServerSentEvent]:
+        async for row in runs.events(run_id, last_event_id):
+            event = RunEvent.model_validate(row)
+            kind = "step" if row.step else "run"
+            yield JSONServerSentEvent(event.model_dump(mode="json"), event=kind, id=str(row.id))
+        yield JSONServerSentEvent({}, event="end")
+
+    return EventSourceResponse(stream())

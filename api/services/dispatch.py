@@ -1,0 +1,91 @@
+"""Talks to Temporal about runs: starts, cancels and signals their workflows, each idempotent."""
+
+from __future__ import annotations
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from gamekeeper.domain.node import NodeView
+from gamekeeper.domain.run import RunInput, RunState
+from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.temporal import queues, search_attributes
+from gamekeeper.temporal.ids import run_workflow_id
+from workflows.pipeline import PipelineWorkflow
+
+log = get_logger(__name__)
+
+
+class RunDispatcher:
+    """A call that Temporal does not take now is logged and left to the reconciler, which repeats it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, run: RunInput) -> bool:
+        """True when the workflow runs or ran already; False when Temporal did not answer."""
+        pipeline = run.pipeline
+        attributes = TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.PIPELINE, pipeline.name),
+                SearchAttributePair(search_attributes.STATE, RunState.RUNNING.value),
+                SearchAttributePair(search_attributes.NODES, pipeline.nodes()[:50]),
+            ]
+        )
+        try:
+            await self._client.start_workflow(
+                PipelineWorkflow.run,
+                run,
+                id=run_workflow_id(run.run_id),
+                task_queue=queues.CONTROL_PLANE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=attributes,
+                static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
+                static_details="\n".join(
+                    f"- {step.name} ({step.type}) on {step.node}" for step in pipeline.steps[:100]
+                ),
+            )
+        except WorkflowAlreadyStartedError:
+            return True
+        except RPCError as error:
+            log.warning("run %s waits: Temporal did not take it (%s)", run.run_id, error.message)
+            return False
+        return True
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        """False when the request did not reach a workflow."""
+        try:
+            await self._client.get_workflow_handle(run_workflow_id(run_id)).cancel(reason=reason)
+        except RPCError as error:
+            log.warning("the cancel of run %s waits: %s", run_id, error.message)
+            return False
+        return True
+
+    async def tell_node(self, run_id: str, node: NodeView) -> bool:
+        """Signals a node's new state to one run. True when nothing is left to do, the run having ended included."""
+        try:
+            handle = self._client.get_workflow_handle(run_workflow_id(run_id))
+            await handle.signal(PipelineWorkflow.node_changed, node)
+        except RPCError as error:
+            return error.status is RPCStatusCode.NOT_FOUND
+        return True
+
+    async def find_status(self, run_id: str) -> WorkflowExecutionStatus | None:
+        """None for a run whose workflow does not exist. Raises UnavailableError."""
+        try:
+            return (await self._client.get_workflow_handle(run_workflow_id(run_id)).describe()).status
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+
+    async def ping(self) -> None:
+        """Raises UnavailableError when Temporal does not answer."""
+        try:
+            if await self._client.service_client.check_health():
+                return
+        except RPCError as error:
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        raise UnavailableError("Temporal says that it is not serving")

@@ -1,0 +1,59 @@
+"""``python -m control_worker``: works until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from control_worker.bootstrap import build
+from gamekeeper.backoff import Backoff
+from gamekeeper.db.engine import Database
+from gamekeeper.db.migrate import is_current
+from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.settings import DatabaseSettings
+from gamekeeper.temporal.client import connect
+from gamekeeper.tracing import configure_tracing
+
+log = get_logger("control_worker")
+
+
+async def work(settings: DatabaseSettings) -> None:
+    await _wait_for_schema(settings.database)
+    database = Database(settings.database)
+    client = await connect(settings.temporal or None)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with build(client, database):
+        log.info("working on workflows and control-plane activities")
+        await stop.wait()
+    await database.close()
+    await asyncio.sleep(0.2)
+
+
+async def _wait_for_schema(url: str) -> None:
+    """The api process migrates the database; until it has, there is nothing to write to."""
+    backoff = Backoff(initial=0.1, maximum=2)
+    while True:
+        try:
+            if await asyncio.to_thread(is_current, url):
+                return
+            log.info("waiting for the api process to migrate the database")
+        except Exception as error:
+            log.warning("the database does not answer yet: %s", str(error).splitlines()[0])
+        await asyncio.sleep(backoff.next_delay())
+
+
+def main() -> None:
+    settings = DatabaseSettings()
+    configure_logging(settings.log_level)
+    configure_tracing("gamekeeper-control-worker")
+    asyncio.run(work(settings))
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Builds the control worker."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.control_plane.runs import RunActivities
+from gamekeeper.db.engine import Database
+from gamekeeper.db.run_store import SqlRunStore
+from gamekeeper.temporal import queues
+from workflows import ALL_WORKFLOWS
+
+
+def build(client: Client, database: Database) -> Worker:
+    runs = RunActivities(SqlRunStore(database))
+    return Worker(
+        client,
+        task_queue=queues.CONTROL_PLANE,
+        workflows=ALL_WORKFLOWS,
+        activities=[runs.write_snapshot, runs.find_node],
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )

@@ -1,0 +1,54 @@
+"""Between protobuf and the domain: the only place that knows both."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gamekeeper.domain.log import LogRecord, LogStream
+from gamekeeper.domain.node import NodeFacts
+from gamekeeper.domain.step import StepKey
+from gamekeeper.errors import InvalidError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+
+def key_to_pb(key: StepKey) -> pb.StepKey:
+    message = pb.StepKey(run_id=key.run_id, step=key.step)
+    setattr(message, "try", key.try_)
+    return message
+
+
+def key_from_pb(message: pb.StepKey) -> StepKey:
+    """Raises InvalidError for a key that could not have been made by a workflow (it becomes a file name)."""
+    run_id, step, number = message.run_id, message.step, int(getattr(message, "try"))
+    parts_ok = all(part and len(part) <= 63 and part.replace("-", "").isalnum() for part in (run_id, step))
+    if not parts_ok or not run_id.isascii() or not step.isascii() or not 1 <= number <= 10_000:
+        raise InvalidError(f"{run_id!r}/{step!r}/{number} is not a step key")
+    return StepKey(run_id=run_id, step=step, try_=number)
+
+
+def record_to_pb(record: LogRecord) -> pb.LogRecord:
+    return pb.LogRecord(seq=record.seq, stream=int(record.stream), ts_ns=record.ts_ns, data=record.data)
+
+
+def record_from_pb(message: pb.LogRecord) -> LogRecord:
+    if message.stream not in list(LogStream) or message.seq < 1:
+        raise InvalidError(f"log record {message.seq} has stream {message.stream}")
+    return LogRecord(message.seq, LogStream(message.stream), message.ts_ns, message.data)
+
+
+def facts_to_pb(facts: NodeFacts) -> pb.Facts:
+    return pb.Facts(**facts.model_dump(exclude={"agent_version"}))
+
+
+def facts_from_pb(message: pb.Facts, agent_version: str) -> NodeFacts:
+    fields = {name: getattr(message, name) for name in NodeFacts.model_fields if name != "agent_version"}
+    fields["addresses"] = list(message.addresses)
+    return NodeFacts(agent_version=agent_version, **fields)
+
+
+def time_to_ms(value: datetime | None) -> int:
+    return int(value.timestamp() * 1000) if value else 0
+
+
+def time_from_ms(value: int) -> datetime | None:
+    return datetime.fromtimestamp(value / 1000, UTC) if value else None
