@@ -49,7 +49,7 @@ async def serve(settings: ApiSettings) -> None:
     await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
     for task in background:
         task.cancel()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await process.grpc_server.stop(grace=0.5)
     await database.close()
     if not stop.is_set():

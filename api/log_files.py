@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import struct
 import zlib
@@ -94,10 +95,15 @@ class LogFiles:
 def _contiguous(last_seq: int, records: Sequence[LogRecord]) -> list[LogRecord]:
     fresh: list[LogRecord] = []
     for record in sorted(records, key=lambda record: record.seq):
-        if record.seq == last_seq + 1:
+        if record.seq == last_seq + 1 or (record.seq > last_seq and _bridges(record, last_seq)):
             fresh.append(record)
             last_seq = record.seq
     return fresh
+
+
+def _bridges(record: LogRecord, last_seq: int) -> bool:
+    """A gap record stands for all it says is missing."""
+    return record.stream is LogStream.GAP and int(json.loads(record.data).get("from", record.seq)) <= last_seq + 1
 
 
 def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:

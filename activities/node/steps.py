@@ -101,6 +101,7 @@ class StepActivities:
             async with self._beating(), _translated():
                 yield begun
         finally:
+            self._parts.phases.forget(key)
             await asyncio.shield(asyncio.to_thread(self._parts.journal.returned, token))
 
     @asynccontextmanager

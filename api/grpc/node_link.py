@@ -19,10 +19,9 @@ from api.services.enrolment import EnrolmentService
 from api.services.presence import AgentSession, Presence
 from api.services.step_phase import StepPhaseService
 from gamekeeper.db.models import ContainerRow
-from gamekeeper.domain.log import LogRecord
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import StepKey, StepState
-from gamekeeper.errors import InvalidError, PreconditionError
+from gamekeeper.errors import InvalidError, NotFoundError, PreconditionError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.convert import facts_from_pb, key_from_pb, key_to_pb, record_from_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -154,14 +153,23 @@ class NodeLink(pb_grpc.NodeLinkServicer):
     async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
         async with translated(context):
             node_id = await self._node(context)
-            acks: dict[StepKey, int] = {}
+            acks: dict[StepKey, pb.LogAck] = {}
             async for batch in batches:
                 key = key_from_pb(batch.key)
-                if key not in acks:
-                    await self._services.phases.check_owner(node_id, key)
-                records: list[LogRecord] = [record_from_pb(record) for record in batch.records]
-                acks[key] = await self._services.logs.append(key, records)
-            return pb.UploadLogsResponse(acks=[pb.LogAck(key=key_to_pb(key), seq=seq) for key, seq in acks.items()])
+                ack = acks.get(key) or await self._first_ack(node_id, key)
+                acks[key] = ack
+                if not ack.refused:
+                    records = [record_from_pb(record) for record in batch.records]
+                    ack.seq = await self._services.logs.append(key, records)
+            return pb.UploadLogsResponse(acks=list(acks.values()))
+
+    async def _first_ack(self, node_id: str, key: StepKey) -> pb.LogAck:
+        """One log that is refused must not hold up the others of its node."""
+        try:
+            await self._services.phases.check_owner(node_id, key)
+        except (InvalidError, NotFoundError) as error:
+            return pb.LogAck(key=key_to_pb(key), refused=str(error))
+        return pb.LogAck(key=key_to_pb(key))
 
     async def _node(self, context: Context) -> str:
         """The calling node. Raises for a wrong key and for an epoch that is over."""

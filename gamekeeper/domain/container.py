@@ -114,7 +114,6 @@ class ResourceLimits(Model):
 
 class ResourceReservations(Model):
     memory: Size | None = None
-    cpus: Cpus | None = None
     devices: list[DeviceReservation] = Field(default_factory=list)
 
 

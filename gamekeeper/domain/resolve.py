@@ -159,6 +159,8 @@ class _Resolver:
             raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
             environment |= script.environment
         raw["environment"] = environment
+        if self._lifetime(step) is Lifetime.NODE:
+            raw.setdefault("restart", "unless-stopped")
         rendered = self.tree(raw, where)
         return self._validated(rendered, where) if rendered is not None else None
 

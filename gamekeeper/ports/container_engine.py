@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -57,6 +57,7 @@ class ContainerInfo:
     oom_killed: bool = False
     error: str = ""
     health: Health = Health.NONE
+    created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     digest: str = ""
@@ -73,7 +74,6 @@ class NewContainer:
     network: str | None = None
     workspace: str | None = None
     alias: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 class NameTakenError(Exception):

@@ -45,6 +45,9 @@ class Phases(Protocol):
     def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
         """Returns at once."""
 
+    def forget(self, key: StepKey) -> None:
+        """The delivery is over; its phase is not told again after a reconnect."""
+
 
 class Containers(Protocol):
     def changed(self) -> None:

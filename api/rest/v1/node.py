@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.config import JsonDict
 
 from api.dependencies import Cursor, IfMatch, Limit, NodesDep
 from api.services.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
@@ -16,7 +17,7 @@ from gamekeeper.domain.node import NodeMode, NodeStatus
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 
 _ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_EXAMPLE = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
+_EXAMPLE: JsonDict = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
 NodeId = Annotated[str, Path(max_length=63, examples=["gpu-01"])]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, LastEventId, Limit, RunsDep
@@ -20,10 +21,14 @@ from gamekeeper.domain.step import StepState, observed_state
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 RunId = Annotated[str, Path(max_length=32)]
-_EXAMPLE = {
-    "yaml": "version: 1\nname: hello\nsteps:\n  - name: hello\n    container: {image: debian:12, commands: [echo hi]}\n",
-    "node": "gpu-01",
-}
+_HELLO = """\
+version: 1
+name: hello
+steps:
+  - name: hello
+    container: {image: "debian:12", commands: [echo hello]}
+"""
+_EXAMPLE: JsonDict = {"yaml": _HELLO, "node": "gpu-01"}
 
 
 class RunCreate(BaseModel):

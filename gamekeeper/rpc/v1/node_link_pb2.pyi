@@ -505,6 +505,7 @@ class LogRecord(_message.Message):
     """1 stdout, 2 stderr, 3 gap, 4 end"""
     ts_ns: _builtins.int
     data: _builtins.bytes
+    """of a gap: JSON {"from", "to", "reason"}, with seq = to; of the end: {"complete", "reason"}"""
     def __init__(
         self,
         *,
@@ -551,8 +552,11 @@ class LogAck(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """the highest contiguous seq that is on the server's disk"""
+    refused: _builtins.str
+    """why the server will never take this log; the agent stops sending it and keeps it"""
     @_builtins.property
     def key(self) -> Global___StepKey: ...
     def __init__(
@@ -560,10 +564,11 @@ class LogAck(_message.Message):
         *,
         key: Global___StepKey | None = ...,
         seq: _builtins.int = ...,
+        refused: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "refused", b"refused", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,136 @@
+"""``python -m agent_worker``: registers once, then works until SIGTERM, which leaves every container running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from agent_worker.bootstrap import Agent, build, build_workers
+from agent_worker.identity import Identity, load_identity, save_identity
+from agent_worker.link import register
+from agent_worker.policy import load_policy
+from agent_worker.settings import AgentSettings
+from gamekeeper.errors import GamekeeperError, UnauthenticatedError
+from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.temporal.client import connect
+from gamekeeper.tracing import configure_tracing
+
+log = get_logger("agent_worker")
+
+RETRY_AT_ONCE_MS = 1
+
+
+async def work(settings: AgentSettings) -> None:
+    policy = load_policy(settings.policy_file)
+    identity_file = settings.state_dir / "identity.json"
+    identity = load_identity(identity_file) or await _enrol(settings)
+    known = asyncio.Event()
+
+    def welcomed(welcome: pb.Welcome) -> None:
+        identity.temporal_address = welcome.temporal_address
+        identity.temporal_namespace = welcome.temporal_namespace
+        identity.cancel_is_pushed = welcome.cancel_is_pushed
+        save_identity(identity_file, identity)
+        known.set()
+
+    agent = build(settings, identity, policy, welcomed)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks: list[asyncio.Task[object]] = [
+        asyncio.create_task(part.run_forever()) for part in (agent.link, agent.uploader, agent.reaper)
+    ]
+    if identity.temporal_address:
+        known.set()  # learnt before: work goes on while the api is away
+    tasks.append(asyncio.create_task(_run_workers(settings, agent, identity, known)))
+    stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await agent.link.close()
+    for task in done - {stopping}:
+        task.result()
+
+
+async def _enrol(settings: AgentSettings) -> Identity:
+    token = settings.token
+    if settings.token_file is not None and settings.token_file.exists():
+        token = settings.token_file.read_text().strip()
+    if not token:
+        raise UnauthenticatedError(
+            f"this agent has no identity in {settings.state_dir}",
+            hint="make a token with `gamekeeper node enrol NODE` and give it with --token",
+        )
+    identity = await register(settings.server, token)
+    save_identity(settings.state_dir / "identity.json", identity)
+    log.info("registered as node %s", identity.node_id)
+    return identity
+
+
+async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity, known: asyncio.Event) -> None:
+    await known.wait()
+    os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
+    client = await _connect_patiently(settings.temporal or identity.temporal_address)
+    await _resume_logs(agent)
+    tokens = await asyncio.to_thread(agent.journal.take_tokens)  # before our own deliveries join them
+    async with contextlib.AsyncExitStack() as stack:
+        for worker in build_workers(agent, client, identity):
+            await stack.enter_async_context(worker)
+        await _hand_back(client, tokens)
+        log.info("node %s takes steps", identity.node_id)
+        await asyncio.Event().wait()
+
+
+async def _connect_patiently(address: str) -> Client:
+    while True:
+        try:
+            return await connect(address)
+        except GamekeeperError as error:
+            log.warning("%s; trying on", error)
+
+
+async def _resume_logs(agent: Agent) -> None:
+    try:
+        await agent.follower.resume_all()
+    except GamekeeperError as error:
+        log.warning("running containers' logs are taken up with their steps: %s", error)
+
+
+async def _hand_back(client: Client, tokens: list[bytes]) -> None:
+    """Fails the deliveries of an earlier process, so that Temporal hands their steps out again at once."""
+    failure = ApplicationError(
+        "the agent was restarted", type="AgentRestarted", next_retry_delay=timedelta(milliseconds=RETRY_AT_ONCE_MS)
+    )
+    for token in tokens:
+        with contextlib.suppress(RPCError):  # not found: it was answered, or Temporal gave up on it
+            await client.get_async_activity_handle(task_token=token).fail(failure)
+
+
+def main() -> None:
+    settings = AgentSettings()
+    configure_logging(settings.log_level)
+    configure_tracing("gamekeeper-agent-worker")
+    status = 0
+    try:
+        asyncio.run(work(settings))
+    except GamekeeperError as error:
+        log.error("%s", error)
+        status = 1
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

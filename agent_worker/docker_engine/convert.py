@@ -1,0 +1,211 @@
+"""Between our words and the Engine API's: what is created, and what is read back."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from gamekeeper.domain.container import Container, Healthcheck
+from gamekeeper.domain.ports_syntax import parse_port
+from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.units import parse_bytes, parse_duration
+from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health, NewContainer, Ownership
+
+LABEL = "gamekeeper."
+# The log that the agent reads from; it is bounded, so a silent control plane can't fill the node's disk with it.
+LOG_CONFIG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
+
+
+def owner_labels(owner: Ownership) -> dict[str, str]:
+    return {
+        LABEL + "run": owner.key.run_id,
+        LABEL + "step": owner.key.step,
+        LABEL + "try": str(owner.key.try_),
+        LABEL + "node": owner.node,
+        LABEL + "pipeline": owner.pipeline,
+        LABEL + "kind": owner.kind,
+        LABEL + "lifetime": owner.lifetime,
+        LABEL + "deadline": f"{owner.deadline:.3f}",
+    }
+
+
+def owner_from_labels(labels: dict[str, str]) -> Ownership | None:
+    try:
+        key = StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+        return Ownership(
+            key=key,
+            node=labels[LABEL + "node"],
+            pipeline=labels.get(LABEL + "pipeline", ""),
+            kind=labels.get(LABEL + "kind", "job"),
+            lifetime=labels.get(LABEL + "lifetime", "run"),
+            deadline=float(labels.get(LABEL + "deadline", "0")),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def create_config(new: NewContainer) -> dict[str, Any]:
+    """The body of the Engine API's ``POST /containers/create``."""
+    spec, owner = new.spec, new.owner
+    config: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": [f"{key}={value}" for key, value in (_context(owner) | spec.environment).items()],
+        "Labels": spec.labels | owner_labels(owner),
+        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in map(parse_port, spec.ports)},
+        "HostConfig": host_config(new),
+    }
+    optional = {
+        "Cmd": spec.command,
+        "Entrypoint": spec.entrypoint,
+        "WorkingDir": spec.working_dir,
+        "User": spec.user,
+        "Hostname": spec.hostname,
+        "StopSignal": spec.stop_signal,
+        "StopTimeout": math.ceil(parse_duration(spec.stop_grace_period).total_seconds()),
+        "Healthcheck": _healthcheck(spec.healthcheck) if spec.healthcheck else None,
+    }
+    config |= {key: value for key, value in optional.items() if value is not None}
+    if new.network:
+        aliases = [new.alias, *([spec.hostname] if spec.hostname else [])]
+        config["NetworkingConfig"] = {"EndpointsConfig": {new.network: {"Aliases": aliases}}}
+    return config
+
+
+def _context(owner: Ownership) -> dict[str, str]:
+    return {
+        "GAMEKEEPER_RUN": owner.key.run_id,
+        "GAMEKEEPER_STEP": owner.key.step,
+        "GAMEKEEPER_TRY": str(owner.key.try_),
+        "GAMEKEEPER_NODE": owner.node,
+    }
+
+
+def host_config(new: NewContainer) -> dict[str, Any]:
+    spec = new.spec
+    config: dict[str, Any] = {
+        "Binds": [*spec.volumes, *([f"{new.workspace}:/workspace"] if new.workspace else [])],
+        "PortBindings": _port_bindings(spec),
+        "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
+        "Devices": [_device(text) for text in spec.devices],
+        "DeviceRequests": _device_requests(spec),
+        "CapAdd": spec.cap_add,
+        "CapDrop": spec.cap_drop,
+        "SecurityOpt": spec.security_opt,
+        "Privileged": bool(spec.privileged),
+        "ReadonlyRootfs": bool(spec.read_only),
+        "Init": bool(spec.init),
+        "ExtraHosts": [text.replace("=", ":", 1) if ":" not in text else text for text in spec.extra_hosts],
+        "Dns": spec.dns,
+        "Ulimits": [{"Name": name, "Soft": item.soft, "Hard": item.hard} for name, item in spec.ulimits.items()],
+        "RestartPolicy": _restart(spec.restart),
+        "NetworkMode": new.network or spec.network_mode or "bridge",
+        "LogConfig": LOG_CONFIG,
+        "AutoRemove": False,
+    }
+    optional = {
+        "PidMode": spec.pid,
+        "IpcMode": spec.ipc,
+        "ShmSize": parse_bytes(spec.shm_size) if spec.shm_size else None,
+    }
+    return config | {key: value for key, value in optional.items() if value is not None} | _resources(spec)
+
+
+def _resources(spec: Container) -> dict[str, Any]:
+    limits, reservations = spec.deploy.resources.limits, spec.deploy.resources.reservations
+    found = {
+        "NanoCpus": int(float(limits.cpus) * 1e9) if limits.cpus else None,
+        "Memory": parse_bytes(limits.memory) if limits.memory else None,
+        "PidsLimit": limits.pids,
+        "MemoryReservation": parse_bytes(reservations.memory) if reservations.memory else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _device_requests(spec: Container) -> list[dict[str, Any]]:
+    requests = []
+    for device in spec.deploy.resources.reservations.devices:
+        count = -1 if device.count == "all" or device.count is None else device.count
+        requests.append(
+            {
+                "Driver": device.driver or "",
+                "Count": 0 if device.device_ids else count,
+                "DeviceIDs": device.device_ids,
+                "Capabilities": [device.capabilities],
+            }
+        )
+    return requests
+
+
+def _port_bindings(spec: Container) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in map(parse_port, spec.ports):
+        binding = {"HostIp": port.host_ip.strip("[]"), "HostPort": str(port.host_port or "")}
+        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
+    return bindings
+
+
+def _device(text: str) -> dict[str, str]:
+    host, container, permissions = [*text.split(":"), "", ""][:3]
+    return {"PathOnHost": host, "PathInContainer": container or host, "CgroupPermissions": permissions or "rwm"}
+
+
+def _restart(text: str) -> dict[str, Any]:
+    name, _, count = text.partition(":")
+    return {"Name": name, "MaximumRetryCount": int(count or 0)}
+
+
+def _healthcheck(check: Healthcheck) -> dict[str, Any]:
+    return {
+        "Test": ["NONE"] if check.disable is True else check.test,
+        "Interval": _nanoseconds(check.interval),
+        "Timeout": _nanoseconds(check.timeout),
+        "Retries": check.retries,
+        "StartPeriod": _nanoseconds(check.start_period),
+    }
+
+
+def _nanoseconds(text: str) -> int:
+    return int(parse_duration(text).total_seconds() * 1e9)
+
+
+def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
+    """From the Engine API's ``GET /containers/{id}/json``."""
+    state = inspected["State"]
+    health = state.get("Health") or {}
+    finished_at = parse_time(state.get("FinishedAt", ""))
+    return ContainerInfo(
+        id=inspected["Id"],
+        name=inspected["Name"].lstrip("/"),
+        image=inspected["Config"]["Image"],
+        status=ContainerStatus(state["Status"]),
+        owner=owner_from_labels(inspected["Config"].get("Labels") or {}),
+        exit_code=state.get("ExitCode"),
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error") or "",
+        health=Health(health.get("Status") or "none"),
+        created_at=parse_time(inspected.get("Created", "")),
+        started_at=parse_time(state.get("StartedAt", "")),
+        finished_at=None if state["Status"] in ("running", "paused", "created") else finished_at,
+        digest=inspected.get("Image", ""),
+        ports=tuple(_ports((inspected.get("NetworkSettings") or {}).get("Ports") or {})),
+        health_log=((health.get("Log") or [{}])[-1].get("Output") or "").strip()[-300:],
+    )
+
+
+def _ports(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
+    return sorted(
+        f"{binding['HostIp']}:{binding['HostPort']}->{name}"
+        for name, bindings in ports.items()
+        for binding in bindings or []
+    )
+
+
+def parse_time(text: str) -> datetime | None:
+    """Docker's time with nanoseconds; its zero time (year 1) as None."""
+    if not text or text.startswith("0001-"):
+        return None
+    head, _, rest = text.partition(".")
+    fraction = "".join(char for char in rest if char.isdigit())[:6]
+    moment = datetime.fromisoformat(head.rstrip("Z")).replace(tzinfo=UTC)
+    return moment.replace(microsecond=int(fraction.ljust(6, "0")) if fraction else 0)

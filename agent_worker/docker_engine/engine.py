@@ -1,0 +1,222 @@
+"""The ContainerEngine adapter: the SDK's calls in threads, Docker's errors translated, its states read back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from docker.api.client import APIClient
+from docker.errors import APIError, DockerException
+
+from agent_worker.docker_engine.convert import LABEL, create_config, info_from_inspect
+from agent_worker.docker_engine.errors import GoneError, explain, translated
+from agent_worker.docker_engine.log_stream import LogPump
+from agent_worker.docker_engine.pull import ImagePuller
+from gamekeeper.domain.log import LogLine
+from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
+from gamekeeper.ports.container_engine import (
+    ContainerInfo,
+    ContainerStatus,
+    NameTakenError,
+    NewContainer,
+    Progress,
+    StartError,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CALL_TIMEOUT_SECONDS = 60
+SHORT_CALLS = 16
+WAITS = 1000
+
+
+class DockerEngine:
+    """``node`` labels what this engine makes, and is the only thing it lists."""
+
+    def __init__(self, node: str, base_url: str | None = None) -> None:
+        self._node = node
+        self._socket = base_url or os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        self._connected: APIClient | None = None
+        self._puller = ImagePuller(self._connect, self._socket)
+        self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
+        self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
+        self._prepared: set[str] = set()
+        self._preparing = asyncio.Lock()
+
+    @property
+    def _api(self) -> APIClient:
+        """Made at the first use that finds the engine up, because only then its API version is known."""
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
+
+    def _connect(self) -> APIClient:
+        with translated(self._socket):
+            return APIClient(
+                base_url=self._socket, version="auto", timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS
+            )
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def run() -> T:
+            with translated(self._socket):
+                return function(*args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._short, run)
+
+    async def ping(self) -> None:
+        await self._call(self._api.ping)
+
+    async def version(self) -> dict[str, str]:
+        info = await self._call(self._api.info)
+        return {"version": str(info.get("ServerVersion", "")), "storage_driver": str(info.get("Driver", ""))}
+
+    async def has_image(self, image: str) -> bool:
+        try:
+            await self._call(self._api.inspect_image, image)
+        except (ImageError, GoneError):
+            return False
+        return True
+
+    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
+        await self._puller.pull(image, progress, idle_timeout)
+
+    async def create(self, new: NewContainer) -> str:
+        try:
+            created = await self._call(self._create, create_config(new), new.owner.key.container_name)
+        except GoneError as error:
+            raise ImageError(f"the container can't be created: {error}") from error
+        return str(created["Id"])
+
+    def _create(self, config: dict[str, Any], name: str) -> dict[str, Any]:
+        try:
+            created = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
+            return dict(created)
+        except APIError as error:
+            if error.status_code == 409 and "already in use" in explain(error):
+                raise NameTakenError(name) from error
+            raise
+
+    async def start(self, container_id: str) -> None:
+        await self._call(self._start, container_id)
+
+    def _start(self, container_id: str) -> None:
+        try:
+            self._api.start(container_id)
+        except APIError as error:
+            raise StartError(explain(error)) from error
+
+    async def wait(self, container_id: str) -> None:
+        def run() -> None:
+            with translated(self._socket):
+                self._api.wait(container_id, timeout=None)
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._waits, run)
+        except GoneError:
+            return
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        try:
+            return info_from_inspect(await self._call(self._api.inspect_container, name_or_id))
+        except GoneError:
+            return None
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        def run() -> None:
+            with translated(self._socket):
+                self._api.stop(container_id, timeout=math.ceil(grace))
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._waits, run)
+        except GoneError:
+            return
+
+    async def remove(self, container_id: str) -> None:
+        try:
+            await self._call(self._api.remove_container, container_id, v=True)
+        except GoneError:
+            return
+        except GamekeeperError as error:
+            if "already in progress" not in str(error):
+                raise
+
+    async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
+        labels = [f"{LABEL}node={self._node}"]
+        labels += [f"{LABEL}{name}={value}" for name, value in (("run", run_id), ("step", step)) if value]
+        listed = await self._call(self._api.containers, all=True, filters={"label": labels})
+        found = await asyncio.gather(*[self.find(item["Id"]) for item in listed])
+        return [info for info in found if info is not None and info.owner is not None]
+
+    async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
+        try:
+            response = await self._call(self._open_log, container_id, since_ns)
+        except GoneError:
+            return
+        try:
+            async for lines in LogPump(response).batches():
+                yield lines
+        except (OSError, DockerException) as error:
+            raise UnavailableError(f"the log of container {container_id[:12]} broke off") from error
+
+    def _open_log(self, container_id: str, since_ns: int) -> Any:
+        since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"
+        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1", "since": since}
+        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{container_id}/logs"
+        response = self._api.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_SECONDS, None))
+        if response.status_code == 404:
+            raise GoneError(container_id)
+        response.raise_for_status()
+        return response
+
+    async def ensure_network(self, name: str, run_id: str) -> None:
+        await self._prepare(f"network {name}", self._make_network, name, run_id)
+
+    async def ensure_volume(self, name: str, run_id: str) -> None:
+        await self._prepare(f"volume {name}", self._make_volume, name, run_id)
+
+    async def _prepare(self, what: str, make: Callable[[str, str], None], name: str, run_id: str) -> None:
+        """Once a run: the first step makes it, the others find it made."""
+        async with self._preparing:
+            if what not in self._prepared:
+                await self._call(make, name, run_id)
+                self._prepared.add(what)
+
+    def _make_network(self, name: str, run_id: str) -> None:
+        try:
+            self._api.create_network(name, driver="bridge", labels=self._run_labels(run_id), check_duplicate=True)
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+
+    def _make_volume(self, name: str, run_id: str) -> None:
+        self._api.create_volume(name, labels=self._run_labels(run_id))
+
+    def _run_labels(self, run_id: str) -> dict[str, str]:
+        return {f"{LABEL}node": self._node, f"{LABEL}run": run_id}
+
+    async def list_run_resources(self) -> Sequence[str]:
+        filters = {"label": f"{LABEL}node={self._node}"}
+        networks = await self._call(self._api.networks, filters=filters)
+        volumes = (await self._call(self._api.volumes, filters=filters)).get("Volumes") or []
+        runs = {(item.get("Labels") or {}).get(f"{LABEL}run", "") for item in [*networks, *volumes]}
+        return sorted(runs - {""})
+
+    async def remove_run_resources(self, run_id: str) -> None:
+        name = f"gk-{run_id}"
+        for what, remove in (("network", self._api.remove_network), ("volume", self._api.remove_volume)):
+            try:
+                await self._call(remove, name)
+            except (GoneError, GamekeeperError):
+                continue  # gone, or a container still uses it: the next round sees to it
+            finally:
+                self._prepared.discard(f"{what} {name}")
+
+
+def has_ended(info: ContainerInfo) -> bool:
+    """Whether a container does not run and will not start by itself."""
+    return info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.CREATED)

@@ -1,0 +1,94 @@
+"""Pulls an image once however many steps ask, with progress, and gives up when nothing moves any more.
+
+A total time limit would kill a slow pull that works; an idle limit finds the one that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker.api.client import APIClient
+
+from agent_worker.docker_engine.errors import GoneError, translated
+from gamekeeper.errors import ImageError
+from gamekeeper.ports.container_engine import Progress
+
+REPORT_SECONDS = 1.0
+
+
+@dataclass
+class _Pull:
+    task: asyncio.Task[None]
+    listeners: list[Progress] = field(default_factory=list)
+
+
+class ImagePuller:
+    """``connect`` gives a client of its own for each pull: a client's time limit is the idle time of its streams."""
+
+    def __init__(self, connect: Callable[[], APIClient], socket: str) -> None:
+        self._connect = connect
+        self._socket = socket
+        self._pulls: dict[str, _Pull] = {}
+
+    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
+        pull = self._pulls.get(image)
+        if pull is None:
+            pull = _Pull(asyncio.create_task(asyncio.to_thread(self._pull, image, idle_timeout)))
+            self._pulls[image] = pull
+            pull.task.add_done_callback(lambda _: self._pulls.pop(image, None))
+        pull.listeners.append(progress)
+        await asyncio.shield(pull.task)
+
+    def _pull(self, image: str, idle_timeout: float) -> None:
+        layers = _Layers()
+        reported = 0.0
+        try:
+            with translated(self._socket):
+                for event in self._events(image, idle_timeout):
+                    # The engine tells a failure inside a successful stream; the high-level SDK call overlooks it.
+                    if "error" in event:
+                        raise ImageError(f"image {image} can't be pulled: {event['error']}", hint=_hint(image))
+                    layers.update(event)
+                    if time.monotonic() - reported > REPORT_SECONDS:
+                        reported = time.monotonic()
+                        self._tell(image, layers.text())
+        except GoneError as error:
+            raise ImageError(f"image {image} can't be pulled: {error}", hint=_hint(image)) from error
+        except ImageError as error:
+            raise ImageError(f"image {image} can't be pulled: {error.message}", hint=_hint(image)) from error
+
+    def _events(self, image: str, idle_timeout: float) -> Iterator[dict[str, Any]]:
+        api = self._connect()
+        api.timeout = math.ceil(idle_timeout)
+        events: Iterator[dict[str, Any]] = api.pull(image, stream=True, decode=True)
+        return events
+
+    def _tell(self, image: str, text: str) -> None:
+        pull = self._pulls.get(image)
+        for listener in list(pull.listeners) if pull else []:
+            listener(f"pulling {image}: {text}")
+
+
+class _Layers:
+    """Adds up the layers' progress."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, tuple[int, int]] = {}
+
+    def update(self, event: dict[str, Any]) -> None:
+        detail = event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            self._layers[event["id"]] = (int(detail.get("current", 0)), int(detail["total"]))
+
+    def text(self) -> str:
+        current, total = (sum(pair[index] for pair in self._layers.values()) for index in (0, 1))
+        return f"{current / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "asking the registry"
+
+
+def _hint(image: str) -> str:
+    return f'check the name, the registry and its credentials: docker pull {image}; or load it and use "missing"'

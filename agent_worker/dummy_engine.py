@@ -1,0 +1,163 @@
+"""ContainerEngine in memory, steered by the container's own environment: for tests, load tests and UI work.
+
+``DUMMY_SLEEP`` seconds to run (a service without it runs until it is stopped), ``DUMMY_EXIT_CODE``, ``DUMMY_OOM=1``,
+``DUMMY_OUTPUT`` text to write, ``DUMMY_START_ERROR`` text with which the start fails. The image ``missing`` does not
+exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from gamekeeper.domain.log import LogLine, LogStream
+from gamekeeper.errors import ImageError
+from gamekeeper.ports.container_engine import (
+    ContainerInfo,
+    ContainerStatus,
+    Health,
+    NameTakenError,
+    NewContainer,
+    Progress,
+    StartError,
+)
+
+KILLED = 137
+TERMINATED = 143
+
+
+@dataclass
+class _Container:
+    info: ContainerInfo
+    new: NewContainer
+    lines: list[LogLine] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class DummyEngine:
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._by_id: dict[str, _Container] = {}
+        self._resources: set[str] = set()
+
+    async def ping(self) -> None:
+        return None
+
+    async def version(self) -> dict[str, str]:
+        return {"version": "dummy", "storage_driver": "memory"}
+
+    async def has_image(self, image: str) -> bool:
+        return not image.startswith("missing")
+
+    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
+        progress(f"pulling {image}, at most {idle_timeout} s without progress")
+        if image.startswith("missing"):
+            raise ImageError(f"image {image} can't be pulled: it does not exist", hint="check the name")
+
+    async def create(self, new: NewContainer) -> str:
+        name = new.owner.key.container_name
+        if await self.find(name) is not None:
+            raise NameTakenError(name)
+        if new.spec.image.startswith("missing"):
+            raise ImageError(f"image {new.spec.image} is gone")
+        info = ContainerInfo(
+            id=uuid.uuid4().hex * 2,
+            name=name,
+            image=new.spec.image,
+            status=ContainerStatus.CREATED,
+            owner=new.owner,
+            created_at=datetime.now(UTC),
+            digest="sha256:dummy",
+            exit_code=0,
+        )
+        self._by_id[info.id] = _Container(info, new)
+        return info.id
+
+    async def start(self, container_id: str) -> None:
+        container = self._by_id[container_id]
+        if container.info.status is not ContainerStatus.CREATED:
+            return
+        environment = container.new.spec.environment
+        if "DUMMY_START_ERROR" in environment:
+            container.info = replace(container.info, exit_code=127, error=environment["DUMMY_START_ERROR"])
+            raise StartError(environment["DUMMY_START_ERROR"])
+        health = Health.HEALTHY if container.new.spec.healthcheck else Health.NONE
+        now = datetime.now(UTC)
+        container.info = replace(container.info, status=ContainerStatus.RUNNING, started_at=now, health=health)
+        if output := environment.get("DUMMY_OUTPUT"):
+            for line in output.splitlines(keepends=True):
+                container.lines.append(LogLine(LogStream.STDOUT, time.time_ns(), line.encode()))
+        endless = container.new.owner.kind == "service" and "DUMMY_SLEEP" not in environment
+        if not endless:
+            container.task = asyncio.create_task(self._run(container, float(environment.get("DUMMY_SLEEP", "0"))))
+
+    async def _run(self, container: _Container, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        environment = container.new.spec.environment
+        oom = environment.get("DUMMY_OOM") == "1"
+        self._end(container, KILLED if oom else int(environment.get("DUMMY_EXIT_CODE", "0")), oom=oom)
+
+    def _end(self, container: _Container, exit_code: int, *, oom: bool = False) -> None:
+        if not container.ended.is_set():
+            container.info = replace(
+                container.info,
+                status=ContainerStatus.EXITED,
+                exit_code=exit_code,
+                oom_killed=oom,
+                finished_at=datetime.now(UTC),
+            )
+            container.ended.set()
+
+    async def wait(self, container_id: str) -> None:
+        container = self._by_id.get(container_id)
+        if container is not None and container.info.status is not ContainerStatus.CREATED:
+            await container.ended.wait()
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        for container in self._by_id.values():
+            if name_or_id in (container.info.id, container.info.name):
+                return container.info
+        return None
+
+    async def stop(self, container_id: str, grace: float) -> None:
+        container = self._by_id.get(container_id)
+        if container is None or container.info.status is not ContainerStatus.RUNNING:
+            return
+        if container.task is not None:
+            container.task.cancel()
+        self._end(container, TERMINATED if grace > 0 else KILLED)
+
+    async def remove(self, container_id: str) -> None:
+        self._by_id.pop(container_id, None)
+
+    async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
+        infos = [container.info for container in self._by_id.values()]
+        return [
+            info
+            for info in infos
+            if info.owner and run_id in ("", info.owner.key.run_id) and step in ("", info.owner.key.step)
+        ]
+
+    async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
+        container = self._by_id.get(container_id)
+        if container is None:
+            return
+        yield [line for line in container.lines if line.ts_ns >= since_ns]
+        await container.ended.wait()
+
+    async def ensure_network(self, name: str, run_id: str) -> None:
+        self._resources.add(run_id or name)
+
+    async def ensure_volume(self, name: str, run_id: str) -> None:
+        self._resources.add(run_id or name)
+
+    async def list_run_resources(self) -> Sequence[str]:
+        return sorted(self._resources)
+
+    async def remove_run_resources(self, run_id: str) -> None:
+        self._resources.discard(run_id)

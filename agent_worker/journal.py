@@ -1,0 +1,60 @@
+"""The journal: which deliveries this agent took, and which containers it started.
+
+Task tokens survive a kill. On the next start each is failed with an immediate retry, so that Temporal hands the step
+out again within a third of a second, and the step attaches to its container; without it the step would wait for the
+heartbeat timeout.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from agent_worker.store import Store
+from gamekeeper.domain.step import StepKey
+from gamekeeper.ports.node_agent import Begun
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS deliveries (token BLOB PRIMARY KEY, key TEXT NOT NULL, returned_at REAL);
+CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, begun_at REAL NOT NULL, container_id TEXT NOT NULL DEFAULT '');
+"""
+ANSWER_GRACE_SECONDS = 60.0
+
+
+class SqliteJournal:
+    """Journal on a file. ``clock`` gives Unix seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self._store = Store(path, _SCHEMA)
+
+    def begin(self, key: StepKey, task_token: bytes) -> Begun:
+        now = time.time()
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM deliveries WHERE returned_at < ?", (now - ANSWER_GRACE_SECONDS,))
+            db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
+            db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now))
+            row = db.execute("SELECT begun_at, container_id FROM tries WHERE key = ?", (str(key),)).fetchone()
+        return Begun(at=row[0], container_id=row[1])
+
+    def record_container(self, key: StepKey, container_id: str) -> None:
+        with self._store.transaction() as db:
+            db.execute("UPDATE tries SET container_id = ? WHERE key = ?", (container_id, str(key)))
+
+    def returned(self, task_token: bytes) -> None:
+        with self._store.transaction() as db:
+            db.execute("UPDATE deliveries SET returned_at = ? WHERE token = ?", (time.time(), task_token))
+
+    def take_tokens(self) -> list[bytes]:
+        """The tokens of deliveries that an earlier process took and may not have answered, removed from here."""
+        with self._store.transaction() as db:
+            tokens = [row[0] for row in db.execute("SELECT token FROM deliveries")]
+            db.execute("DELETE FROM deliveries")
+        return tokens
+
+    def forget(self, key: StepKey) -> None:
+        """The try is over and its outcome known to the control plane."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM tries WHERE key = ?", (str(key),))
+
+    def close(self) -> None:
+        self._store.close()

@@ -1,0 +1,84 @@
+"""How far a container's log has been read, so that reading it again drops exactly what is known.
+
+The engine resumes by time, inclusive, and lines share times. So for each stream the newest time and the number of
+lines at that time are kept. Where a clock was set back, times no longer order the lines: then the log is read from
+its start and lines are dropped by their count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gamekeeper.domain.log import LogLine, LogStream
+
+_MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so their times interleave loosely
+
+
+@dataclass
+class _Position:
+    ts_ns: int = 0
+    at_ts: int = 0
+    total: int = 0
+
+
+@dataclass
+class LogCursor:
+    """Mutable: ``advance`` moves it over lines that are being kept."""
+
+    positions: dict[int, _Position] = field(default_factory=dict)
+    clock_set_back: bool = False
+
+    @property
+    def since_ns(self) -> int:
+        """From where to ask the engine."""
+        if self.clock_set_back or not self.positions:
+            return 0
+        return max(0, max(position.ts_ns for position in self.positions.values()) - _MARGIN_NS)
+
+    def advance(self, lines: Sequence[LogLine]) -> None:
+        for line in lines:
+            position = self.positions.setdefault(int(line.stream), _Position())
+            self.clock_set_back = self.clock_set_back or line.ts_ns < position.ts_ns
+            same = line.ts_ns == position.ts_ns
+            position.at_ts = position.at_ts + 1 if same else 1
+            position.ts_ns = line.ts_ns
+            position.total += 1
+
+    def filter(self) -> LineFilter:
+        """For one reading of the log from ``since_ns`` on."""
+        return LineFilter(self)
+
+    def encode(self) -> str:
+        positions = {key: [item.ts_ns, item.at_ts, item.total] for key, item in self.positions.items()}
+        return json.dumps({"positions": positions, "clock_set_back": self.clock_set_back})
+
+    @classmethod
+    def decode(cls, text: str) -> LogCursor:
+        fields = json.loads(text)
+        positions = {int(key): _Position(*values) for key, values in fields.get("positions", {}).items()}
+        return cls(positions, bool(fields.get("clock_set_back", False)))
+
+
+class LineFilter:
+    """Drops what the cursor had passed when the reading began."""
+
+    def __init__(self, cursor: LogCursor) -> None:
+        self._by_count = cursor.clock_set_back
+        self._known = {key: _Position(item.ts_ns, item.at_ts, item.total) for key, item in cursor.positions.items()}
+
+    def fresh(self, lines: Sequence[LogLine]) -> list[LogLine]:
+        return [line for line in lines if not self._is_known(line)] if self._known else list(lines)
+
+    def _is_known(self, line: LogLine) -> bool:
+        known = self._known.get(int(LogStream(line.stream)))
+        if known is None:
+            return False
+        if self._by_count:
+            known.total -= 1
+            return known.total >= 0
+        if line.ts_ns == known.ts_ns:
+            known.at_ts -= 1
+            return known.at_ts >= 0
+        return line.ts_ns < known.ts_ns

@@ -1,0 +1,100 @@
+"""Follows containers' logs into the spool. Lives beside the activities: a service's log outlives its step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from agent_worker.log_cursor import LogCursor
+from agent_worker.spool import Spool
+from gamekeeper.backoff import Backoff
+from gamekeeper.domain.log import LogEnd
+from gamekeeper.domain.step import StepKey
+from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus
+
+log = get_logger(__name__)
+
+ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING)
+RESTART_POLL_SECONDS = 2.0
+
+
+class LogFollower:
+    """StepLogs over the engine and the spool."""
+
+    def __init__(self, engine: ContainerEngine, spool: Spool) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._tasks: dict[StepKey, asyncio.Task[None]] = {}
+
+    def follow(self, key: StepKey, container_id: str, *, until_removed: bool) -> None:
+        if key not in self._tasks:
+            task = asyncio.create_task(self._follow(key, container_id, until_removed))
+            self._tasks[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: StepKey, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the log of %s is no longer followed", key, exc_info=task.exception())
+
+    async def drain(self, key: StepKey, deadline: float) -> bool:
+        task = self._tasks.get(key)
+        if task is None:
+            return True
+        done, _ = await asyncio.wait({task}, timeout=deadline)
+        return bool(done)
+
+    async def resume_all(self) -> None:
+        """After a start: takes up every container of this node whose log has not ended."""
+        for info in await self._engine.list_owned():
+            if info.owner is not None and info.status is not ContainerStatus.CREATED:
+                self.follow(info.owner.key, info.id, until_removed=info.owner.lifetime == "node")
+
+    async def _follow(self, key: StepKey, container_id: str, until_removed: bool) -> None:
+        cursor = await asyncio.to_thread(self._spool.open, key)
+        backoff = Backoff(initial=0.2, maximum=5)
+        while cursor is not None:
+            try:
+                await self._read_once(key, container_id, cursor)
+                backoff.reset()
+                info = await self._engine.find(container_id)
+            except UnavailableError as error:
+                log.warning("the log of %s waits: %s", key, error)
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            if info is None:
+                await self._end(key, LogEnd(until_removed, "" if until_removed else "its container was removed"))
+                return
+            if info.status not in ALIVE and not until_removed:
+                await self._end(key, LogEnd(True))
+                return
+            await asyncio.sleep(RESTART_POLL_SECONDS if info.status not in ALIVE else 0.1)
+
+    async def _read_once(self, key: StepKey, container_id: str, cursor: LogCursor) -> None:
+        """Reads from the cursor on until the engine ends the stream."""
+        known = cursor.filter()
+        async for lines in self._engine.follow_logs(container_id, cursor.since_ns):
+            fresh = known.fresh(lines)
+            if fresh:
+                cursor.advance(fresh)
+                await self._keep(partial(self._spool.append, key, fresh, cursor))
+
+    async def _end(self, key: StepKey, end: LogEnd) -> None:
+        await self._keep(partial(self._spool.end, key, end, time.time_ns()))
+
+    async def _keep(self, write: Callable[[], None]) -> None:
+        """Repeats a write until the disk takes it; meanwhile nothing is read, and the engine's log holds the rest."""
+        backoff = Backoff(initial=0.2, maximum=2)
+        while True:
+            try:
+                await asyncio.to_thread(write)
+            except UnavailableError as error:
+                if backoff.failures in (0, 30):
+                    log.error("logs wait in Docker: %s", error)
+                await asyncio.sleep(backoff.next_delay())
+            else:
+                return
