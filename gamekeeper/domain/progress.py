@@ -63,8 +63,9 @@ class RunProgress:
     def begin_try(self, name: str, number: int, *, waits_until: datetime | None) -> None:
         """A new try is handed to the node; ``waits_until`` is set where the node is not there to take it."""
         state = StepState.WAITING_NODE if waits_until else StepState.STARTING
-        cleared = dict.fromkeys(("reason", "exit_code", "container_id", "digest", "started_at", "finished_at"))
-        self.update(name, state=state, try_=number, message="", deadline_at=waits_until, **cleared)
+        cleared = dict.fromkeys(("reason", "exit_code", "started_at", "finished_at"))
+        empty = dict.fromkeys(("message", "container_id", "digest"), "")
+        self.update(name, state=state, try_=number, deadline_at=waits_until, ports=[], **cleared, **empty)
 
     def finish(self, name: str, result: StepResult) -> None:
         fields = {key: getattr(result, key) for key in StepResult.model_fields}

@@ -1,0 +1,88 @@
+"""What every command is given: where the server is, which key opens it, and how to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gamekeeper.errors import GamekeeperError, InvalidError, UnavailableError
+from gamekeeper.stack.layout import StateDir
+
+
+class ApiError(GamekeeperError):
+    """A problem that the server answered with."""
+
+    kind = "invalid"
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(str(body.get("detail", status)), hint=str(body.get("hint", "")))
+        self.status = status
+        self.problems: list[dict[str, Any]] = body.get("problems", [])
+
+
+@dataclass(frozen=True)
+class Context:
+    server: str
+    api_key: str
+    state_dir: Path
+
+    @property
+    def state(self) -> StateDir:
+        return StateDir(self.state_dir)
+
+    def url(self) -> str:
+        """Raises UnavailableError when no server is named and no stack was ever started here."""
+        url = self.server or self.state.load().rest_url
+        if not url:
+            raise UnavailableError("there is no server", hint="start one with `gamekeeper up`, or give --server URL")
+        return url.rstrip("/")
+
+    def key(self) -> str:
+        if self.api_key:
+            return self.api_key
+        try:
+            return self.state.key_file.read_text().strip()
+        except OSError as error:
+            raise InvalidError(
+                f"there is no API key: {self.state.key_file} can't be read",
+                hint="give one with --api-key or GAMEKEEPER_API_KEY",
+            ) from error
+
+    @contextmanager
+    def client(self, timeout: float | None = 30) -> Iterator[httpx.Client]:
+        """An HTTP client; a server that can't be reached becomes UnavailableError that names it."""
+        url = self.url()
+        headers = {"Authorization": f"Bearer {self.key()}"}
+        try:
+            with httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=timeout) as client:
+                yield client
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise InvalidError(f"{url} is not a URL: {error}", hint="write it as http://HOST:PORT") from error
+        except httpx.TransportError as error:
+            raise UnavailableError(f"{url} does not answer: {error}", hint="is it up? gamekeeper status") from error
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """The answer's JSON. Raises ApiError for a problem."""
+        with self.client() as client:
+            return checked(client.request(method, path, **options))
+
+
+def checked(answer: httpx.Response) -> Any:
+    if answer.status_code == 503:
+        raise UnavailableError(_problem(answer).message)
+    if answer.is_error:
+        raise _problem(answer)
+    return answer.json() if answer.content else None
+
+
+def _problem(answer: httpx.Response) -> ApiError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {"detail": f"HTTP {answer.status_code}"}
+    return ApiError(answer.status_code, body if isinstance(body, dict) else {})

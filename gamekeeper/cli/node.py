@@ -1,0 +1,158 @@
+"""``node``: list, show, add, edit, remove, enrol."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
+from gamekeeper.errors import InvalidError
+
+app = typer.Typer(no_args_is_help=True, help="Machines that run containers.")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
+Labels = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE, repeatable")]
+
+
+class Mode(StrEnum):
+    active = "active"
+    maintenance = "maintenance"
+    disabled = "disabled"
+
+
+def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """``["A=1"]`` as a mapping. Raises InvalidError that shows the right spelling."""
+    result = {}
+    for text in texts or []:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise InvalidError(f'{option} "{text}" is not KEY=VALUE')
+        result[key] = value
+    return result
+
+
+@app.command("ls")
+def list_nodes(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="never_seen, online, suspect or offline")] = "",
+    mode: Annotated[Mode | None, typer.Option()] = None,
+    label: Annotated[str, typer.Option(help="KEY=VALUE")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List nodes."""
+    obj: Context = context.obj
+    filters = {"status": status, "mode": mode, "label": label}
+    items = list_all(obj, "/nodes", {key: value for key, value in filters.items() if value})
+    if as_json:
+        print_json(items)
+        return
+    rows = [(item["id"], item["status"], item["mode"], item["location"], ago(item["last_seen_at"])) for item in items]
+    print_table(("NODE", "STATUS", "MODE", "LOCATION", "SEEN"), rows)
+
+
+def list_all(obj: Context, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every page of a list."""
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = obj.call("GET", path, params=parameters | ({"cursor": cursor} if cursor else {}))
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+
+
+@app.command("show")
+def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None:
+    """Show a node and its containers."""
+    obj: Context = context.obj
+    found = obj.call("GET", f"/nodes/{node}")
+    containers = obj.call("GET", f"/nodes/{node}/containers")["items"]
+    if as_json:
+        print_json(found | {"containers": containers})
+        return
+    for name in ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at"):
+        console.print(f"{name:14} {coloured(found[name])}")
+    for name, value in (found["hardware"] | found["system"]).items():
+        console.print(f"{name:22} {value}")
+    rows = [
+        (item["name"], item["status"], item["lifetime"], item["image"], " ".join(item["ports"])) for item in containers
+    ]
+    print_table(("CONTAINER", "STATUS", "LIFETIME", "IMAGE", "PORTS"), rows)
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    node: str,
+    name: str = "",
+    description: str = "",
+    location: str = "",
+    label: Labels = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a node; `enrol` then gives the token with which its agent registers."""
+    obj: Context = context.obj
+    body = {"id": node, "name": name, "description": description, "location": location}
+    created = obj.call("POST", "/nodes", json=body | {"labels": pairs(label, "--label")})
+    if as_json:
+        print_json(created)
+    else:
+        console.print(f"added {node}; next: gamekeeper node enrol {node}")
+
+
+@app.command("edit")
+def edit(
+    context: typer.Context,
+    node: str,
+    name: str | None = None,
+    description: str | None = None,
+    location: str | None = None,
+    mode: Annotated[Mode | None, typer.Option(help="disabled stops running steps too")] = None,
+    label: Labels = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a node. Labels given replace all labels."""
+    obj: Context = context.obj
+    fields: dict[str, Any] = {"name": name, "description": description, "location": location, "mode": mode}
+    if label is not None:
+        fields["labels"] = pairs(label, "--label")
+    changed = obj.call(
+        "PATCH", f"/nodes/{node}", json={key: value for key, value in fields.items() if value is not None}
+    )
+    if as_json:
+        print_json(changed)
+    else:
+        console.print(f"{node} is at version {changed['version']}, mode {coloured(changed['mode'])}")
+
+
+@app.command("rm")
+def remove(
+    context: typer.Context,
+    node: str,
+    force: Annotated[bool, typer.Option("--force", help="Stop its live steps")] = False,
+) -> None:
+    """Remove a node."""
+    obj: Context = context.obj
+    obj.call("DELETE", f"/nodes/{node}", params={"force": force})
+    console.print(f"removed {node}")
+
+
+@app.command("enrol")
+def enrol(
+    context: typer.Context,
+    node: str,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long the token is good for")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a one-time token with which the node's agent registers."""
+    obj: Context = context.obj
+    made = obj.call("POST", f"/nodes/{node}/enrolment-tokens", json={"minutes": minutes})
+    if as_json:
+        print_json(made)
+        return
+    console.print(f"on the machine, before {made['expires_at']}:")
+    console.print(f"  gamekeeper agent --server HOST:PORT --token {made['token']}")

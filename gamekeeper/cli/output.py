@@ -1,0 +1,86 @@
+"""How the command prints: tables and colours for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gamekeeper.errors import GamekeeperError, SpecError
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_COLOURS = {
+    "succeeded": "green",
+    "online": "green",
+    "ok": "green",
+    "active": "green",
+    "running": "cyan",
+    "failed": "red",
+    "error": "red",
+    "offline": "red",
+    "down": "red",
+    "unhealthy": "red",
+    "canceled": "yellow",
+    "disabled": "yellow",
+    "maintenance": "yellow",
+    "waiting_node": "yellow",
+    "suspect": "yellow",
+}
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*[coloured(cell) for cell in row])
+    console.print(table)
+
+
+def coloured(value: Any) -> str:
+    text = "" if value is None else escape(str(value))
+    colour = _COLOURS.get(text)
+    return f"[{colour}]{text}[/{colour}]" if colour else text
+
+
+def print_error(error: GamekeeperError) -> None:
+    errors.print(f"[red]error:[/red] {escape(error.message)}")
+    problems = error.problems if isinstance(error, SpecError) else getattr(error, "problems", [])
+    for problem in problems:
+        fields = problem if isinstance(problem, dict) else problem.model_dump()
+        print_problem(fields)
+    if error.hint:
+        errors.print(f"[dim]hint:[/dim] {escape(error.hint)}")
+
+
+def print_problem(problem: dict[str, Any]) -> None:
+    where = f"line {problem['line']}: " if problem.get("line") else ""
+    hint = f"; {problem['hint']}" if problem.get("hint") else ""
+    errors.print(escape(f"  {where}{problem['path']}: {problem['message']}{hint}"))
+
+
+def ago(stamp: str | None) -> str:
+    """A time as people say it: ``3 min ago``."""
+    if not stamp:
+        return "never"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds()
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{max(0, int(seconds))} s ago"
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()

@@ -1,0 +1,152 @@
+"""``run`` and ``runs``: submit, list, show, follow, cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.follow import follow_log, follow_run, print_log
+from gamekeeper.cli.node import JsonOption, list_all, pairs
+from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
+from gamekeeper.cli.pipeline import read_file
+
+app = typer.Typer(no_args_is_help=True, help="Runs of pipelines.")
+
+FAILED = 1
+
+
+def run(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Pipeline file")],
+    arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable")] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")] = None,
+    node: Annotated[str, typer.Option(help="For every step that names no node")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, start nothing")] = False,
+    idempotency_key: Annotated[str, typer.Option(help="The same key gives the same run")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Run a pipeline. With --follow the exit code is 1 unless it succeeds."""
+    obj: Context = context.obj
+    body = {"yaml": read_file(file), "args": pairs(arg, "--arg"), "envs": pairs(env, "--env"), "node": node or None}
+    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+    answer = obj.call("POST", "/runs", json=body, headers=headers, params={"dry_run": dry_run})
+    if dry_run:
+        _print_plan(answer, as_json)
+        return
+    if not follow:
+        _print_started(answer, as_json)
+        return
+    if not as_json:
+        console.print(f"run {answer['id']} of {answer['pipeline']}")
+    follow_run(obj, answer["id"], quiet=as_json)
+    ended = obj.call("GET", f"/runs/{answer['id']}")
+    _print_run(ended, as_json)
+    if ended["state"] != "succeeded":
+        raise typer.Exit(FAILED)
+
+
+def _print_started(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+    else:
+        console.print(f"run {answer['id']} of {answer['pipeline']}; follow it: gamekeeper runs logs -f {answer['id']}")
+
+
+def _print_plan(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    steps = answer["pipeline"]["steps"] + answer["pipeline"]["finally_"]
+    rows = [(step["name"], step["type"], step["node"], ", ".join(step["needs"])) for step in steps]
+    print_table(("STEP", "TYPE", "NODE", "NEEDS"), rows)
+
+
+@app.command("ls")
+def list_runs(
+    context: typer.Context,
+    state: str = "",
+    node: str = "",
+    pipeline: str = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many")] = 50,
+    every: Annotated[bool, typer.Option("--all", help="All pages")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    obj: Context = context.obj
+    filters = {"state": state, "node": node, "pipeline": pipeline, "limit": 500 if every else limit}
+    parameters = {key: value for key, value in filters.items() if value}
+    items = list_all(obj, "/runs", parameters) if every else obj.call("GET", "/runs", params=parameters)["items"]
+    if as_json:
+        print_json(items)
+        return
+    rows = [(item["id"], item["pipeline"], item["state"], ago(item["created_at"]), item["message"]) for item in items]
+    print_table(("RUN", "PIPELINE", "STATE", "CREATED", ""), rows)
+
+
+@app.command("show")
+def show(
+    context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: JsonOption = False
+) -> None:
+    """Show a run with its steps."""
+    obj: Context = context.obj
+    _print_run(obj.call("GET", f"/runs/{run_id}"), as_json)
+
+
+def _print_run(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"run {found['id']} of {found['pipeline']}: {coloured(found['state'])} {found['message']}".rstrip())
+    rows = [
+        (
+            step["name"],
+            step["state"],
+            step["reason"],
+            step["node"],
+            step["try"] or "",
+            "" if step["exit_code"] is None else step["exit_code"],
+            step["message"],
+        )
+        for step in found["steps"]
+    ]
+    print_table(("STEP", "STATE", "REASON", "NODE", "TRY", "EXIT", ""), rows)
+
+
+@app.command("logs")
+def logs(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    step: Annotated[str, typer.Argument(help="Default: every step")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the log ends")] = False,
+    try_number: Annotated[int, typer.Option("--try", min=1, help="Default: the newest")] = 0,
+) -> None:
+    """Print a step's log, or every step's."""
+    obj: Context = context.obj
+    if follow and not step:
+        follow_run(obj, run_id)
+    elif follow:
+        follow_log(obj, run_id, step, try_number or None)
+    else:
+        names = [step] if step else [item["name"] for item in obj.call("GET", f"/runs/{run_id}")["steps"]]
+        for name in names:
+            print_log(obj, run_id, name, try_number or None, title=len(names) > 1)
+
+
+@app.command("cancel")
+def cancel(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    reason: Annotated[str, typer.Option(help="Why, for those who look later")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel a run. It is canceled when its containers are gone."""
+    obj: Context = context.obj
+    found = obj.call("POST", f"/runs/{run_id}/cancel", json={"reason": reason})
+    if as_json:
+        print_json(found)
+    else:
+        console.print(f"cancel of run {run_id} requested")

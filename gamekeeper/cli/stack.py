@@ -1,0 +1,154 @@
+"""``up``, ``down``, ``status``: the embedded stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.output import coloured, console, print_json
+from gamekeeper.domain.pipeline import as_label
+from gamekeeper.errors import InvalidError, UnavailableError
+from gamekeeper.logging import configure_logging
+from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.process import LockedFile, wait_released
+from gamekeeper.stack.status import stack_status
+from gamekeeper.stack.supervisor import Supervisor, stop_leftovers
+
+UP_SECONDS = 150.0
+DOWN_SECONDS = 60.0
+NO_NODE = "none"
+
+
+def up(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready")] = False,
+    node: Annotated[
+        str, typer.Option(help=f'Id of this machine as a node; "{NO_NODE}" for none; default: its host name')
+    ] = "",
+    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+    temporal: Annotated[
+        str, typer.Option(help="HOST:PORT of a Temporal server to use instead of the embedded one")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Address to bind to")] = "",
+    policy: Annotated[Path | None, typer.Option(help="This node's policy file", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Start Temporal, api, control_worker and this machine's agent, and keep them running."""
+    state = _state(context.obj, state_dir)
+    state.prepare()
+    lock = LockedFile(state.run_dir / "supervisor.lock")
+    if lock.is_held():
+        _wait_ready(state, None)
+        console.print("already up")
+        _print_addresses(state.load())
+        return
+    record = _record(state, node, temporal, host, policy)
+    state.save(record)
+    if detach:
+        _wait_ready(state, _spawn(state))
+        _print_addresses(state.load())
+        return
+    configure_logging("INFO")
+    Supervisor(state, record).run(_print_addresses)
+
+
+def _state(context: Context, state_dir: Path | None) -> StateDir:
+    return StateDir(state_dir) if state_dir else context.state
+
+
+def _record(state: StateDir, node: str, temporal: str, host: str, policy: Path | None) -> StackRecord:
+    record = state.load()
+    record.node = None if node == NO_NODE else node or record.node or as_label(socket.gethostname())
+    record.temporal = temporal or os.environ.get("TEMPORAL_ADDRESS", "") or record.temporal
+    record.host = host or record.host
+    record.policy_file = str(policy.absolute()) if policy else record.policy_file
+    record.ready = False
+    if record.node is not None and as_label(record.node) != record.node:
+        raise InvalidError(f'"{record.node}" is not a node id', hint=f'try "{as_label(record.node)}"')
+    return record
+
+
+def _spawn(state: StateDir) -> subprocess.Popen[bytes]:
+    with open(state.process_logs / "supervisor.log", "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gamekeeper.stack", str(state.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=state.run_dir,
+        )
+
+
+def _wait_ready(state: StateDir, child: subprocess.Popen[bytes] | None) -> None:
+    """Until the supervisor says that all is ready. Raises UnavailableError with the end of its log."""
+    deadline = time.monotonic() + UP_SECONDS
+    lock = LockedFile(state.run_dir / "supervisor.lock")
+    while time.monotonic() < deadline:
+        if state.load().ready and lock.is_held():
+            return
+        if child is not None and child.poll() is not None:
+            break
+        time.sleep(0.1)
+    log = state.process_logs / "supervisor.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    raise UnavailableError(f"the stack did not come up; the end of {log}:\n{tail}")
+
+
+def _print_addresses(record: StackRecord) -> None:
+    assert record.ports is not None
+    temporal = record.temporal or f"{record.host}:{record.ports.temporal}"
+    ui = "" if record.temporal else f" (web UI http://{record.host}:{record.ports.temporal_ui})"
+    console.print(f"api       {record.rest_url}")
+    console.print(f"node link {record.host}:{record.ports.grpc}")
+    console.print(f"temporal  {temporal}{ui}")
+    console.print(f"node      {record.node or '(none on this machine)'}")
+
+
+def down(
+    context: typer.Context,
+    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+) -> None:
+    """Stop the stack. Running containers go on, and so does all that is kept."""
+    state = _state(context.obj, state_dir)
+    lock = LockedFile(state.run_dir / "supervisor.lock")
+    supervisor = lock.holder()
+    if supervisor is not None:
+        supervisor.send_signal(signal.SIGTERM)
+        if not wait_released(lock, DOWN_SECONDS):
+            raise UnavailableError(f"the supervisor (pid {supervisor.pid}) did not end within {DOWN_SECONDS:.0f} s")
+        console.print("down")
+        return
+    stopped = stop_leftovers(state)
+    console.print(f"down; ended what a dead supervisor had left: {', '.join(stopped)}" if stopped else "not running")
+
+
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+) -> None:
+    """Show each process of the stack: pid, addresses, health."""
+    found = stack_status(_state(context.obj, state_dir))
+    if as_json:
+        print_json(found)
+        return
+    rows = [(name, found[name]) for name in ("supervisor", "temporal", "api", "control_worker")]
+    rows += [(f"agent {agent['node']}", agent) for agent in found["agents"]]
+    for name, part in rows:
+        where = part.get("url") or part.get("address") or ""
+        console.print(f"{name:22} {coloured(part['health']):22} pid {part['pid'] or '-'!s:8} {where}")
+    console.print(f"API key in {found['api_key_file']}")
+
+
+def health_is_ok(found: dict[str, Any]) -> bool:
+    parts = [found[name] for name in ("temporal", "api", "control_worker")] + found["agents"]
+    return all(part["health"] == "ok" for part in parts)

@@ -1,0 +1,104 @@
+"""Where the stack keeps what, below its state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, Field, ValidationError
+
+from gamekeeper.errors import InvalidError
+from gamekeeper.keys import API_KEY_PREFIX
+
+
+def default_state_dir() -> Path:
+    return Path(os.environ.get("GAMEKEEPER_STATE_DIR") or platformdirs.user_data_path("gamekeeper"))
+
+
+class Ports(BaseModel):
+    """Chosen once and kept, because agents and scripts remember them."""
+
+    rest: int
+    grpc: int
+    temporal: int
+    temporal_ui: int
+
+
+class StackRecord(BaseModel):
+    """``stack.json``: what this stack was started as. Written before a process starts, so a kill loses nothing."""
+
+    host: str = "127.0.0.1"
+    ports: Ports | None = None
+    node: str | None = None
+    temporal: str = ""
+    policy_file: str = ""
+    pids: dict[str, int] = Field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://{self.host}:{self.ports.rest}" if self.ports else ""
+
+
+class StateDir:
+    """Paths, and the record."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        self.record_file = self.root / "stack.json"
+        self.key_file = self.root / "admin.key"
+        self.run_dir = self.root / "run"
+        self.process_logs = self.root / "process-logs"
+        self.database = self.root / "gamekeeper.db"
+        self.temporal_database = self.root / "temporal.db"
+        self.step_logs = self.root / "logs"
+
+    def agent_dir(self, node: str) -> Path:
+        return self.root / "agents" / node
+
+    def prepare(self) -> None:
+        """Raises InvalidError when the directory can't be made or written."""
+        try:
+            for path in (self.root, self.run_dir, self.process_logs):
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InvalidError(
+                f"{self.root} can't be used: {error.strerror}", hint="give another --state-dir"
+            ) from error
+
+    def load(self) -> StackRecord:
+        try:
+            return StackRecord.model_validate_json(self.record_file.read_text())
+        except FileNotFoundError:
+            return StackRecord()
+        except (OSError, ValidationError) as error:
+            raise InvalidError(f"{self.record_file} can't be read: {error}", hint="remove it, then run up") from error
+
+    def save(self, record: StackRecord) -> None:
+        write_private(self.record_file, json.dumps(record.model_dump(), indent=2))
+
+    def ensure_admin_key(self) -> str:
+        """The admin key, made at the first start; mode 0600."""
+        if not self.key_file.exists():
+            write_private(self.key_file, API_KEY_PREFIX + secrets.token_urlsafe(32) + "\n")
+        return self.key_file.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file of mode 0600 in one step, so that a kill leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=str)

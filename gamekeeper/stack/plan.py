@@ -1,0 +1,69 @@
+"""Which processes a stack has, and how each is started."""
+
+from __future__ import annotations
+
+import sys
+
+from gamekeeper.settings import sqlite_url
+from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.process import ProcessSpec
+from gamekeeper.temporal.dev_server import command as temporal_command
+
+AGENT_PREFIX = "agent-"
+
+
+def agent_name(node: str) -> str:
+    return AGENT_PREFIX + node
+
+
+def temporal_address(record: StackRecord) -> str:
+    assert record.ports is not None
+    return record.temporal or f"{record.host}:{record.ports.temporal}"
+
+
+def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
+    """Temporal (unless it is somebody else's), api, control_worker: in the order of their start."""
+    assert record.ports is not None
+    specs = [] if record.temporal else [_temporal(state, record)]
+    shared = {
+        "GAMEKEEPER_TEMPORAL": temporal_address(record),
+        "GAMEKEEPER_DATABASE": sqlite_url(state.database),
+    }
+    api = shared | {
+        "GAMEKEEPER_REST_HOST": record.host,
+        "GAMEKEEPER_REST_PORT": str(record.ports.rest),
+        "GAMEKEEPER_GRPC_HOST": record.host,
+        "GAMEKEEPER_GRPC_PORT": str(record.ports.grpc),
+        "GAMEKEEPER_LOGS_DIR": str(state.step_logs),
+        "GAMEKEEPER_ADMIN_KEY_FILE": str(state.key_file),
+        "GAMEKEEPER_CANCEL_IS_PUSHED": "0" if record.temporal else "1",
+    }
+    return [
+        *specs,
+        ProcessSpec("api", [sys.executable, "-m", "api"], api),
+        ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared),
+    ]
+
+
+def _temporal(state: StateDir, record: StackRecord) -> ProcessSpec:
+    assert record.ports is not None
+    command = temporal_command(
+        ip=record.host,
+        port=record.ports.temporal,
+        ui_port=record.ports.temporal_ui,
+        database=state.temporal_database,
+    )
+    return ProcessSpec("temporal", command)
+
+
+def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:
+    assert record.ports is not None
+    folder = state.agent_dir(node)
+    policy = record.policy_file or str(folder / "policy.yaml")
+    environment = {
+        "GAMEKEEPER_AGENT_SERVER": f"{record.host}:{record.ports.grpc}",
+        "GAMEKEEPER_AGENT_STATE_DIR": str(folder),
+        "GAMEKEEPER_AGENT_TOKEN_FILE": str(folder / "token"),
+        "GAMEKEEPER_AGENT_POLICY_FILE": policy,
+    }
+    return ProcessSpec(agent_name(node), [sys.executable, "-m", "agent_worker"], environment)

@@ -1,0 +1,190 @@
+"""One process of the stack: started once, found again after the supervisor's death, stopped within a time limit."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
+
+STOP_SECONDS = 10.0
+MAX_LOG_BYTES = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """How a process is started. ``fingerprint`` tells whether a living one was started the same way."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        text = json.dumps([list(self.command), sorted(self.environment.items())])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LockedFile:
+    """A file whose lock is held by whoever lives: this process, or a child that inherited the descriptor."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def try_lock(self) -> int | None:
+        """The locked descriptor, or None when somebody living holds it."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def is_held(self) -> bool:
+        if not self.path.exists():
+            return False
+        descriptor = self.try_lock()
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
+    def holder(self) -> psutil.Process | None:
+        """The living process that has the file open, found by its descriptors; None when nobody holds the lock.
+
+        A recorded pid can be stale, or of another program after a reboot; an open descriptor can't.
+        """
+        if not self.is_held():
+            return None
+        wanted = os.stat(self.path)
+        for process in psutil.process_iter():
+            if process.pid != os.getpid() and _has_open(process.pid, wanted):
+                return process
+        return None
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    with suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found = os.stat(f"/proc/{pid}/fd/{name}")
+                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    return True
+    return False
+
+
+class ManagedProcess:
+    """Blocking calls; the supervisor runs them one after another."""
+
+    def __init__(self, spec: ProcessSpec, run_dir: Path, log_dir: Path) -> None:
+        self.spec = spec
+        self._lock = LockedFile(run_dir / f"{spec.name}.lock")
+        self._log_file = log_dir / f"{spec.name}.log"
+        self._child: subprocess.Popen[bytes] | None = None
+        self._adopted: psutil.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
+        if self._adopted is not None and self._adopted.is_running():
+            return int(self._adopted.pid)
+        return None
+
+    def ensure(self) -> bool:
+        """Adopts a living process that was started the same way, replaces another, or starts one.
+
+        True when a new process was started.
+        """
+        living = self._lock.holder()
+        if living is not None and self._lock.path.read_text() == self.spec.fingerprint:
+            if self._adopted is None:
+                log.info("%s lives as pid %d: adopted", self.spec.name, living.pid)
+            self._adopted = living
+            return False
+        if living is not None:
+            log.info("%s lives as pid %d but was started differently: replacing it", self.spec.name, living.pid)
+            stop_process(living)
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        descriptor = self._lock.try_lock()
+        if descriptor is None:
+            raise RuntimeError(f"{self.spec.name}: {self._lock.path} is held by a process that does not end")
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, self.spec.fingerprint.encode())
+            self._rotate_log()
+            with open(self._log_file, "ab") as output:
+                self._child = subprocess.Popen(
+                    list(self.spec.command),
+                    env={**os.environ, **self.spec.environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=[descriptor],
+                    start_new_session=True,
+                    cwd=self._lock.path.parent,  # a folder of ours, so that no other "api" is found first
+                )
+        finally:
+            os.close(descriptor)  # the child's copy keeps the lock
+        self._adopted = None
+        log.info("%s started as pid %d", self.spec.name, self._child.pid)
+
+    def _rotate_log(self) -> None:
+        with suppress(FileNotFoundError):
+            if self._log_file.stat().st_size > MAX_LOG_BYTES:
+                self._log_file.replace(self._log_file.with_suffix(".log.1"))
+
+    def is_alive(self) -> bool:
+        return self.pid is not None
+
+    def log_tail(self, lines: int = 5) -> str:
+        with suppress(OSError):
+            return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def stop(self) -> None:
+        """Ends the process, and one that an earlier supervisor left."""
+        living = self._lock.holder()
+        if living is not None:
+            stop_process(living)
+        if self._child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(1)
+
+
+def stop_process(process: psutil.Process) -> None:
+    """SIGTERM, a while, SIGKILL; returns when the process is gone."""
+    with suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            log.warning("pid %d did not end on SIGTERM within %.0f s: killing it", process.pid, STOP_SECONDS)
+            process.kill()
+            with suppress(psutil.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+
+
+def wait_released(lock: LockedFile, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not lock.is_held():
+            return True
+        time.sleep(0.1)
+    return False

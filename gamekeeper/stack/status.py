@@ -1,0 +1,82 @@
+"""What the stack looks like now, for people and for scripts."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import httpx
+
+from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
+from gamekeeper.stack.process import LockedFile
+
+PROBE_SECONDS = 2.0
+
+
+def stack_status(state: StateDir) -> dict[str, Any]:
+    """``health`` is ok, starting, unhealthy or down; pids are of living processes only."""
+    record = state.load()
+    agents = [
+        _agent(state, record, path.stem.removeprefix(AGENT_PREFIX))
+        for path in sorted(state.run_dir.glob(f"{AGENT_PREFIX}*.lock"))
+    ]
+    return {
+        "state_dir": str(state.root),
+        "supervisor": _part(state, "supervisor", True),
+        "temporal": _temporal(state, record),
+        "api": _api(state, record),
+        "control_worker": _part(state, "control_worker", True),
+        "agents": agents,
+        "api_key_file": str(state.key_file),
+    }
+
+
+def _part(state: StateDir, name: str, serves: bool) -> dict[str, Any]:
+    holder = LockedFile(state.run_dir / f"{name}.lock").holder()
+    health = "down" if holder is None else "ok" if serves else "unhealthy"
+    return {"pid": holder.pid if holder else None, "health": health, "log": str(state.process_logs / f"{name}.log")}
+
+
+def _temporal(state: StateDir, record: StackRecord) -> dict[str, Any]:
+    if record.ports is None:
+        return {"pid": None, "health": "down"}
+    address = temporal_address(record)
+    serves = _listens(address)
+    if record.temporal:
+        return {"pid": None, "address": address, "health": "ok" if serves else "unhealthy", "external": True}
+    part = _part(state, "temporal", serves)
+    return part | {"address": address, "ui": f"http://{record.host}:{record.ports.temporal_ui}"}
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), PROBE_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _api(state: StateDir, record: StackRecord) -> dict[str, Any]:
+    if record.ports is None:
+        return {"pid": None, "health": "down"}
+    part = _part(state, "api", _get(f"{record.rest_url}/readyz") is not None)
+    addresses = {"url": record.rest_url, "node_link": f"{record.host}:{record.ports.grpc}"}
+    return part | addresses | {"key_file": str(state.key_file)}
+
+
+def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:
+    key = state.key_file.read_text().strip() if state.key_file.exists() else ""
+    found = _get(f"{record.rest_url}/api/v1/nodes/{node}", key) if record.ports else None
+    status = found["status"] if found else "unknown"
+    part = _part(state, AGENT_PREFIX + node, status == "online")
+    return {"node": node, "status": status, "state_dir": str(state.agent_dir(node))} | part
+
+
+def _get(url: str, key: str = "") -> dict[str, Any] | None:
+    try:
+        answer = httpx.get(url, timeout=PROBE_SECONDS, headers={"Authorization": f"Bearer {key}"} if key else {})
+    except httpx.HTTPError:
+        return None
+    return answer.json() if answer.status_code == 200 else None
