@@ -52,7 +52,7 @@ def _connect(obj: Context, path: str, parameters: dict[str, Any], last_id: str) 
         if source.response.is_error:
             source.response.read()
             checked(source.response)
-        yield from source.iter_sse()
+        yield from (event for event in source.iter_sse() if event.data)  # a keep-alive has no data
 
 
 def follow_run(obj: Context, run_id: str, *, quiet: bool = False) -> None:

@@ -135,7 +135,8 @@ class RunRepository:
         row = await self._session.get(StepRow, (key.run_id, key.step))
         if row is None or StepState(row.state).is_final or key.try_ < row.phase_try:
             return
-        if row.phase != phase.value or row.phase_try != key.try_:
+        is_news = row.phase != phase.value or row.phase_try != key.try_
+        if is_news and (phase.value, key.try_) != (row.state, row.try_number):
             self._event(row.run_id, row.name, phase.value, None, message, at)
         row.phase = phase.value
         row.phase_try = key.try_

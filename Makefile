@@ -1,0 +1,49 @@
+# Every verb of this repository; `make help` lists them, and CI calls these and no others.
+SHELL := /bin/sh
+VENV := .venv/bin
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+demo: venv docker ## From a bare machine to a game server that answers
+	@$(VENV)/python scripts/demo.py
+
+test: venv-dev ## Install what the tests need and run them all, against real parts
+	@scripts/test.sh
+
+up: venv docker ## Start Gamekeeper with this machine as a node
+	@$(VENV)/gamekeeper up --detach
+
+down: ## Stop Gamekeeper; containers go on
+	@$(VENV)/gamekeeper down
+
+status: ## Show the processes
+	@$(VENV)/gamekeeper status
+
+lint: venv-dev ## Format check, lint, types, import rules, sizes, generated code
+	@scripts/lint.sh
+
+format: venv-dev ## Format the code
+	@$(VENV)/ruff format . && $(VENV)/ruff check --fix .
+
+gen: venv-dev ## Generate code from proto/
+	@scripts/gen_proto.sh
+
+lock: venv-dev ## Lock the requirements again
+	@scripts/lock.sh
+
+migration: venv-dev ## Write a migration for changed tables: make migration m="Add a column"
+	@$(VENV)/python scripts/migration.py "$(m)"
+
+bench: venv docker ## Measure step overhead, start latency and the agent at rest
+	@$(VENV)/python -m bench.run
+
+images: venv docker ## Build the three images of docker-compose.yml and run the example on them
+	@scripts/check_images.sh
+
+venv: ; @scripts/make_venv.sh requirements.lock
+venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
+docker: ; @scripts/ensure_docker.sh
+
+.PHONY: help demo test up down status lint format gen lock migration bench images venv venv-dev docker

@@ -1,0 +1,108 @@
+"""``make demo``: a real game server on this machine as the first node, from nothing, and a probe that talks to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import docker
+from base_image import ensure_base_image
+from docker.errors import ImageNotFound
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "teeworlds"
+IMAGE = "gamekeeper/teeworlds:demo"
+SOURCE_LABEL = "gamekeeper-demo.source"
+GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
+
+
+def main() -> None:
+    client = docker.from_env()
+    ensure_image(client)
+    run("up", "--detach")
+    status = call("status")
+    node = status["agents"][0]["node"]
+    arena = find_arena(node)
+    if arena is None:
+        port = free_udp_port()
+        arguments = ["run", str(EXAMPLE / "deploy.yaml"), "--node", node, "--arg", f"port={port}", "--follow"]
+    else:
+        port = int(arena["ports"][0].split("->")[0].rsplit(":", 1)[1])
+        print(f"\nthe arena of an earlier demo is up on port {port}: probing it")
+        arguments = ["run", str(EXAMPLE / "probe.yaml"), "--node", node, "--arg", f"port={port}", "--follow"]
+    print()
+    if run(*arguments, check=False) != 0:
+        raise SystemExit("\nthe example failed; its steps and logs stand above")
+    report(status, node)
+
+
+def ensure_image(client: docker.DockerClient) -> None:
+    """Builds the example's image, once for each content of its folder."""
+    source = hashlib.sha256(b"".join((EXAMPLE / name).read_bytes() for name in ("Dockerfile", "probe.py"))).hexdigest()
+    try:
+        if client.images.get(IMAGE).labels.get(SOURCE_LABEL) == source:
+            return
+    except ImageNotFound:
+        pass
+    base = ensure_base_image(client)
+    print(f"gamekeeper: building {IMAGE} on {base} (a minute, once)", flush=True)
+    for event in client.api.build(
+        path=str(EXAMPLE), tag=IMAGE, buildargs={"BASE": base}, labels={SOURCE_LABEL: source}, rm=True, decode=True
+    ):
+        if "error" in event:
+            raise SystemExit(f"gamekeeper: {IMAGE} can't be built: {event['error']}")
+
+
+def run(*arguments: str, check: bool = True) -> int:
+    done = subprocess.run([GAMEKEEPER, *arguments], check=False)
+    if check and done.returncode != 0:
+        raise SystemExit(done.returncode)
+    return done.returncode
+
+
+def call(*arguments: str) -> Any:
+    done = subprocess.run([GAMEKEEPER, *arguments, "--json"], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+def find_arena(node: str) -> dict[str, Any] | None:
+    for container in call("node", "show", node)["containers"]:
+        if container["pipeline"] == "deploy-teeworlds" and container["status"] == "running" and container["ports"]:
+            return dict(container)
+    return None
+
+
+def free_udp_port(usual: int = 8303) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("0.0.0.0", usual))
+        except OSError:
+            probe.bind(("0.0.0.0", 0))
+        return int(probe.getsockname()[1])
+
+
+def report(status: dict[str, Any], node: str) -> None:
+    arena = find_arena(node)
+    newest = call("runs", "ls", "--limit", "1")[0]
+    ui = status["temporal"].get("ui", "")
+    prefix = "" if os.environ.get("PATH", "").startswith(str(ROOT / ".venv")) else ".venv/bin/"
+    print(f"""
+What ran      pipeline {newest["pipeline"]}, run {newest["id"]}: {newest["state"]}
+Its log       {prefix}gamekeeper runs logs {newest["id"]}
+Its history   {ui}/namespaces/default/workflows/run%2F{newest["id"]}""")
+    if arena is not None:
+        print(f"""The server    docker logs {arena["name"]}
+To play       connect a Teeworlds 0.7 client to this machine, UDP port {arena["ports"][0].split("->")[0]}
+To stop       docker rm -f {arena["name"]}   (the game server; it survives what follows)
+              make down                      (Gamekeeper itself)""")
+    print("Again         make demo")
+
+
+if __name__ == "__main__":
+    main()
