@@ -1,8 +1,8 @@
 """How far a container's log has been read, so that reading it again drops exactly what is known.
 
-The engine resumes by time, inclusive, and lines share times. So for each stream the newest time and the number of
-lines at that time are kept. Where a clock was set back, times no longer order the lines: then the log is read from
-its start and lines are dropped by their count.
+A log that is still whole in the engine is read again from its start and dropped by the count of its lines: exact,
+whatever a clock did meanwhile. A larger one, whose beginning the engine may have rotated away, is resumed by time,
+which the engine does inclusively, and lines share times: so the number of lines at the newest time is kept as well.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gamekeeper.domain.log import LogLine, LogStream
 
+WHOLE_BYTES = 128 * 1024 * 1024  # half of the size at which the engine begins a new file
 _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so their times interleave loosely
 
 
@@ -28,19 +29,23 @@ class LogCursor:
     """Mutable: ``advance`` moves it over lines that are being kept."""
 
     positions: dict[int, _Position] = field(default_factory=dict)
-    clock_set_back: bool = False
+    read_bytes: int = 0
+
+    @property
+    def by_count(self) -> bool:
+        return self.read_bytes < WHOLE_BYTES
 
     @property
     def since_ns(self) -> int:
         """From where to ask the engine."""
-        if self.clock_set_back or not self.positions:
+        if self.by_count or not self.positions:
             return 0
         return max(0, max(position.ts_ns for position in self.positions.values()) - _MARGIN_NS)
 
     def advance(self, lines: Sequence[LogLine]) -> None:
         for line in lines:
             position = self.positions.setdefault(int(line.stream), _Position())
-            self.clock_set_back = self.clock_set_back or line.ts_ns < position.ts_ns
+            self.read_bytes += len(line.data)
             same = line.ts_ns == position.ts_ns
             position.at_ts = position.at_ts + 1 if same else 1
             position.ts_ns = line.ts_ns
@@ -52,20 +57,20 @@ class LogCursor:
 
     def encode(self) -> str:
         positions = {key: [item.ts_ns, item.at_ts, item.total] for key, item in self.positions.items()}
-        return json.dumps({"positions": positions, "clock_set_back": self.clock_set_back})
+        return json.dumps({"positions": positions, "read_bytes": self.read_bytes})
 
     @classmethod
     def decode(cls, text: str) -> LogCursor:
         fields = json.loads(text)
         positions = {int(key): _Position(*values) for key, values in fields.get("positions", {}).items()}
-        return cls(positions, bool(fields.get("clock_set_back", False)))
+        return cls(positions, int(fields.get("read_bytes", 0)))
 
 
 class LineFilter:
     """Drops what the cursor had passed when the reading began."""
 
     def __init__(self, cursor: LogCursor) -> None:
-        self._by_count = cursor.clock_set_back
+        self._by_count = cursor.by_count
         self._known = {key: _Position(item.ts_ns, item.at_ts, item.total) for key, item in cursor.positions.items()}
 
     def fresh(self, lines: Sequence[LogLine]) -> list[LogLine]:

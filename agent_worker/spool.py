@@ -7,6 +7,7 @@ what was read from the container, so that after a kill reading resumes exactly b
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from agent_worker.log_cursor import LogCursor
 from agent_worker.store import Store
 from gamekeeper.domain.log import LogEnd, LogLine, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
+from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.convert import key_to_pb, record_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
@@ -32,6 +34,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE INDEX IF NOT EXISTS chunks_by_key ON chunks (key, last_seq);
 """
 CHUNK_BYTES = 64 * 1024
+RESERVE_BYTES = 64 * 1024 * 1024  # acknowledging needs room too, so a full disk must not be filled by us
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ class Chunk:
 class Spool:
     """``has_data`` is set whenever something may wait to be sent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._store = Store(path, _SCHEMA)
+        self._reserve = reserve_bytes
         self.has_data = threading.Event()
         self.has_data.set()
 
@@ -61,7 +65,15 @@ class Spool:
 
     def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor) -> None:
         """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk."""
+        self._check_room()
         self._append(key, [(line.stream, line.ts_ns, line.data) for line in lines], cursor.encode(), ended=False)
+
+    def _check_room(self) -> None:
+        folder = self._store.path.parent
+        free = shutil.disk_usage(folder).free
+        if free < self._reserve:
+            megabytes = f"{free / 1e6:.0f} MB left, {self._reserve / 1e6:.0f} MB are kept free"
+            raise UnavailableError(f"the disk of {folder} is full ({megabytes})", hint=f"free space in {folder}")
 
     def end(self, key: StepKey, end: LogEnd, ts_ns: int) -> None:
         """Closes the log; does nothing when it is closed."""

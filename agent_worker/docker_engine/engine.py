@@ -61,6 +61,13 @@ class DockerEngine:
                 base_url=self._socket, version="auto", timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS
             )
 
+    def close(self) -> None:
+        """Lets go of the engine's sockets and threads."""
+        if self._connected is not None:
+            self._connected.close()
+        self._short.shutdown(wait=False)
+        self._waits.shutdown(wait=False)
+
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         def run() -> T:
             with translated(self._socket):

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docker.api.client import APIClient
+from docker.errors import APIError
+from requests.exceptions import ReadTimeout
+from urllib3.exceptions import ReadTimeoutError
 
-from agent_worker.docker_engine.errors import GoneError, translated
+from agent_worker.docker_engine.errors import explain, translated
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import Progress
 
@@ -45,22 +48,26 @@ class ImagePuller:
         await asyncio.shield(pull.task)
 
     def _pull(self, image: str, idle_timeout: float) -> None:
+        with translated(self._socket):
+            try:
+                self._read(image, idle_timeout)
+            except APIError as error:  # the registry's refusal, or that it can't be reached
+                raise ImageError(f"image {image} can't be pulled: {explain(error)}", hint=_hint(image)) from error
+            except (ReadTimeout, ReadTimeoutError) as error:
+                message = f"image {image} can't be pulled: nothing moved for {idle_timeout:.0f} s"
+                raise ImageError(message, hint=_hint(image)) from error
+
+    def _read(self, image: str, idle_timeout: float) -> None:
         layers = _Layers()
         reported = 0.0
-        try:
-            with translated(self._socket):
-                for event in self._events(image, idle_timeout):
-                    # The engine tells a failure inside a successful stream; the high-level SDK call overlooks it.
-                    if "error" in event:
-                        raise ImageError(f"image {image} can't be pulled: {event['error']}", hint=_hint(image))
-                    layers.update(event)
-                    if time.monotonic() - reported > REPORT_SECONDS:
-                        reported = time.monotonic()
-                        self._tell(image, layers.text())
-        except GoneError as error:
-            raise ImageError(f"image {image} can't be pulled: {error}", hint=_hint(image)) from error
-        except ImageError as error:
-            raise ImageError(f"image {image} can't be pulled: {error.message}", hint=_hint(image)) from error
+        for event in self._events(image, idle_timeout):
+            # The engine tells a failure inside a successful stream; the high-level SDK call overlooks it.
+            if "error" in event:
+                raise ImageError(f"image {image} can't be pulled: {event['error']}", hint=_hint(image))
+            layers.update(event)
+            if time.monotonic() - reported > REPORT_SECONDS:
+                reported = time.monotonic()
+                self._tell(image, layers.text())
 
     def _events(self, image: str, idle_timeout: float) -> Iterator[dict[str, Any]]:
         api = self._connect()

@@ -17,6 +17,8 @@ from gamekeeper.errors import GamekeeperError, SpecError
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
+WIDE = 400
+
 _COLOURS = {
     "succeeded": "green",
     "online": "green",
@@ -43,10 +45,11 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=not console.is_terminal)
     for row in rows:
         table.add_row(*[coloured(cell) for cell in row])
-    console.print(table)
+    # Into a pipe a row is one line, however long, so that grep and awk work on it.
+    console.print(table, width=None if console.is_terminal else WIDE)
 
 
 def coloured(value: Any) -> str:

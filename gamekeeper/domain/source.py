@@ -68,7 +68,7 @@ def parse_text(text: str) -> Document:
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        where = (min(mark.line, text.rstrip().count("\n")) + 1, mark.column + 1) if mark else (0, 0)
         message = f"not valid YAML: {error.problem or error.context}"
         raise _one_problem("yaml", message, where, "check the indentation, quotes and brackets there") from error
     except (yaml.YAMLError, RecursionError, UnicodeError) as error:

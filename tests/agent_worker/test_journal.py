@@ -1,0 +1,38 @@
+"""What the agent remembers through a kill."""
+
+from pathlib import Path
+
+from agent_worker.journal import SqliteJournal
+from tests.factories import make_key
+
+
+def test_a_new_process_takes_the_tokens_of_a_killed_one(tmp_path: Path) -> None:
+    key = make_key()
+    first = SqliteJournal(tmp_path / "journal.db")
+    begun = first.begin(key, b"token")
+    first.record_container(key, "abc")
+    second = SqliteJournal(tmp_path / "journal.db")
+    assert second.take_tokens() == [b"token"]
+    assert second.take_tokens() == []
+    again = second.begin(key, b"token 2")
+    assert (again.at, again.container_id) == (begun.at, "abc")
+    first.close()
+    second.close()
+
+
+def test_an_answered_token_is_kept_in_case_the_answer_was_lost(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    journal.begin(make_key(), b"answered")
+    journal.returned(b"answered")
+    assert journal.take_tokens() == [b"answered"]
+    journal.close()
+
+
+def test_forgetting_ends_the_memory_of_a_try(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    key = make_key()
+    journal.begin(key, b"a")
+    journal.record_container(key, "abc")
+    journal.forget(key)
+    assert journal.begin(key, b"b").container_id == ""
+    journal.close()

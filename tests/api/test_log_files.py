@@ -1,0 +1,89 @@
+"""Step logs on the server's disk."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from api.log_files import LogFiles
+from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
+from gamekeeper.domain.step import StepKey
+from gamekeeper.errors import UnavailableError
+from tests.factories import make_key
+
+
+def record(seq: int, data: bytes = b"line\n") -> LogRecord:
+    return LogRecord(seq, LogStream.STDOUT, seq * 1000, data)
+
+
+def end(seq: int, complete: bool = True) -> LogRecord:
+    return LogRecord(seq, LogStream.END, seq, LogEnd(complete).encode())
+
+
+async def all_of(files: LogFiles, key: StepKey, after: int = 0, follow: bool = False) -> list[LogRecord]:
+    return [item async for batch in files.read(key, after, follow=follow) for item in batch]
+
+
+async def test_what_is_acknowledged_is_read_back_by_another_process(tmp_path: Path) -> None:
+    key = make_key()
+    assert await LogFiles(tmp_path).append(key, [record(1), record(2, bytes(range(256)))]) == 2
+    fresh = LogFiles(tmp_path)
+    assert (await fresh.state(key)).last_seq == 2
+    assert await all_of(fresh, key) == [record(1), record(2, bytes(range(256)))]
+
+
+async def test_repeats_are_dropped_and_holes_are_not_filled(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    assert await files.append(key, [record(1), record(2)]) == 2
+    assert await files.append(key, [record(2), record(1), record(3)]) == 3
+    assert await files.append(key, [record(6), record(5)]) == 3
+    assert [item.seq for item in await all_of(files, key)] == [1, 2, 3]
+
+
+async def test_a_gap_record_bridges_what_is_lost(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    gap = LogRecord(9, LogStream.GAP, 0, b'{"from": 1, "to": 9, "reason": "lost"}')
+    assert await files.append(key, [record(10)]) == 0
+    assert await files.append(key, [gap, record(10)]) == 10
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 100, b"\xff" * 7, b""])
+async def test_a_torn_tail_is_cut_off(tmp_path: Path, tail: bytes) -> None:
+    key = make_key()
+    await LogFiles(tmp_path).append(key, [record(1), record(2), record(3)])
+    path = next(tmp_path.rglob("*.log"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5] + tail)
+    files = LogFiles(tmp_path)
+    assert (await files.state(key)).last_seq == 2
+    assert await files.append(key, [record(3), record(4)]) == 4
+    assert [item.seq for item in await all_of(LogFiles(tmp_path), key)] == [1, 2, 3, 4]
+
+
+async def test_following_sees_what_comes_and_ends_with_the_end(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    await files.append(key, [record(1)])
+    reading = asyncio.create_task(all_of(files, key, after=1, follow=True))
+    for seq in range(2, 1200):
+        await files.append(key, [record(seq)])
+    await files.append(key, [end(1200)])
+    assert [item.seq for item in await asyncio.wait_for(reading, 20)] == list(range(2, 1201))
+    state = await files.state(key)
+    assert state.end == LogEnd(True)
+
+
+async def test_a_full_disk_is_unavailable_and_recovers(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        files, key = LogFiles(tmp_path), make_key()
+        await files.append(key, [record(1)])
+        with pytest.raises(UnavailableError, match="is full"):
+            await files.append(key, [record(2, b"x" * 400_000)])
+        assert (await files.state(key)).last_seq == 1
+        assert await files.append(key, [record(2)]) == 2
+        assert [item.seq for item in await all_of(LogFiles(tmp_path), key)] == [1, 2]
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)

@@ -1,0 +1,18 @@
+"""Fixtures that all tests share: one real Temporal server, PostgreSQL and Docker Engine for the session.
+
+A part that can't be had fails the test that needs it, with what to do; nothing is skipped.
+"""
+
+from tests.fixtures.database import database, database_url, postgres_server
+from tests.fixtures.docker import docker_engine, test_image
+from tests.fixtures.temporal import temporal_client, temporal_server
+
+__all__ = [
+    "database",
+    "database_url",
+    "docker_engine",
+    "postgres_server",
+    "temporal_client",
+    "temporal_server",
+    "test_image",
+]

@@ -1,0 +1,175 @@
+"""One body for both engines: what the dummy promises, Docker does, and the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.log import LogStream
+from gamekeeper.errors import ImageError
+from gamekeeper.ports.container_engine import (
+    ContainerEngine,
+    ContainerStatus,
+    Health,
+    NameTakenError,
+    NewContainer,
+    StartError,
+)
+from tests.factories import make_key, make_new_container, make_owner
+
+Make = Callable[..., NewContainer]
+
+
+class Subject:
+    """An engine, and how it is told to do things: real commands for Docker, the environment for the dummy."""
+
+    def __init__(self, engine: ContainerEngine, image: str, node: str, dummy: bool) -> None:
+        self.engine = engine
+        self.image = image
+        self.node = node
+        self.dummy = dummy
+
+    def new(self, *, sleep: float = 0, exit_code: int = 0, output: str = "", **fields: Any) -> NewContainer:
+        spec: dict[str, Any] = {"image": fields.pop("image", self.image)}
+        if self.dummy:
+            spec["environment"] = {
+                "DUMMY_SLEEP": str(sleep),
+                "DUMMY_EXIT_CODE": str(exit_code),
+                "DUMMY_OUTPUT": output,
+            }
+        else:
+            # exec, so that a stop reaches a process that ends on it
+            script = f"trap 'exit 143' TERM; printf '%s' '{output}'; sleep {sleep} & wait $!; exit {exit_code}"
+            spec["command"] = ["sh", "-c", script]
+        return make_new_container(make_owner(node=self.node, **fields), **spec)
+
+    async def ended(self, new: NewContainer) -> str:
+        """The id of a container that ran to its end."""
+        container_id = await self.engine.create(new)
+        await self.engine.start(container_id)
+        await asyncio.wait_for(self.engine.wait(container_id), 20)
+        return container_id
+
+
+@pytest.fixture(params=["dummy", "docker"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    if request.param == "dummy":
+        return Subject(DummyEngine("node-1"), "image", "node-1", dummy=True)
+    engine = request.getfixturevalue("docker_engine")
+    return Subject(engine, request.getfixturevalue("test_image"), engine._node, dummy=False)
+
+
+async def test_outcome_is_read_from_the_engine(subject: Subject) -> None:
+    container_id = await subject.ended(subject.new(exit_code=3))
+    info = await subject.engine.find(container_id)
+    assert info is not None
+    assert (info.status, info.exit_code, info.oom_killed) == (ContainerStatus.EXITED, 3, False)
+    assert info.started_at is not None
+    assert info.finished_at is not None
+    assert info.digest
+
+
+async def test_name_is_a_lock(subject: Subject) -> None:
+    new = subject.new()
+    await subject.engine.create(new)
+    with pytest.raises(NameTakenError):
+        await subject.engine.create(new)
+
+
+async def test_labels_say_who_owns(subject: Subject) -> None:
+    key = make_key(step="own", try_=2)
+    await subject.engine.create(subject.new(key=key, lifetime="node", kind="service"))
+    info = await subject.engine.find(key.container_name)
+    assert info is not None
+    assert info.owner is not None
+    assert (info.owner.key, info.owner.lifetime, info.owner.kind) == (key, "node", "service")
+    listed = await subject.engine.list_owned(run_id=key.run_id, step="own")
+    assert [item.id for item in listed] == [info.id]
+    assert await subject.engine.list_owned(run_id="other") == []
+
+
+async def test_start_is_idempotent_and_wait_returns_for_ended(subject: Subject) -> None:
+    container_id = await subject.ended(subject.new())
+    await subject.engine.wait(container_id)
+    await subject.engine.wait("gone")
+
+
+async def test_stop_ends_a_running_container(subject: Subject) -> None:
+    container_id = await subject.engine.create(subject.new(sleep=60))
+    await subject.engine.start(container_id)
+    waiting = asyncio.create_task(subject.engine.wait(container_id))
+    await subject.engine.stop(container_id, 5)
+    await asyncio.wait_for(waiting, 10)
+    info = await subject.engine.find(container_id)
+    assert info is not None
+    assert info.exit_code == 143
+    await subject.engine.stop(container_id, 5)
+
+
+async def test_remove_is_success_for_what_is_gone(subject: Subject) -> None:
+    container_id = await subject.ended(subject.new())
+    await subject.engine.remove(container_id)
+    assert await subject.engine.find(container_id) is None
+    await subject.engine.remove(container_id)
+    await subject.engine.stop(container_id, 1)
+
+
+async def test_log_is_read_to_its_end_and_again_from_a_time(subject: Subject) -> None:
+    container_id = await subject.ended(subject.new(output="one\ntwo\nthree\n"))
+    lines = [line async for batch in subject.engine.follow_logs(container_id, 0) for line in batch]
+    assert b"".join(line.data for line in lines) == b"one\ntwo\nthree\n"
+    assert {line.stream for line in lines} == {LogStream.STDOUT}
+    again = [line async for batch in subject.engine.follow_logs(container_id, lines[1].ts_ns) for line in batch]
+    assert again == lines[1:]
+
+
+async def test_log_of_nothing_is_empty(subject: Subject) -> None:
+    assert [batch async for batch in subject.engine.follow_logs("gone", 0)] == []
+
+
+async def test_missing_image(subject: Subject) -> None:
+    assert await subject.engine.has_image(subject.image)
+    assert not await subject.engine.has_image("missing.invalid/image:1")
+    with pytest.raises(ImageError, match=r"missing\.invalid/image"):
+        await subject.engine.pull("missing.invalid/image:1", lambda text: None, 30)
+    with pytest.raises(ImageError):
+        await subject.engine.create(subject.new(image="missing.invalid/image:1"))
+
+
+async def test_command_that_does_not_exist(subject: Subject) -> None:
+    spec: dict[str, Any] = {"image": subject.image, "command": ["no-such-command"]}
+    if subject.dummy:
+        spec["environment"] = {"DUMMY_START_ERROR": "no-such-command: not found"}
+    new = make_new_container(make_owner(node=subject.node), **spec)
+    container_id = await subject.engine.create(new)
+    with pytest.raises(StartError, match="no-such-command"):
+        await subject.engine.start(container_id)
+    info = await subject.engine.find(container_id)
+    assert info is not None
+    assert info.exit_code == 127
+
+
+async def test_health_check(subject: Subject) -> None:
+    check = {"test": ["CMD", "true"], "interval": "200ms", "retries": 3}
+    spec: dict[str, Any] = {"image": subject.image, "healthcheck": check, "command": ["sleep", "60"]}
+    new = make_new_container(make_owner(node=subject.node, kind="service"), **spec)
+    container_id = await subject.engine.create(new)
+    await subject.engine.start(container_id)
+    async with asyncio.timeout(15):
+        while (info := await subject.engine.find(container_id)) is None or info.health is not Health.HEALTHY:
+            await asyncio.sleep(0.05)
+    await subject.engine.stop(container_id, 0)
+
+
+async def test_run_resources_come_and_go(subject: Subject) -> None:
+    run_id = make_key().run_id
+    for _ in range(2):
+        await subject.engine.ensure_network(f"gk-{run_id}", run_id)
+        await subject.engine.ensure_volume(f"gk-{run_id}", run_id)
+    assert run_id in await subject.engine.list_run_resources()
+    await subject.engine.remove_run_resources(run_id)
+    assert run_id not in await subject.engine.list_run_resources()

@@ -1,0 +1,57 @@
+"""Builders of test data: every field has a default, so a test names only what it is about."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from gamekeeper.domain.container import Container
+from gamekeeper.domain.resolve import Call, resolve
+from gamekeeper.domain.run import ResolvedPipeline
+from gamekeeper.domain.source import Document, parse_text
+from gamekeeper.domain.step import RunStepInput, StepKey
+from gamekeeper.ports.container_engine import NewContainer, Ownership
+
+
+def make_run_id() -> str:
+    return secrets.token_hex(6)
+
+
+def make_key(**overrides: Any) -> StepKey:
+    return StepKey(**({"run_id": make_run_id(), "step": "build", "try_": 1} | overrides))
+
+
+def make_owner(**overrides: Any) -> Ownership:
+    return Ownership(**({"key": make_key(), "node": "node-1", "pipeline": "test"} | overrides))
+
+
+def make_container(**overrides: Any) -> Container:
+    return Container(**({"image": "image"} | overrides))
+
+
+def make_new_container(owner: Ownership | None = None, **spec: Any) -> NewContainer:
+    return NewContainer(owner=owner or make_owner(), spec=make_container(**spec))
+
+
+def make_step_input(**overrides: Any) -> RunStepInput:
+    fields = {
+        "key": make_key(),
+        "node": "node-1",
+        "pipeline": "test",
+        "container": make_container(),
+        "timeout": 60.0,
+    }
+    return RunStepInput(**(fields | overrides))
+
+
+def make_pipeline(*steps: dict[str, Any], node: str = "node-1", **fields: Any) -> ResolvedPipeline:
+    """A resolved pipeline of steps given as the language writes them; a step without a container gets one."""
+    full = [{"container": {"image": "image"}} | step for step in steps]
+    finals = [{"container": {"image": "image"}} | step for step in fields.pop("finally_", [])]
+    call = Call(node=node, run_id="run", args=fields.pop("given", {}))
+    spec = {"name": "test", "steps": full, **({"finally": finals} if finals else {}), **fields}
+    return resolve(Document(spec), call)
+
+
+def resolve_text(text: str, **call: Any) -> ResolvedPipeline:
+    return resolve(parse_text(text), Call(**({"node": "node-1", "run_id": "run"} | call)))

@@ -1,0 +1,57 @@
+"""The ports of the node's activities, in memory."""
+
+from __future__ import annotations
+
+from gamekeeper.domain.step import StepKey, StepState
+from gamekeeper.ports.node_agent import Begun
+
+
+class FakeJournal:
+    def __init__(self, at: float = 0.0) -> None:
+        import time
+
+        self.at = at or time.time()
+        self.begun: dict[StepKey, Begun] = {}
+        self.open_tokens: set[bytes] = set()
+
+    def begin(self, key: StepKey, task_token: bytes) -> Begun:
+        self.open_tokens.add(task_token)
+        return self.begun.setdefault(key, Begun(self.at))
+
+    def record_container(self, key: StepKey, container_id: str) -> None:
+        self.begun[key] = Begun(self.begun[key].at, container_id)
+
+    def returned(self, task_token: bytes) -> None:
+        self.open_tokens.discard(task_token)
+
+
+class FakeStepLogs:
+    def __init__(self) -> None:
+        self.followed: list[StepKey] = []
+        self.drained: list[StepKey] = []
+
+    def follow(self, key: StepKey, container_id: str, *, until_removed: bool) -> None:
+        self.followed.append(key)
+
+    async def drain(self, key: StepKey, deadline: float) -> bool:
+        self.drained.append(key)
+        return True
+
+
+class FakePhases:
+    def __init__(self) -> None:
+        self.told: list[tuple[StepKey, StepState]] = []
+
+    def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
+        self.told.append((key, phase))
+
+    def forget(self, key: StepKey) -> None:
+        return None
+
+
+class FakeContainers:
+    def __init__(self) -> None:
+        self.changes = 0
+
+    def changed(self) -> None:
+        self.changes += 1

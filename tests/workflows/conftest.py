@@ -1,0 +1,109 @@
+"""A control plane and a node in this process, on the real Temporal server, with a dummy engine."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.worker import Worker
+
+from activities.control_plane.runs import RunActivities
+from activities.node.steps import NodeParts, StepActivities
+from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.node import NodeStatus, NodeView
+from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.domain.run import RunInput, RunResult
+from gamekeeper.domain.step import StepState
+from gamekeeper.temporal import queues
+from tests.factories import make_pipeline
+from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.run_store import FakeRunStore
+from workflows import ALL_WORKFLOWS, PipelineWorkflow
+
+
+class ControlPlane:
+    """Runs pipelines on nodes that it can start and stop."""
+
+    def __init__(self, client: Client, queue: str) -> None:
+        self.client = client
+        self.store = FakeRunStore()
+        self.node = f"node-{uuid.uuid4().hex[:8]}"
+        self.engine = DummyEngine(self.node)
+        self.queue = queue
+        self.stack = AsyncExitStack()
+
+    async def start_node(self) -> None:
+        parts = NodeParts(self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2)
+        steps = StepActivities(parts)
+        for queue, activities in (
+            (queues.node_queue(self.node), [steps.run_job, steps.start_service]),
+            (queues.node_control_queue(self.node), [steps.stop_service]),
+        ):
+            worker = Worker(self.client, task_queue=queue, activities=activities)  # type: ignore[arg-type]
+            await self.stack.enter_async_context(worker)
+
+    async def submit(
+        self, *steps: dict[str, Any], view: NodeView | None = None, node_wait: float = 30.0, **fields: Any
+    ) -> WorkflowHandle[PipelineWorkflow, RunResult]:
+        pipeline = make_pipeline(*steps, node=self.node, **fields)
+        pipeline.node_wait = node_wait
+        run_id = uuid.uuid4().hex[:12]
+        seen = view or NodeView(id=self.node, status=NodeStatus.ONLINE)
+        return await self.client.start_workflow(
+            PipelineWorkflow.run,
+            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}),
+            id=f"run/{run_id}",
+            task_queue=self.queue,
+        )
+
+    async def run(self, *steps: dict[str, Any], **fields: Any) -> dict[str, StepState]:
+        """Runs to the end; the steps' last states."""
+        handle = await self.submit(*steps, **fields)
+        await ended(handle)
+        return self.states()
+
+    def states(self) -> dict[str, StepState]:
+        names = {status.name: None for snapshot in self.store.snapshots for status in snapshot.steps}
+        return {name: self.store.last(name).state for name in names}
+
+    async def until(self, step: str, state: StepState) -> None:
+        async with asyncio.timeout(20):
+            while not any(status.state is state for status in self.store.history(step)):
+                await asyncio.sleep(0.02)
+
+    async def until_started(self, step: str) -> None:
+        """Until the step's container runs."""
+        async with asyncio.timeout(20):
+            while not any(info.started_at for info in await self.engine.list_owned(step=step)):
+                await asyncio.sleep(0.02)
+
+
+async def ended(handle: WorkflowHandle[Any, Any]) -> str:
+    """How the workflow ended, in Temporal's words."""
+    try:
+        await asyncio.wait_for(handle.result(), 60)
+    except WorkflowFailureError as error:
+        return type(error.cause).__name__
+    return "completed"
+
+
+@pytest.fixture
+async def control_plane(temporal_client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ControlPlane]:
+    queue = f"control-plane-{uuid.uuid4().hex}"
+    monkeypatch.setattr(queues, "CONTROL_PLANE", queue)  # a task queue of its own for each test
+    plane = ControlPlane(temporal_client, queue)
+    runs = RunActivities(plane.store)
+    async with plane.stack:
+        worker = Worker(
+            temporal_client,
+            task_queue=queue,
+            workflows=ALL_WORKFLOWS,
+            activities=[runs.write_snapshot, runs.find_node],
+        )
+        await plane.stack.enter_async_context(worker)
+        yield plane
