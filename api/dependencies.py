@@ -73,6 +73,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
     return int(text)
 
 
+SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]
 LogsDep = Annotated[LogService, Depends(_log_service)]

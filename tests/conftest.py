@@ -3,11 +3,13 @@
 A part that can't be had fails the test that needs it, with what to do; nothing is skipped.
 """
 
+from tests.fixtures.api import api
 from tests.fixtures.database import database, database_url, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
 from tests.fixtures.temporal import temporal_client, temporal_server
 
 __all__ = [
+    "api",
     "database",
     "database_url",
     "docker_engine",

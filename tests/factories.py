@@ -18,11 +18,13 @@ def make_run_id() -> str:
 
 
 def make_key(**overrides: Any) -> StepKey:
-    return StepKey(**({"run_id": make_run_id(), "step": "build", "try_": 1} | overrides))
+    fields: dict[str, Any] = {"run_id": make_run_id(), "step": "build", "try_": 1}
+    return StepKey(**(fields | overrides))
 
 
 def make_owner(**overrides: Any) -> Ownership:
-    return Ownership(**({"key": make_key(), "node": "node-1", "pipeline": "test"} | overrides))
+    fields: dict[str, Any] = {"key": make_key(), "node": "node-1", "pipeline": "test"}
+    return Ownership(**(fields | overrides))
 
 
 def make_container(**overrides: Any) -> Container:

@@ -33,4 +33,4 @@ class LogService:
     async def has_no_container(self, key: StepKey) -> bool:
         """Whether the try ended without a container, so that its log is empty and will stay so."""
         row = await self._runs.get_step(key.run_id, key.step)
-        return StepState(row.state).is_final and row.try_number == key.try_ and not row.container_id
+        return StepState(row.state).is_final and row.try_number <= key.try_ and not row.container_id

@@ -57,7 +57,7 @@ class Database:
 
     async def ping(self) -> None:
         async with self.read() as session:
-            await session.execute(text("SELECT 1"))
+            await (await session.connection()).execute(text("SELECT 1"))
 
     async def close(self) -> None:
         await self._engine.dispose()

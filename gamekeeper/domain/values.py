@@ -5,6 +5,7 @@ Each accepts the value itself or a string holding ``${{ }}``, which is checked a
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ def as_text(value: Any) -> str:
         return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     raise wrong("type", f"must be text, got {kind_of(value)}")
 

@@ -46,7 +46,7 @@ class Node:
         return infos[0]
 
 
-def job(timeout: float = 60.0, key: Any = None, **environment: str) -> RunStepInput:
+def job(timeout: float = 60.0, key: Any = None, **environment: Any) -> RunStepInput:
     spec = make_container(environment=environment, stop_grace_period="1s")
     return make_step_input(container=spec, timeout=timeout, **({"key": key} if key else {}))
 
@@ -60,7 +60,7 @@ def job(timeout: float = 60.0, key: Any = None, **environment: str) -> RunStepIn
         ({"DUMMY_START_ERROR": "no such command"}, StepState.FAILED, Reason.EXIT_CODE, None),
     ],
 )
-async def test_outcomes(environment: dict[str, str], state: StepState, reason: Reason | None, exit_code: int) -> None:
+async def test_outcomes(environment: dict[str, Any], state: StepState, reason: Reason | None, exit_code: int) -> None:
     result = await Node().job(job(**environment))
     assert (result.state, result.reason, result.exit_code) == (state, reason, exit_code)
 

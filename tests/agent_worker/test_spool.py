@@ -39,11 +39,18 @@ def sent(spool: Spool) -> list[tuple[int, int, bytes]]:
 
 
 def keep(spool: Spool, key: StepKey, *lines: LogLine) -> None:
+    """The next lines of a log."""
     cursor = spool.open(key)
     assert cursor is not None
-    fresh = cursor.filter().fresh(lines)
-    cursor.advance(fresh)
-    spool.append(key, fresh, cursor)
+    cursor.advance(lines)
+    spool.append(key, lines, cursor)
+
+
+def keep_rest(spool: Spool, key: StepKey, *log: LogLine) -> None:
+    """What is new in a log that is read from its start, as after a kill."""
+    cursor = spool.open(key)
+    assert cursor is not None
+    keep(spool, key, *cursor.filter().fresh(log))
 
 
 def test_records_are_numbered_without_holes(spool: Spool) -> None:
@@ -82,7 +89,7 @@ def test_a_second_process_goes_on_where_the_first_was_killed(tmp_path: Path) -> 
     first = Spool(tmp_path / "spool.db")
     keep(first, key, line(10, b"a"), line(10, b"b"), line(20, b"c"))
     second = Spool(tmp_path / "spool.db")
-    keep(second, key, line(10, b"a"), line(10, b"b"), line(20, b"c"), line(20, b"d"), line(30, b"e"))
+    keep_rest(second, key, line(10, b"a"), line(10, b"b"), line(20, b"c"), line(20, b"d"), line(30, b"e"))
     assert [data for _, _, data in sent(second)] == [b"a", b"b", b"c", b"d", b"e"]
     first.close()
     second.close()

@@ -44,7 +44,7 @@ class ControlPlane:
             (queues.node_queue(self.node), [steps.run_job, steps.start_service]),
             (queues.node_control_queue(self.node), [steps.stop_service]),
         ):
-            worker = Worker(self.client, task_queue=queue, activities=activities)  # type: ignore[arg-type]
+            worker = Worker(self.client, task_queue=queue, activities=activities)
             await self.stack.enter_async_context(worker)
 
     async def submit(

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import LastEventId, LogsDep
+from api.dependencies import SAFE_ID, LastEventId, LogsDep
 from api.rest.v1.run import RunId
 from api.services.log import LogService
 from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
@@ -21,7 +21,7 @@ from gamekeeper.domain.step import StepKey
 
 router = APIRouter(prefix="/runs", tags=["logs"])
 
-StepName = Annotated[str, Path(max_length=63)]
+StepName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
 EMPTY_POLL_SECONDS = 0.5
 
 

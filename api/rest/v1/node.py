@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
-from api.dependencies import Cursor, IfMatch, Limit, NodesDep
+from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
 from api.services.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node import NodeMode, NodeStatus
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/nodes", tags=["nodes"])
 
 _ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _EXAMPLE: JsonDict = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
-NodeId = Annotated[str, Path(max_length=63, examples=["gpu-01"])]
+NodeId = Annotated[str, Path(max_length=63, pattern=SAFE_ID, examples=["gpu-01"])]
 
 
 class NodeFields(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import Cursor, LastEventId, Limit, RunsDep
+from api.dependencies import SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.services.run import Submission, check_one_source
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.domain.run import ResolvedPipeline, RunState
@@ -20,7 +20,7 @@ from gamekeeper.domain.step import StepState, observed_state
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
-RunId = Annotated[str, Path(max_length=32)]
+RunId = Annotated[str, Path(max_length=32, pattern=SAFE_ID)]
 _HELLO = """\
 version: 1
 name: hello

@@ -70,7 +70,7 @@ class NodeRepository:
     async def set_seen(self, node_ids: Sequence[str], at: datetime) -> None:
         """Writes the time of the last heartbeats in one statement."""
         if node_ids:
-            await self._session.execute(update(NodeRow).where(col(NodeRow.id).in_(node_ids)).values(last_seen_at=at))
+            await self._session.exec(update(NodeRow).where(col(NodeRow.id).in_(node_ids)).values(last_seen_at=at))
 
     async def live_steps(self, node_id: str) -> list[StepRow]:
         final = [state.value for state in FINAL_STATES] + [StepState.PENDING.value]
@@ -89,7 +89,7 @@ class NodeRepository:
     async def use_token(self, token_hash: str) -> EnrolmentTokenRow | None:
         """Spends a token: of two callers at once, one gets it. None for one that is unknown, spent or expired."""
         now = utc_now()
-        spent = await self._session.execute(
+        spent = await self._session.exec(
             update(EnrolmentTokenRow)
             .where(
                 col(EnrolmentTokenRow.token_hash) == token_hash,
@@ -106,5 +106,5 @@ class NodeRepository:
         return list((await self._session.exec(query)).all())
 
     async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:
-        await self._session.execute(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))
+        await self._session.exec(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))
         self._session.add_all(rows)

@@ -28,7 +28,11 @@ def encode_cursor(key: str) -> str:
 def decode_cursor(cursor: str) -> str:
     """Raises InvalidError for a cursor that this server did not make."""
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        padded = (cursor + "=" * (-len(cursor) % 4)).encode()
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        if not key.isprintable():
+            raise ValueError(key)
+        return key
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise InvalidError(f'"{cursor[:40]}" is not a cursor', hint="use the next_cursor of the page before") from error
 

@@ -95,8 +95,14 @@ class RunRepository:
         run = await self._lock(snapshot.run_id)
         if run is None or snapshot.version <= run.version:
             return False
-        if run.state != snapshot.state.value:
-            self._event(snapshot.run_id, "", snapshot.state.value, snapshot.reason, snapshot.message, at)
+        rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
+        changed = [(rows[status.name], status) for status in snapshot.steps if status.name in rows]
+        if not snapshot.state.is_final:
+            self._run_event(run, snapshot, at)
+        for row, status in changed:
+            self._write_step(row, status, at)
+        if snapshot.state.is_final:  # followers stop at a run's end, so it comes last
+            self._run_event(run, snapshot, at)
         run.version = snapshot.version
         run.state = snapshot.state.value
         run.reason = snapshot.reason.value if snapshot.reason else None
@@ -104,11 +110,11 @@ class RunRepository:
         run.started_at = snapshot.started_at
         run.finished_at = snapshot.finished_at
         run.started_workflow = True
-        rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
-        for status in snapshot.steps:
-            if status.name in rows:
-                self._write_step(rows[status.name], status, at)
         return True
+
+    def _run_event(self, run: RunRow, snapshot: RunSnapshot, at: datetime) -> None:
+        if run.state != snapshot.state.value:
+            self._event(run.id, "", snapshot.state.value, snapshot.reason, snapshot.message, at)
 
     async def _lock(self, run_id: str) -> RunRow | None:
         """Writers of one run take turns, so that its events commit in the order of their ids.

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs what the tests need beside the virtual environment, then runs them all. No part is skipped: what can't be
+# had is named, and fails.
+set -eu
+cd "$(dirname "$0")/.."
+fail() { echo "gamekeeper: $*" >&2; exit 1; }
+
+missing=""
+command -v busybox >/dev/null || missing="$missing busybox-static"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+command -v ip >/dev/null || missing="$missing iproute2"
+command -v docker-compose >/dev/null || missing="$missing docker-compose"
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || fail "the tests need$missing; install them: sudo apt-get install$missing"
+    echo "gamekeeper: installing$missing"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+[ "$(id -u)" = 0 ] || fail "the tests mount small file systems to fill them, which needs root"
+scripts/ensure_docker.sh
+exec .venv/bin/pytest "$@"

@@ -1,0 +1,96 @@
+"""Who may call what: every route of the app is walked, so that a new one can't be forgotten."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from api.app import PUBLIC_PATHS, openapi_document
+from tests.fixtures.api import ApiUnderTest
+
+
+def routes(api: ApiUnderTest) -> list[tuple[str, str]]:
+    """Every (method, path) that the app answers, path parameters filled in."""
+    found = []
+    for route in iter_route_contexts(api.process.app.routes):
+        path = re.sub(r"\{[^}]+\}", "x", str(route.path))
+        found += [(method, path) for method in sorted((route.methods or set()) - {"HEAD"})]
+    return found
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer wrong",
+        "Basic Z2s6Z2s=",
+        "bearer " + "x" * 5000,
+        "Bearer gk_test-key-of-at-least-32-character",
+    ],
+)
+async def test_every_route_but_the_health_ones_needs_a_key(api: ApiUnderTest, header: str | None) -> None:
+    walked = routes(api)
+    assert len(walked) > 15
+    for method, path in walked:
+        headers = {} if header is None else {"Authorization": header}
+        answer = await api.anonymous.request(method, path, headers=headers)
+        if path in PUBLIC_PATHS:
+            assert answer.status_code == 200, path
+        else:
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "Authorization: Bearer" in answer.json()["hint"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/nodes/livez",
+        "/api/v1/nodes//livez",
+        "/API/v1/nodes",
+        "/api/v1/nodes?x=/livez",
+        "/api/v1/nodes/%2flivez",
+    ],
+)
+async def test_a_path_that_looks_public_is_not(api: ApiUnderTest, path: str) -> None:
+    answer = await api.anonymous.get(path, headers={"Host": "livez/"})
+    assert answer.status_code in (401, 404)
+
+
+async def test_keys_are_stored_as_hashes_only(api: ApiUnderTest) -> None:
+    from sqlalchemy import text
+
+    async with api.database.read() as session:
+        rows = (await (await session.connection()).execute(text("SELECT * FROM api_keys"))).all()
+    assert len(rows) == 1
+    assert "test-key" not in str(rows)
+    assert re.fullmatch("[0-9a-f]{64}", rows[0][0])
+
+
+async def test_openapi_has_examples_and_the_problem_format(api: ApiUnderTest) -> None:
+    document = (await api.http.get("/openapi.json")).json()
+    assert document == openapi_document(api.process.app)
+    schemas = document["components"]["schemas"]
+    assert schemas["RunCreate"]["examples"]
+    assert schemas["NodeCreate"]["examples"]
+    assert "problems" in schemas["ProblemDetails"]["properties"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert ("401" in operation["responses"]) == (path not in PUBLIC_PATHS)
+
+
+async def test_health_routes(api: ApiUnderTest) -> None:
+    assert (await api.anonymous.get("/livez")).json()["status"] == "ok"
+    assert (await api.anonymous.get("/readyz")).json() == {
+        "ready": True,
+        "parts": {"database": "ok", "temporal": "ok"},
+    }
+    await api.add_node()
+    metrics = (await api.anonymous.get("/metrics")).text
+    assert 'gamekeeper_nodes{status="never_seen"} 1.0' in metrics
+    assert 'gamekeeper_runs{state="running"} 0.0' in metrics
