@@ -122,18 +122,18 @@ def logs(
     run_id: Annotated[str, typer.Argument(metavar="RUN")],
     step: Annotated[str, typer.Argument(help="Default: every step")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the log ends")] = False,
-    try_number: Annotated[int, typer.Option("--try", min=1, help="Default: the newest")] = 0,
+    try_number: Annotated[int | None, typer.Option("--try", min=1, help="Default: the newest")] = None,
 ) -> None:
     """Print a step's log, or every step's."""
     obj: Context = context.obj
     if follow and not step:
         follow_run(obj, run_id)
     elif follow:
-        follow_log(obj, run_id, step, try_number or None)
+        follow_log(obj, run_id, step, try_number)
     else:
         names = [step] if step else [item["name"] for item in obj.call("GET", f"/runs/{run_id}")["steps"]]
         for name in names:
-            print_log(obj, run_id, name, try_number or None, title=len(names) > 1)
+            print_log(obj, run_id, name, try_number, title=len(names) > 1)
 
 
 @app.command("cancel")

@@ -1,0 +1,87 @@
+"""kill -9 of each process in the middle of a step: the container is never touched, the step ends once, with its true
+exit code and its whole log.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.stack import Stack
+
+LINES_A_SECOND = 5
+
+
+def pipeline(image: str, seconds: int) -> str:
+    """A step that counts aloud and ends with an exit code that nothing else has."""
+    return f"""
+name: counting
+steps:
+  - name: count
+    container:
+      image: {image}
+      commands:
+        - n=0; while [ $n -lt {seconds * LINES_A_SECOND} ]; do n=$((n + 1)); echo "line $n"; sleep 0.2; done
+        - exit 42
+"""
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("part", "seconds"), [("agent", 30), ("control_worker", 8), ("api", 8), ("temporal", 8)])
+def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> None:
+    run_id = stack.submit(pipeline(stack.image, seconds))
+    stack.until(lambda: "line 5" in stack.log(run_id, "count"))
+    before = stack.containers(run_id)[0]
+    began = before.attrs["State"]["StartedAt"]
+    killed = stack.kill(part)
+    ended = stack.until_ended(run_id, seconds + 60)
+    step = ended["steps"][0]
+    assert (ended["state"], step["state"], step["reason"]) == ("failed", "failed", "exit_code")
+    assert (step["exit_code"], step["try"]) == (42, 1)
+    assert step["container"] == before.id
+    assert stack.pid(part) != killed
+
+    count = seconds * LINES_A_SECOND
+    wanted = [f"line {number}" for number in range(1, count + 1)]
+    stack.until(lambda: stack.command("runs", "logs", run_id, "count", "-f").stdout.count("line ") >= count)
+    lines = [line for line in stack.log(run_id, "count").splitlines() if line.startswith("line ")]
+    assert lines == wanted
+    for container in stack.containers(run_id):
+        container.reload()
+        assert (container.id, container.attrs["State"]["StartedAt"]) == (before.id, began)
+        assert container.attrs["RestartCount"] == 0
+    stack.until(lambda: stack.containers(run_id) == [], 90)
+
+
+@pytest.mark.timeout(120)
+def test_the_supervisor_dies_and_up_adopts_what_is_left(stack: Stack) -> None:
+    before = stack.status()
+    run_id = stack.submit(pipeline(stack.image, 6))
+    stack.until(lambda: stack.step(run_id, "count")["state"] == "running")
+    stack.kill("supervisor")
+    stack.until(lambda: stack.status()["supervisor"]["health"] == "down")
+    stack.up()
+    after = stack.status()
+    for part in ("temporal", "api", "control_worker"):
+        assert after[part]["pid"] == before[part]["pid"]
+    assert after["agents"][0]["pid"] == before["agents"][0]["pid"]
+    assert after["supervisor"]["pid"] != before["supervisor"]["pid"]
+    assert stack.until_ended(run_id)["steps"][0]["exit_code"] == 42
+
+
+@pytest.mark.timeout(180)
+def test_down_and_up_leave_containers_running_and_forget_nothing(stack: Stack) -> None:
+    run_id = stack.submit(pipeline(stack.image, 20))
+    stack.until(lambda: "line 3" in stack.log(run_id, "count"))
+    container = stack.containers(run_id)[0]
+    stack.command("down")
+    assert stack.status()["api"]["health"] == "down"
+    container.reload()
+    assert container.status == "running"
+    refused = stack.command("runs", "ls", check=False)
+    assert refused.returncode == 3
+    assert "does not answer" in refused.stderr
+    stack.up()
+    ended = stack.until_ended(run_id)
+    assert ended["steps"][0]["exit_code"] == 42
+    assert ended["steps"][0]["container"] == container.id
+    assert stack.until(lambda: stack.log(run_id, "count").count("line ") >= 100)

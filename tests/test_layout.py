@@ -1,0 +1,44 @@
+"""The tree as ARCHITECTURE.md draws it: our top-level names are ours alone, and the fixed places exist."""
+
+from __future__ import annotations
+
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ["gamekeeper", "workflows", "activities", "api", "agent_worker", "control_worker"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_dependency_claims_our_names(name: str) -> None:
+    owners = set(packages_distributions().get(name, [])) - {"gamekeeper"}
+    assert owners == set()
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(spec.origin).is_relative_to(ROOT)
+
+
+@pytest.mark.parametrize("folder", ["proto", "deploy", "docs", "scripts", "examples"])
+def test_folders_that_are_no_packages(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_every_test_folder_is_a_package() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["docker-compose.yml", "pyproject.toml", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+)
+def test_fixed_files(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+def test_processes_are_the_folders_with_a_main() -> None:
+    mains = {path.parent.name for path in ROOT.glob("*/__main__.py")}
+    assert mains == {"api", "agent_worker", "control_worker"}
