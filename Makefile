@@ -39,8 +39,8 @@ migration: venv-dev ## Write a migration for changed tables: make migration m="A
 bench: venv docker ## Measure step overhead, start latency and the agent at rest
 	@$(VENV)/python -m bench.run
 
-images: venv docker ## Build the three images of docker-compose.yml and run the example on them
-	@scripts/check_images.sh
+images: venv-dev docker ## Build the three images and run the example on them
+	@$(VENV)/pytest -q tests/e2e/test_images.py
 
 venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock

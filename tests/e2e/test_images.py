@@ -1,0 +1,192 @@
+"""The three images of docker-compose.yml: built as a user builds them, and running the example on a local Temporal and
+PostgreSQL, which stand for the two images that need a registry.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import psycopg
+import pytest
+
+from gamekeeper.stack.ports import _free_port
+from gamekeeper.temporal.dev_server import command as temporal_command
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+PARTS = ("api", "control_worker", "agent_worker")
+ENV = {"POSTGRES_PASSWORD": "x", "GAMEKEEPER_ADMIN_KEY": "y"}
+
+
+def run(*command: str, timeout: float = 600, **options: Any) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT, **options)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def docker_with_buildkit() -> str:
+    """A docker command that can build with secrets: one with buildx, or an older one with BuildKit inside."""
+    for found in filter(None, [shutil.which("docker"), "/usr/bin/docker"]):
+        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        buildx = subprocess.run([found, "buildx", "version"], capture_output=True, check=False).returncode == 0
+        if buildx or "version 20." in version:
+            return str(found)
+    pytest.fail("no docker command with BuildKit: apt-get install docker.io, or docker-buildx")
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, str]:
+    """The images by part, built on the base image that this machine has or makes."""
+    from base_image import ensure_base_image  # type: ignore[import-not-found]
+
+    base = ensure_base_image(docker.from_env())
+    certificate = os.environ.get("SSL_CERT_FILE", "")
+    secret = ["--secret", f"id=ca,src={certificate}"] if certificate and Path(certificate).exists() else []
+    for part in PARTS:
+        run(
+            *(docker_with_buildkit(), "build", "--quiet", "--file", f"deploy/{part}.Dockerfile", *secret),
+            *("--build-arg", f"BASE={base}", "--tag", f"gamekeeper/{part}:test", "."),
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        )
+    return {part: f"gamekeeper/{part}:test" for part in PARTS}
+
+
+@pytest.fixture
+def temporal_address(tmp_path: Path) -> Iterator[str]:
+    port = _free_port("127.0.0.1")
+    command = temporal_command(
+        ip="127.0.0.1", port=port, ui_port=_free_port("127.0.0.1"), database=tmp_path / "temporal.db"
+    )
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        yield f"127.0.0.1:{port}"
+        process.terminate()
+
+
+class Containers:
+    """The three as containers on the host's network, so that they reach the local servers."""
+
+    def __init__(self, images: dict[str, str]) -> None:
+        self.client = docker.from_env()
+        self.images = images
+        self.started: list[Any] = []
+
+    def start(self, part: str, environment: dict[str, str], **options: Any) -> Any:
+        container = self.client.containers.run(
+            self.images[part], detach=True, network_mode="host", environment=environment, **options
+        )
+        self.started.append(container)
+        return container
+
+    def until_healthy(self, container: Any) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            container.reload()
+            if container.attrs["State"]["Health"]["Status"] == "healthy":
+                return
+            time.sleep(0.3)
+        pytest.fail(f"{container.image.tags} is not healthy:\n{container.logs(tail=30).decode()}")
+
+    def remove(self) -> None:
+        for container in self.started:
+            container.remove(force=True, v=True)
+        for container in self.client.containers.list(all=True, filters={"label": "gamekeeper.node=boxed"}):
+            container.remove(force=True, v=True)
+        self.client.close()
+
+
+@pytest.fixture
+def containers(images: dict[str, str]) -> Iterator[Containers]:
+    made = Containers(images)
+    yield made
+    made.remove()
+
+
+@pytest.mark.timeout(600)
+def test_the_images_run_the_example(containers: Containers, postgres_server: str, temporal_address: str) -> None:
+    from demo import IMAGE, ensure_image, free_udp_port  # type: ignore[import-not-found]
+
+    ensure_image(containers.client)
+    name, key = f"images{secrets.token_hex(4)}", secrets.token_hex(32)
+    with psycopg.connect(f"postgresql://gk@{postgres_server}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    rest, link = _free_port("127.0.0.1"), _free_port("127.0.0.1")
+    shared = {
+        "GAMEKEEPER_DATABASE": f"postgresql+psycopg://gk@{postgres_server}/{name}",
+        "GAMEKEEPER_TEMPORAL": temporal_address,
+    }
+    api = containers.start(
+        "api",
+        shared
+        | {
+            "GAMEKEEPER_ADMIN_KEY": key,
+            "GAMEKEEPER_REST_PORT": str(rest),
+            "GAMEKEEPER_GRPC_PORT": str(link),
+            "GAMEKEEPER_LOGS_DIR": "/data/logs",
+            "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
+        },
+    )
+    control_worker = containers.start("control_worker", shared)
+    containers.until_healthy(api)
+    gamekeeper = (
+        str(Path(sys.executable).parent / "gamekeeper"),
+        "--server",
+        f"http://127.0.0.1:{rest}",
+        "--api-key",
+        key,
+    )
+    run(*gamekeeper, "node", "add", "boxed")
+    token = run(*gamekeeper, "node", "enrol", "boxed", "--json").split('"token": "')[1].split('"')[0]
+    agent = containers.start(
+        "agent_worker",
+        {
+            "GAMEKEEPER_AGENT_SERVER": f"127.0.0.1:{link}",
+            "GAMEKEEPER_AGENT_TOKEN": token,
+            "GAMEKEEPER_AGENT_STATE_DIR": "/data",
+        },
+        volumes=["/var/run/docker.sock:/var/run/docker.sock"],
+    )
+    containers.until_healthy(agent)
+    output = run(
+        *gamekeeper,
+        *("run", "examples/teeworlds/deploy.yaml", "--node", "boxed", "--follow"),
+        *("--arg", f"image={IMAGE}", "--arg", f"port={free_udp_port()}"),
+    )
+    assert "'Gamekeeper arena' answers at arena:8303/udp" in output
+    for container, user in ((api, "gamekeeper"), (control_worker, "gamekeeper"), (agent, "root")):
+        assert container.exec_run(["id", "-un"]).output.decode().strip() == user
+        mounts = [mount["Destination"] for mount in container.attrs["Mounts"]]
+        assert ("/var/run/docker.sock" in mounts) is (container is agent)
+
+
+def test_compose_file_is_valid_and_asks_for_its_secrets() -> None:
+    run("docker-compose", "config", "-q", env={**os.environ, **ENV})
+    for missing in ENV:
+        environment = {key: value for key, value in ENV.items() if key != missing}
+        done = subprocess.run(
+            ["docker-compose", "config", "-q"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert missing in done.stderr
+
+
+def test_only_the_agent_is_given_the_docker_socket() -> None:
+    import yaml
+
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    with_socket = [name for name, service in services.items() if "docker.sock" in str(service.get("volumes", ""))]
+    assert with_socket == ["agent_worker"]
+    assert {name for name, service in services.items() if "build" in service} == set(PARTS)

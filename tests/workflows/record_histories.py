@@ -1,0 +1,64 @@
+"""Records the histories that ``test_replay.py`` replays: python -m tests.workflows.record_histories VERSION
+
+Run once for each released version of a workflow; what is recorded stays, and every later version must replay it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.control_plane.runs import RunActivities
+from gamekeeper.temporal import queues
+from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
+from gamekeeper.temporal.search_attributes import ensure_search_attributes
+from tests.workflows.conftest import ControlPlane, ended
+from tests.workflows.test_pipeline import step
+from workflows import ALL_WORKFLOWS
+
+FOLDER = Path(__file__).parent / "histories"
+
+
+async def record(version: str) -> None:
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=find_binary(),
+        dev_server_extra_args=dynamic_config_args(),
+        data_converter=pydantic_data_converter,
+    )
+    await ensure_search_attributes(environment.client)
+    plane = ControlPlane(environment.client, queues.CONTROL_PLANE)
+    runs = RunActivities(plane.store)
+    async with AsyncExitStack() as stack, plane.stack:
+        worker = Worker(
+            environment.client,
+            task_queue=queues.CONTROL_PLANE,
+            workflows=ALL_WORKFLOWS,
+            activities=[runs.write_snapshot, runs.find_node],
+        )
+        await stack.enter_async_context(worker)
+        await plane.start_node()
+        handles = {
+            "branches": await plane.submit(step("a"), step("b", ["a"]), step("c", ["a"]), step("d", ["b", "c"])),
+            "failure": await plane.submit(
+                step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
+            ),
+            "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
+            "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
+            "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
+        }
+        await asyncio.sleep(1)
+        await handles["cancel"].cancel(reason="recorded")
+        for name, handle in handles.items():
+            await ended(handle)
+            (FOLDER / f"{version}-{name}.json").write_text((await handle.fetch_history()).to_json())
+    await environment.shutdown()
+
+
+if __name__ == "__main__":
+    asyncio.run(record(sys.argv[1]))
