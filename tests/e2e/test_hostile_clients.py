@@ -1,0 +1,62 @@
+"""Clients that mean harm, against the real server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+import httpx
+import pytest
+
+from tests.fixtures.stack import Stack
+
+
+@pytest.mark.timeout(60)
+def test_a_request_that_never_ends_is_closed(stack: Stack) -> None:
+    url = urlsplit(stack.status()["api"]["url"])
+    begin = time.monotonic()
+    with socket.create_connection((url.hostname, url.port), 30) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\n")
+        slow.settimeout(30)
+        received = b"x"
+        try:
+            while received and b"408" not in received:
+                received = slow.recv(1024)
+        except OSError:
+            pass
+    assert time.monotonic() - begin < 15
+
+
+def test_a_large_body_of_unknown_length_is_cut(stack: Stack) -> None:
+    found = stack.status()["api"]
+    key = Path(found["key_file"]).read_text().strip()
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 65536
+
+    answer = httpx.post(
+        f"{found['url']}/api/v1/runs",
+        content=endless(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 413
+
+
+async def test_bytes_that_are_no_node_link(stack: Stack) -> None:
+    address = stack.status()["api"]["node_link"]
+    host, _, port = address.partition(":")
+    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 512):
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall(garbage)
+    async with grpc.aio.insecure_channel(address) as channel:
+        for method in ("Register", "ReportContainers"):
+            call = channel.unary_unary(f"/gamekeeper.rpc.v1.NodeLink/{method}")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(b"\xff\xff\xff")
+            assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+    assert httpx.get(f"{stack.status()['api']['url']}/readyz").status_code == 200
