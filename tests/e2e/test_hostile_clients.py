@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
@@ -55,7 +56,7 @@ async def test_bytes_that_are_no_node_link(stack: Stack) -> None:
             connection.sendall(garbage)
     async with grpc.aio.insecure_channel(address) as channel:
         for method in ("Register", "ReportContainers"):
-            call = channel.unary_unary(f"/gamekeeper.rpc.v1.NodeLink/{method}")
+            call: Any = channel.unary_unary(f"/gamekeeper.rpc.v1.NodeLink/{method}")
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(b"\xff\xff\xff")
             assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
