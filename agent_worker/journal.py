@@ -32,9 +32,9 @@ class SqliteJournal:
         with self._store.transaction() as db:
             db.execute("DELETE FROM deliveries WHERE returned_at < ?", (now - ANSWER_GRACE_SECONDS,))
             db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
-            db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now))
+            new = db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now)).rowcount
             row = db.execute("SELECT begun_at, container_id FROM tries WHERE key = ?", (str(key),)).fetchone()
-        return Begun(at=row[0], container_id=row[1])
+        return Begun(at=row[0], container_id=row[1], again=not new)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         with self._store.transaction() as db:

@@ -24,7 +24,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 log = get_logger(__name__)
 
 PERIOD_SECONDS = 60.0
-SETTLE_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
 STOP_GRACE_SECONDS = 10.0
 DRAIN_SECONDS = 10.0
 _ENDED = (ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.CREATED)
@@ -72,18 +72,20 @@ class Reaper:
         answer = await self._link.report_containers(
             pb.ReportContainersRequest(containers=[_to_pb(info) for info in infos.values()], run_resources=resources)
         )
+        waiting = False
         for verdict in answer.verdicts:
             info = infos.get(verdict.id)
             if info is not None and info.owner is not None:
-                await self._carry_out(info, info.owner.key, verdict.verdict)
+                gone = await self._carry_out(info, info.owner.key, verdict.verdict)
+                waiting = waiting or (not gone and info.status in _ENDED and info.owner.lifetime == "run")
         for run_id in answer.ended_runs:
             await self._engine.remove_run_resources(run_id)
-        left = await self._engine.list_owned() if answer.verdicts else []
-        return any(info.status in _ENDED and info.owner and info.owner.lifetime == "run" for info in left)
+        return waiting
 
-    async def _carry_out(self, info: ContainerInfo, key: StepKey, verdict: int) -> None:
+    async def _carry_out(self, info: ContainerInfo, key: StepKey, verdict: int) -> bool:
+        """True when the container is gone."""
         if verdict == pb.VERDICT_KEEP:
-            return
+            return False
         if verdict == pb.VERDICT_STOP:
             log.warning("container %s has no live owner: stopping it", info.name)
             self._logs.follow(key, info.id, until_removed=False)
@@ -93,10 +95,11 @@ class Reaper:
             self._logs.follow(key, info.id, until_removed=False)  # does nothing when it is read to its end
             await self._logs.drain(key, DRAIN_SECONDS)
         if not await asyncio.to_thread(self._spool.is_settled, key):
-            return
+            return False
         await self._engine.remove(info.id)
         await asyncio.to_thread(self._spool.forget, key)
         await asyncio.to_thread(self._journal.forget, key)
+        return True
 
 
 def _to_pb(info: ContainerInfo) -> pb.Container:

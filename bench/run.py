@@ -66,7 +66,7 @@ class Stack:
             if found["state"] in ("succeeded", "failed", "canceled"):
                 assert found["state"] == "succeeded", found
                 return found
-            time.sleep(0.05)
+            time.sleep(0.4)  # seldom: asking loads the machine that is measured
 
 
 def seconds(text: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from gamekeeper.domain.step import (
 )
 from gamekeeper.domain.units import parse_duration
 from gamekeeper.errors import GamekeeperError, ImageError, InvalidError, UnavailableError
+from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import (
     ContainerEngine,
     ContainerInfo,
@@ -38,6 +39,8 @@ from gamekeeper.ports.container_engine import (
     StartError,
 )
 from gamekeeper.ports.node_agent import Begun, Containers, Journal, Phases, StepLogs
+
+log = get_logger(__name__)
 
 DRAIN_SECONDS = 10.0
 PULL_IDLE_SECONDS = 120.0
@@ -67,6 +70,7 @@ class StepActivities:
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
+        self._notes: set[asyncio.Task[None]] = set()
 
     @activity.defn(name="step.run_job")
     async def run_job(self, step: RunStepInput) -> StepResult:
@@ -102,7 +106,19 @@ class StepActivities:
                 yield begun
         finally:
             self._parts.phases.forget(key)
-            await asyncio.shield(asyncio.to_thread(self._parts.journal.returned, token))
+            self._behind(self._parts.journal.returned, token)
+
+    def _behind(self, note: Callable[[bytes], None], token: bytes) -> None:
+        """Notes a delivery's end without holding up its answer: a full disk must not spoil a result."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._notes.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                log.warning("a delivery's end was not journaled: %s", task.exception())
+
+        task = asyncio.create_task(asyncio.to_thread(note, token))
+        self._notes.add(task)
+        task.add_done_callback(ended)
 
     @asynccontextmanager
     async def _beating(self) -> AsyncIterator[None]:
@@ -116,9 +132,10 @@ class StepActivities:
 
 
 async def _beat(seconds: float) -> None:
+    """The first beat comes after one period: most steps need none, and each is a write at the server."""
     while True:
-        activity.heartbeat()
         await asyncio.sleep(seconds)
+        activity.heartbeat()
 
 
 @asynccontextmanager
@@ -158,11 +175,10 @@ class _Try:
         container_id = ""
         try:
             async with self._limited():
-                info = await self._attach_or_start()
-                container_id = info.id
+                container_id = await self._attach_or_start()
                 if wait_healthy:
-                    return await self._healthy(info)
-                await self._engine.wait(info.id)
+                    return await self._healthy(container_id)
+                await self._engine.wait(container_id)
         except asyncio.CancelledError:
             if not stop_is_requested():
                 raise
@@ -187,18 +203,17 @@ class _Try:
         except TimeoutError as error:
             raise _TimeLimitError from error
 
-    async def _attach_or_start(self) -> ContainerInfo:
-        info = await self._find_own()
-        if info is None:
-            info = await self._create()
-        await asyncio.to_thread(self._parts.journal.record_container, self._key, info.id)
-        if info.status is ContainerStatus.CREATED:
-            self._parts.phases.report(self._key, StepState.STARTING, container_id=info.id)
-            await self._engine.start(info.id)
-        self._parts.logs.follow(self._key, info.id, until_removed=self._step.outlives_run)
-        self._parts.phases.report(self._key, StepState.RUNNING, container_id=info.id)
+    async def _attach_or_start(self) -> str:
+        """The id of this try's container, started. A first delivery looks for none: creating finds out."""
+        info = await self._find_own() if self._begun.again else None
+        container_id = info.id if info else await self._create()
+        await asyncio.to_thread(self._parts.journal.record_container, self._key, container_id)
+        if info is None or info.status is ContainerStatus.CREATED:
+            await self._engine.start(container_id)
+        self._parts.logs.follow(self._key, container_id, until_removed=self._step.outlives_run)
+        self._parts.phases.report(self._key, StepState.RUNNING, container_id=container_id)
         self._parts.containers.changed()
-        return info
+        return container_id
 
     async def _find_own(self) -> ContainerInfo | None:
         info = await self._engine.find(self._key.container_name)
@@ -215,24 +230,38 @@ class _Try:
             )
         return info
 
-    async def _create(self) -> ContainerInfo:
+    async def _create(self) -> str:
         violations = self._parts.policy.violations(self._step.container, resolve_links=True)
         if violations:
             raise InvalidError(
                 f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}", code="policy"
             )
         await self._stop_older_tries()
-        await self._get_image()
-        self._parts.phases.report(self._key, StepState.STARTING)
         new = await self._new_container()
+        if self._step.container.pull_policy == "always":
+            await self._pull()
         try:
-            container_id = await self._engine.create(new)
+            return await self._create_or_attach(new)
+        except ImageError:
+            await self._get_missing(new.spec.image)
+        self._parts.phases.report(self._key, StepState.STARTING)
+        return await self._create_or_attach(new)
+
+    async def _get_missing(self, image: str) -> None:
+        """Creating said that the image is not here."""
+        if self._step.container.pull_policy == "never":
+            hint = "pull it, or drop pull_policy never"
+            raise ImageError(f"image {image} is not on node {self._step.node}", hint=hint)
+        await self._pull()
+
+    async def _create_or_attach(self, new: NewContainer) -> str:
+        try:
+            return await self._engine.create(new)
         except NameTakenError:
-            container_id = self._key.container_name
-        info = await self._engine.find(container_id)
+            info = await self._find_own()
         if info is None:
-            raise UnavailableError(f"container {self._key.container_name} vanished between create and start")
-        return info
+            raise UnavailableError(f"container {self._key.container_name} vanished while it was looked for")
+        return info.id
 
     async def _stop_older_tries(self) -> None:
         """A try that was given up because its node was silent may still run here; two must never overlap."""
@@ -242,15 +271,8 @@ class _Try:
             if info.owner and info.owner.key.try_ < self._key.try_:
                 await self._engine.stop(info.id, self._grace)
 
-    async def _get_image(self) -> None:
-        image, policy = self._step.container.image, self._step.container.pull_policy
-        present = policy != "always" and await self._engine.has_image(image)
-        if present:
-            return
-        if policy == "never":
-            raise ImageError(
-                f"image {image} is not on node {self._step.node}", hint="pull it, or drop pull_policy never"
-            )
+    async def _pull(self) -> None:
+        image = self._step.container.image
 
         def report(text: str) -> None:
             self._parts.phases.report(self._key, StepState.PULLING, message=text)
@@ -279,14 +301,14 @@ class _Try:
             owner=owner, spec=step.container, network=network, workspace=workspace, alias=self._key.step
         )
 
-    async def _healthy(self, info: ContainerInfo) -> StepResult:
+    async def _healthy(self, container_id: str) -> StepResult:
         """Waits for the engine's health check; a service without one is healthy when it stays up for a moment."""
         checked = self._step.container.healthcheck is not None
         settled_at = time.monotonic() + (0 if checked else SETTLE_SECONDS)
         while True:
-            current = await self._engine.find(info.id)
+            current = await self._engine.find(container_id)
             if current is None or current.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
-                return await self._outcome(info.id, service=True)
+                return await self._outcome(container_id, service=True)
             if current.health is Health.UNHEALTHY:
                 text = current.health_log or "the health check failed"
                 return await self._stopped(failed(Reason.UNHEALTHY, f"unhealthy: {text}"))
@@ -297,8 +319,8 @@ class _Try:
             await asyncio.sleep(HEALTH_POLL_SECONDS)
 
     async def _outcome(self, container_id: str, *, service: bool = False) -> StepResult:
-        info = await self._engine.find(container_id)
-        await self._parts.logs.drain(self._key, DRAIN_SECONDS)
+        draining = self._parts.logs.drain(self._key, DRAIN_SECONDS)
+        info, _ = await asyncio.gather(self._engine.find(container_id), draining)
         self._parts.containers.changed()
         return ended_outcome(info, service=service)
 

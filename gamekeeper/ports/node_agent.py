@@ -10,10 +10,11 @@ from gamekeeper.domain.step import StepKey, StepState
 
 @dataclass(frozen=True)
 class Begun:
-    """When a try was first seen on this node (Unix seconds), and whether its container was already started."""
+    """When a try was first seen on this node (Unix seconds); ``again`` when this is not its first delivery here."""
 
     at: float
     container_id: str = ""
+    again: bool = True
 
 
 class Journal(Protocol):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from temporalio.client import Client
-from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime, TelemetryConfig
@@ -20,6 +19,12 @@ from gamekeeper.tracing import tracing_enabled
 log = get_logger(__name__)
 
 
+def _tracing() -> list[Interceptor]:
+    from temporalio.contrib.opentelemetry import TracingInterceptor  # loaded only where somebody collects
+
+    return [TracingInterceptor()]
+
+
 async def connect(address: str | None = None, *, wait: timedelta = timedelta(seconds=60)) -> Client:
     """A client for ``address``, or as TEMPORAL_* and the Temporal profile say (TLS and API keys included).
 
@@ -30,7 +35,7 @@ async def connect(address: str | None = None, *, wait: timedelta = timedelta(sec
         config["target_host"] = address
     target = config.get("target_host", "localhost:7233")
     runtime = Runtime(telemetry=TelemetryConfig())
-    interceptors = [TracingInterceptor()] if tracing_enabled() else []
+    interceptors = _tracing() if tracing_enabled() else []
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
     backoff = Backoff(initial=0.1, maximum=2.0)
     while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gamekeeper.domain.step import StepKey, StepState
 from gamekeeper.ports.node_agent import Begun
 
@@ -16,7 +18,8 @@ class FakeJournal:
 
     def begin(self, key: StepKey, task_token: bytes) -> Begun:
         self.open_tokens.add(task_token)
-        return self.begun.setdefault(key, Begun(self.at))
+        again = key in self.begun
+        return replace(self.begun.setdefault(key, Begun(self.at)), again=again)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         self.begun[key] = Begun(self.begun[key].at, container_id)
