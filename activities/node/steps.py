@@ -102,11 +102,20 @@ class StepActivities:
         token = activity.info().task_token
         begun = await asyncio.to_thread(self._parts.journal.begin, key, token)
         try:
-            async with self._beating(), _translated():
+            async with self._beating(), _translated(), self._shown(key):
                 yield begun
         finally:
             self._parts.phases.forget(key)
             self._behind(self._parts.journal.returned, token)
+
+    @asynccontextmanager
+    async def _shown(self, key: StepKey) -> AsyncIterator[None]:
+        """What is away on this node stands on the step while Temporal tries again."""
+        try:
+            yield
+        except UnavailableError as error:
+            self._parts.phases.report(key, StepState.STARTING, message=f"trying again: {error}")
+            raise
 
     def _behind(self, note: Callable[[bytes], None], token: bytes) -> None:
         """Notes a delivery's end without holding up its answer: a full disk must not spoil a result."""
@@ -184,8 +193,7 @@ class _Try:
                 raise
             return await asyncio.shield(self._stopped(canceled()))
         except _TimeLimitError:
-            seconds = f"{self._step.timeout:g}"
-            return await self._stopped(failed(Reason.TIMEOUT, f"the step's time limit of {seconds} s was reached"))
+            return await self._timed_out()
         except ImageError as error:
             return failed(Reason.PULL_FAILED, str(error))
         except InvalidError as error:
@@ -197,8 +205,11 @@ class _Try:
     @asynccontextmanager
     async def _limited(self) -> AsyncIterator[None]:
         """The step's time limit, counted from the first sighting of this try, across deliveries."""
+        left = self._deadline - time.time()
+        if left <= 0:
+            raise _TimeLimitError
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - time.time())):
+            async with asyncio.timeout(left):
                 yield
         except TimeoutError as error:
             raise _TimeLimitError from error
@@ -334,6 +345,18 @@ class _Try:
         ended = await self._engine.find(info.id)
         self._parts.containers.changed()
         return give_reason(result, ended) if ended else result
+
+    async def _timed_out(self) -> StepResult:
+        """Ends even when the engine is dead, or the wait for it would have no limit. What may run on then is found
+        by the reaper, because the step is over."""
+        message = f"the step's time limit of {self._step.timeout:g} s was reached"
+        try:
+            info = await self._find_own()
+            if info is not None and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
+                return await self._outcome(info.id)  # it ended by itself while nobody was there to see
+            return await self._stopped(failed(Reason.TIMEOUT, message))
+        except UnavailableError as error:
+            return failed(Reason.TIMEOUT, f"{message}; {error}")
 
     async def _could_not_start(self, text: str) -> StepResult:
         """The engine refused to start the process: the container's own exit code says whose fault it is."""

@@ -16,7 +16,8 @@ from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import Reason, RunStepInput, StepResult, StepState, StopServiceInput
 from gamekeeper.errors import UnavailableError
-from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus
+from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, NewContainer
+from gamekeeper.ports.node_agent import Begun
 from tests.factories import make_container, make_key, make_new_container, make_owner, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
 
@@ -142,6 +143,13 @@ async def test_time_limit_counts_from_the_first_delivery() -> None:
     assert result.reason is Reason.TIMEOUT
 
 
+async def test_what_ended_while_the_agent_was_away_keeps_its_own_outcome() -> None:
+    node, step = Node(), job(timeout=60, DUMMY_EXIT_CODE="7")
+    first = await node.job(step)
+    node.journal.begun[step.key] = Begun(time.time() - 1000, first.container_id)
+    assert await node.job(step) == first
+
+
 FLAGS = ["cancel_requested", "timed_out", "not_found", "worker_shutdown", "reset", "paused"]
 
 
@@ -163,16 +171,35 @@ async def test_only_a_requested_cancel_stops_a_container(flag: str) -> None:
         assert (await node.only()).status is ContainerStatus.RUNNING
 
 
-async def test_a_dead_engine_is_retried_by_temporal() -> None:
-    class DeadEngine(DummyEngine):
-        async def find(self, name_or_id: str) -> ContainerInfo | None:
-            raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+class DeadEngine(DummyEngine):
+    """An engine whose socket nobody answers."""
 
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+    async def create(self, new: NewContainer) -> str:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+    async def ensure_volume(self, name: str, run_id: str) -> None:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+
+async def test_a_dead_engine_is_retried_by_temporal_and_shown() -> None:
     node = Node()
     parts = NodeParts(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
     with pytest.raises(ApplicationError, match=r"does not answer; is dockerd running\?") as caught:
         await ActivityEnvironment().run(StepActivities(parts).run_job, job())
     assert not caught.value.non_retryable
+    assert node.phases.told[-1][1] is StepState.STARTING
+    assert "trying again: Docker Engine at unix:///x does not answer" in node.phases.messages[-1]
+
+
+async def test_a_dead_engine_does_not_outlast_the_time_limit() -> None:
+    node = Node(FakeJournal(at=time.time() - 100))
+    parts = NodeParts(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    result = await ActivityEnvironment().run(StepActivities(parts).run_job, job(timeout=60))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
+    assert "does not answer" in result.message
 
 
 def service(**fields: Any) -> RunStepInput:

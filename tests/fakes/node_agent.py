@@ -44,9 +44,11 @@ class FakeStepLogs:
 class FakePhases:
     def __init__(self) -> None:
         self.told: list[tuple[StepKey, StepState]] = []
+        self.messages: list[str] = []
 
     def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
         self.told.append((key, phase))
+        self.messages.append(message)
 
     def forget(self, key: StepKey) -> None:
         return None

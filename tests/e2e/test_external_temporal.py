@@ -1,0 +1,28 @@
+"""``up --temporal``: a Temporal server of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from tests.fixtures.stack import Stack
+
+
+@pytest.mark.timeout(120)
+def test_up_on_an_external_temporal(temporal_server: WorkflowEnvironment, tmp_path: Path, test_image: str) -> None:
+    address = temporal_server.client.service_client.config.target_host
+    stack = Stack(tmp_path / "state", test_image)
+    stack.node = "external-node"
+    try:
+        stack.command("up", "--detach", "--node", stack.node, "--temporal", address)
+        found = stack.status()["temporal"]
+        assert found == {"pid": None, "address": address, "health": "ok", "external": True}
+        run_id = stack.submit(
+            f"name: x\nsteps:\n  - {{name: a, container: {{image: '{test_image}', commands: [echo outside]}}}}\n"
+        )
+        assert stack.until_ended(run_id)["state"] == "succeeded"
+        stack.until(lambda: "outside" in stack.log(run_id, "a"))
+    finally:
+        stack.destroy()
