@@ -63,6 +63,7 @@ async def work(settings: AgentSettings) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await agent.follower.close()
     await agent.link.close()
     for task in done - {stopping}:
         task.result()

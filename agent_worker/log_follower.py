@@ -48,6 +48,13 @@ class LogFollower:
         done, _ = await asyncio.wait({task}, timeout=deadline)
         return bool(done)
 
+    async def close(self) -> None:
+        """Stops following; what is on disk and in the engine is taken up by the next process."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def resume_all(self) -> None:
         """After a start: takes up every container of this node whose log has not ended."""
         for info in await self._engine.list_owned():

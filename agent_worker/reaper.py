@@ -52,12 +52,12 @@ class Reaper:
             await self._link.connected.wait()
             self._asked.clear()
             try:
-                waiting = await self._round()
+                again = await self._round()
             except GamekeeperError as error:
                 log.warning("containers are not reported: %s", error)
-                waiting = True
+                again = True
             # Ended containers wait for their outcome to be recorded or their log to be kept: look again soon.
-            delay = min(delay * 2, PERIOD_SECONDS) if waiting else PERIOD_SECONDS
+            delay = min(delay * 2, PERIOD_SECONDS) if again else PERIOD_SECONDS
             try:
                 await asyncio.wait_for(self._asked.wait(), jittered(delay))
                 await asyncio.sleep(SETTLE_SECONDS)
@@ -66,21 +66,21 @@ class Reaper:
                 continue
 
     async def _round(self) -> bool:
-        """One report and its verdicts; True while ended containers are still here."""
+        """One report and its verdicts; True when another is due soon: ended containers are here, or some have gone."""
         infos = {info.id: info for info in await self._engine.list_owned()}
         resources = await self._engine.list_run_resources()
         answer = await self._link.report_containers(
             pb.ReportContainersRequest(containers=[_to_pb(info) for info in infos.values()], run_resources=resources)
         )
-        waiting = False
+        again = False
         for verdict in answer.verdicts:
             info = infos.get(verdict.id)
             if info is not None and info.owner is not None:
                 gone = await self._carry_out(info, info.owner.key, verdict.verdict)
-                waiting = waiting or (not gone and info.status in _ENDED and info.owner.lifetime == "run")
+                again = again or gone or (info.status in _ENDED and info.owner.lifetime == "run")
         for run_id in answer.ended_runs:
             await self._engine.remove_run_resources(run_id)
-        return waiting
+        return again
 
     async def _carry_out(self, info: ContainerInfo, key: StepKey, verdict: int) -> bool:
         """True when the container is gone."""
