@@ -42,9 +42,9 @@ def make_base_image() -> None:
         subprocess.run(["sh", "-c", install], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", "bookworm", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as bootstrap:
-        subprocess.run(["docker", "import", "-", MADE], stdin=bootstrap.stdout, check=True, stdout=subprocess.DEVNULL)
-    if bootstrap.returncode != 0:
-        raise SystemExit("gamekeeper: mmdebstrap failed; see its message above")
+        imported = subprocess.run(["docker", "import", "-", MADE], stdin=bootstrap.stdout, stdout=subprocess.DEVNULL)
+    if bootstrap.returncode or imported.returncode:
+        raise SystemExit(f"gamekeeper: {MADE} could not be made; see what mmdebstrap or docker import said above")
 
 
 if __name__ == "__main__":
