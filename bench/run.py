@@ -4,7 +4,7 @@
     latency   a one-step pipeline: from the POST to its container's start, over the floor (create and start alone)
     at rest   the agent's memory and CPU over half a minute without work
 
-Uses a stack of its own in a temporary directory, and an image that needs no registry.
+Uses a stack of its own in a temporary directory, and the demo's base image.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from scripts.base_image import ensure_base_image
+
 STEPS = 20
 ROUNDS = 5
 STARTS = 15
 REST_SECONDS = 30
 NODE = "bench"
-IMAGE = "gamekeeper/busybox:bench"
 GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
 
 
 class Stack:
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, image: str) -> None:
         self.folder = folder
+        self._image = image
         self._command("up", "--detach", "--node", NODE)
         self.status = json.loads(self._command("status", "--json"))
         key = Path(self.status["api_key_file"]).read_text().strip()
@@ -54,7 +56,7 @@ class Stack:
         self._command("down")
 
     def submit(self, steps: int) -> str:
-        container = {"image": IMAGE, "command": ["true"]}
+        container = {"image": self._image, "command": ["true"]}
         spec = {"name": "bench", "steps": [{"name": f"s{index}", "container": container} for index in range(steps)]}
         answer = self.http.post("/runs", json={"spec": spec, "node": NODE})
         answer.raise_for_status()
@@ -73,11 +75,11 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def floor(api: docker.APIClient) -> float:
+def floor(api: docker.APIClient, image: str) -> float:
     """Milliseconds of one container after another, with the calls that any runner must make."""
     begin = time.perf_counter()
     for _ in range(STEPS):
-        container = api.create_container(IMAGE, ["true"])["Id"]
+        container = api.create_container(image, ["true"])["Id"]
         api.start(container)
         api.wait(container)
         api.remove_container(container)
@@ -90,9 +92,9 @@ def pipeline(stack: Stack) -> float:
     return (seconds(run["finished_at"]) - seconds(run["started_at"])) / STEPS * 1000
 
 
-def start_floor(api: docker.APIClient) -> float:
+def start_floor(api: docker.APIClient, image: str) -> float:
     begin = time.time()
-    container = api.create_container(IMAGE, ["true"])["Id"]
+    container = api.create_container(image, ["true"])["Id"]
     api.start(container)
     state = api.inspect_container(container)["State"]["StartedAt"]
     api.wait(container)
@@ -115,13 +117,6 @@ def at_rest(stack: Stack) -> tuple[float, float]:
     return agent.memory_info().rss / 1e6, agent.cpu_percent()
 
 
-def ensure_image(client: docker.DockerClient) -> None:
-    sys.path.insert(0, str(Path(__file__).parent.parent))
-    from tests.fixtures.docker import _root
-
-    client.api.import_image_from_data(_root(), repository=IMAGE.split(":")[0], tag=IMAGE.split(":")[1])
-
-
 def in_turns(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
     """Each measure once a round, so that all see the same machine."""
     results: list[list[float]] = [[] for _ in measures]
@@ -133,13 +128,13 @@ def in_turns(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
 
 def main() -> None:
     client = docker.from_env()
-    ensure_image(client)
+    image = ensure_base_image(client)
     folder = tempfile.mkdtemp(prefix="gk-bench-")
-    stack = Stack(folder)
+    stack = Stack(folder, image)
     try:
         pipeline(stack)  # warm
-        floors, steps = in_turns(ROUNDS, lambda: floor(client.api), lambda: pipeline(stack))
-        start_floors, starts = in_turns(STARTS, lambda: start_floor(client.api), lambda: start_latency(stack))
+        floors, steps = in_turns(ROUNDS, lambda: floor(client.api, image), lambda: pipeline(stack))
+        start_floors, starts = in_turns(STARTS, lambda: start_floor(client.api, image), lambda: start_latency(stack))
         memory, cpu = at_rest(stack)
     finally:
         stack.close()
