@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -16,6 +14,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from agent_worker import memory
 from agent_worker.bootstrap import Agent, build, build_workers
 from agent_worker.identity import Identity, load_identity, save_identity
 from agent_worker.link import register
@@ -30,8 +29,6 @@ from gamekeeper.tracing import configure_tracing
 log = get_logger("agent_worker")
 
 RETRY_AT_ONCE_MS = 1
-M_ARENA_MAX = -8
-TRIM_SECONDS = 60.0
 
 
 async def work(settings: AgentSettings) -> None:
@@ -57,7 +54,7 @@ async def work(settings: AgentSettings) -> None:
     if identity.temporal_address:
         known.set()  # learnt before: work goes on while the api is away
     tasks.append(asyncio.create_task(_run_workers(settings, agent, identity, known)))
-    tasks.append(asyncio.create_task(_give_memory_back()))
+    tasks.append(asyncio.create_task(memory.give_back_forever()))
     stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -123,23 +120,8 @@ async def _hand_back(client: Client, tokens: list[bytes]) -> None:
             await client.get_async_activity_handle(task_token=token).fail(failure)
 
 
-def _share_arenas() -> None:
-    """glibc gives each of our threads an arena of its own, which never shrinks; two are enough for all of them."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-
-
-async def _give_memory_back() -> None:
-    """What starting and busy times left over goes back to the machine, whose memory is for games."""
-    while True:
-        await asyncio.sleep(TRIM_SECONDS)
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
-
-
 def main() -> None:
-    _share_arenas()
+    memory.share_arenas()
     configure_logging()
     status = 0
     try:

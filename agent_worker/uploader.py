@@ -17,6 +17,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 log = get_logger(__name__)
 
 UPLOAD_BYTES = 1024 * 1024
+LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a log does not feel it
 
 
 class Uploader:
@@ -33,6 +34,7 @@ class Uploader:
             await asyncio.to_thread(self._spool.has_data.wait, 1.0)
             try:
                 await self._link.connected.wait()
+                await asyncio.sleep(LINGER_SECONDS)
                 while chunks := await asyncio.to_thread(self._spool.pending, UPLOAD_BYTES):
                     await self._send(chunks)
                 backoff.reset()

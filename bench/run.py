@@ -30,7 +30,7 @@ from rich.table import Table
 from scripts.base_image import ensure_base_image
 
 STEPS = 20
-ROUNDS = 5
+ROUNDS = 10
 STARTS = 15
 REST_SECONDS = 30
 NODE = "bench"

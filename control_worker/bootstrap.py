@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.control_plane.runs import RunActivities
 from gamekeeper.db.engine import Database
@@ -19,5 +19,6 @@ def build(client: Client, database: Database) -> Worker:
         task_queue=queues.CONTROL_PLANE,
         workflows=ALL_WORKFLOWS,
         activities=[runs.write_snapshot, runs.find_node],
+        workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )

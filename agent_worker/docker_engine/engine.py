@@ -46,6 +46,7 @@ class DockerEngine:
         self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
         self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
         self._prepared: set[str] = set()
+        self._ended: dict[str, ContainerInfo] = {}
         self._preparing = asyncio.Lock()
 
     @property
@@ -156,8 +157,17 @@ class DockerEngine:
         labels = [f"{LABEL}node={self._node}"]
         labels += [f"{LABEL}{name}={value}" for name, value in (("run", run_id), ("step", step)) if value]
         listed = await self._call(self._api.containers, all=True, filters={"label": labels})
-        found = await asyncio.gather(*[self.find(item["Id"]) for item in listed])
+        found = await asyncio.gather(*[self._find_listed(item) for item in listed])
+        if not run_id:
+            self._ended = {info.id: info for info in found if info is not None and is_final(info)}
         return [info for info in found if info is not None and info.owner is not None]
+
+    async def _find_listed(self, item: dict[str, Any]) -> ContainerInfo | None:
+        """A job that has ended is as it was, and on a busy node most of what is listed is that."""
+        known = self._ended.get(item["Id"])
+        if known is not None and known.status.value == item["State"]:
+            return known
+        return await self.find(item["Id"])
 
     async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
         try:
@@ -224,6 +234,7 @@ class DockerEngine:
                 self._prepared.discard(f"{what} {name}")
 
 
-def has_ended(info: ContainerInfo) -> bool:
-    """Whether a container does not run and will not start by itself."""
-    return info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.CREATED)
+def is_final(info: ContainerInfo) -> bool:
+    """Whether a container has ended and nothing of ours starts it again."""
+    is_job = info.owner is not None and info.owner.kind == "job"
+    return is_job and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD)

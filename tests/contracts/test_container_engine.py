@@ -173,3 +173,17 @@ async def test_run_resources_come_and_go(subject: Subject) -> None:
     assert run_id in await subject.engine.list_run_resources()
     await subject.engine.remove_run_resources(run_id)
     assert run_id not in await subject.engine.list_run_resources()
+
+
+async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(subject: Subject) -> None:
+    ended = await subject.ended(subject.new(key=make_key(step="over"), exit_code=3))
+    running = await subject.engine.create(subject.new(key=make_key(step="on"), sleep=30))
+    await subject.engine.start(running)
+    first = {info.id: info for info in await subject.engine.list_owned()}
+    await subject.engine.stop(running, 2)
+    second = {info.id: info for info in await subject.engine.list_owned()}
+    assert first[ended] == second[ended]
+    assert second[ended].exit_code == 3
+    assert (first[running].status, second[running].status) == (ContainerStatus.RUNNING, ContainerStatus.EXITED)
+    await subject.engine.remove(ended)
+    assert [info.id for info in await subject.engine.list_owned()] == [running]
