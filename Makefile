@@ -7,7 +7,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 demo: venv docker ## From a bare machine to a game server that answers
-	@$(VENV)/python scripts/demo.py
+	@$(VENV)/python -m scripts.demo
 
 test: venv-dev ## Install what the tests need and run them all, against real parts
 	@scripts/test.sh

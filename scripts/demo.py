@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from base_image import ensure_base_image
 from docker.errors import ImageNotFound
+
+from scripts.base_image import ensure_base_image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "teeworlds"

@@ -42,7 +42,6 @@ from gamekeeper.ports.node_agent import Begun, Containers, Journal, Phases, Step
 
 log = get_logger(__name__)
 
-DRAIN_SECONDS = 10.0
 PULL_IDLE_SECONDS = 120.0
 SETTLE_SECONDS = 0.5
 HEALTH_POLL_SECONDS = 0.1
@@ -92,7 +91,6 @@ class StepActivities:
             if info is None:
                 return StepResult(state=StepState.SUCCEEDED)
             await self._parts.engine.stop(info.id, service.grace)
-            await self._parts.logs.drain(service.key, DRAIN_SECONDS)
             self._parts.containers.changed()
             return StepResult(state=StepState.SUCCEEDED, container_id=info.id)
 
@@ -330,8 +328,7 @@ class _Try:
             await asyncio.sleep(HEALTH_POLL_SECONDS)
 
     async def _outcome(self, container_id: str, *, service: bool = False) -> StepResult:
-        draining = self._parts.logs.drain(self._key, DRAIN_SECONDS)
-        info, _ = await asyncio.gather(self._engine.find(container_id), draining)
+        info = await self._engine.find(container_id)
         self._parts.containers.changed()
         return ended_outcome(info, service=service)
 
@@ -341,7 +338,6 @@ class _Try:
         if info is None or info.owner is None or info.owner.key != self._key:
             return result
         await self._engine.stop(info.id, self._grace)
-        await self._parts.logs.drain(self._key, DRAIN_SECONDS)
         ended = await self._engine.find(info.id)
         self._parts.containers.changed()
         return give_reason(result, ended) if ended else result

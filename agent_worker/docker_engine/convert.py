@@ -193,6 +193,20 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
     )
 
 
+def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
+    """Of a job that ended well, from the Engine API's ``GET /containers/json``, which may still call it running."""
+    return ContainerInfo(
+        id=item["Id"],
+        name=item["Names"][0].lstrip("/"),
+        image=item["Image"],
+        status=ContainerStatus.EXITED,
+        owner=owner_from_labels(item.get("Labels") or {}),
+        exit_code=0,
+        created_at=datetime.fromtimestamp(item["Created"], UTC),
+        digest=item["ImageID"],
+    )
+
+
 def _ports(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
     return sorted(
         f"{binding['HostIp']}:{binding['HostPort']}->{name}"

@@ -7,13 +7,16 @@ import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 
-from agent_worker.docker_engine.convert import LABEL, create_config, info_from_inspect
+from agent_worker.docker_engine.convert import LABEL, create_config, info_from_inspect, info_from_listed
 from agent_worker.docker_engine.errors import GoneError, explain, translated
+from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.log_stream import LogPump
 from agent_worker.docker_engine.pull import ImagePuller
 from gamekeeper.domain.log import LogLine
@@ -47,6 +50,7 @@ class DockerEngine:
         self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
         self._prepared: set[str] = set()
         self._ended: dict[str, ContainerInfo] = {}
+        self._watch = ExitWatch(self._connect, self._socket, f"{LABEL}node={node}")
         self._preparing = asyncio.Lock()
 
     @property
@@ -64,6 +68,7 @@ class DockerEngine:
 
     def close(self) -> None:
         """Lets go of the engine's sockets and threads."""
+        self._watch.close()
         if self._connected is not None:
             self._connected.close()
         self._short.shutdown(wait=False)
@@ -94,6 +99,7 @@ class DockerEngine:
         await self._puller.pull(image, progress, idle_timeout)
 
     async def create(self, new: NewContainer) -> str:
+        self._watch.ensure_started()
         try:
             created = await self._call(self._create, create_config(new), new.owner.key.container_name)
         except GoneError as error:
@@ -120,15 +126,50 @@ class DockerEngine:
 
     async def wait(self, container_id: str) -> None:
         def run() -> None:
-            with translated(self._socket):
+            with suppress(GoneError), translated(self._socket):
                 self._api.wait(container_id, timeout=None)
 
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._waits, run)
-        except GoneError:
-            return
+        answer = asyncio.get_running_loop().run_in_executor(self._waits, run)
+        await self._unless_ended_well(container_id, answer)
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
+        if name_or_id in self._ended:
+            return self._ended[name_or_id]
+        answer = asyncio.ensure_future(self._inspect(name_or_id))
+        return await self._unless_ended_well(name_or_id, answer) or self._ended.get(name_or_id)
+
+    async def _unless_ended_well(self, container_id: str, answer: asyncio.Future[T]) -> T | None:
+        """The engine's answer, or None when the container's clean end, now in ``_ended``, was heard of before it."""
+        clean = self._watch.expect(container_id)
+        try:
+            first: set[asyncio.Future[Any]] = {answer, clean}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and await self._learn(container_id, clean.result()):
+                answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+                return None
+            return await answer
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        finally:
+            clean.cancel()
+
+    async def _learn(self, container_id: str, end: CleanExit) -> bool:
+        """Notes a clean end before the engine's state tells it; False when that has to be waited for.
+
+        Listing reads a copy of the container's state, which its teardown does not lock.
+        """
+        if container_id in self._ended:
+            return True
+        listed = await self._call(self._api.containers, all=True, filters={"id": container_id})
+        if not listed or any(port.get("PublicPort") for port in listed[0].get("Ports") or []):
+            return False
+        info = info_from_listed(listed[0])
+        if is_final(info):
+            self._ended[container_id] = replace(info, started_at=end.started_at, finished_at=end.finished_at)
+        return is_final(info)
+
+    async def _inspect(self, name_or_id: str) -> ContainerInfo | None:
         try:
             return info_from_inspect(await self._call(self._api.inspect_container, name_or_id))
         except GoneError:
@@ -145,6 +186,8 @@ class DockerEngine:
             return
 
     async def remove(self, container_id: str) -> None:
+        self._ended.pop(container_id, None)
+        self._watch.forget(container_id)
         try:
             await self._call(self._api.remove_container, container_id, v=True)
         except GoneError:
@@ -167,7 +210,7 @@ class DockerEngine:
         known = self._ended.get(item["Id"])
         if known is not None and known.status.value == item["State"]:
             return known
-        return await self.find(item["Id"])
+        return await self._inspect(item["Id"])
 
     async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
         try:

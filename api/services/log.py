@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from api.services.run import RunService
 from gamekeeper.domain.log import LogRecord
+from gamekeeper.domain.pipeline import StepType
 from gamekeeper.domain.step import StepKey, StepState
 from gamekeeper.errors import NotFoundError
 from gamekeeper.ports.log_store import LogState, LogStore
+
+END_SECONDS = 5.0
 
 
 class LogService:
@@ -23,6 +28,20 @@ class LogService:
         if try_number is not None and try_number > newest:
             raise NotFoundError(f'step "{step}" of run {run_id} has had {newest} tries, not {try_number}')
         return StepKey(run_id=run_id, step=step, try_=try_number or newest)
+
+    async def wait_for_end(self, key: StepKey) -> None:
+        """A step is over a moment before its last lines have travelled: who reads its log then gets it whole.
+
+        Waits a few seconds at most, and not at all for a log that is open for good reason.
+        """
+        row = await self._runs.get_step(key.run_id, key.step)
+        goes_on = row.type == StepType.SERVICE and row.state == StepState.SUCCEEDED
+        if not StepState(row.state).is_final or goes_on or not row.container_id:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                async for _ in self._logs.read(key, 0, follow=True):
+                    pass
 
     async def state(self, key: StepKey) -> LogState:
         return await self._logs.state(key)

@@ -164,7 +164,6 @@ async def test_only_a_requested_cancel_stops_a_container(flag: str) -> None:
     if flag == "cancel_requested":
         result = await asyncio.wait_for(running, 5)
         assert (result.state, result.exit_code) == (StepState.CANCELED, 143)
-        assert node.logs.drained
     else:
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(running, 5)

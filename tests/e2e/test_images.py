@@ -20,6 +20,7 @@ import pytest
 
 from gamekeeper.stack.ports import _free_port
 from gamekeeper.temporal.dev_server import command as temporal_command
+from scripts.base_image import ensure_base_image
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -46,8 +47,6 @@ def docker_with_buildkit() -> str:
 @pytest.fixture(scope="module")
 def images() -> dict[str, str]:
     """The images by part, built on the base image that this machine has or makes."""
-    from base_image import ensure_base_image  # type: ignore[import-not-found]
-
     base = ensure_base_image(docker.from_env())
     certificate = os.environ.get("SSL_CERT_FILE", "")
     secret = ["--secret", f"id=ca,src={certificate}"] if certificate and Path(certificate).exists() else []

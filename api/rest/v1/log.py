@@ -47,6 +47,7 @@ async def get_log(
     key = await logs.find(run_id, step, try_number)
     if follow:
         return EventSourceResponse(_events(logs, key, last_event_id))
+    await logs.wait_for_end(key)
     state = await logs.state(key)
     complete = "open" if state.end is None else str(state.end.complete).lower()
     if state.end is None and await logs.has_no_container(key):

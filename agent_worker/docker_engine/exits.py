@@ -1,0 +1,117 @@
+"""Hears of containers' clean ends from the engine's events, before their networks are torn down.
+
+The engine answers a wait, and any question about the container, only when the teardown is over: about 50 ms after
+the process ended. Its ``die`` event comes before. It serves for a plain success alone: what failed, ran out of
+memory or publishes a port (which is free only after the teardown) is told by the engine's state, as is everything
+while the event stream is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from docker.api.client import APIClient
+
+from agent_worker.docker_engine.errors import translated
+from gamekeeper.backoff import Backoff
+from gamekeeper.errors import UnavailableError
+
+_KEPT = 2000
+
+
+@dataclass(frozen=True)
+class CleanExit:
+    """A process that ended with 0, between the times of its events."""
+
+    started_at: datetime
+    finished_at: datetime
+
+
+class ExitWatch:
+    """A thread of its own reads the events of containers with ``label``; ``exits`` holds the newest clean ends."""
+
+    def __init__(self, connect: Callable[[], APIClient], socket: str, label: str) -> None:
+        self._connect = connect
+        self._socket = socket
+        self._filters = {"type": "container", "event": ["start", "oom", "die"], "label": label}
+        self._started: dict[str, datetime] = {}
+        self._exits: dict[str, CleanExit] = {}
+        self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stream: Any = None
+        self._closed = threading.Event()
+
+    def ensure_started(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._read_forever, daemon=True, name="docker-events").start()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._stream is not None:
+            with suppress(OSError, AttributeError):
+                self._stream.close()
+
+    def forget(self, container_id: str) -> None:
+        self._exits.pop(container_id, None)
+
+    def expect(self, container_id: str) -> asyncio.Future[CleanExit]:
+        """Done when the container has ended well; never, when it does not. To be cancelled by who stops waiting."""
+        waiter: asyncio.Future[CleanExit] = asyncio.get_running_loop().create_future()
+        if container_id in self._exits:
+            waiter.set_result(self._exits[container_id])
+        else:
+            self._waiters.setdefault(container_id, set()).add(waiter)
+            waiter.add_done_callback(lambda done: self._leave(container_id, done))
+        return waiter
+
+    def _leave(self, container_id: str, waiter: asyncio.Future[CleanExit]) -> None:
+        waiters = self._waiters.get(container_id, set())
+        waiters.discard(waiter)
+        if not waiters:
+            self._waiters.pop(container_id, None)
+
+    def _read_forever(self) -> None:
+        backoff = Backoff(initial=0.2, maximum=10)
+        while not self._closed.is_set():
+            with suppress(UnavailableError), translated(self._socket):
+                api = self._connect()
+                api.timeout = None  # type: ignore[assignment]  # an idle node has no events
+                self._stream = api.events(decode=True, filters=self._filters)
+                for event in self._stream:
+                    backoff.reset()
+                    self._tell(event)
+            self._closed.wait(backoff.next_delay())
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the process is ending
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._note, event)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        container_id, action = event["id"], event["Action"]
+        moment = datetime.fromtimestamp(event.get("timeNano", time.time_ns()) / 1e9, UTC)
+        if action == "start":
+            self._exits.pop(container_id, None)
+            self._keep(self._started, container_id, moment)
+            return
+        started_at = self._started.pop(container_id, None)
+        if action == "die" and started_at and event["Actor"]["Attributes"].get("exitCode") == "0":
+            exit_ = CleanExit(started_at, moment)
+            self._keep(self._exits, container_id, exit_)
+            for waiter in self._waiters.get(container_id, ()):
+                if not waiter.done():
+                    waiter.set_result(exit_)
+
+    def _keep(self, seen: dict[str, Any], container_id: str, value: Any) -> None:
+        """The newest only: what nobody asks for must not pile up."""
+        seen[container_id] = value
+        if len(seen) > _KEPT:
+            del seen[next(iter(seen))]

@@ -1,0 +1,87 @@
+"""A clean end is heard of before the engine's teardown, and says what the engine says afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from agent_worker.docker_engine import DockerEngine
+from agent_worker.docker_engine.exits import ExitWatch
+from tests.factories import make_key, make_new_container, make_owner
+
+LONG_AGO = 1_700_000_000_000_000_000
+
+
+async def run_job(engine: DockerEngine, image: str, command: str, step: str, **spec: Any) -> str:
+    owner = make_owner(node=engine._node, key=make_key(step=step))
+    container = await engine.create(make_new_container(owner, image=image, command=["sh", "-c", command], **spec))
+    await engine.start(container)
+    await asyncio.wait_for(engine.wait(container), 20)
+    return container
+
+
+async def test_what_is_heard_is_what_the_engine_says_later(docker_engine: DockerEngine, test_image: str) -> None:
+    await run_job(docker_engine, test_image, "true", "first")  # the events are listened to from here on
+    container = await run_job(docker_engine, test_image, "sleep 0.3", "second")
+    heard = await docker_engine.find(container)
+    docker_engine._ended.clear()
+    docker_engine._watch.forget(container)
+    read = await docker_engine.find(container)
+    assert heard is not None
+    assert read is not None
+    for name in ("id", "name", "image", "status", "owner", "exit_code", "digest", "ports", "oom_killed"):
+        assert getattr(heard, name) == getattr(read, name), name
+    assert heard.started_at is not None
+    assert heard.finished_at is not None
+    assert 0.2 < (heard.finished_at - heard.started_at).total_seconds() < 5
+
+
+async def test_a_failure_is_read_from_the_engine(docker_engine: DockerEngine, test_image: str) -> None:
+    container = await run_job(docker_engine, test_image, "sleep 0.2; exit 4", "fails")
+    info = await docker_engine.find(container)
+    assert info is not None
+    assert info.exit_code == 4
+
+
+async def test_a_published_port_is_free_when_the_job_is_over(docker_engine: DockerEngine, test_image: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    for step in ("one", "two", "three"):
+        await run_job(docker_engine, test_image, "sleep 0.2", step, ports=[f"127.0.0.1:{port}:80"])
+
+
+def event(action: str, container: str = "c1", **attributes: str) -> dict[str, Any]:
+    return {"id": container, "Action": action, "timeNano": LONG_AGO, "Actor": {"Attributes": attributes}}
+
+
+@pytest.mark.parametrize(
+    ("events", "is_clean"),
+    [
+        ([event("start"), event("die", exitCode="0")], True),
+        ([event("start"), event("die", exitCode="1")], False),
+        ([event("start"), event("oom"), event("die", exitCode="0")], False),
+        ([event("die", exitCode="0")], False),
+        ([event("start"), event("die", exitCode="0"), event("start")], False),
+    ],
+)
+async def test_only_a_whole_and_clean_life_counts(events: list[dict[str, Any]], is_clean: bool) -> None:
+    watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
+    for item in events:
+        watch._note(item)
+    expected = watch.expect("c1")
+    assert expected.done() is is_clean
+    expected.cancel()
+
+
+async def test_what_nobody_asks_for_does_not_pile_up() -> None:
+    watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
+    for number in range(5000):
+        watch._note(event("start", f"c{number}"))
+        watch._note(event("die", f"c{number}", exitCode="0"))
+    assert not watch.expect("c0").done()
+    assert watch.expect("c4999").done()
+    assert len(watch._exits) <= 2000
