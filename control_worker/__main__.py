@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from control_worker.bootstrap import build
 from gamekeeper.backoff import Backoff
 from gamekeeper.db.engine import Database
@@ -41,7 +43,7 @@ async def _wait_for_schema(url: str) -> None:
             if await asyncio.to_thread(is_current, url):
                 return
             log.info("waiting for the api process to migrate the database")
-        except Exception as error:
+        except (SQLAlchemyError, OSError) as error:
             log.warning("the database does not answer yet: %s", str(error).splitlines()[0])
         await asyncio.sleep(backoff.next_delay())
 

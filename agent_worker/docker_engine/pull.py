@@ -6,22 +6,26 @@ A total time limit would kill a slow pull that works; an idle limit finds the on
 from __future__ import annotations
 
 import asyncio
-import math
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from docker.api.client import APIClient
-from docker.errors import APIError
+from docker.auth import get_config_header, resolve_repository_name
+from docker.utils import parse_repository_tag
+from requests import Response
+from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
-from agent_worker.docker_engine.errors import explain, translated
+from agent_worker.docker_engine.errors import translated
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import Progress
 
 REPORT_SECONDS = 1.0
+CONNECT_SECONDS = 60.0
 
 
 @dataclass
@@ -51,9 +55,9 @@ class ImagePuller:
         with translated(self._socket):
             try:
                 self._read(image, idle_timeout)
-            except APIError as error:  # the registry's refusal, or that it can't be reached
-                raise ImageError(f"image {image} can't be pulled: {explain(error)}", hint=_hint(image)) from error
-            except (ReadTimeout, ReadTimeoutError) as error:
+            except (RequestsConnectionError, ReadTimeout) as error:
+                if not is_silence(error):
+                    raise
                 message = f"image {image} can't be pulled: nothing moved for {idle_timeout:.0f} s"
                 raise ImageError(message, hint=_hint(image)) from error
 
@@ -70,10 +74,22 @@ class ImagePuller:
                 self._tell(image, layers.text())
 
     def _events(self, image: str, idle_timeout: float) -> Iterator[dict[str, Any]]:
+        """The SDK's own pull switches every time limit off, so the request is made here."""
         api = self._connect()
-        api.timeout = math.ceil(idle_timeout)
-        events: Iterator[dict[str, Any]] = api.pull(image, stream=True, decode=True)
-        return events
+        repository, tag = parse_repository_tag(image)
+        registry, _ = resolve_repository_name(repository)
+        credentials = get_config_header(api, registry)
+        answer = api.post(
+            f"{api.base_url}/v{api.api_version}/images/create",
+            params={"fromImage": repository, "tag": tag or "latest"},
+            headers={"X-Registry-Auth": credentials} if credentials else {},
+            stream=True,
+            timeout=(CONNECT_SECONDS, idle_timeout),
+        )
+        with answer:
+            if not answer.ok:  # the registry's refusal, or that it can't be reached
+                raise ImageError(f"image {image} can't be pulled: {_message(answer)}", hint=_hint(image))
+            yield from (json.loads(line) for line in answer.iter_lines() if line)
 
     def _tell(self, image: str, text: str) -> None:
         pull = self._pulls.get(image)
@@ -95,6 +111,18 @@ class _Layers:
     def text(self) -> str:
         current, total = (sum(pair[index] for pair in self._layers.values()) for index in (0, 1))
         return f"{current / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "asking the registry"
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether it is the time limit between two bytes; inside a stream requests calls it a connection error."""
+    return isinstance(error, ReadTimeout) or any(isinstance(part, ReadTimeoutError) for part in error.args)
+
+
+def _message(answer: Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text.strip() or f"status {answer.status_code}"
 
 
 def _hint(image: str) -> str:

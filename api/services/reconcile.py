@@ -40,7 +40,7 @@ class RunReconciler:
                 await self.reconcile()
             except GamekeeperError as error:
                 log.warning("reconciling runs waits: %s", error)
-            except Exception:
+            except Exception:  # one row that nobody foresaw must not end the care for all the others
                 log.exception("reconciling runs failed; trying again")
             await asyncio.sleep(jittered(PERIOD_SECONDS))
 

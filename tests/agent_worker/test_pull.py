@@ -1,0 +1,50 @@
+"""Pulling from a real registry: progress, single flight, the engine's own words, and a limit on silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from agent_worker.docker_engine import DockerEngine
+from gamekeeper.errors import ImageError
+
+LAYER_BYTES = 40_000_000
+
+
+@pytest.fixture
+def pushed(registry: str, test_image: str) -> Iterator[str]:
+    """An image with a layer that takes a moment, in the registry and no longer here."""
+    client = docker.from_env()
+    name = f"{registry}/gamekeeper/pulled:1"
+    container = client.containers.run(
+        test_image, ["sh", "-c", f"head -c {LAYER_BYTES} /dev/urandom > /layer"], detach=True
+    )
+    container.wait()
+    container.commit(name.rpartition(":")[0], "1")
+    container.remove()
+    assert "error" not in str(client.images.push(name))
+    client.images.remove(name, force=True)
+    yield name
+    client.images.remove(name, force=True)
+    client.close()
+
+
+async def test_a_pull_tells_its_progress_and_is_made_once(docker_engine: DockerEngine, pushed: str) -> None:
+    told: list[str] = []
+    assert not await docker_engine.has_image(pushed)
+    await asyncio.gather(*[docker_engine.pull(pushed, told.append, 30) for _ in range(5)])
+    assert await docker_engine.has_image(pushed)
+    assert any(text.startswith(f"pulling {pushed}: ") for text in told)
+
+
+async def test_what_a_registry_refuses_is_told_in_its_words(docker_engine: DockerEngine, registry: str) -> None:
+    with pytest.raises(ImageError, match=r"missing:1 can't be pulled: .*(unknown|not found)"):
+        await docker_engine.pull(f"{registry}/gamekeeper/missing:1", lambda _: None, 30)
+
+
+async def test_a_silent_registry_is_given_up(docker_engine: DockerEngine, silent_registry: str) -> None:
+    with pytest.raises(ImageError, match="nothing moved for 1 s"):
+        await asyncio.wait_for(docker_engine.pull(f"{silent_registry}/x:1", lambda _: None, 1), 20)
