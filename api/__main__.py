@@ -37,6 +37,8 @@ async def serve(settings: ApiSettings) -> None:
     background = [
         asyncio.create_task(process.presence.watch_forever()),
         asyncio.create_task(process.reconciler.run_forever()),
+        asyncio.create_task(process.services.events.prune_forever()),
+        asyncio.create_task(process.services.metrics.keep_forever()),
     ]
     server = _http_server(settings, process)
     serving = asyncio.create_task(server.serve())

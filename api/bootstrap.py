@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import grpc
 from fastapi import FastAPI
@@ -11,15 +12,20 @@ from temporalio.client import Client
 from api.app import create_app
 from api.dependencies import Services
 from api.grpc.node_link import LinkConfig, LinkServices, NodeLink
+from api.grpc.telemetry import TelemetryIntake
 from api.log_files import LogFiles
+from api.services.condition import ConditionService
 from api.services.container import ContainerService
 from api.services.dispatch import RunDispatcher
 from api.services.enrolment import EnrolmentService
+from api.services.event import EventService
+from api.services.inventory import InventoryService
 from api.services.key import KeyService
 from api.services.log import LogService
+from api.services.metric import MetricService
 from api.services.node import NodeService
 from api.services.node_signals import NodeSignals
-from api.services.presence import Presence
+from api.services.presence import Lease, Presence
 from api.services.reconcile import RunReconciler
 from api.services.run import RunService
 from api.services.step_phase import StepPhaseService
@@ -48,20 +54,34 @@ class ApiProcess:
 def build(settings: ApiSettings, database: Database, client: Client) -> ApiProcess:
     dispatcher = RunDispatcher(client)
     signals = NodeSignals(database, dispatcher)
-    runs = RunService(database, dispatcher, settings.node_wait_seconds)
+    events = EventService(database, timedelta(days=settings.events_keep_days))
+    runs = RunService(database, dispatcher, events, settings.node_wait_seconds)
     logs = LogFiles(settings.logs_dir)
-    presence = Presence(database, settings.lease_ms, signals.node_changed)
-    nodes = NodeService(database, signals.node_changed)
-    services = Services(database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs))
+    presence = Presence(database, Lease(settings.heartbeat_ms, settings.lease_ms), signals.node_changed)
+    nodes = NodeService(database, signals.node_changed, presence.ask_for_reports)
+    metrics = MetricService(database, settings.retention())
+    services = Services(
+        database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs), events, metrics
+    )
     config = LinkConfig(
-        heartbeat_ms=settings.heartbeat_ms,
-        lease_ms=settings.lease_ms,
         temporal_address=settings.temporal_for_agents or settings.temporal or client.service_client.config.target_host,
         temporal_namespace=client.namespace,
         cancel_is_pushed=settings.cancel_is_pushed,
+        metrics_ms=settings.metrics_ms,
+        log_bytes_per_second=settings.log_bytes_per_second,
     )
+    conditions = ConditionService(database)
     link_services = LinkServices(
-        EnrolmentService(database), presence, StepPhaseService(database), ContainerService(database), logs
+        EnrolmentService(database),
+        presence,
+        StepPhaseService(database),
+        ContainerService(database),
+        logs,
+        events,
+        InventoryService(database),
+        conditions,
+        TelemetryIntake(metrics, conditions),
+        database.clock,
     )
     server = grpc.aio.server(options=GRPC_OPTIONS)
     pb_grpc.add_NodeLinkServicer_to_server(NodeLink(link_services, config), server)

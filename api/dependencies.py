@@ -12,10 +12,13 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 
 from api.services.dispatch import RunDispatcher
+from api.services.event import EventService
 from api.services.key import KeyService
 from api.services.log import LogService
+from api.services.metric import MetricService
 from api.services.node import NodeService
 from api.services.run import RunService
+from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError
 
@@ -30,6 +33,8 @@ class Services:
     nodes: NodeService
     runs: RunService
     logs: LogService
+    events: EventService
+    metrics: MetricService
 
 
 def services(request: Request) -> Services:
@@ -41,7 +46,9 @@ ServicesDep = Annotated[Services, Depends(services)]
 
 
 async def require_key(services: ServicesDep, authorization: Annotated[str, Header()] = "") -> str:
-    return await services.keys.authenticate(authorization)
+    name = await services.keys.authenticate(authorization)
+    set_actor(f"key:{name}")
+    return name
 
 
 def _node_service(services: ServicesDep) -> NodeService:
@@ -54,6 +61,14 @@ def _run_service(services: ServicesDep) -> RunService:
 
 def _log_service(services: ServicesDep) -> LogService:
     return services.logs
+
+
+def _event_service(services: ServicesDep) -> EventService:
+    return services.events
+
+
+def _metric_service(services: ServicesDep) -> MetricService:
+    return services.metrics
 
 
 def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
@@ -76,6 +91,8 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]
+EventsDep = Annotated[EventService, Depends(_event_service)]
+MetricsDep = Annotated[MetricService, Depends(_metric_service)]
 LogsDep = Annotated[LogService, Depends(_log_service)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 LastEventId = Annotated[int, Depends(_last_event_id)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from api.services.metric import Retention
 from gamekeeper.settings import DatabaseSettings
 
 
@@ -26,3 +27,14 @@ class ApiSettings(DatabaseSettings):
     node_wait_seconds: float = 600.0
     heartbeat_ms: int = 2000
     lease_ms: int = 8000
+    metrics_ms: int = 5000
+    log_bytes_per_second: int = 0
+    events_keep_days: int = 90
+    metrics_raw_hours: int = 1
+    metrics_minute_days: int = 7
+    metrics_hour_days: int = 90
+
+    def retention(self) -> Retention:
+        return Retention(
+            self.metrics_raw_hours * 3600, self.metrics_minute_days * 86_400, self.metrics_hour_days * 86_400
+        )

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 from pydantic import ValidationError
 
 from api.grpc.errors import translated
+from api.grpc.subscription import pushes
+from api.grpc.telemetry import TelemetryIntake
+from api.services.condition import ConditionService
 from api.services.container import ContainerService, Disposal, ReportedContainer
 from api.services.enrolment import EnrolmentService
+from api.services.event import EventService
+from api.services.inventory import InventoryService
 from api.services.presence import AgentSession, Presence
 from api.services.step_phase import StepPhaseService
+from gamekeeper import __version__
+from gamekeeper.actor import set_actor
 from gamekeeper.db.models import ContainerRow
+from gamekeeper.domain.condition import Vitals
+from gamekeeper.domain.event import NodeTime
+from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import StepKey, StepState
 from gamekeeper.errors import InvalidError, NotFoundError, PreconditionError
 from gamekeeper.ports.log_store import LogStore
-from gamekeeper.rpc.convert import facts_from_pb, key_from_pb, key_to_pb, record_from_pb, time_from_ms
+from gamekeeper.rpc.convert import (
+    facts_from_pb,
+    inventory_from_pb,
+    key_from_pb,
+    key_to_pb,
+    record_from_pb,
+    time_from_ms,
+)
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import version_problem
@@ -41,11 +59,11 @@ MAX_POLICY_BYTES = 64 * 1024
 class LinkConfig:
     """What agents are told when they are welcomed."""
 
-    heartbeat_ms: int
-    lease_ms: int
     temporal_address: str
     temporal_namespace: str
     cancel_is_pushed: bool
+    metrics_ms: int = 5000
+    log_bytes_per_second: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,11 @@ class LinkServices:
     phases: StepPhaseService
     containers: ContainerService
     logs: LogStore
+    events: EventService
+    inventory: InventoryService
+    conditions: ConditionService
+    telemetry: TelemetryIntake
+    clock: HybridClock
 
 
 class NodeLink(pb_grpc.NodeLinkServicer):
@@ -73,6 +96,7 @@ class NodeLink(pb_grpc.NodeLinkServicer):
     ) -> AsyncIterator[pb.ServerMessage]:
         async with translated(context):
             node_id = await self._services.enrolment.authenticate(_metadata(context, "authorization"))
+            set_actor(f"agent:{node_id}")
             session = await self._open(node_id, await anext(aiter(messages), None))
             try:
                 yield pb.ServerMessage(welcome=self._welcome(session))
@@ -87,18 +111,23 @@ class NodeLink(pb_grpc.NodeLinkServicer):
         hello = first.hello
         _check_version(hello.protocol_version)
         facts = facts_from_pb(hello.facts, hello.agent_version[:100])
-        return await self._services.presence.open(node_id, facts, _policy(hello.policy_json))
+        session = await self._services.presence.open(node_id, facts, _policy(hello.policy_json))
+        vitals = Vitals(agent_version=facts.agent_version, server_version=__version__)
+        await self._services.conditions.observe(node_id, vitals)
+        return session
 
     def _welcome(self, session: AgentSession) -> pb.Welcome:
         config = self._config
         return pb.Welcome(
             node_id=session.node_id,
             epoch=session.epoch,
-            heartbeat_ms=config.heartbeat_ms,
-            lease_ms=config.lease_ms,
+            heartbeat_ms=self._services.presence.heartbeat_ms,
+            lease_ms=self._services.presence.lease_ms,
             temporal_address=config.temporal_address,
             temporal_namespace=config.temporal_namespace,
             cancel_is_pushed=config.cancel_is_pushed,
+            metrics_ms=config.metrics_ms,
+            log_bytes_per_second=config.log_bytes_per_second,
         )
 
     async def _answers(
@@ -124,18 +153,71 @@ class NodeLink(pb_grpc.NodeLinkServicer):
             superseded.cancel()
 
     async def _receive(self, session: AgentSession, message: pb.AgentMessage) -> pb.ServerMessage | None:
+        received_ns = time.time_ns()
         await self._services.presence.beat(session)
         body = message.WhichOneof("body")
         if body == "heartbeat":
-            return pb.ServerMessage(heartbeat_ack=pb.HeartbeatAck(seq=message.heartbeat.seq))
+            return await self._acknowledge(session, message.heartbeat, received_ns)
         if body == "step_phase":
             phase = message.step_phase
             with suppress(ValueError):  # a phase that this version does not know is no reason to lose the session
                 state = StepState(phase.phase)
                 await self._services.phases.observe(
-                    session.node_id, key_from_pb(phase.key), state, phase.message[:500], phase.container_id[:64]
+                    session.node_id,
+                    key_from_pb(phase.key),
+                    state,
+                    phase.message[:500],
+                    phase.container_id[:64],
+                    _told(session, phase),
                 )
         return None
+
+    async def _acknowledge(self, session: AgentSession, beat: pb.Heartbeat, received_ns: int) -> pb.ServerMessage:
+        clock, presence = self._services.clock, self._services.presence
+        clock.observe(beat.hlc)
+        session.clock_offset_ns = beat.clock_offset_ns
+        measured = beat.round_trip_ns > 0
+        vitals = Vitals(
+            docker_error=beat.docker_error[:300],
+            clock_offset_seconds=beat.clock_offset_ns / 1e9 if measured else None,
+            round_trip_seconds=beat.round_trip_ns / 1e9 if measured else None,
+            spool_bytes=beat.spool_bytes,
+        )
+        await self._services.conditions.observe(session.node_id, vitals)
+        return pb.ServerMessage(
+            heartbeat_ack=pb.HeartbeatAck(
+                seq=beat.seq,
+                received_ns=received_ns,
+                sent_ns=time.time_ns(),
+                hlc=clock.tick(),
+                heartbeat_ms=presence.heartbeat_ms,
+                lease_ms=presence.lease_ms,
+            )
+        )
+
+    async def ReportInventory(self, request: pb.Inventory, context: Context) -> pb.ReportInventoryResponse:
+        async with translated(context):
+            node_id = await self._node(context)
+            changed = await self._services.inventory.report(node_id, inventory_from_pb(request))
+            return pb.ReportInventoryResponse(changed=changed)
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Push]:
+        async with translated(context):
+            session = self._services.presence.session(await self._node(context))
+            if session is None:
+                raise PreconditionError("there is no session", hint="open one before subscribing")
+            async for push in pushes(self._services.events, session, request.after_seq):
+                yield push
+
+    async def ReportMetrics(
+        self, batches: AsyncIterator[pb.MetricsBatch], context: Context
+    ) -> pb.ReportMetricsResponse:
+        async with translated(context):
+            node_id = await self._node(context)
+            accepted = 0
+            async for batch in batches:
+                accepted += await self._services.telemetry.accept(node_id, batch)
+            return pb.ReportMetricsResponse(accepted=accepted)
 
     async def ReportContainers(
         self, request: pb.ReportContainersRequest, context: Context
@@ -174,9 +256,18 @@ class NodeLink(pb_grpc.NodeLinkServicer):
     async def _node(self, context: Context) -> str:
         """The calling node. Raises for a wrong key and for an epoch that is over."""
         node_id = await self._services.enrolment.authenticate(_metadata(context, "authorization"))
+        set_actor(f"agent:{node_id}")
         epoch = _metadata(context, "gamekeeper-epoch")
         await self._services.presence.check_epoch(node_id, int(epoch) if epoch.isdigit() else 0)
         return node_id
+
+
+def _told(session: AgentSession, phase: pb.StepPhase) -> NodeTime:
+    """When the node saw it; an agent of the version before does not say."""
+    if not phase.at_ns:
+        return NodeTime()
+    node_at = datetime.fromtimestamp(phase.at_ns / 1e9, UTC)
+    return NodeTime(node_at=node_at, clock_offset_ms=session.clock_offset_ns / 1e6, hlc=phase.hlc or None)
 
 
 def _check_version(version: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.event import Event
 from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key
 
@@ -26,6 +28,7 @@ class EnrolmentService:
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
                 )
             (await nodes.get(spent.node_id)).key_hash = hash_key(key)
+            record(session, Event(kind="node.registered", node=spent.node_id))
             return spent.node_id, key
 
     async def authenticate(self, authorization: str) -> str:

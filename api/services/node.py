@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.domain.event import Event
 from gamekeeper.domain.node import NodeMode, NodeStatus
 from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
 from gamekeeper.keys import TOKEN_PREFIX, hash_key, new_key
@@ -22,11 +24,15 @@ NodeChanged = Callable[[str], Awaitable[None]]
 
 
 class NodeService:
-    """``changed`` is told of a node whose mode changed or that was removed, after it is in the database."""
+    """``changed`` is told of a node whose mode changed or that was removed, after it is in the database.
 
-    def __init__(self, database: Database, changed: NodeChanged) -> None:
+    ``ask_for_reports`` asks a connected agent, and says whether there is one.
+    """
+
+    def __init__(self, database: Database, changed: NodeChanged, ask_for_reports: Callable[[str], bool]) -> None:
         self._database = database
         self._changed = changed
+        self._ask_for_reports = ask_for_reports
 
     async def create(self, fields: dict[str, Any]) -> NodeRow:
         row = NodeRow(**fields)
@@ -36,6 +42,7 @@ class NodeService:
             if await nodes.find(row.id) is not None:
                 raise ConflictError(f'there is a node "{row.id}" already', hint=f"gamekeeper node show {row.id}")
             nodes.add(row)
+            record(session, Event(kind="node.created", node=row.id))
         return row
 
     async def get(self, node_id: str) -> NodeRow:
@@ -55,8 +62,14 @@ class NodeService:
             row = await NodeRepository(session).get(node_id)
             _match(row, if_match)
             mode_before = row.mode
+            changes = {
+                name: [getattr(row, name), value] for name, value in fields.items() if getattr(row, name) != value
+            }
             for name, value in fields.items():
                 setattr(row, name, value)
+            if changes:
+                message = f"mode {mode_before} -> {row.mode}" if row.mode != mode_before else ", ".join(changes)
+                record(session, Event(kind="node.edited", node=node_id, message=message, data=changes))
             row.version += 1
             row.updated_at = utc_now()
         if row.mode != mode_before:
@@ -82,6 +95,8 @@ class NodeService:
         async with self._database.write() as session:
             nodes = NodeRepository(session)
             await nodes.delete(await nodes.get(node_id))
+            reason = "forced" if live else ""
+            record(session, Event(kind="node.removed", node=node_id, reason=reason))
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
         """A one-time enrolment token and when it expires. It is shown this once."""
@@ -91,6 +106,9 @@ class NodeService:
             nodes = NodeRepository(session)
             await nodes.get(node_id)
             nodes.add_token(EnrolmentTokenRow(token_hash=hash_key(token), node_id=node_id, expires_at=expires_at))
+            record(
+                session, Event(kind="node.token_made", node=node_id, message=f"good until {expires_at:%H:%M:%S} UTC")
+            )
         return token, expires_at
 
     async def containers(self, node_id: str) -> list[ContainerRow]:
@@ -98,6 +116,12 @@ class NodeService:
             nodes = NodeRepository(session)
             await nodes.get(node_id)
             return await nodes.containers(node_id)
+
+    async def refresh(self, node_id: str) -> None:
+        """Raises ConflictError when the node's agent is not connected."""
+        await self.get(node_id)
+        if not self._ask_for_reports(node_id):
+            raise ConflictError(f'the agent of node "{node_id}" is not connected', hint="it reports when it is back")
 
     async def count_by_status(self) -> dict[str, int]:
         async with self._database.read() as session:

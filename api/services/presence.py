@@ -12,9 +12,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.event import Event
 from gamekeeper.domain.node import NodeFacts, NodeStatus
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.errors import GamekeeperError, NotFoundError, PreconditionError
@@ -24,27 +26,48 @@ log = get_logger(__name__)
 
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
+BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
+MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
+SLOWEST_BEAT_MS = 5000
+REPORTS = (1, 2)  # the node link's directives: containers, inventory
+
+
+@dataclass(frozen=True)
+class Lease:
+    """``heartbeat_ms`` is the period of a small fleet; it grows with the fleet. ``lease_ms`` of silence end it."""
+
+    heartbeat_ms: int
+    lease_ms: int
+
+    def heartbeat_for(self, sessions: int) -> int:
+        return max(self.heartbeat_ms, min(SLOWEST_BEAT_MS, sessions * MS_PER_SESSION))
 
 
 @dataclass
 class AgentSession:
-    """One connected agent. ``superseded`` is set when a newer session of the same node takes over."""
+    """One connected agent. ``superseded`` is set when a newer session of the same node takes over.
+
+    ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours.
+    """
 
     node_id: str
     epoch: int
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
+    clock_offset_ns: int = 0
+    directives: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
 
 
 class Presence:
     """``changed`` is told of a node whose status changed, after it is in the database."""
 
-    def __init__(self, database: Database, lease_ms: int, changed: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, lease: Lease, changed: Callable[[str], Awaitable[None]]) -> None:
         self._database = database
-        self._lease = lease_ms / 1000
+        self._lease = lease
         self._changed = changed
         self._sessions: dict[str, AgentSession] = {}
         self._beats: dict[str, float] = {}
         self._status: dict[str, NodeStatus] = {}
+        self._trust: dict[str, int] = {}
         self._unsaved: set[str] = set()
 
     async def load(self) -> None:
@@ -55,8 +78,29 @@ class Presence:
             self._status[row.id] = NodeStatus(row.status)
             self._beats[row.id] = time.monotonic()
 
+    @property
+    def heartbeat_ms(self) -> int:
+        return self._lease.heartbeat_for(len(self._sessions))
+
+    @property
+    def lease_ms(self) -> int:
+        return self._lease.lease_ms
+
+    def session(self, node_id: str) -> AgentSession | None:
+        return self._sessions.get(node_id)
+
+    def ask_for_reports(self, node_id: str) -> bool:
+        """Asks the node's agent for its inventory and containers; False when it is not connected."""
+        session = self._sessions.get(node_id)
+        if session is not None:
+            for directive in REPORTS:
+                session.directives.put_nowait(directive)
+        return session is not None
+
     async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> AgentSession:
         """Begins a session with a new epoch; an older session of the node is superseded."""
+        old = self._sessions.get(node_id)
+        before = self._status.get(node_id)
         async with self._database.write() as session:
             row = await NodeRepository(session).get(node_id)
             row.epoch += 1
@@ -64,12 +108,17 @@ class Presence:
             row.status = NodeStatus.ONLINE.value
             row.last_seen_at = utc_now()
             epoch = row.epoch
+            data = {"epoch": epoch, "agent_version": facts.agent_version}
+            record(session, Event(kind="node.session_opened", node=node_id, data=data))
+            if old is not None:
+                message = f"epoch {old.epoch} was still open; its agent is refused from now on"
+                record(session, Event(kind="node.superseded", node=node_id, message=message, data=data))
+            if before is not NodeStatus.ONLINE:
+                record(session, Event(kind="node.online", node=node_id))
         current = AgentSession(node_id, epoch)
-        old = self._sessions.get(node_id)
         self._sessions[node_id] = current
         if old is not None:
             old.superseded.set()
-        before = self._status.get(node_id)
         self._status[node_id] = NodeStatus.ONLINE
         self._beats[node_id] = time.monotonic()
         if before is not NodeStatus.ONLINE:
@@ -78,12 +127,16 @@ class Presence:
         return current
 
     async def beat(self, session: AgentSession) -> None:
-        if self._sessions.get(session.node_id) is not session:
+        node_id = session.node_id
+        if self._sessions.get(node_id) is not session:
             return
-        self._beats[session.node_id] = time.monotonic()
-        self._unsaved.add(session.node_id)
-        if self._status.get(session.node_id) is not NodeStatus.ONLINE:
-            await self._set_status(session.node_id, NodeStatus.ONLINE)
+        self._beats[node_id] = time.monotonic()
+        self._unsaved.add(node_id)
+        if self._status.get(node_id) is NodeStatus.ONLINE:
+            return
+        self._trust[node_id] = self._trust.get(node_id, 0) + 1
+        if self._trust[node_id] >= BEATS_TO_TRUST:
+            await self._set_status(node_id, NodeStatus.ONLINE, "its heartbeats are back")
 
     def close(self, session: AgentSession) -> None:
         """The stream ended. The lease goes on: an agent that reconnects within it was never away."""
@@ -116,30 +169,39 @@ class Presence:
                 log.warning("the status of nodes waits: %s", error)
 
     async def _tick(self) -> None:
-        now = time.monotonic()
+        now, lease = time.monotonic(), self._lease.lease_ms / 1000
         for node_id, status in list(self._status.items()):
             silence = now - self._beats.get(node_id, now)
-            if silence > self._lease and status is not NodeStatus.OFFLINE:
-                await self._set_status(node_id, NodeStatus.OFFLINE)
-            elif self._lease / 2 < silence <= self._lease and status is NodeStatus.ONLINE:
-                await self._set_status(node_id, NodeStatus.SUSPECT)
+            why = f"no heartbeat for {silence:.1f} s"
+            if silence > lease and status is not NodeStatus.OFFLINE:
+                await self._set_status(node_id, NodeStatus.OFFLINE, why)
+            elif silence > self._suspect_after() and status is NodeStatus.ONLINE:
+                await self._set_status(node_id, NodeStatus.SUSPECT, why)
+
+    def _suspect_after(self) -> float:
+        """One beat may come late and another be lost before anybody is suspected."""
+        return min(0.8 * self._lease.lease_ms, max(0.5 * self._lease.lease_ms, 1.5 * self.heartbeat_ms)) / 1000
 
     async def _flush(self) -> None:
         node_ids = list(self._unsaved)
+        if not node_ids:
+            return
         async with self._database.write() as session:
             await NodeRepository(session).set_seen(node_ids, utc_now())
         self._unsaved.difference_update(node_ids)
 
-    async def _set_status(self, node_id: str, status: NodeStatus) -> None:
+    async def _set_status(self, node_id: str, status: NodeStatus, why: str) -> None:
+        self._trust[node_id] = 0
         try:
             async with self._database.write() as session:
                 (await NodeRepository(session).get(node_id)).status = status.value
+                record(session, Event(kind=f"node.{status.value}", node=node_id, message=why))
         except NotFoundError:
             self._status.pop(node_id, None)  # the node was removed
             return
         was_reachable = self._status[node_id].reachable
         self._status[node_id] = status
-        log.info("node %s is %s", node_id, status)
+        log.info("node %s is %s: %s", node_id, status, why)
         if was_reachable != status.reachable:
             await self._changed(node_id)
 
@@ -149,6 +211,7 @@ def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:
     row.system = facts.model_dump(
         include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver"}
     )
-    row.capacity = {"cpus": facts.cpu_count, "memory_bytes": facts.memory_bytes, "disk_bytes": facts.disk_bytes}
+    if not row.inventory:  # which says more
+        row.capacity = {"cpus": facts.cpu_count, "memory_bytes": facts.memory_bytes, "disk_bytes": facts.disk_bytes}
     row.agent_version = facts.agent_version
     row.policy = policy.model_dump()

@@ -94,8 +94,7 @@ class RunReconciler:
                         for step in await runs.steps(row.id)
                         if not StepState(step.state).is_final
                     ],
-                ),
-                utc_now(),
+                )
             )
 
 

@@ -15,20 +15,22 @@ from typing import Any
 
 from api.services.admission import admit
 from api.services.dispatch import RunDispatcher
+from api.services.event import EventBatch, EventService
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import RunEventRow, RunRow, StepRow
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.event import EventFilter
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.event import Event
 from gamekeeper.domain.node import NodeView
 from gamekeeper.domain.resolve import Call, resolve
 from gamekeeper.domain.run import ResolvedPipeline, RunInput, RunState
 from gamekeeper.domain.source import Document, parse_text
 from gamekeeper.errors import ConflictError, InvalidError
 from gamekeeper.keys import hash_key
-
-EVENT_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,12 @@ def new_run_id() -> str:
 
 
 class RunService:
-    def __init__(self, database: Database, dispatcher: RunDispatcher, node_wait_seconds: float) -> None:
+    def __init__(
+        self, database: Database, dispatcher: RunDispatcher, events: EventService, node_wait_seconds: float
+    ) -> None:
         self._database = database
         self._dispatcher = dispatcher
+        self._events = events
         self._node_wait = node_wait_seconds
 
     async def plan(self, submission: Submission, run_id: str = "") -> tuple[ResolvedPipeline, dict[str, NodeView]]:
@@ -125,24 +130,20 @@ class RunService:
             row = await RunRepository(session).get(run_id)
             if RunState(row.state).is_final:
                 raise ConflictError(f"run {run_id} has ended already: {row.state}")
-            row.cancel_reason = row.cancel_reason or reason
+            if row.cancel_reason is None:
+                row.cancel_reason = reason
+                record(session, Event(kind="run.cancel_requested", run=run_id, message=reason))
         await self._dispatcher.cancel(run_id, reason)
         return row
 
-    async def events(self, run_id: str, after_id: int) -> AsyncIterator[RunEventRow]:
-        """Changes of state after ``after_id``, then new ones as they come, until the run has ended."""
-        await self.get(run_id)
-        while True:
+    def events(self, run_id: str, after_seq: int) -> AsyncIterator[EventBatch]:
+        """Changes of state after ``after_seq``, then new ones as they come, until the run has ended."""
+
+        async def has_ended() -> bool:
             async with self._database.read() as session:
-                rows = await RunRepository(session).run_events(run_id, after_id)
-                ended = not rows and RunState((await RunRepository(session).get(run_id)).state).is_final
-            for row in rows:
-                after_id = row.id or after_id
-                yield row
-            if ended:
-                return
-            if not rows:
-                await asyncio.sleep(EVENT_POLL_SECONDS)
+                return RunState((await RunRepository(session).get(run_id)).state).is_final
+
+        return self._events.follow(after_seq, EventFilter(kinds=("run", "step"), run=run_id), has_ended)
 
     async def count_by_state(self) -> dict[str, int]:
         async with self._database.read() as session:

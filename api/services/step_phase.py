@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.event import NodeTime
 from gamekeeper.domain.step import StepKey, StepState
 from gamekeeper.errors import InvalidError, NotFoundError
 
@@ -13,14 +13,19 @@ class StepPhaseService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def observe(self, node_id: str, key: StepKey, phase: StepState, message: str, container_id: str) -> None:
-        """Keeps the newest phase. One of a step that is not this node's, or is unknown, changes nothing."""
+    async def observe(
+        self, node_id: str, key: StepKey, phase: StepState, message: str, container_id: str, told: NodeTime
+    ) -> None:
+        """Keeps the newest phase. One of a step that is not this node's, or is unknown, changes nothing.
+
+        ``told`` is when, by the node's own clock.
+        """
         try:
             await self.check_owner(node_id, key)
         except (InvalidError, NotFoundError):
             return
         async with self._database.write() as session:
-            await RunRepository(session).observe(key, phase, message, container_id, utc_now())
+            await RunRepository(session).observe(key, phase, message, container_id, told)
 
     async def check_owner(self, node_id: str, key: StepKey) -> None:
         """Raises InvalidError when the step runs on another node, NotFoundError when there is none."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gamekeeper import __version__
-from gamekeeper.cli import agent, node, pipeline, runs, stack
+from gamekeeper.cli import agent, events, node, pipeline, runs, stack
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import print_error
 from gamekeeper.errors import GamekeeperError, UnavailableError
@@ -27,6 +27,7 @@ app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("status")(stack.status)
 app.command("agent")(agent.agent)
+app.command("events")(events.events)
 
 
 def _version(show: bool) -> None:

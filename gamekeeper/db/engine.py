@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.db.event_log import append_pending
+from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.errors import ConflictError, UnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
@@ -32,6 +34,7 @@ class Database:
         self._writing = self._engine.execution_options(gamekeeper_writes=True)
         # SQLite has one writer; queueing here is fair, and its own busy handler is not.
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
+        self.clock = HybridClock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -54,6 +57,7 @@ class Database:
         with _translated():
             async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
                 yield session
+                await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
 
     async def ping(self) -> None:
         async with self.read() as session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.run import RunRepository, node_view
 from gamekeeper.domain.node import NodeView
@@ -18,7 +17,7 @@ class SqlRunStore:
 
     async def write_snapshot(self, snapshot: RunSnapshot) -> None:
         async with self._database.write() as session:
-            await RunRepository(session).apply(snapshot, utc_now())
+            await RunRepository(session).apply(snapshot)
 
     async def find_node(self, node_id: str) -> NodeView | None:
         async with self._database.read() as session:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
+from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.log import LogRecord, LogStream
 from gamekeeper.domain.node import NodeFacts
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+T = TypeVar("T", bound=BaseModel)
+MAX_PARTS = 500
 
 
 def key_to_pb(key: StepKey) -> pb.StepKey:
@@ -44,6 +51,39 @@ def facts_from_pb(message: pb.Facts, agent_version: str) -> NodeFacts:
     fields = {name: getattr(message, name) for name in NodeFacts.model_fields if name != "agent_version"}
     fields["addresses"] = list(message.addresses)
     return NodeFacts(agent_version=agent_version, **fields)
+
+
+def inventory_to_pb(inventory: Inventory) -> pb.Inventory:
+    fields = inventory.model_dump(exclude={"facts", "gpus", "disks", "networks"})
+    return pb.Inventory(
+        facts=facts_to_pb(inventory.facts),
+        gpus=[pb.Gpu(**gpu.model_dump()) for gpu in inventory.gpus],
+        disks=[pb.Disk(**disk.model_dump()) for disk in inventory.disks],
+        networks=[pb.NetworkInterface(**network.model_dump()) for network in inventory.networks],
+        **fields,
+    )
+
+
+def inventory_from_pb(message: pb.Inventory) -> Inventory:
+    """Raises InvalidError for one that is larger than any machine's."""
+    if max(len(message.gpus), len(message.disks), len(message.networks)) > MAX_PARTS:
+        raise InvalidError(f"an inventory has over {MAX_PARTS} parts of a kind")
+    return Inventory(
+        facts=facts_from_pb(message.facts, ""),
+        physical_cores=message.physical_cores,
+        swap_bytes=message.swap_bytes,
+        gpus=[_copy(Gpu, item) for item in message.gpus],
+        disks=[_copy(Disk, item) for item in message.disks],
+        networks=[_copy(NetworkInterface, item) for item in message.networks],
+        containerd_version=message.containerd_version[:100],
+        runc_version=message.runc_version[:100],
+        problem=message.problem[:500],
+    )
+
+
+def _copy(model: type[T], message: Any) -> T:
+    values = {name: getattr(message, name) for name in model.model_fields}
+    return model(**{name: list(value) if name == "addresses" else value for name, value in values.items()})
 
 
 def time_to_ms(value: datetime | None) -> int:

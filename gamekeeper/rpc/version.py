@@ -1,6 +1,6 @@
 """The node link's protocol version, compared by both sides; bumped with every change that an old side can't read."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 OLDEST_SUPPORTED = 1
 
 

@@ -12,12 +12,14 @@ from pydantic.config import JsonDict
 from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
 from api.services.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
+from gamekeeper.domain.condition import Condition
 from gamekeeper.domain.node import NodeMode, NodeStatus
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 
 _ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _EXAMPLE: JsonDict = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
+Capacity = Annotated[int, Field(ge=0, le=2**53)]
 NodeId = Annotated[str, Path(max_length=63, pattern=SAFE_ID, examples=["gpu-01"])]
 
 
@@ -57,6 +59,9 @@ class NodeUpdate(BaseModel):
     location: str | None = Field(default=None, max_length=200)
     labels: dict[str, str] | None = Field(default=None, max_length=64)
     mode: NodeMode | None = None
+    capacity_override: dict[str, Capacity] | None = Field(
+        default=None, max_length=16, description="Replaces what the machine reports; {} takes it back"
+    )
 
 
 class Node(BaseModel):
@@ -71,13 +76,22 @@ class Node(BaseModel):
     status: NodeStatus
     hardware: dict[str, Any]
     system: dict[str, Any]
-    capacity: dict[str, Any]
+    inventory: dict[str, Any] = Field(description="What the machine is made of, as its agent found out")
+    capacity: dict[str, Any] = Field(description="What it offers: reported, with your overrides")
+    capacity_override: dict[str, Any]
+    conditions: list[Condition] = Field(description="What is wrong with it now")
     policy: dict[str, Any] | None
     agent_version: str
     last_seen_at: datetime | None
     created_at: datetime
     updated_at: datetime
     version: int = Field(description="Also the ETag")
+
+    @classmethod
+    def of(cls, row: NodeRow) -> Node:
+        node = cls.model_validate(row)
+        node.capacity |= node.capacity_override
+        return node
 
 
 class NodeList(BaseModel):
@@ -131,7 +145,7 @@ class ContainerList(BaseModel):
 
 def _shown(row: NodeRow, response: Response) -> Node:
     response.headers["ETag"] = f'"{row.version}"'
-    return Node.model_validate(row)
+    return Node.of(row)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -153,7 +167,7 @@ async def list_nodes(
 ) -> NodeList:
     """Nodes in order of their ids."""
     page = await nodes.page(status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
-    return NodeList(items=[Node.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+    return NodeList(items=[Node.of(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
 @router.get("/{node_id}")
@@ -189,3 +203,9 @@ async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRe
 async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
     """The node's containers that Gamekeeper owns, as its agent last reported them."""
     return ContainerList(items=[Container.of(row) for row in await nodes.containers(node_id)])
+
+
+@router.post("/{node_id}/refresh", status_code=status.HTTP_202_ACCEPTED)
+async def refresh_node(node_id: NodeId, nodes: NodesDep) -> None:
+    """Asks the node's agent to report its inventory and containers now. 409 when it is not connected."""
+    await nodes.refresh(node_id)

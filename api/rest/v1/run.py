@@ -14,7 +14,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.services.run import Submission, check_one_source
-from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.models import EventRow, RunRow, StepRow
 from gamekeeper.domain.run import ResolvedPipeline, RunState
 from gamekeeper.domain.step import StepState, observed_state
 
@@ -119,14 +119,19 @@ class CancelRequest(BaseModel):
 class RunEvent(BaseModel):
     """A change of state; `step` is empty for the run itself."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     run_id: str
     step: str
     state: str
     reason: str | None
     message: str
     at: datetime
+
+    @classmethod
+    def of(cls, row: EventRow) -> RunEvent:
+        state = row.kind.partition(".")[2]
+        return cls(
+            run_id=row.run, step=row.step, state=state, reason=row.reason or None, message=row.message, at=row.at
+        )
 
 
 def _shown(row: RunRow, steps: list[StepRow]) -> Run:
@@ -204,10 +209,10 @@ async def follow_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId
     await runs.get(run_id)
 
     async def stream() -> AsyncIterator[JSONServerSentEvent]:
-        async for row in runs.events(run_id, last_event_id):
-            event = RunEvent.model_validate(row)
-            kind = "step" if row.step else "run"
-            yield JSONServerSentEvent(event.model_dump(mode="json"), event=kind, id=str(row.id))
+        async for batch in runs.events(run_id, last_event_id):
+            for row in batch.rows:
+                kind = "step" if row.step else "run"
+                yield JSONServerSentEvent(RunEvent.of(row).model_dump(mode="json"), event=kind, id=str(row.seq))
         yield JSONServerSentEvent({}, event="end")
 
     return EventSourceResponse(stream())

@@ -1,9 +1,11 @@
 """All tables, so that the migrations see them by one import."""
 
 from gamekeeper.db.models.container import ContainerRow
+from gamekeeper.db.models.event import EventRow
 from gamekeeper.db.models.key import ApiKeyRow, EnrolmentTokenRow
+from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
-from gamekeeper.db.models.run import RunEventRow, RunRow
+from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.step import StepRow
 
-__all__ = ["ApiKeyRow", "ContainerRow", "EnrolmentTokenRow", "NodeRow", "RunEventRow", "RunRow", "StepRow"]
+__all__ = ["ApiKeyRow", "ContainerRow", "EnrolmentTokenRow", "EventRow", "MetricRow", "NodeRow", "RunRow", "StepRow"]

@@ -22,7 +22,10 @@ class NodeRow(SQLModel, table=True):
     status: str = Field(default=NodeStatus.NEVER_SEEN.value, index=True, max_length=20)
     hardware: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     system: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    inventory: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     capacity: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    capacity_override: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    conditions: list[Any] = Field(default_factory=list, sa_type=JSON)
     policy: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     agent_version: str = ""
     key_hash: str | None = Field(default=None, index=True, max_length=64)

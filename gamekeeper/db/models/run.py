@@ -1,4 +1,4 @@
-"""Runs and their events. The workflow is the one writer of a run's state, by way of ``version``."""
+"""Runs. The workflow is the one writer of a run's state, by way of ``version``."""
 
 from datetime import datetime
 from typing import Any
@@ -32,17 +32,3 @@ class RunRow(SQLModel, table=True):
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
-class RunEventRow(SQLModel, table=True):
-    """A change of state of a run (``step`` is empty) or of one of its steps; ``id`` orders them for resuming."""
-
-    __tablename__ = "run_events"
-
-    id: int | None = Field(default=None, primary_key=True)
-    run_id: str = Field(foreign_key="runs.id", ondelete="CASCADE", index=True)
-    step: str = ""
-    state: str = Field(max_length=20)
-    reason: str | None = Field(default=None, max_length=32)
-    message: str = ""
-    at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

@@ -9,8 +9,10 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.db.models import NodeRow, RunEventRow, RunRow, StepRow
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import NodeRow, RunRow, StepRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.domain.event import Event, NodeTime
 from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
 from gamekeeper.domain.run import RunSnapshot, RunState
 from gamekeeper.domain.step import StepKey, StepState, StepStatus
@@ -38,7 +40,7 @@ class RunRepository:
         self._session.add(run)
         await self._session.flush()
         self._session.add_all(steps)
-        self._session.add(RunEventRow(run_id=run.id, state=run.state, at=run.created_at))
+        record(self._session, Event(kind=f"run.{run.state}", run=run.id, message=f"pipeline {run.pipeline}"))
 
     async def page(
         self, *, state: str | None, node: str | None, pipeline: str | None, cursor: str | None, limit: int
@@ -86,11 +88,7 @@ class RunRepository:
         rows = await self._session.exec(select(RunRow.state, func.count()).group_by(RunRow.state))
         return dict(rows.all())
 
-    async def run_events(self, run_id: str, after_id: int, limit: int = 500) -> list[RunEventRow]:
-        query = select(RunEventRow).where(RunEventRow.run_id == run_id, col(RunEventRow.id) > after_id)
-        return list((await self._session.exec(query.order_by(col(RunEventRow.id)).limit(limit))).all())
-
-    async def apply(self, snapshot: RunSnapshot, at: datetime) -> bool:
+    async def apply(self, snapshot: RunSnapshot) -> bool:
         """Writes a snapshot that is newer than the stored one; False for an old or a repeated one."""
         run = await self._lock(snapshot.run_id)
         if run is None or snapshot.version <= run.version:
@@ -98,11 +96,11 @@ class RunRepository:
         rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
         changed = [(rows[status.name], status) for status in snapshot.steps if status.name in rows]
         if not snapshot.state.is_final:
-            self._run_event(run, snapshot, at)
+            self._run_event(run, snapshot)
         for row, status in changed:
-            self._write_step(row, status, at)
+            self._write_step(row, status)
         if snapshot.state.is_final:  # followers stop at a run's end, so it comes last
-            self._run_event(run, snapshot, at)
+            self._run_event(run, snapshot)
         run.version = snapshot.version
         run.state = snapshot.state.value
         run.reason = snapshot.reason.value if snapshot.reason else None
@@ -112,20 +110,18 @@ class RunRepository:
         run.started_workflow = True
         return True
 
-    def _run_event(self, run: RunRow, snapshot: RunSnapshot, at: datetime) -> None:
+    def _run_event(self, run: RunRow, snapshot: RunSnapshot) -> None:
         if run.state != snapshot.state.value:
-            self._event(run.id, "", snapshot.state.value, snapshot.reason, snapshot.message, at)
+            kind, reason = f"run.{snapshot.state.value}", snapshot.reason or ""
+            record(self._session, Event(kind=kind, run=run.id, reason=reason, message=snapshot.message))
 
     async def _lock(self, run_id: str) -> RunRow | None:
-        """Writers of one run take turns, so that its events commit in the order of their ids.
-
-        Followers resume after the last id they saw; one that committed late would be skipped for ever.
-        """
+        """Writers of one run take turns: an older snapshot must not overtake a newer one."""
         return await self._session.get(RunRow, run_id, with_for_update=True)
 
-    def _write_step(self, row: StepRow, status: StepStatus, at: datetime) -> None:
+    def _write_step(self, row: StepRow, status: StepStatus) -> None:
         if row.state != status.state.value or row.try_number != status.try_:
-            self._event(row.run_id, row.name, status.state.value, status.reason, status.message, at)
+            self._step_event(row, status.state, status.try_, status.reason or "", status.message)
         row.state = status.state.value
         row.reason = status.reason.value if status.reason else None
         row.try_number = status.try_
@@ -135,7 +131,7 @@ class RunRepository:
         ):
             setattr(row, name, getattr(status, name))
 
-    async def observe(self, key: StepKey, phase: StepState, message: str, container_id: str, at: datetime) -> None:
+    async def observe(self, key: StepKey, phase: StepState, message: str, container_id: str, told: NodeTime) -> None:
         """The node's word on how far a step is; the workflow's own state is untouched."""
         await self._lock(key.run_id)
         row = await self._session.get(StepRow, (key.run_id, key.step))
@@ -143,15 +139,27 @@ class RunRepository:
             return
         is_news = row.phase != phase.value or row.phase_try != key.try_
         if is_news and (phase.value, key.try_) != (row.state, row.try_number):
-            self._event(row.run_id, row.name, phase.value, None, message, at)
+            self._step_event(row, phase, key.try_, "", message, told)
         row.phase = phase.value
         row.phase_try = key.try_
         row.phase_message = message[:500]
         row.phase_container_id = container_id or row.phase_container_id
 
-    def _event(self, run_id: str, step: str, state: str, reason: str | None, message: str, at: datetime) -> None:
-        event = RunEventRow(run_id=run_id, step=step, state=state, reason=reason, message=message[:500], at=at)
-        self._session.add(event)
+    def _step_event(
+        self, row: StepRow, state: StepState, number: int, reason: str, message: str, told: NodeTime | None = None
+    ) -> None:
+        times = told.model_dump() if told else {}
+        event = Event(
+            kind=f"step.{state.value}",
+            node=row.node_id,
+            run=row.run_id,
+            step=row.name,
+            reason=reason,
+            message=message,
+            data={"try": number},
+            **times,
+        )
+        record(self._session, event)
 
 
 def node_view(row: NodeRow) -> NodeView:

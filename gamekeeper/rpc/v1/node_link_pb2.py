@@ -24,15 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gamekeeper/rpc/v1/node_link.proto\x12\x11gamekeeper.rpc.v1\"4\n\x07StepKey\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0b\n\x03try\x18\x03 \x01(\r\":\n\x0fRegisterRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\t\"5\n\x10RegisterResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08node_key\x18\x02 \x01(\t\"v\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.Facts\x12\x13\n\x0bpolicy_json\x18\x04 \x01(\t\"\xe5\x01\n\x05\x46\x61\x63ts\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\n\n\x02os\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x11\n\tcpu_model\x18\x05 \x01(\t\x12\x11\n\tcpu_count\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x11\n\taddresses\x18\t \x03(\t\x12\x16\n\x0e\x64ocker_version\x18\n \x01(\t\x12\x1d\n\x15\x64ocker_storage_driver\x18\x0b \x01(\t\"\x18\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"j\n\tStepPhase\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x04 \x01(\t\"\xa8\x01\n\x0c\x41gentMessage\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.HelloH\x00\x12\x31\n\theartbeat\x18\x02 \x01(\x0b\x32\x1c.gamekeeper.rpc.v1.HeartbeatH\x00\x12\x32\n\nstep_phase\x18\x03 \x01(\x0b\x32\x1c.gamekeeper.rpc.v1.StepPhaseH\x00\x42\x06\n\x04\x62ody\"\xa1\x01\n\x07Welcome\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\r\x12\x10\n\x08lease_ms\x18\x04 \x01(\r\x12\x18\n\x10temporal_address\x18\x05 \x01(\t\x12\x1a\n\x12temporal_namespace\x18\x06 \x01(\t\x12\x18\n\x10\x63\x61ncel_is_pushed\x18\x07 \x01(\x08\"\x1b\n\x0cHeartbeatAck\x12\x0b\n\x03seq\x18\x01 \x01(\x04\"\x80\x01\n\rServerMessage\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.WelcomeH\x00\x12\x38\n\rheartbeat_ack\x18\x02 \x01(\x0b\x32\x1f.gamekeeper.rpc.v1.HeartbeatAckH\x00\x42\x06\n\x04\x62ody\"\xf9\x01\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0e\n\x06health\x18\x05 \x01(\t\x12\'\n\x03key\x18\x06 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\x10\n\x08pipeline\x18\x07 \x01(\t\x12\x10\n\x08lifetime\x18\x08 \x01(\t\x12\x11\n\texit_code\x18\t \x01(\x05\x12\r\n\x05\x65nded\x18\n \x01(\x08\x12\r\n\x05ports\x18\x0b \x03(\t\x12\x15\n\rstarted_at_ms\x18\x0c \x01(\x03\x12\x0e\n\x06\x61ge_ms\x18\r \x01(\x03\"b\n\x17ReportContainersRequest\x12\x30\n\ncontainers\x18\x01 \x03(\x0b\x32\x1c.gamekeeper.rpc.v1.Container\x12\x15\n\rrun_resources\x18\x02 \x03(\t\"K\n\x10\x43ontainerVerdict\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.gamekeeper.rpc.v1.Verdict\"e\n\x18ReportContainersResponse\x12\x35\n\x08verdicts\x18\x01 \x03(\x0b\x32#.gamekeeper.rpc.v1.ContainerVerdict\x12\x12\n\nended_runs\x18\x02 \x03(\t\"E\n\tLogRecord\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06stream\x18\x02 \x01(\r\x12\r\n\x05ts_ns\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"b\n\x08LogBatch\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12-\n\x07records\x18\x02 \x03(\x0b\x32\x1c.gamekeeper.rpc.v1.LogRecord\"O\n\x06LogAck\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\t\"=\n\x12UploadLogsResponse\x12\'\n\x04\x61\x63ks\x18\x01 \x03(\x0b\x32\x19.gamekeeper.rpc.v1.LogAck*A\n\x07Verdict\x12\x10\n\x0cVERDICT_KEEP\x10\x00\x12\x12\n\x0eVERDICT_REMOVE\x10\x01\x12\x10\n\x0cVERDICT_STOP\x10\x02\x32\xf2\x02\n\x08NodeLink\x12S\n\x08Register\x12\".gamekeeper.rpc.v1.RegisterRequest\x1a#.gamekeeper.rpc.v1.RegisterResponse\x12P\n\x07Session\x12\x1f.gamekeeper.rpc.v1.AgentMessage\x1a .gamekeeper.rpc.v1.ServerMessage(\x01\x30\x01\x12k\n\x10ReportContainers\x12*.gamekeeper.rpc.v1.ReportContainersRequest\x1a+.gamekeeper.rpc.v1.ReportContainersResponse\x12R\n\nUploadLogs\x12\x1b.gamekeeper.rpc.v1.LogBatch\x1a%.gamekeeper.rpc.v1.UploadLogsResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gamekeeper/rpc/v1/node_link.proto\x12\x11gamekeeper.rpc.v1\"4\n\x07StepKey\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0b\n\x03try\x18\x03 \x01(\r\":\n\x0fRegisterRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\t\"5\n\x10RegisterResponse\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x10\n\x08node_key\x18\x02 \x01(\t\"v\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.Facts\x12\x13\n\x0bpolicy_json\x18\x04 \x01(\t\"\xe5\x01\n\x05\x46\x61\x63ts\x12\x10\n\x08hostname\x18\x01 \x01(\t\x12\n\n\x02os\x18\x02 \x01(\t\x12\x0e\n\x06kernel\x18\x03 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x04 \x01(\t\x12\x11\n\tcpu_model\x18\x05 \x01(\t\x12\x11\n\tcpu_count\x18\x06 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x11\n\taddresses\x18\t \x03(\t\x12\x16\n\x0e\x64ocker_version\x18\n \x01(\t\x12\x1d\n\x15\x64ocker_storage_driver\x18\x0b \x01(\t\"\x91\x01\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0f\n\x07sent_ns\x18\x02 \x01(\x03\x12\x17\n\x0f\x63lock_offset_ns\x18\x03 \x01(\x03\x12\x15\n\rround_trip_ns\x18\x04 \x01(\x03\x12\x0b\n\x03hlc\x18\x05 \x01(\x04\x12\x14\n\x0c\x64ocker_error\x18\x06 \x01(\t\x12\x13\n\x0bspool_bytes\x18\x07 \x01(\x04\"\x86\x01\n\tStepPhase\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontainer_id\x18\x04 \x01(\t\x12\r\n\x05\x61t_ns\x18\x05 \x01(\x03\x12\x0b\n\x03hlc\x18\x06 \x01(\x04\"\xa8\x01\n\x0c\x41gentMessage\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.HelloH\x00\x12\x31\n\theartbeat\x18\x02 \x01(\x0b\x32\x1c.gamekeeper.rpc.v1.HeartbeatH\x00\x12\x32\n\nstep_phase\x18\x03 \x01(\x0b\x32\x1c.gamekeeper.rpc.v1.StepPhaseH\x00\x42\x06\n\x04\x62ody\"\xd3\x01\n\x07Welcome\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\x03 \x01(\r\x12\x10\n\x08lease_ms\x18\x04 \x01(\r\x12\x18\n\x10temporal_address\x18\x05 \x01(\t\x12\x1a\n\x12temporal_namespace\x18\x06 \x01(\t\x12\x18\n\x10\x63\x61ncel_is_pushed\x18\x07 \x01(\x08\x12\x12\n\nmetrics_ms\x18\x08 \x01(\r\x12\x1c\n\x14log_bytes_per_second\x18\t \x01(\x04\"v\n\x0cHeartbeatAck\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x13\n\x0breceived_ns\x18\x02 \x01(\x03\x12\x0f\n\x07sent_ns\x18\x03 \x01(\x03\x12\x0b\n\x03hlc\x18\x04 \x01(\x04\x12\x14\n\x0cheartbeat_ms\x18\x05 \x01(\r\x12\x10\n\x08lease_ms\x18\x06 \x01(\r\"\x80\x01\n\rServerMessage\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.WelcomeH\x00\x12\x38\n\rheartbeat_ack\x18\x02 \x01(\x0b\x32\x1f.gamekeeper.rpc.v1.HeartbeatAckH\x00\x42\x06\n\x04\x62ody\"\xf9\x01\n\tContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05image\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x0e\n\x06health\x18\x05 \x01(\t\x12\'\n\x03key\x18\x06 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\x10\n\x08pipeline\x18\x07 \x01(\t\x12\x10\n\x08lifetime\x18\x08 \x01(\t\x12\x11\n\texit_code\x18\t \x01(\x05\x12\r\n\x05\x65nded\x18\n \x01(\x08\x12\r\n\x05ports\x18\x0b \x03(\t\x12\x15\n\rstarted_at_ms\x18\x0c \x01(\x03\x12\x0e\n\x06\x61ge_ms\x18\r \x01(\x03\"b\n\x17ReportContainersRequest\x12\x30\n\ncontainers\x18\x01 \x03(\x0b\x32\x1c.gamekeeper.rpc.v1.Container\x12\x15\n\rrun_resources\x18\x02 \x03(\t\"K\n\x10\x43ontainerVerdict\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07verdict\x18\x02 \x01(\x0e\x32\x1a.gamekeeper.rpc.v1.Verdict\"e\n\x18ReportContainersResponse\x12\x35\n\x08verdicts\x18\x01 \x03(\x0b\x32#.gamekeeper.rpc.v1.ContainerVerdict\x12\x12\n\nended_runs\x18\x02 \x03(\t\"E\n\tLogRecord\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06stream\x18\x02 \x01(\r\x12\r\n\x05ts_ns\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"b\n\x08LogBatch\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12-\n\x07records\x18\x02 \x03(\x0b\x32\x1c.gamekeeper.rpc.v1.LogRecord\"O\n\x06LogAck\x12\'\n\x03key\x18\x01 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\t\"=\n\x12UploadLogsResponse\x12\'\n\x04\x61\x63ks\x18\x01 \x03(\x0b\x32\x19.gamekeeper.rpc.v1.LogAck\"G\n\x03Gpu\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x64river\x18\x04 \x01(\t\"N\n\x04\x44isk\x12\r\n\x05mount\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x12\n\nfilesystem\x18\x03 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x04\"G\n\x10NetworkInterface\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\taddresses\x18\x02 \x03(\t\x12\x12\n\nspeed_mbps\x18\x03 \x01(\r\"\xa8\x02\n\tInventory\x12\'\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.Facts\x12\x16\n\x0ephysical_cores\x18\x02 \x01(\r\x12\x12\n\nswap_bytes\x18\x03 \x01(\x04\x12$\n\x04gpus\x18\x04 \x03(\x0b\x32\x16.gamekeeper.rpc.v1.Gpu\x12&\n\x05\x64isks\x18\x05 \x03(\x0b\x32\x17.gamekeeper.rpc.v1.Disk\x12\x35\n\x08networks\x18\x06 \x03(\x0b\x32#.gamekeeper.rpc.v1.NetworkInterface\x12\x1a\n\x12\x63ontainerd_version\x18\x07 \x01(\t\x12\x14\n\x0crunc_version\x18\x08 \x01(\t\x12\x0f\n\x07problem\x18\t \x01(\t\"*\n\x17ReportInventoryResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x03(\t\"%\n\x10SubscribeRequest\x12\x11\n\tafter_seq\x18\x01 \x01(\x04\"\x9f\x01\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12\x0c\n\x04step\x18\x04 \x01(\t\x12\x11\n\tcontainer\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\r\n\x05\x61t_ms\x18\t \x01(\x03\x12\x0b\n\x03hlc\x18\n \x01(\x04\"*\n\x03Gap\x12\x11\n\tfirst_seq\x18\x01 \x01(\x04\x12\x10\n\x08last_seq\x18\x02 \x01(\x04\"\x93\x01\n\x04Push\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x18.gamekeeper.rpc.v1.EventH\x00\x12\x31\n\tdirective\x18\x02 \x01(\x0e\x32\x1c.gamekeeper.rpc.v1.DirectiveH\x00\x12%\n\x03gap\x18\x03 \x01(\x0b\x32\x16.gamekeeper.rpc.v1.GapH\x00\x42\x06\n\x04\x62ody\"c\n\x06Sample\x12\r\n\x05\x61t_ms\x18\x01 \x01(\x03\x12\x11\n\tcontainer\x18\x02 \x01(\t\x12\'\n\x03key\x18\x03 \x01(\x0b\x32\x1a.gamekeeper.rpc.v1.StepKey\x12\x0e\n\x06values\x18\x04 \x03(\x02\":\n\x0cMetricsBatch\x12*\n\x07samples\x18\x01 \x03(\x0b\x32\x19.gamekeeper.rpc.v1.Sample\")\n\x15ReportMetricsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04*A\n\x07Verdict\x12\x10\n\x0cVERDICT_KEEP\x10\x00\x12\x12\n\x0eVERDICT_REMOVE\x10\x01\x12\x10\n\x0cVERDICT_STOP\x10\x02*g\n\tDirective\x12\x19\n\x15\x44IRECTIVE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44IRECTIVE_REPORT_CONTAINERS\x10\x01\x12\x1e\n\x1a\x44IRECTIVE_REPORT_INVENTORY\x10\x02*\xfb\x04\n\nNodeMetric\x12\x1b\n\x17NODE_METRIC_CPU_PERCENT\x10\x00\x12\x16\n\x12NODE_METRIC_LOAD_1\x10\x01\x12!\n\x1dNODE_METRIC_MEMORY_USED_BYTES\x10\x02\x12&\n\"NODE_METRIC_MEMORY_AVAILABLE_BYTES\x10\x03\x12\x1f\n\x1bNODE_METRIC_SWAP_USED_BYTES\x10\x04\x12!\n\x1dNODE_METRIC_DISK_USED_PERCENT\x10\x05\x12\x1f\n\x1bNODE_METRIC_DISK_FREE_BYTES\x10\x06\x12*\n&NODE_METRIC_DISK_READ_BYTES_PER_SECOND\x10\x07\x12+\n\'NODE_METRIC_DISK_WRITE_BYTES_PER_SECOND\x10\x08\x12\x30\n,NODE_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND\x10\t\x12-\n)NODE_METRIC_NETWORK_SEND_BYTES_PER_SECOND\x10\n\x12#\n\x1fNODE_METRIC_TEMPERATURE_CELSIUS\x10\x0b\x12\x1b\n\x17NODE_METRIC_GPU_PERCENT\x10\x0c\x12%\n!NODE_METRIC_GPU_MEMORY_USED_BYTES\x10\r\x12\'\n#NODE_METRIC_GPU_TEMPERATURE_CELSIUS\x10\x0e\x12\x1b\n\x17NODE_METRIC_SPOOL_BYTES\x10\x0f\x12\x1f\n\x1bNODE_METRIC_SAMPLES_DROPPED\x10\x10*\xf6\x02\n\x0f\x43ontainerMetric\x12 \n\x1c\x43ONTAINER_METRIC_CPU_PERCENT\x10\x00\x12-\n)CONTAINER_METRIC_MEMORY_WORKING_SET_BYTES\x10\x01\x12\'\n#CONTAINER_METRIC_MEMORY_LIMIT_BYTES\x10\x02\x12\x35\n1CONTAINER_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND\x10\x03\x12\x32\n.CONTAINER_METRIC_NETWORK_SEND_BYTES_PER_SECOND\x10\x04\x12\x30\n,CONTAINER_METRIC_BLOCK_READ_BYTES_PER_SECOND\x10\x05\x12\x31\n-CONTAINER_METRIC_BLOCK_WRITE_BYTES_PER_SECOND\x10\x06\x12\x19\n\x15\x43ONTAINER_METRIC_PIDS\x10\x07\x32\xfa\x04\n\x08NodeLink\x12S\n\x08Register\x12\".gamekeeper.rpc.v1.RegisterRequest\x1a#.gamekeeper.rpc.v1.RegisterResponse\x12P\n\x07Session\x12\x1f.gamekeeper.rpc.v1.AgentMessage\x1a .gamekeeper.rpc.v1.ServerMessage(\x01\x30\x01\x12[\n\x0fReportInventory\x12\x1c.gamekeeper.rpc.v1.Inventory\x1a*.gamekeeper.rpc.v1.ReportInventoryResponse\x12K\n\tSubscribe\x12#.gamekeeper.rpc.v1.SubscribeRequest\x1a\x17.gamekeeper.rpc.v1.Push0\x01\x12\\\n\rReportMetrics\x12\x1f.gamekeeper.rpc.v1.MetricsBatch\x1a(.gamekeeper.rpc.v1.ReportMetricsResponse(\x01\x12k\n\x10ReportContainers\x12*.gamekeeper.rpc.v1.ReportContainersRequest\x1a+.gamekeeper.rpc.v1.ReportContainersResponse\x12R\n\nUploadLogs\x12\x1b.gamekeeper.rpc.v1.LogBatch\x1a%.gamekeeper.rpc.v1.UploadLogsResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gamekeeper.rpc.v1.node_link_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=2053
-  _globals['_VERDICT']._serialized_end=2118
+  _globals['_VERDICT']._serialized_start=3513
+  _globals['_VERDICT']._serialized_end=3578
+  _globals['_DIRECTIVE']._serialized_start=3580
+  _globals['_DIRECTIVE']._serialized_end=3683
+  _globals['_NODEMETRIC']._serialized_start=3686
+  _globals['_NODEMETRIC']._serialized_end=4321
+  _globals['_CONTAINERMETRIC']._serialized_start=4324
+  _globals['_CONTAINERMETRIC']._serialized_end=4698
   _globals['_STEPKEY']._serialized_start=56
   _globals['_STEPKEY']._serialized_end=108
   _globals['_REGISTERREQUEST']._serialized_start=110
@@ -43,34 +49,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO']._serialized_end=343
   _globals['_FACTS']._serialized_start=346
   _globals['_FACTS']._serialized_end=575
-  _globals['_HEARTBEAT']._serialized_start=577
-  _globals['_HEARTBEAT']._serialized_end=601
-  _globals['_STEPPHASE']._serialized_start=603
-  _globals['_STEPPHASE']._serialized_end=709
-  _globals['_AGENTMESSAGE']._serialized_start=712
-  _globals['_AGENTMESSAGE']._serialized_end=880
-  _globals['_WELCOME']._serialized_start=883
-  _globals['_WELCOME']._serialized_end=1044
-  _globals['_HEARTBEATACK']._serialized_start=1046
-  _globals['_HEARTBEATACK']._serialized_end=1073
-  _globals['_SERVERMESSAGE']._serialized_start=1076
-  _globals['_SERVERMESSAGE']._serialized_end=1204
-  _globals['_CONTAINER']._serialized_start=1207
-  _globals['_CONTAINER']._serialized_end=1456
-  _globals['_REPORTCONTAINERSREQUEST']._serialized_start=1458
-  _globals['_REPORTCONTAINERSREQUEST']._serialized_end=1556
-  _globals['_CONTAINERVERDICT']._serialized_start=1558
-  _globals['_CONTAINERVERDICT']._serialized_end=1633
-  _globals['_REPORTCONTAINERSRESPONSE']._serialized_start=1635
-  _globals['_REPORTCONTAINERSRESPONSE']._serialized_end=1736
-  _globals['_LOGRECORD']._serialized_start=1738
-  _globals['_LOGRECORD']._serialized_end=1807
-  _globals['_LOGBATCH']._serialized_start=1809
-  _globals['_LOGBATCH']._serialized_end=1907
-  _globals['_LOGACK']._serialized_start=1909
-  _globals['_LOGACK']._serialized_end=1988
-  _globals['_UPLOADLOGSRESPONSE']._serialized_start=1990
-  _globals['_UPLOADLOGSRESPONSE']._serialized_end=2051
-  _globals['_NODELINK']._serialized_start=2121
-  _globals['_NODELINK']._serialized_end=2491
+  _globals['_HEARTBEAT']._serialized_start=578
+  _globals['_HEARTBEAT']._serialized_end=723
+  _globals['_STEPPHASE']._serialized_start=726
+  _globals['_STEPPHASE']._serialized_end=860
+  _globals['_AGENTMESSAGE']._serialized_start=863
+  _globals['_AGENTMESSAGE']._serialized_end=1031
+  _globals['_WELCOME']._serialized_start=1034
+  _globals['_WELCOME']._serialized_end=1245
+  _globals['_HEARTBEATACK']._serialized_start=1247
+  _globals['_HEARTBEATACK']._serialized_end=1365
+  _globals['_SERVERMESSAGE']._serialized_start=1368
+  _globals['_SERVERMESSAGE']._serialized_end=1496
+  _globals['_CONTAINER']._serialized_start=1499
+  _globals['_CONTAINER']._serialized_end=1748
+  _globals['_REPORTCONTAINERSREQUEST']._serialized_start=1750
+  _globals['_REPORTCONTAINERSREQUEST']._serialized_end=1848
+  _globals['_CONTAINERVERDICT']._serialized_start=1850
+  _globals['_CONTAINERVERDICT']._serialized_end=1925
+  _globals['_REPORTCONTAINERSRESPONSE']._serialized_start=1927
+  _globals['_REPORTCONTAINERSRESPONSE']._serialized_end=2028
+  _globals['_LOGRECORD']._serialized_start=2030
+  _globals['_LOGRECORD']._serialized_end=2099
+  _globals['_LOGBATCH']._serialized_start=2101
+  _globals['_LOGBATCH']._serialized_end=2199
+  _globals['_LOGACK']._serialized_start=2201
+  _globals['_LOGACK']._serialized_end=2280
+  _globals['_UPLOADLOGSRESPONSE']._serialized_start=2282
+  _globals['_UPLOADLOGSRESPONSE']._serialized_end=2343
+  _globals['_GPU']._serialized_start=2345
+  _globals['_GPU']._serialized_end=2416
+  _globals['_DISK']._serialized_start=2418
+  _globals['_DISK']._serialized_end=2496
+  _globals['_NETWORKINTERFACE']._serialized_start=2498
+  _globals['_NETWORKINTERFACE']._serialized_end=2569
+  _globals['_INVENTORY']._serialized_start=2572
+  _globals['_INVENTORY']._serialized_end=2868
+  _globals['_REPORTINVENTORYRESPONSE']._serialized_start=2870
+  _globals['_REPORTINVENTORYRESPONSE']._serialized_end=2912
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=2914
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=2951
+  _globals['_EVENT']._serialized_start=2954
+  _globals['_EVENT']._serialized_end=3113
+  _globals['_GAP']._serialized_start=3115
+  _globals['_GAP']._serialized_end=3157
+  _globals['_PUSH']._serialized_start=3160
+  _globals['_PUSH']._serialized_end=3307
+  _globals['_SAMPLE']._serialized_start=3309
+  _globals['_SAMPLE']._serialized_end=3408
+  _globals['_METRICSBATCH']._serialized_start=3410
+  _globals['_METRICSBATCH']._serialized_end=3468
+  _globals['_REPORTMETRICSRESPONSE']._serialized_start=3470
+  _globals['_REPORTMETRICSRESPONSE']._serialized_end=3511
+  _globals['_NODELINK']._serialized_start=4701
+  _globals['_NODELINK']._serialized_end=5335
 # @@protoc_insertion_point(module_scope)

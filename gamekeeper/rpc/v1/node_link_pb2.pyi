@@ -7,6 +7,11 @@ is started because Temporal says so, and for no other reason.
 Identity comes from the transport (metadata "authorization: Bearer <node key>"), never from a message.
 After Session has said Welcome, every other call carries its epoch in the metadata "gamekeeper-epoch"; a call
 with an older epoch is refused with FAILED_PRECONDITION, so that a superseded agent can't write.
+
+Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
+open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
+UNAVAILABLE (anything passing: repeat with backoff, not before the trailing metadata "retry-after-ms"). No call
+answers UNKNOWN or INTERNAL. Cancelling a call ends the wait for it and nothing that is already kept.
 """
 
 from collections import abc as _abc
@@ -45,6 +50,107 @@ VERDICT_REMOVE: Verdict.ValueType  # 1
 VERDICT_STOP: Verdict.ValueType  # 2
 """no live run owns it: stop it, then treat it as REMOVE"""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+class _Directive:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIRECTIVE_UNSPECIFIED: _Directive.ValueType  # 0
+    DIRECTIVE_REPORT_CONTAINERS: _Directive.ValueType  # 1
+    DIRECTIVE_REPORT_INVENTORY: _Directive.ValueType  # 2
+
+class Directive(_Directive, metaclass=_DirectiveEnumTypeWrapper): ...
+
+DIRECTIVE_UNSPECIFIED: Directive.ValueType  # 0
+DIRECTIVE_REPORT_CONTAINERS: Directive.ValueType  # 1
+DIRECTIVE_REPORT_INVENTORY: Directive.ValueType  # 2
+Global___Directive: _TypeAlias = Directive  # noqa: Y015
+
+class _NodeMetric:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NodeMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NodeMetric.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NODE_METRIC_CPU_PERCENT: _NodeMetric.ValueType  # 0
+    """of all cores together, 0 to 100"""
+    NODE_METRIC_LOAD_1: _NodeMetric.ValueType  # 1
+    NODE_METRIC_MEMORY_USED_BYTES: _NodeMetric.ValueType  # 2
+    NODE_METRIC_MEMORY_AVAILABLE_BYTES: _NodeMetric.ValueType  # 3
+    NODE_METRIC_SWAP_USED_BYTES: _NodeMetric.ValueType  # 4
+    NODE_METRIC_DISK_USED_PERCENT: _NodeMetric.ValueType  # 5
+    """of the fullest disk that Docker or the agent write to"""
+    NODE_METRIC_DISK_FREE_BYTES: _NodeMetric.ValueType  # 6
+    NODE_METRIC_DISK_READ_BYTES_PER_SECOND: _NodeMetric.ValueType  # 7
+    NODE_METRIC_DISK_WRITE_BYTES_PER_SECOND: _NodeMetric.ValueType  # 8
+    NODE_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND: _NodeMetric.ValueType  # 9
+    NODE_METRIC_NETWORK_SEND_BYTES_PER_SECOND: _NodeMetric.ValueType  # 10
+    NODE_METRIC_TEMPERATURE_CELSIUS: _NodeMetric.ValueType  # 11
+    """the hottest sensor"""
+    NODE_METRIC_GPU_PERCENT: _NodeMetric.ValueType  # 12
+    """mean of the GPUs"""
+    NODE_METRIC_GPU_MEMORY_USED_BYTES: _NodeMetric.ValueType  # 13
+    NODE_METRIC_GPU_TEMPERATURE_CELSIUS: _NodeMetric.ValueType  # 14
+    NODE_METRIC_SPOOL_BYTES: _NodeMetric.ValueType  # 15
+    NODE_METRIC_SAMPLES_DROPPED: _NodeMetric.ValueType  # 16
+    """since the agent's start"""
+
+class NodeMetric(_NodeMetric, metaclass=_NodeMetricEnumTypeWrapper): ...
+
+NODE_METRIC_CPU_PERCENT: NodeMetric.ValueType  # 0
+"""of all cores together, 0 to 100"""
+NODE_METRIC_LOAD_1: NodeMetric.ValueType  # 1
+NODE_METRIC_MEMORY_USED_BYTES: NodeMetric.ValueType  # 2
+NODE_METRIC_MEMORY_AVAILABLE_BYTES: NodeMetric.ValueType  # 3
+NODE_METRIC_SWAP_USED_BYTES: NodeMetric.ValueType  # 4
+NODE_METRIC_DISK_USED_PERCENT: NodeMetric.ValueType  # 5
+"""of the fullest disk that Docker or the agent write to"""
+NODE_METRIC_DISK_FREE_BYTES: NodeMetric.ValueType  # 6
+NODE_METRIC_DISK_READ_BYTES_PER_SECOND: NodeMetric.ValueType  # 7
+NODE_METRIC_DISK_WRITE_BYTES_PER_SECOND: NodeMetric.ValueType  # 8
+NODE_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND: NodeMetric.ValueType  # 9
+NODE_METRIC_NETWORK_SEND_BYTES_PER_SECOND: NodeMetric.ValueType  # 10
+NODE_METRIC_TEMPERATURE_CELSIUS: NodeMetric.ValueType  # 11
+"""the hottest sensor"""
+NODE_METRIC_GPU_PERCENT: NodeMetric.ValueType  # 12
+"""mean of the GPUs"""
+NODE_METRIC_GPU_MEMORY_USED_BYTES: NodeMetric.ValueType  # 13
+NODE_METRIC_GPU_TEMPERATURE_CELSIUS: NodeMetric.ValueType  # 14
+NODE_METRIC_SPOOL_BYTES: NodeMetric.ValueType  # 15
+NODE_METRIC_SAMPLES_DROPPED: NodeMetric.ValueType  # 16
+"""since the agent's start"""
+Global___NodeMetric: _TypeAlias = NodeMetric  # noqa: Y015
+
+class _ContainerMetric:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContainerMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContainerMetric.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTAINER_METRIC_CPU_PERCENT: _ContainerMetric.ValueType  # 0
+    """of one core"""
+    CONTAINER_METRIC_MEMORY_WORKING_SET_BYTES: _ContainerMetric.ValueType  # 1
+    CONTAINER_METRIC_MEMORY_LIMIT_BYTES: _ContainerMetric.ValueType  # 2
+    CONTAINER_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 3
+    CONTAINER_METRIC_NETWORK_SEND_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 4
+    CONTAINER_METRIC_BLOCK_READ_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 5
+    CONTAINER_METRIC_BLOCK_WRITE_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 6
+    CONTAINER_METRIC_PIDS: _ContainerMetric.ValueType  # 7
+
+class ContainerMetric(_ContainerMetric, metaclass=_ContainerMetricEnumTypeWrapper): ...
+
+CONTAINER_METRIC_CPU_PERCENT: ContainerMetric.ValueType  # 0
+"""of one core"""
+CONTAINER_METRIC_MEMORY_WORKING_SET_BYTES: ContainerMetric.ValueType  # 1
+CONTAINER_METRIC_MEMORY_LIMIT_BYTES: ContainerMetric.ValueType  # 2
+CONTAINER_METRIC_NETWORK_RECEIVE_BYTES_PER_SECOND: ContainerMetric.ValueType  # 3
+CONTAINER_METRIC_NETWORK_SEND_BYTES_PER_SECOND: ContainerMetric.ValueType  # 4
+CONTAINER_METRIC_BLOCK_READ_BYTES_PER_SECOND: ContainerMetric.ValueType  # 5
+CONTAINER_METRIC_BLOCK_WRITE_BYTES_PER_SECOND: ContainerMetric.ValueType  # 6
+CONTAINER_METRIC_PIDS: ContainerMetric.ValueType  # 7
+Global___ContainerMetric: _TypeAlias = ContainerMetric  # noqa: Y015
 
 @_typing.final
 class StepKey(_message.Message):
@@ -196,18 +302,45 @@ Global___Facts: _TypeAlias = Facts  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
+    """Times are Unix nanoseconds by the sender's clock. With the four times of a heartbeat and its acknowledgement the
+    agent estimates how far its clock is ahead (NTP's method; of the last samples the one with the shortest round trip).
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQ_FIELD_NUMBER: _builtins.int
+    SENT_NS_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_NS_FIELD_NUMBER: _builtins.int
+    ROUND_TRIP_NS_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
+    DOCKER_ERROR_FIELD_NUMBER: _builtins.int
+    SPOOL_BYTES_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
+    sent_ns: _builtins.int
+    clock_offset_ns: _builtins.int
+    """the estimate so far"""
+    round_trip_ns: _builtins.int
+    """of the newest acknowledged beat; 0 before the first"""
+    hlc: _builtins.int
+    """hybrid logical clock"""
+    docker_error: _builtins.str
+    """why Docker Engine does not answer; empty when it does"""
+    spool_bytes: _builtins.int
+    """logs on the node's disk that are not acknowledged"""
     def __init__(
         self,
         *,
         seq: _builtins.int = ...,
+        sent_ns: _builtins.int = ...,
+        clock_offset_ns: _builtins.int = ...,
+        round_trip_ns: _builtins.int = ...,
+        hlc: _builtins.int = ...,
+        docker_error: _builtins.str = ...,
+        spool_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "docker_error", b"docker_error", "hlc", b"hlc", "round_trip_ns", b"round_trip_ns", "sent_ns", b"sent_ns", "seq", b"seq", "spool_bytes", b"spool_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -223,10 +356,15 @@ class StepPhase(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    AT_NS_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
     """pulling, starting, running"""
     message: _builtins.str
     container_id: _builtins.str
+    at_ns: _builtins.int
+    """by the node's clock"""
+    hlc: _builtins.int
     @_builtins.property
     def key(self) -> Global___StepKey: ...
     def __init__(
@@ -236,10 +374,12 @@ class StepPhase(_message.Message):
         phase: _builtins.str = ...,
         message: _builtins.str = ...,
         container_id: _builtins.str = ...,
+        at_ns: _builtins.int = ...,
+        hlc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container_id", b"container_id", "key", b"key", "message", b"message", "phase", b"phase"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ns", b"at_ns", "container_id", b"container_id", "hlc", b"hlc", "key", b"key", "message", b"message", "phase", b"phase"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,6 +426,8 @@ class Welcome(_message.Message):
     TEMPORAL_ADDRESS_FIELD_NUMBER: _builtins.int
     TEMPORAL_NAMESPACE_FIELD_NUMBER: _builtins.int
     CANCEL_IS_PUSHED_FIELD_NUMBER: _builtins.int
+    METRICS_MS_FIELD_NUMBER: _builtins.int
+    LOG_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     epoch: _builtins.int
     heartbeat_ms: _builtins.int
@@ -296,6 +438,10 @@ class Welcome(_message.Message):
     temporal_namespace: _builtins.str
     cancel_is_pushed: _builtins.bool
     """false: the agent must ask for cancels by heartbeating its activities often"""
+    metrics_ms: _builtins.int
+    """period of samples"""
+    log_bytes_per_second: _builtins.int
+    """how fast logs may be uploaded; 0 is no limit"""
     def __init__(
         self,
         *,
@@ -306,10 +452,12 @@ class Welcome(_message.Message):
         temporal_address: _builtins.str = ...,
         temporal_namespace: _builtins.str = ...,
         cancel_is_pushed: _builtins.bool = ...,
+        metrics_ms: _builtins.int = ...,
+        log_bytes_per_second: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_is_pushed", b"cancel_is_pushed", "epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "node_id", b"node_id", "temporal_address", b"temporal_address", "temporal_namespace", b"temporal_namespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_is_pushed", b"cancel_is_pushed", "epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "log_bytes_per_second", b"log_bytes_per_second", "metrics_ms", b"metrics_ms", "node_id", b"node_id", "temporal_address", b"temporal_address", "temporal_namespace", b"temporal_namespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,15 +468,31 @@ class HeartbeatAck(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQ_FIELD_NUMBER: _builtins.int
+    RECEIVED_NS_FIELD_NUMBER: _builtins.int
+    SENT_NS_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
+    LEASE_MS_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
+    received_ns: _builtins.int
+    sent_ns: _builtins.int
+    hlc: _builtins.int
+    heartbeat_ms: _builtins.int
+    """the period from now on: it grows with the fleet"""
+    lease_ms: _builtins.int
     def __init__(
         self,
         *,
         seq: _builtins.int = ...,
+        received_ns: _builtins.int = ...,
+        sent_ns: _builtins.int = ...,
+        hlc: _builtins.int = ...,
+        heartbeat_ms: _builtins.int = ...,
+        lease_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_ms", b"heartbeat_ms", "hlc", b"hlc", "lease_ms", b"lease_ms", "received_ns", b"received_ns", "sent_ns", b"sent_ns", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,3 +757,348 @@ class UploadLogsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadLogsResponse: _TypeAlias = UploadLogsResponse  # noqa: Y015
+
+@_typing.final
+class Gpu(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UUID_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    DRIVER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    uuid: _builtins.str
+    memory_bytes: _builtins.int
+    driver: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        uuid: _builtins.str = ...,
+        memory_bytes: _builtins.int = ...,
+        driver: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["driver", b"driver", "memory_bytes", b"memory_bytes", "name", b"name", "uuid", b"uuid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gpu: _TypeAlias = Gpu  # noqa: Y015
+
+@_typing.final
+class Disk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOUNT_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    FILESYSTEM_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    mount: _builtins.str
+    device: _builtins.str
+    filesystem: _builtins.str
+    total_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        mount: _builtins.str = ...,
+        device: _builtins.str = ...,
+        filesystem: _builtins.str = ...,
+        total_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "filesystem", b"filesystem", "mount", b"mount", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disk: _TypeAlias = Disk  # noqa: Y015
+
+@_typing.final
+class NetworkInterface(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    SPEED_MBPS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    speed_mbps: _builtins.int
+    """0 where the driver does not say"""
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        speed_mbps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "name", b"name", "speed_mbps", b"speed_mbps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NetworkInterface: _TypeAlias = NetworkInterface  # noqa: Y015
+
+@_typing.final
+class Inventory(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACTS_FIELD_NUMBER: _builtins.int
+    PHYSICAL_CORES_FIELD_NUMBER: _builtins.int
+    SWAP_BYTES_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
+    DISKS_FIELD_NUMBER: _builtins.int
+    NETWORKS_FIELD_NUMBER: _builtins.int
+    CONTAINERD_VERSION_FIELD_NUMBER: _builtins.int
+    RUNC_VERSION_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    physical_cores: _builtins.int
+    swap_bytes: _builtins.int
+    containerd_version: _builtins.str
+    runc_version: _builtins.str
+    problem: _builtins.str
+    """what could not be found out, and why"""
+    @_builtins.property
+    def facts(self) -> Global___Facts: ...
+    @_builtins.property
+    def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gpu]: ...
+    @_builtins.property
+    def disks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Disk]: ...
+    @_builtins.property
+    def networks(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkInterface]: ...
+    def __init__(
+        self,
+        *,
+        facts: Global___Facts | None = ...,
+        physical_cores: _builtins.int = ...,
+        swap_bytes: _builtins.int = ...,
+        gpus: _abc.Iterable[Global___Gpu] | None = ...,
+        disks: _abc.Iterable[Global___Disk] | None = ...,
+        networks: _abc.Iterable[Global___NetworkInterface] | None = ...,
+        containerd_version: _builtins.str = ...,
+        runc_version: _builtins.str = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["containerd_version", b"containerd_version", "disks", b"disks", "facts", b"facts", "gpus", b"gpus", "networks", b"networks", "physical_cores", b"physical_cores", "problem", b"problem", "runc_version", b"runc_version", "swap_bytes", b"swap_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inventory: _TypeAlias = Inventory  # noqa: Y015
+
+@_typing.final
+class ReportInventoryResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """the fields that differ from the report before"""
+
+    def __init__(
+        self,
+        *,
+        changed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportInventoryResponse: _TypeAlias = ReportInventoryResponse  # noqa: Y015
+
+@_typing.final
+class SubscribeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    after_seq: _builtins.int
+    """0: from now on"""
+    def __init__(
+        self,
+        *,
+        after_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscribeRequest: _TypeAlias = SubscribeRequest  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    kind: _builtins.str
+    run_id: _builtins.str
+    step: _builtins.str
+    container: _builtins.str
+    reason: _builtins.str
+    message: _builtins.str
+    actor: _builtins.str
+    at_ms: _builtins.int
+    hlc: _builtins.int
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        step: _builtins.str = ...,
+        container: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+        hlc: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_ms", b"at_ms", "container", b"container", "hlc", b"hlc", "kind", b"kind", "message", b"message", "reason", b"reason", "run_id", b"run_id", "seq", b"seq", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Gap(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    first_seq: _builtins.int
+    last_seq: _builtins.int
+    def __init__(
+        self,
+        *,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gap: _TypeAlias = Gap  # noqa: Y015
+
+@_typing.final
+class Push(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    DIRECTIVE_FIELD_NUMBER: _builtins.int
+    GAP_FIELD_NUMBER: _builtins.int
+    directive: Global___Directive.ValueType
+    @_builtins.property
+    def event(self) -> Global___Event: ...
+    @_builtins.property
+    def gap(self) -> Global___Gap:
+        """these events are no longer kept"""
+
+    def __init__(
+        self,
+        *,
+        event: Global___Event | None = ...,
+        directive: Global___Directive.ValueType = ...,
+        gap: Global___Gap | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "directive", "gap"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___Push: _TypeAlias = Push  # noqa: Y015
+
+@_typing.final
+class Sample(_message.Message):
+    """One moment of the node (no container) or of one container. The values' meaning is their place in NodeMetric or
+    ContainerMetric; NaN says "not known". Places are never given a new meaning, new ones come at the end.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_MS_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    container: _builtins.str
+    @_builtins.property
+    def key(self) -> Global___StepKey: ...
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        at_ms: _builtins.int = ...,
+        container: _builtins.str = ...,
+        key: Global___StepKey | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "container", b"container", "key", b"key", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sample: _TypeAlias = Sample  # noqa: Y015
+
+@_typing.final
+class MetricsBatch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]: ...
+    def __init__(
+        self,
+        *,
+        samples: _abc.Iterable[Global___Sample] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricsBatch: _TypeAlias = MetricsBatch  # noqa: Y015
+
+@_typing.final
+class ReportMetricsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.int
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportMetricsResponse: _TypeAlias = ReportMetricsResponse  # noqa: Y015

@@ -44,6 +44,21 @@ class NodeLinkStub:
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.SerializeToString,
                 response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.FromString,
                 _registered_method=True)
+        self.ReportInventory = channel.unary_unary(
+                '/gamekeeper.rpc.v1.NodeLink/ReportInventory',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Inventory.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInventoryResponse.FromString,
+                _registered_method=True)
+        self.Subscribe = channel.unary_stream(
+                '/gamekeeper.rpc.v1.NodeLink/Subscribe',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.SubscribeRequest.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Push.FromString,
+                _registered_method=True)
+        self.ReportMetrics = channel.stream_unary(
+                '/gamekeeper.rpc.v1.NodeLink/ReportMetrics',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.MetricsBatch.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportMetricsResponse.FromString,
+                _registered_method=True)
         self.ReportContainers = channel.unary_unary(
                 '/gamekeeper.rpc.v1.NodeLink/ReportContainers',
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersRequest.SerializeToString,
@@ -70,6 +85,31 @@ class NodeLinkServicer:
     def Session(self, request_iterator, context):
         """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
         side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportInventory(self, request, context):
+        """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Subscribe(self, request, context):
+        """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
+        do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
+        Ends with the session's epoch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportMetrics(self, request_iterator, context):
+        """Samples of the node and its containers, for as long as the session lasts. Best effort: what a slow server has
+        not read is thinned by the agent, oldest first, and the number of dropped samples is told. The server applies
+        back-pressure by not reading. The answer comes when the agent ends the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,6 +142,21 @@ def add_NodeLinkServicer_to_server(servicer, server):
                     servicer.Session,
                     request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.FromString,
                     response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.SerializeToString,
+            ),
+            'ReportInventory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportInventory,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Inventory.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInventoryResponse.SerializeToString,
+            ),
+            'Subscribe': grpc.unary_stream_rpc_method_handler(
+                    servicer.Subscribe,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.SubscribeRequest.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Push.SerializeToString,
+            ),
+            'ReportMetrics': grpc.stream_unary_rpc_method_handler(
+                    servicer.ReportMetrics,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.MetricsBatch.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportMetricsResponse.SerializeToString,
             ),
             'ReportContainers': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportContainers,
@@ -168,6 +223,87 @@ class NodeLink:
             '/gamekeeper.rpc.v1.NodeLink/Session',
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.SerializeToString,
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportInventory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/ReportInventory',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Inventory.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInventoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Subscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/Subscribe',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.SubscribeRequest.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.Push.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportMetrics(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/ReportMetrics',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.MetricsBatch.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

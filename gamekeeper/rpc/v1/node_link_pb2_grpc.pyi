@@ -7,6 +7,11 @@ is started because Temporal says so, and for no other reason.
 Identity comes from the transport (metadata "authorization: Bearer <node key>"), never from a message.
 After Session has said Welcome, every other call carries its epoch in the metadata "gamekeeper-epoch"; a call
 with an older epoch is refused with FAILED_PRECONDITION, so that a superseded agent can't write.
+
+Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
+open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
+UNAVAILABLE (anything passing: repeat with backoff, not before the trailing metadata "retry-after-ms"). No call
+answers UNKNOWN or INTERNAL. Cancelling a call ends the wait for it and nothing that is already kept.
 """
 
 from collections import abc as _abc
@@ -45,6 +50,18 @@ class NodeLinkStub:
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
     """
+    ReportInventory: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]
+    """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+    Subscribe: _grpc.UnaryStreamMultiCallable[_node_link_pb2.SubscribeRequest, _node_link_pb2.Push]
+    """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
+    do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
+    Ends with the session's epoch.
+    """
+    ReportMetrics: _grpc.StreamUnaryMultiCallable[_node_link_pb2.MetricsBatch, _node_link_pb2.ReportMetricsResponse]
+    """Samples of the node and its containers, for as long as the session lasts. Best effort: what a slow server has
+    not read is thinned by the agent, oldest first, and the number of dropped samples is told. The server applies
+    back-pressure by not reading. The answer comes when the agent ends the stream.
+    """
     ReportContainers: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.ReportContainersRequest, _node_link_pb2.ReportContainersResponse]
     """All containers of the node that carry our labels. Idempotent. The answer says what to do with each."""
     UploadLogs: _grpc.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]
@@ -62,6 +79,18 @@ class NodeLinkAsyncStub(NodeLinkStub):
     Session: _aio.StreamStreamMultiCallable[_node_link_pb2.AgentMessage, _node_link_pb2.ServerMessage]  # type: ignore[assignment]
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+    """
+    ReportInventory: _aio.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]  # type: ignore[assignment]
+    """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+    Subscribe: _aio.UnaryStreamMultiCallable[_node_link_pb2.SubscribeRequest, _node_link_pb2.Push]  # type: ignore[assignment]
+    """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
+    do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
+    Ends with the session's epoch.
+    """
+    ReportMetrics: _aio.StreamUnaryMultiCallable[_node_link_pb2.MetricsBatch, _node_link_pb2.ReportMetricsResponse]  # type: ignore[assignment]
+    """Samples of the node and its containers, for as long as the session lasts. Best effort: what a slow server has
+    not read is thinned by the agent, oldest first, and the number of dropped samples is told. The server applies
+    back-pressure by not reading. The answer comes when the agent ends the stream.
     """
     ReportContainers: _aio.UnaryUnaryMultiCallable[_node_link_pb2.ReportContainersRequest, _node_link_pb2.ReportContainersResponse]  # type: ignore[assignment]
     """All containers of the node that carry our labels. Idempotent. The answer says what to do with each."""
@@ -89,6 +118,36 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_node_link_pb2.ServerMessage], _abc.AsyncIterator[_node_link_pb2.ServerMessage]]:
         """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
         side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportInventory(
+        self,
+        request: _node_link_pb2.Inventory,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_link_pb2.ReportInventoryResponse, _abc.Awaitable[_node_link_pb2.ReportInventoryResponse]]:
+        """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+
+    @_abc_1.abstractmethod
+    def Subscribe(
+        self,
+        request: _node_link_pb2.SubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_link_pb2.Push], _abc.AsyncIterator[_node_link_pb2.Push]]:
+        """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
+        do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
+        Ends with the session's epoch.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportMetrics(
+        self,
+        request_iterator: _MaybeAsyncIterator[_node_link_pb2.MetricsBatch],
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_link_pb2.ReportMetricsResponse, _abc.Awaitable[_node_link_pb2.ReportMetricsResponse]]:
+        """Samples of the node and its containers, for as long as the session lasts. Best effort: what a slow server has
+        not read is thinned by the agent, oldest first, and the number of dropped samples is told. The server applies
+        back-pressure by not reading. The answer comes when the agent ends the stream.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,68 @@
+"""What is pushed to an agent: its node's events, resumed by their numbers, and directives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from api.services.event import EventService
+from api.services.presence import AgentSession
+from gamekeeper.db.models import EventRow
+from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.errors import PreconditionError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+
+async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncIterator[pb.Push]:
+    """Until the session is superseded. An agent that does not read holds up its own stream alone."""
+    queue: asyncio.Queue[pb.Push] = asyncio.Queue(maxsize=100)
+    readers = [
+        asyncio.create_task(_read_events(events, session.node_id, after, queue)),
+        asyncio.create_task(_read_directives(session, queue)),
+    ]
+    superseded = asyncio.create_task(session.superseded.wait())
+    try:
+        while True:
+            getting = asyncio.create_task(queue.get())
+            await asyncio.wait({getting, superseded, *readers}, return_when=asyncio.FIRST_COMPLETED)
+            for reader in readers:
+                if reader.done():
+                    getting.cancel()
+                    reader.result()
+            if not getting.done():
+                getting.cancel()
+                raise PreconditionError(f"another agent took over node {session.node_id}")
+            yield getting.result()
+    finally:
+        for task in (*readers, superseded):
+            task.cancel()
+
+
+async def _read_events(events: EventService, node_id: str, after: int, queue: asyncio.Queue[pb.Push]) -> None:
+    start = after or await events.newest_seq()
+    async for batch in events.follow(start, EventFilter(node=node_id)):
+        if batch.lost_to:
+            await queue.put(pb.Push(gap=pb.Gap(first_seq=after + 1, last_seq=batch.lost_to)))
+        for row in batch.rows:
+            await queue.put(pb.Push(event=_event(row)))
+
+
+async def _read_directives(session: AgentSession, queue: asyncio.Queue[pb.Push]) -> None:
+    while True:
+        directive = await session.directives.get()
+        await queue.put(pb.Push(directive=pb.Directive.ValueType(directive)))
+
+
+def _event(row: EventRow) -> pb.Event:
+    return pb.Event(
+        seq=row.seq or 0,
+        kind=row.kind,
+        run_id=row.run,
+        step=row.step,
+        container=row.container,
+        reason=row.reason,
+        message=row.message,
+        actor=row.actor,
+        at_ms=int(row.at.timestamp() * 1000),
+        hlc=row.hlc,
+    )

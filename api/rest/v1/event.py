@@ -1,0 +1,106 @@
+"""Routes of the event log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+
+from api.dependencies import Cursor, EventsDep, LastEventId, Limit
+from api.services.event import EventService
+from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.errors import InvalidError
+
+router = APIRouter(prefix="/events", tags=["events"])
+
+Kind = Annotated[str, Query(max_length=60, pattern=r"^[a-z_]+(\.[a-z_]+)?$")]
+
+
+class Event(BaseModel):
+    """What happened. `seq` is the order in which it became visible; `hlc` orders it among other machines' records."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "seq": 41,
+                    "hlc": 117531512127488001,
+                    "at": "2026-11-24T02:12:45Z",
+                    "kind": "node.offline",
+                    "node": "vm",
+                    "run": "",
+                    "step": "",
+                    "container": "",
+                    "reason": "silent",
+                    "message": "no heartbeat for 8.0 s",
+                    "actor": "system",
+                    "data": {},
+                    "node_at": None,
+                    "clock_offset_ms": None,
+                }
+            ]
+        },
+    )
+
+    seq: int
+    hlc: int
+    at: datetime = Field(description="By the server's clock")
+    kind: str
+    node: str
+    run: str
+    step: str
+    container: str
+    reason: str
+    message: str
+    actor: str = Field(description="Who did it: `key:NAME`, `agent:NODE` or `system`")
+    data: dict[str, Any]
+    node_at: datetime | None = Field(description="By the node's clock, where a node reported it")
+    clock_offset_ms: float | None = Field(description="How far the node's clock was ahead of the server's")
+
+
+class EventList(BaseModel):
+    items: list[Event]
+    next_cursor: str | None = None
+
+
+@router.get(
+    "",
+    response_model=EventList,
+    responses={200: {"content": {"application/json": {}, "text/event-stream": {}}, "description": "The events."}},
+)
+async def list_events(
+    events: EventsDep,
+    last_event_id: LastEventId,
+    kind: Annotated[list[Kind] | None, Query(max_length=20, description="`node.offline`, or all of `node`")] = None,
+    node: Annotated[str, Query(max_length=63)] = "",
+    run: Annotated[str, Query(max_length=32)] = "",
+    step: Annotated[str, Query(max_length=63)] = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
+) -> Response | EventList:
+    """The operation log, newest first; or followed, oldest first, neither skipping nor repeating."""
+    for name, moment in (("since", since), ("until", until)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
+    wanted = EventFilter(kind or (), node, run, step, since, until)
+    if follow:
+        after = last_event_id or await events.newest_seq()
+        return EventSourceResponse(_stream(events, after, wanted))
+    page = await events.page(wanted, cursor=cursor, limit=limit)
+    return EventList(items=[Event.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+async def _stream(events: EventService, after: int, wanted: EventFilter) -> AsyncIterator[JSONServerSentEvent]:
+    async for batch in events.follow(after, wanted):
+        if batch.lost_to:
+            yield JSONServerSentEvent({"from": after + 1, "to": batch.lost_to}, event="gap", id=str(batch.lost_to))
+        for row in batch.rows:
+            yield JSONServerSentEvent(Event.model_validate(row).model_dump(mode="json"), event="event", id=str(row.seq))

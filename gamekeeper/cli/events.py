@@ -1,0 +1,54 @@
+"""``events``: the operation log, listed or followed."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.follow import events as follow_stream
+from gamekeeper.cli.node import JsonOption
+from gamekeeper.cli.output import coloured, console, errors, print_json
+
+
+def events(
+    context: typer.Context,
+    kind: Annotated[list[str] | None, typer.Option(help='"node.offline", or all of "node"; repeatable')] = None,
+    node: str = "",
+    run: str = "",
+    step: str = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens from now on")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """What happened to nodes, runs, steps and containers; newest last."""
+    obj: Context = context.obj
+    wanted = {"kind": kind or [], "node": node, "run": run, "step": step}
+    if not follow:
+        found = obj.call("GET", "/events", params=wanted | {"limit": limit})["items"]
+        if as_json:
+            print_json(found)
+            return
+        for event in reversed(found):
+            _print(event)
+        return
+    for message in follow_stream(obj, "/events", wanted | {"follow": "true"}):
+        fields = json.loads(message.data)
+        if message.event == "gap":
+            errors.print(f"[yellow]events {fields['from']} to {fields['to']} are no longer kept[/yellow]")
+        elif as_json:
+            print(json.dumps(fields), flush=True)
+        else:
+            _print(fields)
+
+
+def _print(event: dict[str, Any]) -> None:
+    subject = "/".join(part for part in (event["run"] or event["node"], event["step"]) if part)
+    what, _, state = event["kind"].partition(".")
+    why = " ".join(part for part in (event["reason"], event["message"]) if part)
+    console.print(
+        f"[dim]{event['seq']:>7} {event['at'][:19].replace('T', ' ')}[/dim] {what:9} {coloured(state):22} {subject:24} "
+        f"{coloured(why)}"
+    )

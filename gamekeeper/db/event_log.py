@@ -1,0 +1,49 @@
+"""Appends to the event log, in the transaction of the change that an event tells of.
+
+Followers resume after the last number they saw, so a number must never become visible after a higher one. SQLite has
+one writer at a time. On PostgreSQL the events of a transaction are inserted last, under a lock that ends with it; as
+it is always the last lock taken, it can't deadlock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.actor import current_actor
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.models.event import EventRow
+from gamekeeper.domain.event import Event
+from gamekeeper.domain.hlc import HybridClock
+
+_LOCK_KEY = 4_207_002
+_PENDING = "pending_events"
+
+
+def record(session: AsyncSession, event: Event) -> None:
+    """Keeps the event when, and only when, the transaction commits."""
+    session.info.setdefault(_PENDING, []).append(event)
+
+
+async def append_pending(session: AsyncSession, clock: HybridClock, *, takes_lock: bool) -> bool:
+    """Inserts what was recorded; True when there was anything."""
+    pending: list[Event] = session.info.pop(_PENDING, [])
+    if not pending:
+        return False
+    await session.flush()
+    if takes_lock:
+        await (await session.connection()).execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
+    rows = [_row(event, clock) for event in pending]
+    await (await session.connection()).execute(insert(EventRow.__table__), rows)  # type: ignore[attr-defined]
+    return True
+
+
+def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
+    if event.hlc is not None:
+        clock.observe(event.hlc)
+    fields = event.model_dump()
+    fields["message"] = event.message[:500]
+    fields["hlc"] = event.hlc or clock.tick()
+    return fields | {"at": utc_now(), "actor": current_actor()}

@@ -1,0 +1,85 @@
+"""SQL of the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, or_
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.models import EventRow
+from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.errors import InvalidError
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Empty fields match all. A kind is whole (``node.offline``) or a subject (``node``)."""
+
+    kinds: Sequence[str] = ()
+    node: str = ""
+    run: str = ""
+    step: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[Any]:
+        found: list[Any] = [
+            col(getattr(EventRow, name)) == value for name in ("node", "run", "step") if (value := getattr(self, name))
+        ]
+        if self.kinds:
+            found.append(or_(*[_kind(kind) for kind in self.kinds]))
+        if self.since:
+            found.append(col(EventRow.at) >= self.since)
+        if self.until:
+            found.append(col(EventRow.at) < self.until)
+        return found
+
+    def matches(self, row: EventRow) -> bool:
+        """The same as the conditions, of a row that is here; times aside."""
+        kind_fits = not self.kinds or row.kind in self.kinds or row.kind.partition(".")[0] in self.kinds
+        return kind_fits and self.node in ("", row.node) and self.run in ("", row.run) and self.step in ("", row.step)
+
+
+def _kind(kind: str) -> Any:
+    return col(EventRow.kind) == kind if "." in kind else col(EventRow.kind).startswith(f"{kind}.", autoescape=True)
+
+
+class EventRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def page(self, wanted: EventFilter, *, cursor: str | None, limit: int) -> Page[EventRow]:
+        """Newest first."""
+        query = select(EventRow).where(*wanted.conditions()).order_by(col(EventRow.seq).desc())
+        if cursor:
+            query = query.where(col(EventRow.seq) < _seq(decode_cursor(cursor)))
+        rows = (await self._session.exec(query.limit(limit + 1))).all()
+        return cut_page(rows, limit, lambda row: str(row.seq))
+
+    async def after(self, seq: int, wanted: EventFilter, limit: int) -> list[EventRow]:
+        """Oldest first."""
+        query = select(EventRow).where(col(EventRow.seq) > seq, *wanted.conditions()).order_by(col(EventRow.seq))
+        return list((await self._session.exec(query.limit(limit))).all())
+
+    async def newest_seq(self) -> int:
+        return int((await self._session.exec(select(func.max(EventRow.seq)))).one() or 0)
+
+    async def oldest_seq(self) -> int:
+        return int((await self._session.exec(select(func.min(EventRow.seq)))).one() or 0)
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Drops the oldest events that are older than ``before``; how many."""
+        old = select(EventRow.seq).where(col(EventRow.at) < before).order_by(col(EventRow.seq)).limit(limit)
+        result = await self._session.exec(delete(EventRow).where(col(EventRow.seq).in_(old)))
+        return int(result.rowcount)
+
+
+def _seq(text: str) -> int:
+    if not text.isdigit() or len(text) > 18:
+        raise InvalidError("the cursor is not one of this list", hint="use the next_cursor of the page before")
+    return int(text)
