@@ -9,17 +9,19 @@ import os
 import signal
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from agent_worker import memory
-from agent_worker.bootstrap import Agent, build, build_workers
+from agent_worker.bootstrap import Agent, build
+from agent_worker.dial import register
 from agent_worker.identity import Identity, load_identity, save_identity
-from agent_worker.link import register
 from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
+from agent_worker.workers import build_workers
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -48,9 +50,7 @@ async def work(settings: AgentSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    tasks: list[asyncio.Task[object]] = [
-        asyncio.create_task(part.run_forever()) for part in (agent.link, agent.uploader, agent.reaper)
-    ]
+    tasks: list[asyncio.Task[object]] = [asyncio.create_task(part) for part in agent.work()]
     if identity.temporal_address:
         known.set()  # learnt before: work goes on while the api is away
     tasks.append(asyncio.create_task(_run_workers(settings, agent, identity, known)))
@@ -120,6 +120,16 @@ async def _hand_back(client: Client, tokens: list[bytes]) -> None:
             await client.get_async_activity_handle(task_token=token).fail(failure)
 
 
+async def _simulate(settings: AgentSettings, tokens: Path) -> None:
+    from agent_worker.simulation import simulate
+
+    work = asyncio.create_task(simulate(settings.server, tokens, settings.state_dir))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
 def main() -> None:
     memory.share_arenas()
     configure_logging()
@@ -128,7 +138,7 @@ def main() -> None:
         settings = AgentSettings.from_environment()
         configure_logging(settings.log_level)
         configure_tracing("gamekeeper-agent-worker")
-        asyncio.run(work(settings))
+        asyncio.run(_simulate(settings, settings.simulate_tokens) if settings.simulate_tokens else work(settings))
     except GamekeeperError as error:
         log.error("%s", error)
         status = 1

@@ -1,34 +1,29 @@
-"""Builds the agent: engine, journal, spool, link, and its two workers."""
+"""Builds the agent: engine, journal, spool, link, and all that works on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
-
-from activities.node.steps import NodeParts, StepActivities
 from agent_worker.facts import gather_facts
+from agent_worker.gpu import Gpus
 from agent_worker.identity import Identity
+from agent_worker.inventory import InventoryReporter, gather_inventory
 from agent_worker.journal import SqliteJournal
 from agent_worker.link import Introduction, Link
 from agent_worker.log_follower import LogFollower
+from agent_worker.node_metrics import NodeSampler
 from agent_worker.reaper import Reaper
 from agent_worker.settings import AgentSettings
 from agent_worker.spool import Spool
+from agent_worker.subscription import Subscription
+from agent_worker.telemetry import Telemetry
 from agent_worker.uploader import Uploader
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
-from gamekeeper.temporal import queues
-
-MAX_STEPS = 1000
-PUSHED_HEARTBEAT_SECONDS = 10.0
-POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,22 @@ class Agent:
     follower: LogFollower
     uploader: Uploader
     reaper: Reaper
+    telemetry: Telemetry
+    inventory: InventoryReporter
+    subscription: Subscription
     policy: NodePolicy
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """All that runs for as long as the agent does, its workers aside."""
+        return [
+            self.link.run_forever(),
+            self.uploader.run_forever(),
+            self.reaper.run_forever(),
+            self.telemetry.sample_forever(self.link),
+            self.telemetry.send_forever(self.link),
+            self.inventory.run_forever(),
+            self.subscription.run_forever(),
+        ]
 
 
 def build_engine(settings: AgentSettings, node_id: str) -> ContainerEngine:
@@ -58,32 +68,24 @@ def build(
     engine = build_engine(settings, identity.node_id)
     journal = SqliteJournal(settings.state_dir / "journal.db")
     spool = Spool(settings.state_dir / "spool.db")
-    introduction = Introduction(partial(gather_facts, engine, settings.state_dir), policy)
-    link = Link(settings.server, identity, introduction, welcomed)
+    gpus = Gpus()
+    telemetry = Telemetry(engine, lambda: spool.held_bytes, NodeSampler(settings.state_dir, gpus))
+    introduction = Introduction(partial(gather_facts, engine, settings.state_dir), policy, telemetry.vitals)
+
+    def told(welcome: pb.Welcome) -> None:
+        telemetry.period = welcome.metrics_ms / 1000 or telemetry.period
+        uploader.bytes_per_second = welcome.log_bytes_per_second
+        inventory.ask()
+        welcomed(welcome)
+
+    link = Link(settings.server, identity, introduction, told, settings.compression)
     follower = LogFollower(engine, spool)
     reaper = Reaper(engine, link, spool, journal, follower)
-    return Agent(engine, journal, link, follower, Uploader(link, spool, reaper), reaper, policy)
-
-
-def build_workers(agent: Agent, client: Client, identity: Identity) -> list[Worker]:
-    """Two queues in one process, so that a stop never waits behind steps."""
-    beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
-    parts = NodeParts(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
-    steps = StepActivities(parts)
-    node = identity.node_id
-    plan: dict[str, list[Callable[..., Any]]] = {
-        queues.node_queue(node): [steps.run_job, steps.start_service],
-        queues.node_control_queue(node): [steps.stop_service],
+    uploader = Uploader(link, spool, reaper)
+    inventory = InventoryReporter(link, partial(gather_inventory, engine, settings.state_dir, gpus))
+    directives: dict[int, Callable[[], None]] = {
+        pb.DIRECTIVE_REPORT_CONTAINERS: reaper.changed,
+        pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
     }
-    return [
-        Worker(
-            client,
-            task_queue=queue,
-            activities=activities,
-            max_concurrent_activities=MAX_STEPS,
-            activity_task_poller_behavior=PollerBehaviorSimpleMaximum(1),
-            max_heartbeat_throttle_interval=timedelta(seconds=beat),
-            default_heartbeat_throttle_interval=timedelta(seconds=beat),
-        )
-        for queue, activities in plan.items()
-    ]
+    subscription = Subscription(link, settings.state_dir / "events.seq", directives)
+    return Agent(engine, journal, link, follower, uploader, reaper, telemetry, inventory, subscription, policy)

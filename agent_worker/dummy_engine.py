@@ -8,6 +8,7 @@ exist.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,7 @@ from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
+    ContainerUsage,
     Health,
     NameTakenError,
     NewContainer,
@@ -141,6 +143,23 @@ class DummyEngine:
             info
             for info in infos
             if info.owner and run_id in ("", info.owner.key.run_id) and step in ("", info.owner.key.step)
+        ]
+
+    async def usage(self) -> Sequence[ContainerUsage]:
+        """Made up, and moving, so that graphs have something to show."""
+        now = time.time()
+        return [
+            ContainerUsage(
+                name=info.name,
+                key=info.owner.key,
+                cpu_ns=int((now * 0.3 + math.sin(now / 20) * 2) * 1e9),
+                memory_working_set_bytes=int(2e8 + 5e7 * math.sin(now / 60)),
+                network_receive_bytes=int(now * 1e5),
+                network_send_bytes=int(now * 3e5),
+                pids=12,
+            )
+            for info in (container.info for container in self._by_id.values())
+            if info.status is ContainerStatus.RUNNING and info.owner is not None
         ]
 
     async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:

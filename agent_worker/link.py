@@ -6,167 +6,204 @@ It carries presence and streams only. When it is down the agent's work goes on, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from agent_worker.dial import CALL_SECONDS, Dial, addresses
 from agent_worker.identity import Identity
 from gamekeeper import __version__
 from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.domain.clock_offset import ClockOffset
+from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.domain.node import NodeFacts
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import StepKey, StepState
-from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
+from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.convert import facts_to_pb, key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
-from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import PROTOCOL_VERSION
 
 log = get_logger(__name__)
 
-CHANNEL_OPTIONS = [
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-]
-CALL_SECONDS = 30.0
+SELDOM = 8  # failures after which a backoff is near its maximum
+RETRY_AFTER = "retry-after-ms"
+OUTBOX = 10_000
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What each heartbeat tells of the node."""
+
+    docker_error: str = ""
+    spool_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Introduction:
-    """What the agent says of itself at the beginning of each session."""
+    """What the agent says of itself: at the beginning of each session, and with each heartbeat."""
 
     facts: Callable[[], Awaitable[NodeFacts]]
     policy: NodePolicy
-
-
-async def register(server: str, token: str) -> Identity:
-    """Trades an enrolment token for a node key; waits for a server that is not there yet.
-
-    Raises UnauthenticatedError for a token that is not good, and for a protocol that differs.
-    """
-    backoff = Backoff()
-    async with grpc.aio.insecure_channel(server, options=CHANNEL_OPTIONS) as channel:
-        while True:
-            try:
-                answer: pb.RegisterResponse = await pb_grpc.NodeLinkStub(channel).Register(
-                    pb.RegisterRequest(protocol_version=PROTOCOL_VERSION, token=token), timeout=CALL_SECONDS
-                )
-                return Identity(node_id=answer.node_id, node_key=answer.node_key)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
-                    raise UnauthenticatedError(f"{server} refused the registration: {error.details()}") from error
-                log.warning("%s does not answer yet: %s", server, error.details())
-                await asyncio.sleep(backoff.next_delay())
+    vitals: Callable[[], Vitals] = Vitals
 
 
 class Link:
-    """``welcomed`` is called with each Welcome. Phases satisfy the activities' ``Phases`` port."""
+    """``welcomed`` is called with each Welcome. Phases satisfy the activities' ``Phases`` port.
+
+    ``clock`` follows the server's: by the estimated offset of this machine's own clock, and by its stamps.
+    """
 
     def __init__(
         self,
-        server: str,
+        servers: str,
         identity: Identity,
         introduction: Introduction,
         welcomed: Callable[[pb.Welcome], None],
+        compression: str = "",
     ) -> None:
-        self._server = server
+        self._servers = addresses(servers)
+        self._compression = compression
+        self._turn = 0
+        self._dial = Dial(self._servers[0], compression)
         self._identity = identity
         self._introduction = introduction
         self._welcomed = welcomed
-        self._channel = grpc.aio.insecure_channel(server, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.NodeLinkStub(self._channel)
         self._outbox: asyncio.Queue[pb.AgentMessage] = asyncio.Queue()
         self._phases: dict[StepKey, pb.StepPhase] = {}
         self._epoch = 0
+        self._offset = ClockOffset()
+        self._period = 1.0
+        self._sent: dict[int, int] = {}
+        self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
         self.connected = asyncio.Event()
 
+    @property
+    def server(self) -> str:
+        return self._dial.address
+
+    def server_time_ns(self) -> int:
+        """Now by the server's clock, as far as it is known."""
+        return time.time_ns() - self._offset.offset_ns
+
     def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
-        told = pb.StepPhase(key=key_to_pb(key), phase=phase.value, message=message[:500], container_id=container_id)
+        told = pb.StepPhase(
+            key=key_to_pb(key),
+            phase=phase.value,
+            message=message[:500],
+            container_id=container_id,
+            at_ns=time.time_ns(),
+            hlc=self.clock.tick(),
+        )
         self._phases[key] = told
-        if self.connected.is_set():
+        if self.connected.is_set() and self._outbox.qsize() < OUTBOX:  # the newest is told again after a reconnect
             self._outbox.put_nowait(pb.AgentMessage(step_phase=told))
 
     def forget(self, key: StepKey) -> None:
         self._phases.pop(key, None)
 
     @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
         return (
             ("authorization", f"Bearer {self._identity.node_key}"),
             ("gamekeeper-epoch", str(self._epoch)),
         )
 
     async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
-        """Raises UnavailableError while the link is down."""
-        await self._check_connected()
-        with _translated(self._server):
-            answer: pb.ReportContainersResponse = await self._stub.ReportContainers(
-                request, metadata=self.metadata, timeout=CALL_SECONDS
-            )
+        """Raises UnavailableError while the link is down, like all that follow."""
+        answer: pb.ReportContainersResponse = await self._call(self._dial.control.ReportContainers, request)
+        return answer
+
+    async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
+        answer: pb.ReportInventoryResponse = await self._call(self._dial.control.ReportInventory, request)
         return answer
 
     async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
-        """Sends encoded batches and returns what the server keeps. Raises UnavailableError while the link is down."""
-        await self._check_connected()
+        """Sends encoded batches and returns what the server keeps."""
 
         async def messages() -> AsyncIterator[pb.LogBatch]:
             for batch in batches:
                 yield pb.LogBatch.FromString(batch)
 
-        with _translated(self._server):
-            answer: pb.UploadLogsResponse = await self._stub.UploadLogs(
-                messages(), metadata=self.metadata, timeout=CALL_SECONDS
-            )
+        answer: pb.UploadLogsResponse = await self._call(self._dial.bulk.UploadLogs, messages())
         return answer
 
-    async def _check_connected(self) -> None:
+    async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:
+        """Sends until the iterator or the session ends; a slow server makes the iterator wait."""
+        await self._call(self._dial.bulk.ReportMetrics, batches, timeout=None)
+
+    async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
+        """Events of this node after ``after_seq``, and directives, until the session ends."""
+        self._check_connected()
+        with _translated(self.server):
+            async for push in self._dial.control.Subscribe(
+                pb.SubscribeRequest(after_seq=after_seq), metadata=self._metadata
+            ):
+                yield push
+
+    async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
+        self._check_connected()
+        with _translated(self.server):
+            return await method(request, metadata=self._metadata, timeout=timeout)
+
+    def _check_connected(self) -> None:
         if not self.connected.is_set():
-            raise UnavailableError(f"the node link to {self._server} is down")
+            raise UnavailableError(f"the node link to {self.server} is down")
 
     async def run_forever(self) -> None:
         """Holds a session; ends only when cancelled."""
         backoff = Backoff()
         while True:
+            wait = 0.0
             try:
                 await self._session(backoff)
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
+                wait = _retry_after(error)
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
-                    backoff.failures = max(backoff.failures, 8)  # not a passing trouble: ask seldom
+                    backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
             except GamekeeperError as error:
                 log.warning("%s", error)
             finally:
                 self.connected.clear()
-            await asyncio.sleep(backoff.next_delay())
+            await asyncio.sleep(max(wait, backoff.next_delay()))
+            await self._next_server()
+
+    async def _next_server(self) -> None:
+        if len(self._servers) > 1:
+            self._turn += 1
+            old, self._dial = self._dial, Dial(self._servers[self._turn % len(self._servers)], self._compression)
+            await old.close()
 
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
         """Told when a working link breaks and when the reason is not a passing one; silent while it retries."""
         if self.connected.is_set() or error.code() is not grpc.StatusCode.UNAVAILABLE:
-            log.warning("node link to %s: %s", self._server, error.details())
+            log.warning("node link to %s: %s", self.server, error.details())
 
     async def _session(self, backoff: Backoff) -> None:
-        call = self._stub.Session(metadata=self.metadata)
+        call = self._dial.control.Session(metadata=self._metadata)
         facts = await self._introduction.facts()
         await call.write(pb.AgentMessage(hello=self._hello(facts)))
         first: Any = await call.read()
         if first is grpc.aio.EOF or first.WhichOneof("body") != "welcome":
             await call.code()  # raises nothing; the status below says why
-            raise UnavailableError(f"{self._server} did not welcome us: {await call.details()}")
+            raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
         welcome = first.welcome
         self._epoch = welcome.epoch
+        self._period = welcome.heartbeat_ms / 1000
+        self._sent = {}
+        self._offset = ClockOffset()  # perhaps another server, perhaps a clock that was set
         self._outbox = asyncio.Queue()
         for phase in self._phases.values():
             self._outbox.put_nowait(pb.AgentMessage(step_phase=phase))
         self.connected.set()
         self._welcomed(welcome)
         backoff.reset()
-        log.info("node link to %s is up as node %s, epoch %d", self._server, welcome.node_id, welcome.epoch)
+        log.info("node link to %s is up as node %s, epoch %d", self.server, welcome.node_id, welcome.epoch)
         await self._talk(call, welcome)
 
     def _hello(self, facts: NodeFacts) -> pb.Hello:
@@ -179,20 +216,33 @@ class Link:
 
     async def _talk(self, call: Any, welcome: pb.Welcome) -> None:
         """Until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it."""
-        writing = asyncio.create_task(self._write(call, welcome.heartbeat_ms / 1000))
+        writing = asyncio.create_task(self._write(call))
+        lease = welcome.lease_ms
         try:
             while True:
-                answer = await asyncio.wait_for(call.read(), welcome.lease_ms / 1000)
+                answer = await asyncio.wait_for(call.read(), lease / 1000)
                 if answer is grpc.aio.EOF:
-                    log.info("%s ended the session: %s", self._server, await call.details())
+                    log.info("%s ended the session: %s", self.server, await call.details())
                     return
+                if answer.WhichOneof("body") == "heartbeat_ack":
+                    self._learn(answer.heartbeat_ack)
+                    lease = answer.heartbeat_ack.lease_ms or lease
         except TimeoutError as error:
-            raise UnavailableError(f"{self._server} was silent for {welcome.lease_ms} ms; reconnecting") from error
+            raise UnavailableError(f"{self.server} was silent for {lease} ms; reconnecting") from error
         finally:
             writing.cancel()
             call.cancel()
 
-    async def _write(self, call: Any, period: float) -> None:
+    def _learn(self, ack: pb.HeartbeatAck) -> None:
+        sent_ns = self._sent.pop(ack.seq, 0)
+        if ack.received_ns and sent_ns:  # a server of the version before tells no times
+            self._offset.add(sent_ns, ack.received_ns, ack.sent_ns, time.time_ns())
+            self.clock.observe(ack.hlc)
+        if ack.heartbeat_ms:
+            self._period = ack.heartbeat_ms / 1000
+
+    async def _write(self, call: Any) -> None:
+        """Beats at once, so that the clock is known soon, then periodically; phases as they come."""
         seq = 0
         loop = asyncio.get_running_loop()
         next_beat = loop.time()
@@ -201,12 +251,34 @@ class Link:
                 message = await asyncio.wait_for(self._outbox.get(), max(0.0, next_beat - loop.time()))
             except TimeoutError:
                 seq += 1
-                message = pb.AgentMessage(heartbeat=pb.Heartbeat(seq=seq))
-                next_beat = loop.time() + jittered(period)
+                message = self._heartbeat(seq)
+                next_beat = loop.time() + jittered(self._period)
             await call.write(message)
 
+    def _heartbeat(self, seq: int) -> pb.AgentMessage:
+        vitals = self._introduction.vitals()
+        self._sent[seq] = sent_ns = time.time_ns()
+        beat = pb.Heartbeat(
+            seq=seq,
+            sent_ns=sent_ns,
+            clock_offset_ns=self._offset.offset_ns,
+            round_trip_ns=self._offset.round_trip_ns,
+            hlc=self.clock.tick(),
+            docker_error=vitals.docker_error[:300],
+            spool_bytes=vitals.spool_bytes,
+        )
+        return pb.AgentMessage(heartbeat=beat)
+
     async def close(self) -> None:
-        await self._channel.close()
+        await self._dial.close()
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    """Seconds that the server asks us to wait at least."""
+    for key, value in error.trailing_metadata() or ():
+        if key == RETRY_AFTER and str(value).isdigit():
+            return min(300.0, int(value) / 1000)
+    return 0.0
 
 
 class _translated:

@@ -18,7 +18,11 @@ PREFIX = "GAMEKEEPER_AGENT_"
 
 
 class AgentSettings(BaseModel):
-    """``temporal`` overrides the address that the server tells."""
+    """``server`` is one address or several with commas between, tried in turn.
+
+    ``temporal`` overrides the address that the server tells; ``compression`` is of logs and metrics.
+    ``simulate_tokens`` makes this process many simulated agents: see ``simulation.py``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +32,9 @@ class AgentSettings(BaseModel):
     state_dir: Path = Path("agent")
     policy_file: Path | None = None
     temporal: str = ""
+    compression: Literal["", "gzip"] = ""
     engine: Literal["docker", "dummy"] = "docker"
+    simulate_tokens: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod

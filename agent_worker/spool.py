@@ -48,11 +48,13 @@ class Chunk:
 
 
 class Spool:
-    """``has_data`` is set whenever something may wait to be sent."""
+    """``has_data`` is set whenever something may wait to be sent; ``held_bytes`` is how much does."""
 
     def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._store = Store(path, _SCHEMA)
         self._reserve = reserve_bytes
+        with self._store.transaction() as db:
+            self.held_bytes: int = db.execute("SELECT coalesce(sum(length(batch)), 0) FROM chunks").fetchone()[0]
         self.has_data = threading.Event()
         self.has_data.set()
 
@@ -91,10 +93,10 @@ class Spool:
                 batch.records.append(record_to_pb(LogRecord(seq, stream, ts_ns, data)))
                 seq, held = seq + 1, held + len(data)
                 if held >= CHUNK_BYTES:
-                    _insert(db, key, first, seq - 1, batch)
+                    self.held_bytes += _insert(db, key, first, seq - 1, batch)
                     batch, held, first = pb.LogBatch(key=key_to_pb(key)), 0, seq
             if batch.records:
-                _insert(db, key, first, seq - 1, batch)
+                self.held_bytes += _insert(db, key, first, seq - 1, batch)
             db.execute(
                 "UPDATE logs SET next_seq = ?, cursor = coalesce(?, cursor), ended = max(ended, ?) WHERE key = ?",
                 (seq, cursor, ended, str(key)),
@@ -119,7 +121,12 @@ class Spool:
         """The control plane keeps everything up to ``seq``."""
         with self._store.transaction() as db:
             db.execute("UPDATE logs SET acked = max(acked, ?) WHERE key = ?", (seq, str(key)))
-            db.execute("DELETE FROM chunks WHERE key = ? AND last_seq <= ?", (str(key), seq))
+            self._delete(db, "key = ? AND last_seq <= ?", (str(key), seq))
+
+    def _delete(self, db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
+        size = db.execute(f"SELECT coalesce(sum(length(batch)), 0) FROM chunks WHERE {where}", values).fetchone()[0]
+        db.execute(f"DELETE FROM chunks WHERE {where}", values)
+        self.held_bytes -= size
 
     def fill_hole(self, key: StepKey, server_seq: int, reason: str) -> None:
         """What the server has lost and we no longer have becomes a gap record before the oldest chunk."""
@@ -150,18 +157,21 @@ class Spool:
 
     def forget(self, key: StepKey) -> None:
         with self._store.transaction() as db:
-            db.execute("DELETE FROM chunks WHERE key = ?", (str(key),))
+            self._delete(db, "key = ?", (str(key),))
             db.execute("DELETE FROM logs WHERE key = ?", (str(key),))
 
     def close(self) -> None:
         self._store.close()
 
 
-def _insert(db: sqlite3.Connection, key: StepKey, first: int, last: int, batch: pb.LogBatch) -> None:
+def _insert(db: sqlite3.Connection, key: StepKey, first: int, last: int, batch: pb.LogBatch) -> int:
+    """The size of what was inserted."""
+    data = batch.SerializeToString()
     db.execute(
         "INSERT INTO chunks (key, first_seq, last_seq, batch) VALUES (?, ?, ?, ?)",
-        (str(key), first, last, batch.SerializeToString()),
+        (str(key), first, last, data),
     )
+    return len(data)
 
 
 def _key(text: str) -> StepKey:

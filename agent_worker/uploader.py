@@ -21,12 +21,16 @@ LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a 
 
 
 class Uploader:
-    """``containers`` is told when a log is settled, because its container may then go."""
+    """``containers`` is told when a log is settled, because its container may then go.
+
+    ``bytes_per_second`` is what the server allows; 0 is no limit. What waits meanwhile waits on disk.
+    """
 
     def __init__(self, link: Link, spool: Spool, containers: Containers) -> None:
         self._link = link
         self._spool = spool
         self._containers = containers
+        self.bytes_per_second = 0
 
     async def run_forever(self) -> None:
         backoff = Backoff(initial=0.2, maximum=10)
@@ -37,6 +41,8 @@ class Uploader:
                 await asyncio.sleep(LINGER_SECONDS)
                 while chunks := await asyncio.to_thread(self._spool.pending, UPLOAD_BYTES):
                     await self._send(chunks)
+                    if self.bytes_per_second:
+                        await asyncio.sleep(sum(len(chunk.batch) for chunk in chunks) / self.bytes_per_second)
                 backoff.reset()
             except UnavailableError as error:
                 if backoff.failures in (0, 20):

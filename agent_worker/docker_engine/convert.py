@@ -10,7 +10,14 @@ from gamekeeper.domain.container import Container, Healthcheck
 from gamekeeper.domain.ports_syntax import parse_port
 from gamekeeper.domain.step import StepKey
 from gamekeeper.domain.units import parse_bytes, parse_duration
-from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health, NewContainer, Ownership
+from gamekeeper.ports.container_engine import (
+    ContainerInfo,
+    ContainerStatus,
+    ContainerUsage,
+    Health,
+    NewContainer,
+    Ownership,
+)
 
 LABEL = "gamekeeper."
 # The log that the agent reads from; it is bounded, so a silent control plane can't fill the node's disk with it.
@@ -204,6 +211,36 @@ def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
         exit_code=0,
         created_at=datetime.fromtimestamp(item["Created"], UTC),
         digest=item["ImageID"],
+    )
+
+
+def usage_from_stats(item: dict[str, Any], stats: dict[str, Any]) -> ContainerUsage | None:
+    """From ``GET /containers/{id}/stats``; None for a container that is not ours or has just ended.
+
+    The working set is what can't be dropped: use without file pages that were not touched for long.
+    """
+    owner = owner_from_labels(item.get("Labels") or {})
+    memory = stats.get("memory_stats") or {}
+    if owner is None or "usage" not in memory:
+        return None
+    detail = memory.get("stats") or {}
+    inactive = detail.get("inactive_file", detail.get("total_inactive_file", 0))
+    networks = (stats.get("networks") or {}).values()
+    blocks = (stats.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
+    by_kind = {
+        kind: sum(entry["value"] for entry in blocks if entry["op"].lower() == kind) for kind in ("read", "write")
+    }
+    return ContainerUsage(
+        name=item["Names"][0].lstrip("/"),
+        key=owner.key,
+        cpu_ns=stats["cpu_stats"]["cpu_usage"]["total_usage"],
+        memory_working_set_bytes=max(0, memory["usage"] - inactive),
+        memory_limit_bytes=memory.get("limit", 0),
+        network_receive_bytes=sum(network["rx_bytes"] for network in networks),
+        network_send_bytes=sum(network["tx_bytes"] for network in networks),
+        block_read_bytes=by_kind["read"],
+        block_write_bytes=by_kind["write"],
+        pids=(stats.get("pids_stats") or {}).get("current", 0),
     )
 
 

@@ -14,7 +14,13 @@ from typing import Any, ParamSpec, TypeVar
 from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 
-from agent_worker.docker_engine.convert import LABEL, create_config, info_from_inspect, info_from_listed
+from agent_worker.docker_engine.convert import (
+    LABEL,
+    create_config,
+    info_from_inspect,
+    info_from_listed,
+    usage_from_stats,
+)
 from agent_worker.docker_engine.errors import GoneError, explain, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.log_stream import LogPump
@@ -24,6 +30,7 @@ from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
+    ContainerUsage,
     NameTakenError,
     NewContainer,
     Progress,
@@ -86,7 +93,14 @@ class DockerEngine:
 
     async def version(self) -> dict[str, str]:
         info = await self._call(self._api.info)
-        return {"version": str(info.get("ServerVersion", "")), "storage_driver": str(info.get("Driver", ""))}
+        parts = (await self._call(self._api.version)).get("Components") or []
+        versions = {str(part.get("Name")): str(part.get("Version", "")) for part in parts}
+        return {
+            "version": str(info.get("ServerVersion", "")),
+            "storage_driver": str(info.get("Driver", "")),
+            "containerd": versions.get("containerd", ""),
+            "runc": versions.get("runc", ""),
+        }
 
     async def has_image(self, image: str) -> bool:
         try:
@@ -211,6 +225,19 @@ class DockerEngine:
         if known is not None and known.status.value == item["State"]:
             return known
         return await self._inspect(item["Id"])
+
+    async def usage(self) -> Sequence[ContainerUsage]:
+        filters = {"label": f"{LABEL}node={self._node}", "status": "running"}
+        listed = await self._call(self._api.containers, filters=filters)
+        found = await asyncio.gather(*[self._usage_of(item) for item in listed])
+        return [usage for usage in found if usage is not None]
+
+    async def _usage_of(self, item: dict[str, Any]) -> ContainerUsage | None:
+        try:
+            stats = await self._call(self._api.stats, item["Id"], stream=False, one_shot=True)
+        except GoneError:
+            return None
+        return usage_from_stats(item, stats)
 
     async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,9 +11,22 @@ from typing import Annotated
 import platformdirs
 import typer
 
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.node import list_all
+from gamekeeper.errors import InvalidError
+
+NODES_FILE = "simulated-nodes.json"
+
 
 def agent(
-    server: Annotated[str, typer.Option(envvar="GAMEKEEPER_AGENT_SERVER", help="HOST:PORT of the node link")],
+    context: typer.Context,
+    server: Annotated[
+        str,
+        typer.Option(
+            envvar="GAMEKEEPER_AGENT_SERVER",
+            help="HOST:PORT of the node link, or several with commas",
+        ),
+    ],
     token: Annotated[
         str, typer.Option(envvar="GAMEKEEPER_AGENT_TOKEN", help="Enrolment token, needed the first time")
     ] = "",
@@ -22,6 +36,10 @@ def agent(
     policy: Annotated[Path | None, typer.Option(help="Policy file of this node", exists=True, dir_okay=False)] = None,
     temporal: Annotated[str, typer.Option(help="HOST:PORT of Temporal, where it differs from what is told")] = "",
     engine: Annotated[str, typer.Option(help="docker, or dummy for tests")] = "docker",
+    simulate: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Be so many made-up nodes (sim-0001 ...), with --engine dummy")
+    ] = 0,
+    compression: Annotated[str, typer.Option(help="gzip: smaller logs and metrics for more CPU")] = "",
 ) -> None:
     """Run this machine's agent until SIGTERM, which leaves its containers running."""
     folder = agent_dir or platformdirs.user_data_path("gamekeeper-agent")
@@ -32,7 +50,31 @@ def agent(
         "POLICY_FILE": str(policy.absolute()) if policy else "",
         "TEMPORAL": temporal,
         "ENGINE": engine,
+        "COMPRESSION": compression,
     }
+    if simulate:
+        if engine != "dummy":
+            raise InvalidError("--simulate is for made-up machines", hint="add --engine dummy")
+        settings["SIMULATE_TOKENS"] = str(_enrol_simulated(context.obj, simulate, Path(settings["STATE_DIR"])))
     os.environ.update({f"GAMEKEEPER_AGENT_{name}": value for name, value in settings.items() if value})
     # The agent is its own program: it replaces this one, so that the command's libraries take none of its memory.
     os.execvp(sys.executable, [sys.executable, "-m", "agent_worker"])
+
+
+def _enrol_simulated(obj: Context, count: int, folder: Path) -> Path:
+    """Adds the nodes that are missing and makes a token for each that this folder has no identity of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    identities = folder / "identities.json"
+    enrolled = {item["node_id"] for item in (json.loads(identities.read_text()) if identities.exists() else [])}
+    there = {node["id"] for node in list_all(obj, "/nodes", {"limit": 500})}
+    tokens: dict[str, str] = {}
+    for node in (f"sim-{number:04d}" for number in range(1, count + 1)):
+        if node not in there:
+            obj.call("POST", "/nodes", json={"id": node, "labels": {"simulated": "true"}})
+        is_enrolled = node in enrolled and node in there
+        made = None if is_enrolled else obj.call("POST", f"/nodes/{node}/enrolment-tokens", json={"minutes": 60})
+        tokens[node] = made["token"] if made else ""
+    path = folder / NODES_FILE
+    path.write_text(json.dumps(tokens))
+    path.chmod(0o600)
+    return path

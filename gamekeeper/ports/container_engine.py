@@ -66,6 +66,22 @@ class ContainerInfo:
 
 
 @dataclass(frozen=True)
+class ContainerUsage:
+    """What a running container of ours has used so far (counters) and uses now. Bytes and nanoseconds."""
+
+    name: str
+    key: StepKey
+    cpu_ns: int = 0
+    memory_working_set_bytes: int = 0
+    memory_limit_bytes: int = 0
+    network_receive_bytes: int = 0
+    network_send_bytes: int = 0
+    block_read_bytes: int = 0
+    block_write_bytes: int = 0
+    pids: int = 0
+
+
+@dataclass(frozen=True)
 class NewContainer:
     """A container to create. ``network`` is the run's network, on which ``alias`` names this container."""
 
@@ -97,7 +113,7 @@ class ContainerEngine(Protocol):
         """Returns at once when the engine answers."""
 
     async def version(self) -> dict[str, str]:
-        """``version`` and ``storage_driver`` of the engine."""
+        """``version`` and ``storage_driver`` of the engine, and of ``containerd`` and ``runc`` where it tells."""
 
     async def has_image(self, image: str) -> bool: ...
 
@@ -124,6 +140,9 @@ class ContainerEngine(Protocol):
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
         """Containers of this node that carry our labels, ended ones included."""
+
+    async def usage(self) -> Sequence[ContainerUsage]:
+        """Of every running container that carries our labels. Also says that the engine answers."""
 
     def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
         """Lines from ``since_ns`` on (inclusive: the caller drops what it has), until the container ends."""

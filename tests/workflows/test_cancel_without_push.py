@@ -14,7 +14,7 @@ from temporalio.worker import Worker
 
 from activities.control_plane.runs import RunActivities
 from activities.node.steps import NodeParts, StepActivities
-from agent_worker.bootstrap import POLLED_HEARTBEAT_SECONDS
+from agent_worker.workers import POLLED_HEARTBEAT_SECONDS
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import StepState
 from gamekeeper.temporal import queues

@@ -115,7 +115,7 @@ async def test_enrolment_token_is_good_once(api: ApiUnderTest) -> None:
     identity = await api.enrol()
     assert identity.node_id == "node-1"
     token = (await api.http.post("/nodes/node-1/enrolment-tokens", json={"minutes": 5})).json()["token"]
-    from agent_worker.link import register
+    from agent_worker.dial import register
 
     await register(api.link_address, token)
     for bad in (token, "wrong", ""):
@@ -165,7 +165,7 @@ async def test_a_second_agent_takes_over_and_the_first_can_no_longer_write(api: 
     first, second = api.make_agent(identity, "a"), api.make_agent(identity, "b")
     running = api.background(first.link.run_forever())
     await asyncio.wait_for(first.link.connected.wait(), 10)
-    old = first.link.metadata
+    old = first.link._metadata
     running.cancel()
     api.background(second.link.run_forever())
     await asyncio.wait_for(second.link.connected.wait(), 10)

@@ -1,0 +1,138 @@
+"""Many agents in one process, with real links and made-up machines: for load tests, and for work on the UI.
+
+Each has its own identity, session, metrics, inventory and subscription, over connections of its own. They take no
+steps: a thousand pairs of Temporal workers are another machine's load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import resource
+import time
+import zlib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from agent_worker.dial import register
+from agent_worker.dummy_engine import DummyEngine
+from agent_worker.identity import Identity
+from agent_worker.inventory import InventoryReporter
+from agent_worker.link import Introduction, Link
+from agent_worker.subscription import Subscription
+from agent_worker.telemetry import Telemetry
+from gamekeeper import __version__
+from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
+from gamekeeper.domain.node import NodeFacts
+from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.logging import get_logger
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+log = get_logger(__name__)
+
+REGISTRATIONS = 20
+FILES_PER_AGENT = 4
+
+
+async def simulate(server: str, tokens_file: Path, state_dir: Path) -> None:
+    """``tokens_file`` maps node ids to enrolment tokens; identities are kept in ``state_dir`` for the next time."""
+    identities = await _identities(server, json.loads(tokens_file.read_text()), state_dir / "identities.json")
+    wanted = FILES_PER_AGENT * len(identities) + 200
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(1024, wanted)), hard))
+    agents = [SimulatedAgent(server, identity, state_dir) for identity in identities]
+    log.info("simulating %d agents", len(agents))
+    await asyncio.gather(*[part for agent in agents for part in agent.work()])
+
+
+async def _identities(server: str, tokens: dict[str, str], path: Path) -> list[Identity]:
+    known = {item["node_id"]: Identity(**item) for item in (json.loads(path.read_text()) if path.exists() else [])}
+    slots = asyncio.Semaphore(REGISTRATIONS)
+
+    async def enrol(node_id: str, token: str) -> None:
+        async with slots:
+            known[node_id] = await register(server, token)
+
+    await asyncio.gather(*[enrol(node_id, token) for node_id, token in tokens.items() if token])
+    path.write_text(json.dumps([identity.model_dump() for identity in known.values()]))
+    path.chmod(0o600)
+    return [known[node_id] for node_id in tokens]
+
+
+class SimulatedAgent:
+    """A link that reports a machine which does not exist."""
+
+    def __init__(self, server: str, identity: Identity, state_dir: Path) -> None:
+        self._phase = zlib.crc32(identity.node_id.encode()) % 628 / 100
+        self._facts = _facts(identity.node_id)
+        self._telemetry = Telemetry(DummyEngine(identity.node_id), lambda: 0, self._sample)
+        introduction = Introduction(self._tell_facts, NodePolicy(), self._telemetry.vitals)
+        self.link = Link(server, identity, introduction, self._welcomed)
+        self._inventory = InventoryReporter(self.link, self._gather)
+        seq_file = state_dir / f"{identity.node_id}.seq"
+        self._subscription = Subscription(self.link, seq_file, {pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask})
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            self.link.run_forever(),
+            self._telemetry.sample_forever(self.link),
+            self._telemetry.send_forever(self.link),
+            self._inventory.run_forever(),
+            self._subscription.run_forever(),
+        ]
+
+    def _welcomed(self, welcome: pb.Welcome) -> None:
+        self._telemetry.period = welcome.metrics_ms / 1000
+        self._inventory.ask()
+
+    async def _tell_facts(self) -> NodeFacts:
+        return self._facts
+
+    async def _gather(self) -> Inventory:
+        return Inventory(
+            facts=self._facts,
+            physical_cores=8,
+            gpus=[Gpu(name="Simulated GPU", uuid=f"GPU-{self._facts.hostname}", memory_bytes=24 * 2**30, driver="0.0")],
+            disks=[Disk(mount="/", device="/dev/sim0", filesystem="ext4", total_bytes=2 * 10**12)],
+            networks=[NetworkInterface(name="eth0", addresses=["192.0.2.10"], speed_mbps=10_000)],
+        )
+
+    async def _sample(self) -> dict[str, float | None]:
+        wave = 0.5 + 0.5 * math.sin(time.time() / 300 + self._phase)
+        memory = 64 * 2**30
+        return {
+            "cpu_percent": 10 + 70 * wave,
+            "load_1": 16 * wave,
+            "memory_used_bytes": memory * (0.2 + 0.5 * wave),
+            "memory_available_bytes": memory * (0.8 - 0.5 * wave),
+            "swap_used_bytes": 0,
+            "disk_used_percent": 40,
+            "disk_free_bytes": 1.2e12,
+            "disk_read_bytes_per_second": 1e6 * wave,
+            "disk_write_bytes_per_second": 5e6 * wave,
+            "network_receive_bytes_per_second": 2e6 * wave,
+            "network_send_bytes_per_second": 2e7 * wave,
+            "temperature_celsius": 40 + 30 * wave,
+            "gpu_percent": 100 * wave,
+            "gpu_memory_used_bytes": 20e9 * wave,
+            "gpu_temperature_celsius": 45 + 35 * wave,
+        }
+
+
+def _facts(node_id: str) -> NodeFacts:
+    return NodeFacts(
+        hostname=node_id,
+        os="Simulated Linux",
+        kernel="0.0.0",
+        architecture="x86_64",
+        cpu_model="Simulated CPU",
+        cpu_count=16,
+        memory_bytes=64 * 2**30,
+        disk_bytes=2 * 10**12,
+        addresses=["192.0.2.10"],
+        docker_version="dummy",
+        docker_storage_driver="memory",
+        agent_version=__version__,
+    )

@@ -1,0 +1,43 @@
+"""The agent's Temporal workers: one for steps, one for what must never wait behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+
+from activities.node.steps import NodeParts, StepActivities
+from agent_worker.bootstrap import Agent
+from agent_worker.identity import Identity
+from gamekeeper.temporal import queues
+
+MAX_STEPS = 1000
+PUSHED_HEARTBEAT_SECONDS = 10.0
+POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
+
+
+def build_workers(agent: Agent, client: Client, identity: Identity) -> list[Worker]:
+    """Two queues in one process, so that a stop never waits behind steps."""
+    beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
+    parts = NodeParts(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
+    steps = StepActivities(parts)
+    node = identity.node_id
+    plan: dict[str, list[Callable[..., Any]]] = {
+        queues.node_queue(node): [steps.run_job, steps.start_service],
+        queues.node_control_queue(node): [steps.stop_service],
+    }
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            activities=activities,
+            max_concurrent_activities=MAX_STEPS,
+            activity_task_poller_behavior=PollerBehaviorSimpleMaximum(1),
+            max_heartbeat_throttle_interval=timedelta(seconds=beat),
+            default_heartbeat_throttle_interval=timedelta(seconds=beat),
+        )
+        for queue, activities in plan.items()
+    ]
