@@ -86,6 +86,7 @@ class InventoryReporter:
     async def run_forever(self) -> None:
         while True:
             await self._link.connected.wait()
+            await self._link.stagger()
             self._asked.clear()
             delay = PERIOD_SECONDS
             try:

@@ -86,6 +86,10 @@ class Link:
     def server(self) -> str:
         return self._dial.address
 
+    async def stagger(self) -> None:
+        """Waits a part of a heartbeat's period: when a whole fleet comes back, its sessions go before all else."""
+        await asyncio.sleep(jittered(self._period / 2, spread=1.0))
+
     def server_time_ns(self) -> int:
         """Now by the server's clock, as far as it is known."""
         return time.time_ns() - self._offset.offset_ns
@@ -168,6 +172,10 @@ class Link:
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
             except GamekeeperError as error:
                 log.warning("%s", error)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                log.warning("node link to %s: the stream was cut", self.server)
             finally:
                 self.connected.clear()
             await asyncio.sleep(max(wait, backoff.next_delay()))
@@ -193,8 +201,10 @@ class Link:
             await call.code()  # raises nothing; the status below says why
             raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
         welcome = first.welcome
+        self._period = (
+            welcome.heartbeat_ms / 1000 if self._epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
+        )
         self._epoch = welcome.epoch
-        self._period = welcome.heartbeat_ms / 1000
         self._sent = {}
         self._offset = ClockOffset()  # perhaps another server, perhaps a clock that was set
         self._outbox = asyncio.Queue()
@@ -293,3 +303,11 @@ class _translated:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, grpc.aio.AioRpcError):
             raise UnavailableError(f"{self._server}: {error.details()}") from error
+        if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+            raise UnavailableError(f"{self._server}: the stream was cut") from error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels this task. gRPC also raises CancelledError for a stream whose connection broke."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -30,6 +30,7 @@ class Subscription:
         backoff = Backoff(initial=0.5, maximum=10)
         while True:
             await self._link.connected.wait()
+            await self._link.stagger()
             try:
                 async for push in self._link.subscribe(self._load()):
                     backoff.reset()

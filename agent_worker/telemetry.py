@@ -92,6 +92,7 @@ class Telemetry:
         backoff = Backoff(initial=0.5, maximum=10)
         while True:
             await link.connected.wait()
+            await link.stagger()
             try:
                 await link.stream_metrics(self._batches(link))
                 backoff.reset()

@@ -32,7 +32,8 @@ async def serve(settings: ApiSettings) -> None:
     await ensure_search_attributes(client)
     process = build(settings, database, client)
     await _ensure_admin(settings, process)
-    await process.presence.load()
+    for service in (process.presence, process.conditions, process.enrolment):
+        await service.load()
     await process.grpc_server.start()
     background = [
         asyncio.create_task(process.presence.watch_forever()),

@@ -48,6 +48,8 @@ class ApiProcess:
     grpc_server: grpc.aio.Server
     grpc_port: int
     presence: Presence
+    conditions: ConditionService
+    enrolment: EnrolmentService
     reconciler: RunReconciler
 
 
@@ -58,7 +60,8 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     runs = RunService(database, dispatcher, events, settings.node_wait_seconds)
     logs = LogFiles(settings.logs_dir)
     presence = Presence(database, Lease(settings.heartbeat_ms, settings.lease_ms), signals.node_changed)
-    nodes = NodeService(database, signals.node_changed, presence.ask_for_reports)
+    enrolment = EnrolmentService(database)
+    nodes = NodeService(database, signals.node_changed, presence.ask_for_reports, enrolment.forget)
     metrics = MetricService(database, settings.retention())
     services = Services(
         database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs), events, metrics
@@ -72,7 +75,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     )
     conditions = ConditionService(database)
     link_services = LinkServices(
-        EnrolmentService(database),
+        enrolment,
         presence,
         StepPhaseService(database),
         ContainerService(database),
@@ -86,4 +89,5 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     server = grpc.aio.server(options=GRPC_OPTIONS)
     pb_grpc.add_NodeLinkServicer_to_server(NodeLink(link_services, config), server)
     port = server.add_insecure_port(f"{settings.grpc_host}:{settings.grpc_port}")
-    return ApiProcess(services, create_app(services), server, port, presence, RunReconciler(database, dispatcher))
+    reconciler = RunReconciler(database, dispatcher)
+    return ApiProcess(services, create_app(services), server, port, presence, conditions, enrolment, reconciler)

@@ -10,6 +10,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.condition import Condition, ConditionType, Vitals, judge
 from gamekeeper.domain.event import Event
+from gamekeeper.domain.node import NodeStatus
 from gamekeeper.errors import NotFoundError
 
 
@@ -19,6 +20,14 @@ class ConditionService:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._standing: dict[str, dict[ConditionType, Condition]] = {}
+
+    async def load(self) -> None:
+        """What stands, of all nodes at once."""
+        async with self._database.read() as session:
+            rows = await NodeRepository(session).with_status(*NodeStatus)
+        for row in rows:
+            conditions = [Condition.model_validate(item) for item in row.conditions]
+            self._standing[row.id] = {item.type: item for item in conditions}
 
     async def observe(self, node_id: str, vitals: Vitals) -> None:
         """Judges by what is known; conditions of what is not told stay as they are."""

@@ -7,8 +7,7 @@ woken only for events of their node and served from memory as long as they keep 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -25,7 +24,7 @@ log = get_logger(__name__)
 
 POLL_SECONDS = 0.2
 BATCH = 500
-TAIL = 5000
+PENDING = 5000
 PRUNE_SECONDS = 600.0
 PRUNE_BATCH = 5000
 
@@ -46,19 +45,31 @@ class EventBatch:
 
 @dataclass(eq=False)
 class _Follower:
-    """``position`` is the number up to which everything wanted has been given."""
+    """Everything wanted up to ``position`` has been given. Up to ``stored_to`` it is read from the database, the rest
+    waits in ``pending``."""
 
     wanted: EventFilter
     position: int
+    stored_to: int = 0
+    pending: list[EventRow] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def push(self, row: EventRow, newest: int) -> None:
+        """A follower that does not keep up goes back to the database, rather than filling the memory."""
+        if len(self.pending) >= PENDING:
+            self.pending.clear()
+            self.stored_to = newest
+        if (row.seq or 0) > self.stored_to:
+            self.pending.append(row)
+        self.news.set()
 
 
 class EventService:
     def __init__(self, database: Database, keep: timedelta) -> None:
         self._database = database
         self._keep = keep
-        self._tail: deque[EventRow] = deque(maxlen=TAIL)
         self._newest = 0
+        self._oldest = 0  # not known, or changed by pruning
         self._followers: dict[str, set[_Follower]] = {}
         self._poller: asyncio.Task[None] | None = None
 
@@ -70,10 +81,11 @@ class EventService:
         async with self._database.read() as session:
             return await EventRepository(session).newest_seq()
 
-    async def follow(self, after: int, wanted: EventFilter, is_over: IsOver = _never) -> AsyncIterator[EventBatch]:
+    async def follow(
+        self, after: int, wanted: EventFilter, is_over: IsOver = _never
+    ) -> AsyncGenerator[EventBatch, None]:
         """Everything after ``after`` that is wanted, and what comes, until ``is_over`` says that no more can."""
-        async with self._database.read() as session:
-            oldest = await EventRepository(session).oldest_seq()
+        oldest = await self._oldest_seq()
         if after and oldest > after + 1:
             yield EventBatch([], lost_to=oldest - 1)
         follower = await self._join(_Follower(wanted, after))
@@ -81,7 +93,7 @@ class EventService:
             while True:
                 over = await is_over()  # asked before reading, or the last ones would be missed
                 follower.news.clear()
-                rows = await self._read(follower)
+                rows = await self._read(follower, stored_only=over)
                 if rows:
                     yield EventBatch(rows)
                 elif over:
@@ -91,23 +103,34 @@ class EventService:
         finally:
             self._leave(follower)
 
-    async def _read(self, follower: _Follower) -> list[EventRow]:
-        """From memory when all that is missing is there, else from the database."""
-        newest = self._newest
-        if self._tail and (self._tail[0].seq or 0) <= follower.position + 1:
-            rows = [row for row in self._tail if (row.seq or 0) > follower.position and follower.wanted.matches(row)]
-            follower.position = max(follower.position, newest)
-            return rows
-        async with self._database.read() as session:
-            rows = await EventRepository(session).after(follower.position, follower.wanted, BATCH)
-        read_to = (rows[-1].seq or 0) if rows else 0
-        follower.position = read_to if len(rows) == BATCH else max(follower.position, newest, read_to)
-        return rows
+    async def _oldest_seq(self) -> int:
+        if self._oldest == 0:
+            async with self._database.read() as session:
+                self._oldest = await EventRepository(session).oldest_seq()
+        return self._oldest
+
+    async def _read(self, follower: _Follower, *, stored_only: bool) -> Sequence[EventRow]:
+        """The next of what is wanted. ``stored_only`` trusts the database alone, which is ahead of the poller."""
+        if stored_only or follower.position < follower.stored_to:
+            async with self._database.read() as session:
+                up_to = None if stored_only else follower.stored_to
+                rows = await EventRepository(session).after(follower.position, follower.wanted, BATCH, up_to)
+            more = len(rows) == BATCH or (stored_only and rows)
+            follower.position = (rows[-1].seq or 0) if more else max(follower.position, follower.stored_to)
+            if rows or stored_only:
+                return rows
+        pending, follower.pending = follower.pending, []
+        follower.position = (pending[-1].seq or 0) if pending else follower.position
+        return pending
 
     async def _join(self, follower: _Follower) -> _Follower:
+        if self._newest == 0:
+            found = await self.newest_seq()
+            self._newest = self._newest or found  # somebody else may have been faster
+        follower.stored_to = self._newest
+        self._followers.setdefault(follower.wanted.node, set()).add(follower)
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll())
-        self._followers.setdefault(follower.wanted.node, set()).add(follower)
         return follower
 
     def _leave(self, follower: _Follower) -> None:
@@ -118,11 +141,9 @@ class EventService:
         if not self._followers and self._poller is not None:
             self._poller.cancel()
             self._poller = None
-            self._tail.clear()
+            self._newest = 0
 
     async def _poll(self) -> None:
-        self._tail.clear()
-        self._newest = 0
         while True:
             try:
                 await self._look()
@@ -133,24 +154,15 @@ class EventService:
 
     async def _look(self) -> None:
         async with self._database.read() as session:
-            events = EventRepository(session)
-            if self._newest == 0:
-                self._newest = await events.newest_seq()
-                self._wake("")
-                for node in list(self._followers):
-                    self._wake(node)
-                return
-            rows = await events.after(self._newest, EventFilter(), BATCH)
+            rows = await EventRepository(session).after(self._newest, EventFilter(), BATCH)
         if not rows:
             return
-        self._tail.extend(rows)
         self._newest = rows[-1].seq or self._newest
-        for node in {row.node for row in rows} | {""}:
-            self._wake(node)
-
-    def _wake(self, node: str) -> None:
-        for follower in self._followers.get(node, ()):
-            follower.news.set()
+        for row in rows:
+            for node in {row.node, ""}:
+                for follower in self._followers.get(node, ()):
+                    if follower.wanted.matches(row):
+                        follower.push(row, self._newest)
 
     async def prune_forever(self) -> None:
         """Drops what is older than the log is kept, in small transactions."""
@@ -158,6 +170,7 @@ class EventService:
             try:
                 async with self._database.write() as session:
                     dropped = await EventRepository(session).prune(utc_now() - self._keep, PRUNE_BATCH)
+                self._oldest = 0 if dropped else self._oldest
             except GamekeeperError as error:
                 log.warning("old events stay for now: %s", error)
                 dropped = 0

@@ -26,10 +26,17 @@ NodeChanged = Callable[[str], Awaitable[None]]
 class NodeService:
     """``changed`` is told of a node whose mode changed or that was removed, after it is in the database.
 
-    ``ask_for_reports`` asks a connected agent, and says whether there is one.
+    ``ask_for_reports`` asks a connected agent, and says whether there is one. ``removed`` hears of a node that is gone.
     """
 
-    def __init__(self, database: Database, changed: NodeChanged, ask_for_reports: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        changed: NodeChanged,
+        ask_for_reports: Callable[[str], bool],
+        removed: Callable[[str], None],
+    ) -> None:
+        self._removed = removed
         self._database = database
         self._changed = changed
         self._ask_for_reports = ask_for_reports
@@ -97,6 +104,7 @@ class NodeService:
             await nodes.delete(await nodes.get(node_id))
             reason = "forced" if live else ""
             record(session, Event(kind="node.removed", node=node_id, reason=reason))
+        self._removed(node_id)
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
         """A one-time enrolment token and when it expires. It is shown this once."""

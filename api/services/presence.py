@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -26,6 +28,8 @@ log = get_logger(__name__)
 
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
+RETURN_SECONDS = 10.0
+OPENINGS = 200
 BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
@@ -69,14 +73,16 @@ class Presence:
         self._status: dict[str, NodeStatus] = {}
         self._trust: dict[str, int] = {}
         self._unsaved: set[str] = set()
+        self._openings: list[_Opening] = []
+        self._opener: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Nodes that were there when this process ended get one lease to come back."""
+        """Nodes that were there when this process ended get a while to come back, all of them at once."""
         async with self._database.read() as session:
             rows = await NodeRepository(session).with_status(NodeStatus.ONLINE, NodeStatus.SUSPECT)
         for row in rows:
             self._status[row.id] = NodeStatus(row.status)
-            self._beats[row.id] = time.monotonic()
+            self._beats[row.id] = time.monotonic() + RETURN_SECONDS
 
     @property
     def heartbeat_ms(self) -> int:
@@ -98,33 +104,65 @@ class Presence:
         return session is not None
 
     async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> AgentSession:
-        """Begins a session with a new epoch; an older session of the node is superseded."""
-        old = self._sessions.get(node_id)
-        before = self._status.get(node_id)
-        async with self._database.write() as session:
-            row = await NodeRepository(session).get(node_id)
-            row.epoch += 1
-            _write_facts(row, facts, policy)
-            row.status = NodeStatus.ONLINE.value
-            row.last_seen_at = utc_now()
-            epoch = row.epoch
-            data = {"epoch": epoch, "agent_version": facts.agent_version}
-            record(session, Event(kind="node.session_opened", node=node_id, data=data))
-            if old is not None:
-                message = f"epoch {old.epoch} was still open; its agent is refused from now on"
-                record(session, Event(kind="node.superseded", node=node_id, message=message, data=data))
-            if before is not NodeStatus.ONLINE:
-                record(session, Event(kind="node.online", node=node_id))
+        """Begins a session with a new epoch; an older session of the node is superseded.
+
+        Sessions that begin together are written together: after a restart a whole fleet comes back at once.
+        """
+        opening = _Opening(node_id, facts, policy)
+        self._openings.append(opening)
+        if self._opener is None or self._opener.done():
+            self._opener = asyncio.create_task(self._open_all())
+        epoch = await opening.epoch
         current = AgentSession(node_id, epoch)
+        old = self._sessions.get(node_id)
+        if old is not None and old.epoch > epoch:
+            raise PreconditionError(f"another agent took over node {node_id}", hint="run one agent for a node")
         self._sessions[node_id] = current
         if old is not None:
             old.superseded.set()
+        before = self._status.get(node_id)
         self._status[node_id] = NodeStatus.ONLINE
         self._beats[node_id] = time.monotonic()
         if before is not NodeStatus.ONLINE:
             log.info("node %s is online (epoch %d)", node_id, epoch)
             await self._changed(node_id)
         return current
+
+    async def _open_all(self) -> None:
+        while self._openings:
+            batch, self._openings = self._openings[:OPENINGS], self._openings[OPENINGS:]
+            try:
+                async with self._database.write() as session:
+                    rows = await NodeRepository(session).find_many([opening.node_id for opening in batch])
+                    by_id = {row.id: row for row in rows}
+                    epochs = [self._write_opening(session, opening, by_id.get(opening.node_id)) for opening in batch]
+            except GamekeeperError as error:
+                for opening in batch:
+                    opening.fail(error)
+                continue
+            for opening, epoch in zip(batch, epochs, strict=True):
+                opening.succeed(epoch)
+
+    def _write_opening(self, session: AsyncSession, opening: _Opening, row: NodeRow | None) -> int | None:
+        """The new epoch; None for a node that was removed."""
+        if row is None:
+            return None
+        node_id = row.id
+        old = self._sessions.get(node_id)
+        row.epoch += 1
+        _write_facts(row, opening.facts, opening.policy)
+        was_online = row.status == NodeStatus.ONLINE.value
+        row.status = NodeStatus.ONLINE.value
+        row.last_seen_at = utc_now()
+        common = {"node": node_id, "actor": f"agent:{node_id}"}
+        data = {"epoch": row.epoch, "agent_version": opening.facts.agent_version}
+        record(session, Event(kind="node.session_opened", data=data, **common))
+        if old is not None:
+            message = f"epoch {old.epoch} was still open; its agent is refused from now on"
+            record(session, Event(kind="node.superseded", message=message, data=data, **common))
+        if not was_online:
+            record(session, Event(kind="node.online", **common))
+        return row.epoch
 
     async def beat(self, session: AgentSession) -> None:
         node_id = session.node_id
@@ -136,7 +174,7 @@ class Presence:
             return
         self._trust[node_id] = self._trust.get(node_id, 0) + 1
         if self._trust[node_id] >= BEATS_TO_TRUST:
-            await self._set_status(node_id, NodeStatus.ONLINE, "its heartbeats are back")
+            await self._set_statuses({node_id: (NodeStatus.ONLINE, "its heartbeats are back")})
 
     def close(self, session: AgentSession) -> None:
         """The stream ended. The lease goes on: an agent that reconnects within it was never away."""
@@ -169,14 +207,17 @@ class Presence:
                 log.warning("the status of nodes waits: %s", error)
 
     async def _tick(self) -> None:
-        now, lease = time.monotonic(), self._lease.lease_ms / 1000
-        for node_id, status in list(self._status.items()):
+        now, lease, suspect = time.monotonic(), self._lease.lease_ms / 1000, self._suspect_after()
+        changes: dict[str, tuple[NodeStatus, str]] = {}
+        for node_id, status in self._status.items():
             silence = now - self._beats.get(node_id, now)
             why = f"no heartbeat for {silence:.1f} s"
             if silence > lease and status is not NodeStatus.OFFLINE:
-                await self._set_status(node_id, NodeStatus.OFFLINE, why)
-            elif silence > self._suspect_after() and status is NodeStatus.ONLINE:
-                await self._set_status(node_id, NodeStatus.SUSPECT, why)
+                changes[node_id] = (NodeStatus.OFFLINE, why)
+            elif suspect < silence <= lease and status is NodeStatus.ONLINE:
+                changes[node_id] = (NodeStatus.SUSPECT, why)
+        if changes:
+            await self._set_statuses(changes)
 
     def _suspect_after(self) -> float:
         """One beat may come late and another be lost before anybody is suspected."""
@@ -190,20 +231,44 @@ class Presence:
             await NodeRepository(session).set_seen(node_ids, utc_now())
         self._unsaved.difference_update(node_ids)
 
-    async def _set_status(self, node_id: str, status: NodeStatus, why: str) -> None:
-        self._trust[node_id] = 0
-        try:
-            async with self._database.write() as session:
-                (await NodeRepository(session).get(node_id)).status = status.value
-                record(session, Event(kind=f"node.{status.value}", node=node_id, message=why))
-        except NotFoundError:
-            self._status.pop(node_id, None)  # the node was removed
-            return
-        was_reachable = self._status[node_id].reachable
-        self._status[node_id] = status
-        log.info("node %s is %s: %s", node_id, status, why)
-        if was_reachable != status.reachable:
-            await self._changed(node_id)
+    async def _set_statuses(self, changes: Mapping[str, tuple[NodeStatus, str]]) -> None:
+        """All in one transaction: when a switch dies, many nodes go at once."""
+        async with self._database.write() as session:
+            rows = await NodeRepository(session).find_many(list(changes))
+            for row in rows:
+                status, why = changes[row.id]
+                row.status = status.value
+                record(session, Event(kind=f"node.{status.value}", node=row.id, message=why))
+        found = {row.id for row in rows}
+        for node_id, (status, why) in changes.items():
+            self._trust[node_id] = 0
+            before = self._status.pop(node_id, NodeStatus.NEVER_SEEN)
+            if node_id not in found:
+                continue  # the node was removed
+            self._status[node_id] = status
+            log.info("node %s is %s: %s", node_id, status, why)
+            if before.reachable != status.reachable:
+                await self._changed(node_id)
+
+
+class _Opening:
+    """A session that is about to begin."""
+
+    def __init__(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> None:
+        self.node_id = node_id
+        self.facts = facts
+        self.policy = policy
+        self.epoch: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def succeed(self, epoch: int | None) -> None:
+        if epoch is None:
+            self.fail(NotFoundError(f'there is no node "{self.node_id}"'))
+        elif not self.epoch.done():
+            self.epoch.set_result(epoch)
+
+    def fail(self, error: GamekeeperError) -> None:
+        if not self.epoch.done():
+            self.epoch.set_exception(error)
 
 
 def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:

@@ -46,4 +46,4 @@ def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
     fields = event.model_dump()
     fields["message"] = event.message[:500]
     fields["hlc"] = event.hlc or clock.tick()
-    return fields | {"at": utc_now(), "actor": current_actor()}
+    return fields | {"at": utc_now(), "actor": event.actor or current_actor()}

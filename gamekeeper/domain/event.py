@@ -38,4 +38,5 @@ class Event(NodeTime):
     container: str = ""
     reason: str = ""
     message: str = ""
+    actor: str = Field(default="", description="Empty for whoever acts in this context")
     data: dict[str, Any] = Field(default_factory=dict)

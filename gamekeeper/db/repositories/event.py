@@ -61,9 +61,11 @@ class EventRepository:
         rows = (await self._session.exec(query.limit(limit + 1))).all()
         return cut_page(rows, limit, lambda row: str(row.seq))
 
-    async def after(self, seq: int, wanted: EventFilter, limit: int) -> list[EventRow]:
+    async def after(self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None) -> list[EventRow]:
         """Oldest first."""
         query = select(EventRow).where(col(EventRow.seq) > seq, *wanted.conditions()).order_by(col(EventRow.seq))
+        if up_to is not None:
+            query = query.where(col(EventRow.seq) <= up_to)
         return list((await self._session.exec(query.limit(limit))).all())
 
     async def newest_seq(self) -> int:
