@@ -21,20 +21,20 @@ async def pushes(events: EventService, session: AgentSession, after: int) -> Asy
         asyncio.create_task(_read_directives(session, queue)),
     ]
     superseded = asyncio.create_task(session.superseded.wait())
+    getting = asyncio.create_task(queue.get())
     try:
         while True:
-            getting = asyncio.create_task(queue.get())
             await asyncio.wait({getting, superseded, *readers}, return_when=asyncio.FIRST_COMPLETED)
             for reader in readers:
                 if reader.done():
-                    getting.cancel()
                     reader.result()
             if not getting.done():
-                getting.cancel()
                 raise PreconditionError(f"another agent took over node {session.node_id}")
-            yield getting.result()
+            push = getting.result()
+            getting = asyncio.create_task(queue.get())
+            yield push
     finally:
-        for task in (*readers, superseded):
+        for task in (*readers, superseded, getting):
             task.cancel()
 
 

@@ -7,7 +7,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from pydantic import BaseModel
 
 from api.dependencies import ServicesDep
+from api.services.metric import MetricService
 from gamekeeper import __version__
+from gamekeeper.domain.metric import NODE_METRICS
 from gamekeeper.domain.run import RunState
 from gamekeeper.errors import GamekeeperError
 
@@ -54,4 +56,17 @@ async def metrics(services: ServicesDep) -> Response:
     counts = await services.runs.count_by_state()
     for state in RunState:
         runs.labels(state.value).set(counts.get(state.value, 0))
+    dropped = Gauge("gamekeeper_samples_dropped", "Samples that the database was too slow for", registry=registry)
+    dropped.set(services.metrics.dropped)
+    _add_node_metrics(registry, services.metrics)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_node_metrics(registry: CollectorRegistry, metrics: MetricService) -> None:
+    """The newest sample of each node that told any within the last minute."""
+    live = metrics.live_nodes()
+    for name in NODE_METRICS:
+        gauge = Gauge(f"gamekeeper_node_{name}", f"{name.replace('_', ' ')} of a node", ["node"], registry=registry)
+        for node_id, values in live.items():
+            if name in values:
+                gauge.labels(node_id).set(values[name])

@@ -95,7 +95,7 @@ class MetricService:
     def _resolution(self, start: float, step: int) -> int:
         """The finest that still has the beginning and is not finer than needed."""
         age = time.time() - start
-        if step < MINUTE and age <= self._retention.raw:
+        if step < MINUTE and age <= self._retention.raw + MINUTE:
             return RAW
         return MINUTE if step < HOUR and age <= self._retention.minutes else HOUR
 

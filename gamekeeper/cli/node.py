@@ -49,8 +49,15 @@ def list_nodes(
     if as_json:
         print_json(items)
         return
-    rows = [(item["id"], item["status"], item["mode"], item["location"], ago(item["last_seen_at"])) for item in items]
-    print_table(("NODE", "STATUS", "MODE", "LOCATION", "SEEN"), rows)
+    rows = [
+        (
+            *(item[name] for name in ("id", "status", "mode", "location")),
+            ago(item["last_seen_at"]),
+            " ".join(condition["type"] for condition in item["conditions"]),
+        )
+        for item in items
+    ]
+    print_table(("NODE", "STATUS", "MODE", "LOCATION", "SEEN", "CONDITIONS"), rows)
 
 
 def list_all(obj: Context, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
@@ -76,8 +83,12 @@ def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None
         return
     for name in ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at"):
         console.print(f"{name:14} {coloured(found[name])}")
-    for name, value in (found["hardware"] | found["system"]).items():
+    for condition in found["conditions"]:
+        console.print(f"[yellow]{condition['type']:22} {condition['reason']}, since {condition['since']}[/yellow]")
+    for name, value in (found["hardware"] | found["system"] | found["capacity"]).items():
         console.print(f"{name:22} {value}")
+    for gpu in found["inventory"].get("gpus", []):
+        console.print(f"{'gpu':22} {gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
     rows = [
         (item["name"], item["status"], item["lifetime"], item["image"], " ".join(item["ports"])) for item in containers
     ]
