@@ -26,6 +26,7 @@ from api.services.presence import AgentSession, Presence
 from api.services.step_phase import StepPhaseService
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
+from gamekeeper.db.engine import uncancelled
 from gamekeeper.db.models import ContainerRow
 from gamekeeper.domain.condition import Vitals
 from gamekeeper.domain.event import NodeTime
@@ -255,10 +256,10 @@ class NodeLink(pb_grpc.NodeLinkServicer):
 
     async def _node(self, context: Context) -> str:
         """The calling node. Raises for a wrong key and for an epoch that is over."""
-        node_id = await self._services.enrolment.authenticate(_metadata(context, "authorization"))
+        node_id = await uncancelled(self._services.enrolment.authenticate(_metadata(context, "authorization")))
         set_actor(f"agent:{node_id}")
         epoch = _metadata(context, "gamekeeper-epoch")
-        await self._services.presence.check_epoch(node_id, int(epoch) if epoch.isdigit() else 0)
+        await uncancelled(self._services.presence.check_epoch(node_id, int(epoch) if epoch.isdigit() else 0))
         return node_id
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from api.services.event import EventService
 from api.services.presence import AgentSession
+from gamekeeper.db.engine import uncancelled
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.repositories.event import EventFilter
 from gamekeeper.errors import PreconditionError
@@ -39,7 +40,7 @@ async def pushes(events: EventService, session: AgentSession, after: int) -> Asy
 
 
 async def _read_events(events: EventService, node_id: str, after: int, queue: asyncio.Queue[pb.Push]) -> None:
-    start = after or await events.newest_seq()
+    start = after or await uncancelled(events.newest_seq())
     async for batch in events.follow(start, EventFilter(node=node_id)):
         if batch.lost_to:
             await queue.put(pb.Push(gap=pb.Gap(first_seq=after + 1, last_seq=batch.lost_to)))

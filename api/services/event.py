@@ -7,12 +7,13 @@ woken only for events of their node and served from memory as long as they keep 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from gamekeeper.backoff import jittered
-from gamekeeper.db.engine import Database
+from gamekeeper.db.engine import Database, uncancelled
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventFilter, EventRepository
@@ -28,7 +29,7 @@ PENDING = 5000
 PRUNE_SECONDS = 600.0
 PRUNE_BATCH = 5000
 
-IsOver = Callable[[], Awaitable[bool]]
+IsOver = Callable[[], Coroutine[Any, Any, bool]]
 
 
 async def _never() -> bool:
@@ -85,15 +86,15 @@ class EventService:
         self, after: int, wanted: EventFilter, is_over: IsOver = _never
     ) -> AsyncGenerator[EventBatch, None]:
         """Everything after ``after`` that is wanted, and what comes, until ``is_over`` says that no more can."""
-        oldest = await self._oldest_seq()
+        oldest = await uncancelled(self._oldest_seq())
         if after and oldest > after + 1:
             yield EventBatch([], lost_to=oldest - 1)
         follower = await self._join(_Follower(wanted, after))
         try:
             while True:
-                over = await is_over()  # asked before reading, or the last ones would be missed
+                over = await uncancelled(is_over())  # asked before reading, or the last ones would be missed
                 follower.news.clear()
-                rows = await self._read(follower, stored_only=over)
+                rows = await uncancelled(self._read(follower, stored_only=over))
                 if rows:
                     yield EventBatch(rows)
                 elif over:
@@ -125,7 +126,7 @@ class EventService:
 
     async def _join(self, follower: _Follower) -> _Follower:
         if self._newest == 0:
-            found = await self.newest_seq()
+            found = await uncancelled(self.newest_seq())
             self._newest = self._newest or found  # somebody else may have been faster
         follower.stored_to = self._newest
         self._followers.setdefault(follower.wanted.node, set()).add(follower)
@@ -146,7 +147,7 @@ class EventService:
     async def _poll(self) -> None:
         while True:
             try:
-                await self._look()
+                await uncancelled(self._look())
             except GamekeeperError as error:
                 log.warning("events wait: %s", error)
                 await asyncio.sleep(jittered(1.0))

@@ -7,21 +7,26 @@ in the middle ("database is locked"), whatever the busy timeout.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
 from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.errors import ConflictError, UnavailableError
 
+T = TypeVar("T")
+
 BUSY_TIMEOUT_MS = 10_000
+SQLITE_CONNECTIONS = 8
+CLOSE_SECONDS = 5.0
 
 
 class Database:
@@ -59,12 +64,43 @@ class Database:
                 yield session
                 await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
 
+    async def warm(self) -> None:
+        """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it
+        half open, and streams are cancelled all the time."""
+        if self.is_sqlite:
+            opened = [await self._engine.connect() for _ in range(SQLITE_CONNECTIONS)]
+            for connection in opened:
+                await connection.close()
+
     async def ping(self) -> None:
         async with self.read() as session:
             await (await session.connection()).execute(text("SELECT 1"))
 
     async def close(self) -> None:
+        """Waits a moment for queries that outlive their callers."""
+        deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
+        while self._pool.checkedout() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
         await self._engine.dispose()
+
+    @property
+    def _pool(self) -> AsyncAdaptedQueuePool:
+        pool = self._engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        return pool
+
+
+async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
+    """Lets a query end although its caller is cancelled: a connection that is left in the middle of one is lost.
+
+    For streams, whose callers come and go all the time.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
 
 
 class _translated:
@@ -84,7 +120,7 @@ class _translated:
 def _create_engine(url: str, is_sqlite: bool) -> AsyncEngine:
     if not is_sqlite:
         return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
-    engine = create_async_engine(url, pool_size=8, max_overflow=0)
+    engine = create_async_engine(url, pool_size=SQLITE_CONNECTIONS, max_overflow=0)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
