@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 log = get_logger(__name__)
 
+SAVE_SECONDS = 1.0
 FINAL_STEP_EVENTS = frozenset({"step.succeeded", "step.failed", "step.error", "step.canceled", "step.skipped"})
 
 
@@ -25,6 +27,7 @@ class Subscription:
         self._link = link
         self._seq_file = seq_file
         self._directives = directives
+        self._saved_at = 0.0
 
     async def run_forever(self) -> None:
         backoff = Backoff(initial=0.5, maximum=10)
@@ -63,7 +66,10 @@ class Subscription:
             return 0
 
     def _save(self, seq: int) -> None:
-        """Losing the newest on a power cut repeats some events, which does no harm."""
+        """At most once a second: losing the newest repeats some events, which does no harm."""
+        if time.monotonic() - self._saved_at < SAVE_SECONDS:
+            return
+        self._saved_at = time.monotonic()
         try:
             self._seq_file.write_text(str(seq))
         except OSError as error:

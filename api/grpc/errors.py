@@ -8,11 +8,12 @@ from typing import Any
 
 import grpc
 
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
+RETRY_LATER = (("retry-after-ms", "1000"),)  # a database that is away is not helped by a fleet that asks
 _STATUS = {
     "not_found": grpc.StatusCode.NOT_FOUND,
     "conflict": grpc.StatusCode.ALREADY_EXISTS,
@@ -32,9 +33,12 @@ async def translated(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterat
     try:
         yield
     except GamekeeperError as error:
-        await context.abort(_STATUS[error.kind], str(error))
+        trailing = RETRY_LATER if isinstance(error, UnavailableError) else ()
+        await context.abort(_STATUS[error.kind], str(error), trailing)
     except (grpc.aio.AbortError, grpc.RpcError):
         raise
     except Exception as error:
         log.error("a node link call failed", exc_info=error)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "an unexpected error, which stands in the api's log")
+        await context.abort(
+            grpc.StatusCode.UNAVAILABLE, "an unexpected error, which stands in the api's log", RETRY_LATER
+        )

@@ -60,7 +60,7 @@ class _Follower:
         if len(self.pending) >= PENDING:
             self.pending.clear()
             self.stored_to = newest
-        if (row.seq or 0) > self.stored_to:
+        if (row.seq or 0) > max(self.stored_to, self.position):  # one that resumes may be ahead of the poller
             self.pending.append(row)
         self.news.set()
 

@@ -80,6 +80,20 @@ async def test_a_follower_sees_what_it_wants_and_what_comes(database: Database, 
     assert [(rows[seq].node, rows[seq].kind) for seq in numbers] == [("a", "node.offline"), ("a", "run.queued")]
 
 
+async def test_who_resumes_ahead_of_the_poller_gets_nothing_twice(database: Database, events: EventService) -> None:
+    await write(database, "node.created")
+    poller = events.follow(0, EventFilter())
+    await take(poller, 1)
+    await write(database, "node.edited", "node.edited")
+    newest = await events.newest_seq()
+    assert events._newest < newest  # or this test shows nothing
+    stream = events.follow(newest, EventFilter())
+    reading = asyncio.create_task(take(stream, 1))
+    await asyncio.sleep(0)
+    await write(database, "node.removed")
+    assert await reading == [newest + 1]
+
+
 async def test_a_slow_follower_loses_nothing(
     database: Database, events: EventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

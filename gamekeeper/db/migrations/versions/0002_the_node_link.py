@@ -77,13 +77,13 @@ def downgrade() -> None:
 
     op.create_table(
         "run_events",
-        sa.Column("id", sa.INTEGER(), nullable=False),
-        sa.Column("run_id", sa.VARCHAR(), nullable=False),
-        sa.Column("step", sa.VARCHAR(), nullable=False),
-        sa.Column("state", sa.VARCHAR(length=20), nullable=False),
-        sa.Column("reason", sa.VARCHAR(length=32), nullable=True),
-        sa.Column("message", sa.VARCHAR(), nullable=False),
-        sa.Column("at", sa.DATETIME(), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("message", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
