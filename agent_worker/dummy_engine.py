@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -162,12 +162,15 @@ class DummyEngine:
             if info.status is ContainerStatus.RUNNING and info.owner is not None
         ]
 
-    async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
+    async def read_logs(
+        self, container_id: str, since_ns: int, *, follow: bool
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
         container = self._by_id.get(container_id)
         if container is None:
             return
         yield [line for line in container.lines if line.ts_ns >= since_ns]
-        await container.ended.wait()
+        if follow:
+            await container.ended.wait()
 
     async def ensure_network(self, name: str, run_id: str) -> None:
         self._resources.add(run_id or name)

@@ -3,6 +3,7 @@
 A log that is still whole in the engine is read again from its start and dropped by the count of its lines: exact,
 whatever a clock did meanwhile. A larger one, whose beginning the engine may have rotated away, is resumed by time,
 which the engine does inclusively, and lines share times: so the number of lines at the newest time is kept as well.
+Resumed so, the engine must begin with lines that are known; when it does not, it has rotated unread ones away.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from gamekeeper.domain.log import LogLine, LogStream
 
 WHOLE_BYTES = 128 * 1024 * 1024  # half of the size at which the engine begins a new file
+LINE_BYTES = 40  # what the engine stores with each line
 _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so their times interleave loosely
 
 
@@ -30,6 +32,8 @@ class LogCursor:
 
     positions: dict[int, _Position] = field(default_factory=dict)
     read_bytes: int = 0
+    first_ts_ns: int = 0
+    lost: bool = False
 
     @property
     def by_count(self) -> bool:
@@ -43,9 +47,11 @@ class LogCursor:
         return max(0, max(position.ts_ns for position in self.positions.values()) - _MARGIN_NS)
 
     def advance(self, lines: Sequence[LogLine]) -> None:
+        if lines and not self.positions:
+            self.first_ts_ns = lines[0].ts_ns
         for line in lines:
             position = self.positions.setdefault(int(line.stream), _Position())
-            self.read_bytes += len(line.data)
+            self.read_bytes += len(line.data) + LINE_BYTES
             same = line.ts_ns == position.ts_ns
             position.at_ts = position.at_ts + 1 if same else 1
             position.ts_ns = line.ts_ns
@@ -57,24 +63,40 @@ class LogCursor:
 
     def encode(self) -> str:
         positions = {key: [item.ts_ns, item.at_ts, item.total] for key, item in self.positions.items()}
-        return json.dumps({"positions": positions, "read_bytes": self.read_bytes})
+        rest = {"read_bytes": self.read_bytes, "first_ts_ns": self.first_ts_ns, "lost": self.lost}
+        return json.dumps({"positions": positions, **rest})
 
     @classmethod
     def decode(cls, text: str) -> LogCursor:
         fields = json.loads(text)
         positions = {int(key): _Position(*values) for key, values in fields.get("positions", {}).items()}
-        return cls(positions, int(fields.get("read_bytes", 0)))
+        rest = int(fields.get("read_bytes", 0)), int(fields.get("first_ts_ns", 0)), bool(fields.get("lost"))
+        return cls(positions, *rest)
 
 
 class LineFilter:
-    """Drops what the cursor had passed when the reading began."""
+    """Drops what the cursor had passed when the reading began. ``lost`` says that lines are missing after that."""
 
     def __init__(self, cursor: LogCursor) -> None:
         self._by_count = cursor.by_count
+        self._first_ts_ns = cursor.first_ts_ns
         self._known = {key: _Position(item.ts_ns, item.at_ts, item.total) for key, item in cursor.positions.items()}
+        self._begun = False
+        self.lost = False
 
     def fresh(self, lines: Sequence[LogLine]) -> list[LogLine]:
-        return [line for line in lines if not self._is_known(line)] if self._known else list(lines)
+        if not self._known:
+            return list(lines)
+        if lines and not self._begun:
+            self._begin(lines[0])
+        return [line for line in lines if not self._is_known(line)]
+
+    def _begin(self, line: LogLine) -> None:
+        self._begun = True
+        if self._first_ts_ns and line.ts_ns != self._first_ts_ns:
+            self._by_count = False  # the beginning is gone
+        known = self._known.get(int(line.stream))
+        self.lost = not self._by_count and (known is None or line.ts_ns > known.ts_ns)
 
     def _is_known(self, line: LogLine) -> bool:
         known = self._known.get(int(LogStream(line.stream)))

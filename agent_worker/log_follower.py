@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from functools import partial
 
 from agent_worker.log_cursor import LogCursor
@@ -20,6 +21,9 @@ log = get_logger(__name__)
 
 ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING)
 RESTART_POLL_SECONDS = 2.0
+BEHIND_SECONDS = 2.0
+CAUGHT_UP_BYTES = 16 * 1024 * 1024
+ROTATED_AWAY = "the engine began new files faster than its log could be read"
 
 
 class LogFollower:
@@ -64,33 +68,48 @@ class LogFollower:
     async def _follow(self, key: StepKey, container_id: str, until_removed: bool) -> None:
         cursor = await asyncio.to_thread(self._spool.open, key)
         backoff = Backoff(initial=0.2, maximum=5)
+        behind = False
         while cursor is not None:
+            before = cursor.read_bytes
             try:
-                await self._read_once(key, container_id, cursor)
+                behind = await self._read_once(key, container_id, cursor, follow=not behind)
                 backoff.reset()
                 info = await self._engine.find(container_id)
             except UnavailableError as error:
                 log.warning("the log of %s waits: %s", key, error)
+                behind = not cursor.by_count
                 await asyncio.sleep(backoff.next_delay())
                 continue
             if info is None:
-                await self._end(key, LogEnd(until_removed, "" if until_removed else "its container was removed"))
+                reason = "" if until_removed else "its container was removed"
+                await self._end(key, cursor, reason)
                 return
+            if cursor.read_bytes > before and not cursor.by_count:
+                continue  # the engine ends a stream where it begins a new file, so read on until there is no more
             if info.status not in ALIVE and not until_removed:
-                await self._end(key, LogEnd(True))
+                await self._end(key, cursor, "")
                 return
             await asyncio.sleep(RESTART_POLL_SECONDS if info.status not in ALIVE else 0.1)
 
-    async def _read_once(self, key: StepKey, container_id: str, cursor: LogCursor) -> None:
-        """Reads from the cursor on until the engine ends the stream."""
-        known = cursor.filter()
-        async for lines in self._engine.follow_logs(container_id, cursor.since_ns):
-            fresh = known.fresh(lines)
-            if fresh:
+    async def _read_once(self, key: StepKey, container_id: str, cursor: LogCursor, *, follow: bool) -> bool:
+        """Reads from the cursor on until the engine ends the stream. True when what is there should be read first:
+        who follows a log from far behind is not shown what was rotated meanwhile."""
+        known, read_before = cursor.filter(), cursor.read_bytes
+        async with aclosing(self._engine.read_logs(container_id, cursor.since_ns, follow=follow)) as batches:
+            async for lines in batches:
+                fresh = known.fresh(lines)
+                if not fresh:
+                    continue
+                gap = ROTATED_AWAY if known.lost else ""
+                known.lost, cursor.lost = False, cursor.lost or known.lost
                 cursor.advance(fresh)
-                await self._keep(partial(self._spool.append, key, fresh, cursor))
+                await self._keep(partial(self._spool.append, key, fresh, cursor, gap))
+                if follow and not cursor.by_count and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
+                    return True
+        return not follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
 
-    async def _end(self, key: StepKey, end: LogEnd) -> None:
+    async def _end(self, key: StepKey, cursor: LogCursor, reason: str) -> None:
+        end = LogEnd(not (reason or cursor.lost), reason or (ROTATED_AWAY if cursor.lost else ""))
         await self._keep(partial(self._spool.end, key, end, time.time_ns()))
 
     async def _keep(self, write: Callable[[], None]) -> None:

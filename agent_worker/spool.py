@@ -65,10 +65,16 @@ class Spool:
             row = db.execute("SELECT ended, cursor FROM logs WHERE key = ?", (str(key),)).fetchone()
         return None if row[0] else LogCursor.decode(row[1])
 
-    def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor) -> None:
-        """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk."""
+    def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor, gap: str = "") -> None:
+        """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk.
+
+        ``gap`` says why lines are missing before these; the gap takes a number of its own.
+        """
         self._check_room()
-        self._append(key, [(line.stream, line.ts_ns, line.data) for line in lines], cursor.encode(), ended=False)
+        items = [(line.stream, line.ts_ns, line.data) for line in lines]
+        if gap:
+            items.insert(0, (LogStream.GAP, lines[0].ts_ns, gap.encode()))
+        self._append(key, items, cursor.encode(), ended=False)
 
     def _check_room(self) -> None:
         folder = self._store.path.parent
@@ -90,6 +96,8 @@ class Spool:
             batch, held = pb.LogBatch(key=key_to_pb(key)), 0
             first = seq
             for stream, ts_ns, data in items:
+                if stream is LogStream.GAP:
+                    data = _gap(seq, seq, data.decode())
                 batch.records.append(record_to_pb(LogRecord(seq, stream, ts_ns, data)))
                 seq, held = seq + 1, held + len(data)
                 if held >= CHUNK_BYTES:
@@ -135,7 +143,7 @@ class Spool:
             if row[0] is None or row[0] <= server_seq + 1:
                 return
             last = row[0] - 1
-            data = json.dumps({"from": server_seq + 1, "to": last, "reason": reason}).encode()
+            data = _gap(server_seq + 1, last, reason)
             batch = pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(LogRecord(last, LogStream.GAP, 0, data))])
             first_id = db.execute("SELECT min(id) FROM chunks").fetchone()[0]
             db.execute(
@@ -162,6 +170,10 @@ class Spool:
 
     def close(self) -> None:
         self._store.close()
+
+
+def _gap(first: int, last: int, reason: str) -> bytes:
+    return json.dumps({"from": first, "to": last, "reason": reason}).encode()
 
 
 def _insert(db: sqlite3.Connection, key: StepKey, first: int, last: int, batch: pb.LogBatch) -> int:

@@ -20,8 +20,10 @@ from gamekeeper.ports.container_engine import (
 )
 
 LABEL = "gamekeeper."
-# The log that the agent reads from; it is bounded, so a silent control plane can't fill the node's disk with it.
-LOG_CONFIG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
+# The log that the agent reads from. Docker 20.10 repeats, skips or breaks off lines for who follows a log at full speed
+# while it begins a new file, so a job's log is one file; a service's is bounded, because it may run for years.
+JOB_LOG = {"Type": "local", "Config": {"max-size": "16g", "max-file": "2", "compress": "false"}}
+SERVICE_LOG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
 
 
 def owner_labels(owner: Ownership) -> dict[str, str]:
@@ -107,7 +109,7 @@ def host_config(new: NewContainer) -> dict[str, Any]:
         "Ulimits": [{"Name": name, "Soft": item.soft, "Hard": item.hard} for name, item in spec.ulimits.items()],
         "RestartPolicy": _restart(spec.restart),
         "NetworkMode": new.network or spec.network_mode or "bridge",
-        "LogConfig": LOG_CONFIG,
+        "LogConfig": SERVICE_LOG if new.owner.kind == "service" else JOB_LOG,
         "AutoRemove": False,
     }
     optional = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
+from urllib3.exceptions import HTTPError
 
 from agent_worker.docker_engine.convert import (
     LABEL,
@@ -43,6 +44,7 @@ T = TypeVar("T")
 CALL_TIMEOUT_SECONDS = 60
 SHORT_CALLS = 16
 WAITS = 1000
+NEWLINES_KEPT = (1, 42)  # the API of Docker 23.0
 
 
 class DockerEngine:
@@ -239,20 +241,23 @@ class DockerEngine:
             return None
         return usage_from_stats(item, stats)
 
-    async def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
+    async def read_logs(
+        self, container_id: str, since_ns: int, *, follow: bool
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
         try:
-            response = await self._call(self._open_log, container_id, since_ns)
+            response = await self._call(self._open_log, container_id, since_ns, follow)
         except GoneError:
             return
         try:
-            async for lines in LogPump(response).batches():
+            swallows = version_tuple(self._api.api_version) < NEWLINES_KEPT
+            async for lines in LogPump(response, swallows=swallows).batches():
                 yield lines
-        except (OSError, DockerException) as error:
-            raise UnavailableError(f"the log of container {container_id[:12]} broke off") from error
+        except (OSError, DockerException, HTTPError) as error:
+            raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
 
-    def _open_log(self, container_id: str, since_ns: int) -> Any:
+    def _open_log(self, container_id: str, since_ns: int, follow: bool) -> Any:
         since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"
-        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1", "since": since}
+        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": since}
         url = f"{self._api.base_url}/v{self._api.api_version}/containers/{container_id}/logs"
         response = self._api.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_SECONDS, None))
         if response.status_code == 404:
@@ -302,6 +307,10 @@ class DockerEngine:
                 continue  # gone, or a container still uses it: the next round sees to it
             finally:
                 self._prepared.discard(f"{what} {name}")
+
+
+def version_tuple(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def is_final(info: ContainerInfo) -> bool:

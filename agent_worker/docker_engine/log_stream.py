@@ -14,18 +14,29 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from docker.errors import DockerException
+
 from gamekeeper.domain.log import LogLine, LogStream
 
 _HEADER = 8
+_SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
+_PART_BYTES = 16 * 1024  # Docker cuts longer lines into parts of this size
 _MAX_HELD_BYTES = 1024 * 1024
 _MAX_BATCH_LINES = 2000
 
 
 class FrameReader:
-    """Turns the raw response body into lines."""
+    """Turns the raw response body into lines.
 
-    def __init__(self, raw: Any) -> None:
+    Engines before 23.0 swallow the newline behind a line of several parts (``swallows``): it is given back with what
+    follows in that stream. Behind the very last line it can't be known, and is left as the engine tells it.
+    """
+
+    def __init__(self, raw: Any, *, swallows: bool = False) -> None:
         self._raw = raw
+        self._swallows = swallows
+        self._cut: dict[LogStream, int] = {}
+        self._owed: set[LogStream] = set()
         self._second = ("", 0)
 
     def __iter__(self) -> Iterator[LogLine]:
@@ -34,9 +45,25 @@ class FrameReader:
             if len(header) < _HEADER:
                 return
             frame = self._raw.read(int.from_bytes(header[4:], "big"))
+            if header[0] == _SYSTEM_ERROR:
+                raise DockerException(frame.decode(errors="replace").strip())
             stream = LogStream.STDERR if header[0] == 2 else LogStream.STDOUT
             stamp, _, data = frame.partition(b" ")
-            yield LogLine(stream, self._nanoseconds(stamp.decode()), data)
+            ts_ns = self._nanoseconds(stamp.decode())
+            yield LogLine(stream, ts_ns, self._whole(stream, ts_ns, data) if self._swallows else data)
+
+    def _whole(self, stream: LogStream, ts_ns: int, data: bytes) -> bytes:
+        """The data, behind the newline that the part before it lacks. Parts of one line share their time."""
+        continues = self._cut.pop(stream, None) == ts_ns
+        before = b"\n" if stream in self._owed else b""
+        self._owed.discard(stream)
+        if data.endswith(b"\n"):
+            return before + data
+        if len(data) == _PART_BYTES:
+            self._cut[stream] = ts_ns
+        elif continues:
+            self._owed.add(stream)
+        return before + data
 
     def _nanoseconds(self, stamp: str) -> int:
         second = stamp[:19]
@@ -49,8 +76,9 @@ class FrameReader:
 class LogPump:
     """A thread that reads lines and an async iterator that takes them; the thread waits when too much is held."""
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, *, swallows: bool = False) -> None:
         self._response = response
+        self._frames = FrameReader(response.raw, swallows=swallows)
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._room = threading.Condition()
@@ -62,7 +90,7 @@ class LogPump:
 
     def _read(self) -> None:
         try:
-            for line in FrameReader(self._response.raw):
+            for line in self._frames:
                 with self._room:
                     self._room.wait_for(lambda: self._held < _MAX_HELD_BYTES or self._ended)
                     if self._ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -144,8 +144,10 @@ class ContainerEngine(Protocol):
     async def usage(self) -> Sequence[ContainerUsage]:
         """Of every running container that carries our labels. Also says that the engine answers."""
 
-    def follow_logs(self, container_id: str, since_ns: int) -> AsyncIterator[Sequence[LogLine]]:
-        """Lines from ``since_ns`` on (inclusive: the caller drops what it has), until the container ends."""
+    def read_logs(self, container_id: str, since_ns: int, *, follow: bool) -> AsyncGenerator[Sequence[LogLine], None]:
+        """Lines from ``since_ns`` on (inclusive: the caller drops what it has): those that are there, or with
+        ``follow`` until the container ends. Following a long log may end or skip where the engine begins a new
+        file; reading what is there does neither."""
         ...
 
     async def ensure_network(self, name: str, run_id: str) -> None: ...

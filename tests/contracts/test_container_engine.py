@@ -120,15 +120,17 @@ async def test_remove_is_success_for_what_is_gone(subject: Subject) -> None:
 
 async def test_log_is_read_to_its_end_and_again_from_a_time(subject: Subject) -> None:
     container_id = await subject.ended(subject.new(output="one\ntwo\nthree\n"))
-    lines = [line async for batch in subject.engine.follow_logs(container_id, 0) for line in batch]
+    lines = [line async for batch in subject.engine.read_logs(container_id, 0, follow=True) for line in batch]
     assert b"".join(line.data for line in lines) == b"one\ntwo\nthree\n"
     assert {line.stream for line in lines} == {LogStream.STDOUT}
-    again = [line async for batch in subject.engine.follow_logs(container_id, lines[1].ts_ns) for line in batch]
+    again = [
+        line async for batch in subject.engine.read_logs(container_id, lines[1].ts_ns, follow=True) for line in batch
+    ]
     assert again == lines[1:]
 
 
 async def test_log_of_nothing_is_empty(subject: Subject) -> None:
-    assert [batch async for batch in subject.engine.follow_logs("gone", 0)] == []
+    assert [batch async for batch in subject.engine.read_logs("gone", 0, follow=True)] == []
 
 
 async def test_missing_image(subject: Subject) -> None:
