@@ -35,7 +35,7 @@ async def serve(settings: ApiSettings) -> None:
     await _ensure_admin(settings, process)
     for service in (process.presence, process.conditions, process.enrolment):
         await service.load()
-    await process.grpc_server.start()
+    await process.link_server.start()
     background = [
         asyncio.create_task(process.presence.watch_forever()),
         asyncio.create_task(process.reconciler.run_forever()),
@@ -48,13 +48,13 @@ async def serve(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log.info("serving REST on %s:%d", settings.rest_host, settings.rest_port)
-    log.info("serving the node link on %s:%d", settings.grpc_host, process.grpc_port)
+    log.info("serving the node link on %s:%d", settings.grpc_host, process.link_server.port)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
     for task in background:
         task.cancel()
     server.stop()  # type: ignore[no-untyped-call]
-    await process.grpc_server.stop(grace=0.5)
+    await process.link_server.stop()
     await database.close()
     if not stop.is_set():
         raise SystemExit("the HTTP server or a background task ended; see the log above")

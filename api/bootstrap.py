@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-import grpc
 from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
 from api.dependencies import Services
 from api.grpc.node_link import LinkConfig, LinkServices, NodeLink
+from api.grpc.server import LinkServer, build_server
 from api.grpc.telemetry import TelemetryIntake
 from api.log_files import LogFiles
 from api.services.condition import ConditionService
@@ -31,22 +31,13 @@ from api.services.run import RunService
 from api.services.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
-from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
-
-GRPC_OPTIONS = [
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.max_concurrent_streams", 1000),
-    ("grpc.so_reuseport", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
-]
 
 
 @dataclass(frozen=True)
 class ApiProcess:
     services: Services
     app: FastAPI
-    grpc_server: grpc.aio.Server
-    grpc_port: int
+    link_server: LinkServer
     presence: Presence
     conditions: ConditionService
     enrolment: EnrolmentService
@@ -86,8 +77,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         TelemetryIntake(metrics, conditions),
         database.clock,
     )
-    server = grpc.aio.server(options=GRPC_OPTIONS)
-    pb_grpc.add_NodeLinkServicer_to_server(NodeLink(link_services, config), server)
-    port = server.add_insecure_port(f"{settings.grpc_host}:{settings.grpc_port}")
+    address = f"{settings.grpc_host}:{settings.grpc_port}"
+    server = build_server(NodeLink(link_services, config), address, reflect=settings.grpc_reflection)
     reconciler = RunReconciler(database, dispatcher)
-    return ApiProcess(services, create_app(services), server, port, presence, conditions, enrolment, reconciler)
+    return ApiProcess(services, create_app(services), server, presence, conditions, enrolment, reconciler)

@@ -12,6 +12,7 @@ class ApiSettings(DatabaseSettings):
     """Everything binds to loopback unless told otherwise.
 
     ``temporal_for_agents`` is the address that agents are told, where it differs from our own.
+    ``grpc_reflection`` lets tools like grpcurl list the node link's calls without its .proto.
     ``cancel_is_pushed`` says that the Temporal server pushes cancels to workers (the embedded one does).
     """
 
@@ -19,6 +20,7 @@ class ApiSettings(DatabaseSettings):
     rest_port: int = 7380
     grpc_host: str = "127.0.0.1"
     grpc_port: int = 7381
+    grpc_reflection: bool = False
     logs_dir: Path = Path("logs")
     admin_key: str = ""
     admin_key_file: Path | None = None

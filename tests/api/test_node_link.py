@@ -271,7 +271,7 @@ async def test_the_agent_outlives_streams_that_are_cut(api: ApiUnderTest) -> Non
     agent.telemetry.period = 0.1
     await until(lambda: _get(api, "inventory"))
     epoch = agent.link._epoch
-    await api.process.grpc_server.stop(0)
+    await api.process.link_server.stop(0)
     async with asyncio.timeout(20):
         while agent.link.connected.is_set():
             await asyncio.sleep(0.05)

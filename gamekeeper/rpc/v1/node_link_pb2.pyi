@@ -228,10 +228,13 @@ class Hello(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     POLICY_JSON_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     agent_version: _builtins.str
     policy_json: _builtins.str
     """the node's own policy file, reported so that submission can refuse early"""
+    instance: _builtins.str
+    """made anew by each agent process; tells a reconnect from a second agent with the same key"""
     @_builtins.property
     def facts(self) -> Global___Facts: ...
     def __init__(
@@ -241,10 +244,11 @@ class Hello(_message.Message):
         agent_version: _builtins.str = ...,
         facts: Global___Facts | None = ...,
         policy_json: _builtins.str = ...,
+        instance: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "policy_json", b"policy_json", "protocol_version", b"protocol_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "instance", b"instance", "policy_json", b"policy_json", "protocol_version", b"protocol_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

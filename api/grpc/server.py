@@ -1,0 +1,52 @@
+"""The gRPC server around the servicers: limits, health (unauthenticated, like /livez), and reflection on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from api.grpc.malformed import MalformedMessages
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+
+STOP_SECONDS = 0.5
+SERVICE = pb.DESCRIPTOR.services_by_name["NodeLink"].full_name
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+]
+
+
+@dataclass(frozen=True)
+class LinkServer:
+    """Bound to its port when it is made, serving from ``start`` on."""
+
+    server: grpc.aio.Server
+    health: health_aio.HealthServicer
+    port: int
+
+    async def start(self) -> None:
+        await self.server.start()
+        await self.health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float = STOP_SECONDS) -> None:
+        """Who watches the health hears of it first."""
+        await self.health.enter_graceful_shutdown()
+        await self.server.stop(grace)
+
+
+def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, reflect: bool) -> LinkServer:
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[MalformedMessages()])
+    pb_grpc.add_NodeLinkServicer_to_server(servicer, server)
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if reflect:
+        names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    return LinkServer(server, health, server.add_insecure_port(address))
