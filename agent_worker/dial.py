@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 
@@ -18,6 +19,7 @@ from gamekeeper.rpc.version import PROTOCOL_VERSION
 log = get_logger(__name__)
 
 CALL_SECONDS = 30.0
+UPLOAD_LOGS = f"/{pb.DESCRIPTOR.services_by_name['NodeLink'].full_name}/UploadLogs"
 _OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -48,6 +50,10 @@ class Dial:
             grpc.aio.insecure_channel(address, options=_OPTIONS, compression=kind),
         )
         self.control, self.bulk = (pb_grpc.NodeLinkStub(channel) for channel in self._channels)
+        # The spool holds encoded batches: reading them back only to write them again would double the cost of a line.
+        self.upload_logs: Any = self._channels[1].stream_unary(
+            UPLOAD_LOGS, response_deserializer=pb.UploadLogsResponse.FromString
+        )
 
     async def close(self) -> None:
         for channel in self._channels:

@@ -129,11 +129,11 @@ class Link:
     async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
         """Sends encoded batches and returns what the server keeps."""
 
-        async def messages() -> AsyncIterator[pb.LogBatch]:
+        async def messages() -> AsyncIterator[bytes]:
             for batch in batches:
-                yield pb.LogBatch.FromString(batch)
+                yield batch
 
-        answer: pb.UploadLogsResponse = await self._call(self._dial.bulk.UploadLogs, messages())
+        answer: pb.UploadLogsResponse = await self._call(self._dial.upload_logs, messages())
         return answer
 
     async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:

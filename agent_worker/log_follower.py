@@ -70,9 +70,9 @@ class LogFollower:
         backoff = Backoff(initial=0.2, maximum=5)
         behind = False
         while cursor is not None:
-            before = cursor.read_bytes
+            before, follow = cursor.read_bytes, not behind
             try:
-                behind = await self._read_once(key, container_id, cursor, follow=not behind)
+                behind = await self._read_once(key, container_id, cursor, follow=follow)
                 backoff.reset()
                 info = await self._engine.find(container_id)
             except UnavailableError as error:
@@ -84,11 +84,15 @@ class LogFollower:
                 reason = "" if until_removed else "its container was removed"
                 await self._end(key, cursor, reason)
                 return
-            if cursor.read_bytes > before and not cursor.by_count:
-                continue  # the engine ends a stream where it begins a new file, so read on until there is no more
+            grown = cursor.read_bytes > before
             if info.status not in ALIVE and not until_removed:
-                await self._end(key, cursor, "")
-                return
+                if not follow and not grown:
+                    await self._end(key, cursor, "")
+                    return
+                behind = True  # Docker may end the stream of who follows before it has sent all: look whether it did
+                continue
+            if grown and not cursor.by_count:
+                continue  # it also ends it where it begins a new file
             await asyncio.sleep(RESTART_POLL_SECONDS if info.status not in ALIVE else 0.1)
 
     async def _read_once(self, key: StepKey, container_id: str, cursor: LogCursor, *, follow: bool) -> bool:

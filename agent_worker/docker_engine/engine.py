@@ -26,6 +26,7 @@ from agent_worker.docker_engine.errors import GoneError, explain, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.log_stream import LogPump
 from agent_worker.docker_engine.pull import ImagePuller
+from agent_worker.docker_engine.unchunked import LOGS_URL, UNIX_URL, UnchunkedAdapter
 from gamekeeper.domain.log import LogLine
 from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
 from gamekeeper.ports.container_engine import (
@@ -71,9 +72,12 @@ class DockerEngine:
 
     def _connect(self) -> APIClient:
         with translated(self._socket):
-            return APIClient(
+            client = APIClient(
                 base_url=self._socket, version="auto", timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS
             )
+        if client.base_url.startswith(UNIX_URL):
+            client.mount(LOGS_URL, UnchunkedAdapter(self._socket.replace("unix://", "http+unix://")))
+        return client
 
     def close(self) -> None:
         """Lets go of the engine's sockets and threads."""
@@ -258,8 +262,11 @@ class DockerEngine:
     def _open_log(self, container_id: str, since_ns: int, follow: bool) -> Any:
         since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"
         parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": since}
-        url = f"{self._api.base_url}/v{self._api.api_version}/containers/{container_id}/logs"
+        base = LOGS_URL if self._api.base_url.startswith(UNIX_URL) else self._api.base_url
+        url = f"{base}/v{self._api.api_version}/containers/{container_id}/logs"
         response = self._api.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_SECONDS, None))
+        if not response.ok:
+            response.close()
         if response.status_code == 404:
             raise GoneError(container_id)
         response.raise_for_status()

@@ -19,10 +19,14 @@ from docker.errors import DockerException
 from gamekeeper.domain.log import LogLine, LogStream
 
 _HEADER = 8
+_STDERR = 2
 _SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
 _PART_BYTES = 16 * 1024  # Docker cuts longer lines into parts of this size
+_READ_BYTES = 256 * 1024
 _MAX_HELD_BYTES = 1024 * 1024
-_MAX_BATCH_LINES = 2000
+_LINE_BYTES = 64
+_PLENTY_BYTES = 256 * 1024
+_LINGER_SECONDS = 0.05  # lines that come together are kept together: each batch costs a transaction
 
 
 class FrameReader:
@@ -39,18 +43,32 @@ class FrameReader:
         self._owed: set[LogStream] = set()
         self._second = ("", 0)
 
-    def __iter__(self) -> Iterator[LogLine]:
-        while True:
-            header = self._raw.read(_HEADER)
-            if len(header) < _HEADER:
-                return
-            frame = self._raw.read(int.from_bytes(header[4:], "big"))
-            if header[0] == _SYSTEM_ERROR:
-                raise DockerException(frame.decode(errors="replace").strip())
-            stream = LogStream.STDERR if header[0] == 2 else LogStream.STDOUT
-            stamp, _, data = frame.partition(b" ")
-            ts_ns = self._nanoseconds(stamp.decode())
-            yield LogLine(stream, ts_ns, self._whole(stream, ts_ns, data) if self._swallows else data)
+    def __iter__(self) -> Iterator[list[LogLine]]:
+        """The lines of each piece that arrives. Large ones, for a busy process makes its threads wait at each read."""
+        rest = b""
+        while piece := self._raw.read1(_READ_BYTES):
+            lines, rest = self._split(rest + piece)
+            if lines:
+                yield lines
+
+    def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
+        """The whole frames, and what is left of the next one."""
+        lines, at, size = [], 0, len(data)
+        while at + _HEADER <= size:
+            end = at + _HEADER + int.from_bytes(data[at + 4 : at + _HEADER], "big")
+            if end > size:
+                break
+            lines.append(self._line(data[at], data[at + _HEADER : end]))
+            at = end
+        return lines, data[at:]
+
+    def _line(self, kind: int, frame: bytes) -> LogLine:
+        if kind == _SYSTEM_ERROR:
+            raise DockerException(frame.decode(errors="replace").strip())
+        stream = LogStream.STDERR if kind == _STDERR else LogStream.STDOUT
+        stamp, _, data = frame.partition(b" ")
+        ts_ns = self._nanoseconds(stamp.decode())
+        return LogLine(stream, ts_ns, self._whole(stream, ts_ns, data) if self._swallows else data)
 
     def _whole(self, stream: LogStream, ts_ns: int, data: bytes) -> bytes:
         """The data, behind the newline that the part before it lacks. Parts of one line share their time."""
@@ -81,6 +99,7 @@ class LogPump:
         self._frames = FrameReader(response.raw, swallows=swallows)
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
+        self._plenty = asyncio.Event()
         self._room = threading.Condition()
         self._lines: list[LogLine] = []
         self._held = 0
@@ -90,36 +109,43 @@ class LogPump:
 
     def _read(self) -> None:
         try:
-            for line in self._frames:
+            for lines in self._frames:
+                size = _size(lines)
                 with self._room:
                     self._room.wait_for(lambda: self._held < _MAX_HELD_BYTES or self._ended)
                     if self._ended:
                         return
-                    self._lines.append(line)
-                    self._held += len(line.data) + 64
-                    first = len(self._lines) == 1
-                if first:
-                    self._wake()
+                    self._lines.extend(lines)
+                    before, self._held = self._held, self._held + size
+                if before == 0:
+                    self._tell(self._ready)
+                if before < _PLENTY_BYTES <= before + size:
+                    self._tell(self._plenty)
         except Exception as error:
             self._error = error
         finally:
             with self._room:
                 self._ended = True
-            self._wake()
+            self._tell(self._ready)
+            self._tell(self._plenty)
 
-    def _wake(self) -> None:
+    def _tell(self, event: asyncio.Event) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process is ending
-            self._loop.call_soon_threadsafe(self._ready.set)
+            self._loop.call_soon_threadsafe(event.set)
 
     async def batches(self) -> AsyncIterator[Sequence[LogLine]]:
         """Lines as they come. Raises what reading raised; leaving it early ends the thread."""
         try:
             while True:
                 await self._ready.wait()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._plenty.wait(), _LINGER_SECONDS)
                 self._ready.clear()
-                while lines := self._take():
+                self._plenty.clear()
+                ended = self._ended
+                if lines := self._take():
                     yield lines
-                if self._ended:
+                if ended:
                     break
             if self._error is not None:
                 raise self._error
@@ -128,8 +154,7 @@ class LogPump:
 
     def _take(self) -> list[LogLine]:
         with self._room:
-            lines, self._lines = self._lines[:_MAX_BATCH_LINES], self._lines[_MAX_BATCH_LINES:]
-            self._held -= sum(len(line.data) + 64 for line in lines)
+            lines, self._lines, self._held = self._lines, [], 0
             self._room.notify_all()
         return lines
 
@@ -138,3 +163,7 @@ class LogPump:
             self._ended = True
             self._room.notify_all()
         threading.Thread(target=self._response.close, daemon=True).start()  # may wait for the reading thread
+
+
+def _size(lines: Sequence[LogLine]) -> int:
+    return sum(len(line.data) + _LINE_BYTES for line in lines)

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import grpc
 from pydantic import ValidationError
 
 from api.grpc.errors import translated
+from api.grpc.log_intake import LogIntake
 from api.grpc.subscription import pushes
 from api.grpc.telemetry import TelemetryIntake
 from api.services.condition import ConditionService
@@ -32,15 +34,13 @@ from gamekeeper.domain.condition import Vitals
 from gamekeeper.domain.event import NodeTime
 from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.domain.step import StepKey, StepState
-from gamekeeper.errors import InvalidError, NotFoundError, PreconditionError
+from gamekeeper.domain.step import StepState
+from gamekeeper.errors import InvalidError, PreconditionError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.convert import (
     facts_from_pb,
     inventory_from_pb,
     key_from_pb,
-    key_to_pb,
-    record_from_pb,
     time_from_ms,
 )
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -236,23 +236,10 @@ class NodeLink(pb_grpc.NodeLinkServicer):
     async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
         async with translated(context):
             node_id = await self._node(context)
-            acks: dict[StepKey, pb.LogAck] = {}
+            intake = LogIntake(self._services.logs, partial(self._services.phases.check_owner, node_id))
             async for batch in batches:
-                key = key_from_pb(batch.key)
-                ack = acks.get(key) or await self._first_ack(node_id, key)
-                acks[key] = ack
-                if not ack.refused:
-                    records = [record_from_pb(record) for record in batch.records]
-                    ack.seq = await self._services.logs.append(key, records)
-            return pb.UploadLogsResponse(acks=list(acks.values()))
-
-    async def _first_ack(self, node_id: str, key: StepKey) -> pb.LogAck:
-        """One log that is refused must not hold up the others of its node."""
-        try:
-            await self._services.phases.check_owner(node_id, key)
-        except (InvalidError, NotFoundError) as error:
-            return pb.LogAck(key=key_to_pb(key), refused=str(error))
-        return pb.LogAck(key=key_to_pb(key))
+                await intake.accept(batch)
+            return await intake.answer()
 
     async def _node(self, context: Context) -> str:
         """The calling node. Raises for a wrong key and for an epoch that is over."""

@@ -16,6 +16,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 T = TypeVar("T", bound=BaseModel)
 MAX_PARTS = 500
+_STREAMS = {int(stream): stream for stream in LogStream}
 
 
 def key_to_pb(key: StepKey) -> pb.StepKey:
@@ -38,9 +39,10 @@ def record_to_pb(record: LogRecord) -> pb.LogRecord:
 
 
 def record_from_pb(message: pb.LogRecord) -> LogRecord:
-    if message.stream not in list(LogStream) or message.seq < 1:
+    stream = _STREAMS.get(message.stream)
+    if stream is None or message.seq < 1:
         raise InvalidError(f"log record {message.seq} has stream {message.stream}")
-    return LogRecord(message.seq, LogStream(message.stream), message.ts_ns, message.data)
+    return LogRecord(message.seq, stream, message.ts_ns, message.data)
 
 
 def facts_to_pb(facts: NodeFacts) -> pb.Facts:

@@ -1,0 +1,55 @@
+"""One upload of log batches. What comes together is kept together: each write to a log waits for the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from gamekeeper.domain.log import LogRecord
+from gamekeeper.domain.step import StepKey
+from gamekeeper.errors import InvalidError, NotFoundError
+from gamekeeper.ports.log_store import LogStore
+from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+WRITE_BYTES = 1024 * 1024
+
+
+class LogIntake:
+    """``check_owner`` raises for a step that is not the calling node's."""
+
+    def __init__(self, logs: LogStore, check_owner: Callable[[StepKey], Awaitable[None]]) -> None:
+        self._logs = logs
+        self._check_owner = check_owner
+        self._acks: dict[StepKey, pb.LogAck] = {}
+        self._held: dict[StepKey, list[LogRecord]] = {}
+        self._held_bytes = 0
+
+    async def accept(self, batch: pb.LogBatch) -> None:
+        """Raises InvalidError for a batch that no agent of ours sends, UnavailableError on a full disk."""
+        key = key_from_pb(batch.key)
+        if key not in self._acks:
+            self._acks[key] = await self._first_ack(key)
+        if not self._acks[key].refused:
+            records = [record_from_pb(record) for record in batch.records]
+            self._held.setdefault(key, []).extend(records)
+            self._held_bytes += sum(len(record.data) for record in records)
+            if self._held_bytes >= WRITE_BYTES:
+                await self._write()
+
+    async def answer(self) -> pb.UploadLogsResponse:
+        """When all of it is on disk for good."""
+        await self._write()
+        return pb.UploadLogsResponse(acks=list(self._acks.values()))
+
+    async def _write(self) -> None:
+        held, self._held, self._held_bytes = self._held, {}, 0
+        for key, records in held.items():
+            self._acks[key].seq = await self._logs.append(key, records)
+
+    async def _first_ack(self, key: StepKey) -> pb.LogAck:
+        """One log that is refused must not hold up the others of its node."""
+        try:
+            await self._check_owner(key)
+        except (InvalidError, NotFoundError) as error:
+            return pb.LogAck(key=key_to_pb(key), refused=str(error))
+        return pb.LogAck(key=key_to_pb(key))
