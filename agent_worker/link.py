@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,7 @@ class Link:
     ) -> None:
         self._servers = addresses(servers)
         self._compression = compression
+        self._instance = uuid.uuid4().hex
         self._turn = 0
         self._dial = Dial(self._servers[0], compression)
         self._identity = identity
@@ -222,6 +224,7 @@ class Link:
             agent_version=__version__,
             facts=facts_to_pb(facts),
             policy_json=self._introduction.policy.model_dump_json(),
+            instance=self._instance,
         )
 
     async def _talk(self, call: Any, welcome: pb.Welcome) -> None:

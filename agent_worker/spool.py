@@ -6,7 +6,6 @@ what was read from the container, so that after a kill reading resumes exactly b
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import threading
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from agent_worker.log_cursor import LogCursor
 from agent_worker.store import Store
-from gamekeeper.domain.log import LogEnd, LogLine, LogRecord, LogStream
+from gamekeeper.domain.log import LogEnd, LogGap, LogLine, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.convert import key_to_pb, record_to_pb
@@ -97,7 +96,7 @@ class Spool:
             first = seq
             for stream, ts_ns, data in items:
                 if stream is LogStream.GAP:
-                    data = _gap(seq, seq, data.decode())
+                    data = LogGap(seq, seq, data.decode()).encode()
                 batch.records.append(record_to_pb(LogRecord(seq, stream, ts_ns, data)))
                 seq, held = seq + 1, held + len(data)
                 if held >= CHUNK_BYTES:
@@ -143,7 +142,7 @@ class Spool:
             if row[0] is None or row[0] <= server_seq + 1:
                 return
             last = row[0] - 1
-            data = _gap(server_seq + 1, last, reason)
+            data = LogGap(server_seq + 1, last, reason).encode()
             batch = pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(LogRecord(last, LogStream.GAP, 0, data))])
             first_id = db.execute("SELECT min(id) FROM chunks").fetchone()[0]
             db.execute(
@@ -170,10 +169,6 @@ class Spool:
 
     def close(self) -> None:
         self._store.close()
-
-
-def _gap(first: int, last: int, reason: str) -> bytes:
-    return json.dumps({"from": first, "to": last, "reason": reason}).encode()
 
 
 def _insert(db: sqlite3.Connection, key: StepKey, first: int, last: int, batch: pb.LogBatch) -> int:

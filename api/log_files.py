@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
 import struct
 import zlib
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
@@ -103,7 +102,7 @@ def _contiguous(last_seq: int, records: Sequence[LogRecord]) -> list[LogRecord]:
 
 def _bridges(record: LogRecord, last_seq: int) -> bool:
     """A gap record stands for all it says is missing."""
-    return record.stream is LogStream.GAP and int(json.loads(record.data).get("from", record.seq)) <= last_seq + 1
+    return record.stream is LogStream.GAP and LogGap.decode(record.data).first <= last_seq + 1
 
 
 def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:

@@ -6,6 +6,7 @@ A part that can't be had fails the test that needs it, with what to do; nothing 
 from tests.fixtures.api import api
 from tests.fixtures.database import database, database_url, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
+from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
 from tests.fixtures.stack import stack
 from tests.fixtures.temporal import temporal_client, temporal_server
@@ -16,6 +17,7 @@ __all__ = [
     "database_url",
     "docker_engine",
     "postgres_server",
+    "raw",
     "registry",
     "silent_registry",
     "stack",

@@ -8,12 +8,13 @@ from typing import Any
 
 import grpc
 
-from gamekeeper.errors import GamekeeperError, UnavailableError
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
 RETRY_LATER = (("retry-after-ms", "1000"),)  # a database that is away is not helped by a fleet that asks
+PASSING = ("unavailable", "conflict")
 _STATUS = {
     "not_found": grpc.StatusCode.NOT_FOUND,
     "conflict": grpc.StatusCode.ALREADY_EXISTS,
@@ -33,7 +34,7 @@ async def translated(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterat
     try:
         yield
     except GamekeeperError as error:
-        trailing = RETRY_LATER if isinstance(error, UnavailableError) else ()
+        trailing = RETRY_LATER if error.kind in PASSING else ()
         await context.abort(_STATUS[error.kind], str(error), trailing)
     except (grpc.aio.AbortError, grpc.RpcError):
         raise

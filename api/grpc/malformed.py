@@ -19,7 +19,10 @@ class _Malformed:
 
 
 class MalformedMessages(grpc.aio.ServerInterceptor):
-    """Answers INVALID_ARGUMENT to bytes that do not decode, in calls of all four kinds."""
+    """Answers INVALID_ARGUMENT to bytes that do not decode, in calls of all four kinds to ``service``."""
+
+    def __init__(self, service: str) -> None:
+        self._prefix = f"/{service}/"
 
     async def intercept_service(
         self,
@@ -27,8 +30,8 @@ class MalformedMessages(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         found: Any = await continuation(handler_call_details)
-        if found is None:
-            return None  # no such method: gRPC says UNIMPLEMENTED
+        if found is None or not handler_call_details.method.startswith(self._prefix):
+            return found  # no such method, which gRPC calls UNIMPLEMENTED, or a library's own service
         coding = {
             "request_deserializer": _tolerant(found.request_deserializer),
             "response_serializer": found.response_serializer,

@@ -112,7 +112,7 @@ class NodeLink(pb_grpc.NodeLinkServicer):
         hello = first.hello
         _check_version(hello.protocol_version)
         facts = facts_from_pb(hello.facts, hello.agent_version[:100])
-        session = await self._services.presence.open(node_id, facts, _policy(hello.policy_json))
+        session = await self._services.presence.open(node_id, facts, _policy(hello.policy_json), hello.instance[:64])
         vitals = Vitals(agent_version=facts.agent_version, server_version=__version__)
         await self._services.conditions.observe(node_id, vitals)
         return session

@@ -42,7 +42,7 @@ class LinkServer:
 
 
 def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, reflect: bool) -> LinkServer:
-    server = grpc.aio.server(options=_OPTIONS, interceptors=[MalformedMessages()])
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[MalformedMessages(SERVICE)])
     pb_grpc.add_NodeLinkServicer_to_server(servicer, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

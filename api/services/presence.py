@@ -21,7 +21,7 @@ from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.node import NodeFacts, NodeStatus
 from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.errors import GamekeeperError, NotFoundError, PreconditionError
+from gamekeeper.errors import ConflictError, GamekeeperError, NotFoundError, PreconditionError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -33,6 +33,7 @@ OPENINGS = 200
 BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
+MAX_REFUSED = 100
 REPORTS = (1, 2)  # the node link's directives: containers, inventory
 
 
@@ -51,11 +52,14 @@ class Lease:
 class AgentSession:
     """One connected agent. ``superseded`` is set when a newer session of the same node takes over.
 
-    ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours.
+    ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
+    agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
     """
 
     node_id: str
     epoch: int
+    instance: str = ""
+    refused: set[str] = field(default_factory=set)
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
     clock_offset_ns: int = 0
     directives: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
@@ -103,17 +107,22 @@ class Presence:
                 session.directives.put_nowait(directive)
         return session is not None
 
-    async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> AgentSession:
+    async def open(
+        self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = ""
+    ) -> AgentSession:
         """Begins a session with a new epoch; an older session of the node is superseded.
 
         Sessions that begin together are written together: after a restart a whole fleet comes back at once.
+        Raises ConflictError while another agent with the same key is there and beats: who came first stays, so that
+        two never take the node from each other in turns.
         """
+        await self._check_rival(node_id, instance)
         opening = _Opening(node_id, facts, policy)
         self._openings.append(opening)
         if self._opener is None or self._opener.done():
             self._opener = asyncio.create_task(self._open_all())
         epoch = await opening.epoch
-        current = AgentSession(node_id, epoch)
+        current = AgentSession(node_id, epoch, instance)
         old = self._sessions.get(node_id)
         if old is not None and old.epoch > epoch:
             raise PreconditionError(f"another agent took over node {node_id}", hint="run one agent for a node")
@@ -127,6 +136,23 @@ class Presence:
             log.info("node %s is online (epoch %d)", node_id, epoch)
             await self._changed(node_id)
         return current
+
+    async def _check_rival(self, node_id: str, instance: str) -> None:
+        live = self._sessions.get(node_id)
+        if live is None or not instance or live.instance in ("", instance):
+            return
+        silence, patience = time.monotonic() - self._beats.get(node_id, 0.0), self._suspect_after()
+        if silence > patience:
+            return
+        if instance not in live.refused and len(live.refused) < MAX_REFUSED:
+            live.refused.add(instance)
+            async with self._database.write() as session:
+                message = f"a second agent has its key; epoch {live.epoch} was heard {silence:.1f} s ago and stays"
+                record(session, Event(kind="node.agent_refused", node=node_id, message=message))
+        raise ConflictError(
+            f"another agent holds node {node_id}: epoch {live.epoch}, heard {silence:.1f} s ago",
+            hint=f"run one agent for a node; this one is let in when that one is silent for {patience:.1f} s",
+        )
 
     async def _open_all(self) -> None:
         while self._openings:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
+
+from gamekeeper.errors import InvalidError
+
+MAX_REASON = 1000
 
 
 class LogStream(IntEnum):
@@ -47,5 +52,37 @@ class LogEnd:
 
     @classmethod
     def decode(cls, data: bytes) -> LogEnd:
+        """Raises InvalidError for what ``encode`` never made."""
+        fields = _fields(data)
+        return cls(bool(fields.get("complete")), str(fields.get("reason", ""))[:MAX_REASON])
+
+
+@dataclass(frozen=True, slots=True)
+class LogGap:
+    """Records ``first`` to ``last`` are missing. The record that says so has the number ``last``."""
+
+    first: int
+    last: int
+    reason: str
+
+    def encode(self) -> bytes:
+        return json.dumps({"from": self.first, "to": self.last, "reason": self.reason}).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> LogGap:
+        """Raises InvalidError for what ``encode`` never made."""
+        fields = _fields(data)
+        try:
+            return cls(int(fields["from"]), int(fields["to"]), str(fields.get("reason", ""))[:MAX_REASON])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidError("a gap record does not say what is missing") from error
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    try:
         fields = json.loads(data)
-        return cls(bool(fields["complete"]), str(fields.get("reason", "")))
+    except ValueError as error:  # which UnicodeDecodeError is too
+        raise InvalidError("a gap or end record is not JSON") from error
+    if not isinstance(fields, dict):
+        raise InvalidError("a gap or end record is not a JSON object")
+    return fields

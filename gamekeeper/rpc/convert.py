@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
-from gamekeeper.domain.log import LogRecord, LogStream
+from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.node import NodeFacts
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import InvalidError
@@ -42,6 +42,10 @@ def record_from_pb(message: pb.LogRecord) -> LogRecord:
     stream = _STREAMS.get(message.stream)
     if stream is None or message.seq < 1:
         raise InvalidError(f"log record {message.seq} has stream {message.stream}")
+    if stream is LogStream.GAP and LogGap.decode(message.data).last != message.seq:
+        raise InvalidError(f"gap record {message.seq} does not end the gap that it tells of")
+    if stream is LogStream.END:
+        LogEnd.decode(message.data)
     return LogRecord(message.seq, stream, message.ts_ns, message.data)
 
 

@@ -11,12 +11,11 @@ import grpc
 import pytest
 
 from agent_worker.dial import Dial
-from agent_worker.identity import Identity
 from agent_worker.link import Vitals
-from gamekeeper import __version__
 from gamekeeper.domain.metric import NODE_METRICS, ordered
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.raw_agent import RawAgent, code_of
 
 
 async def until(found: Callable[[], Awaitable[Any]]) -> Any:
@@ -158,36 +157,6 @@ async def _some(agent: Any, after: int, count: int) -> Any:
             return
 
 
-class RawAgent:
-    """Speaks the protocol by hand."""
-
-    def __init__(self, api: ApiUnderTest, identity: Identity) -> None:
-        self.dial = Dial(api.link_address)
-        self.identity = identity
-        self.epoch = 0
-
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        return ("authorization", f"Bearer {self.identity.node_key}"), ("gamekeeper-epoch", str(self.epoch))
-
-    async def hello(self, protocol_version: int = 2) -> Any:
-        """An open session. Raises AioRpcError when the server does not want us."""
-        call = self.dial.control.Session(metadata=self.metadata)
-        hello = pb.Hello(protocol_version=protocol_version, agent_version=__version__, policy_json="{}")
-        await call.write(pb.AgentMessage(hello=hello))
-        answer: Any = await call.read()
-        self.epoch = answer.welcome.epoch
-        return call
-
-
-@pytest.fixture
-async def raw(api: ApiUnderTest) -> Any:
-    await api.add_node()
-    agent = RawAgent(api, await api.enrol())
-    yield agent
-    await agent.dial.close()
-
-
 async def test_an_agent_of_the_version_before_works(raw: RawAgent) -> None:
     call = await raw.hello(protocol_version=1)
     await call.write(pb.AgentMessage(heartbeat=pb.Heartbeat(seq=7)))
@@ -198,13 +167,6 @@ async def test_an_agent_of_the_version_before_works(raw: RawAgent) -> None:
 async def test_other_versions_are_refused_with_both_numbers(raw: RawAgent, version: int) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match=rf"version {version}, this side 1 to 2"):
         await raw.hello(protocol_version=version)
-
-
-async def code_of(call: Any) -> grpc.StatusCode:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    code: grpc.StatusCode = caught.value.code()
-    return code
 
 
 async def metrics(*batches: pb.MetricsBatch) -> Any:

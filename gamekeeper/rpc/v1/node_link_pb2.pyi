@@ -10,7 +10,8 @@ with an older epoch is refused with FAILED_PRECONDITION, so that a superseded ag
 
 Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
 open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
-UNAVAILABLE (anything passing: repeat with backoff, not before the trailing metadata "retry-after-ms"). No call
+ALREADY_EXISTS (another agent has the node) and UNAVAILABLE (anything passing): repeat with backoff, not before the
+trailing metadata "retry-after-ms". UNIMPLEMENTED (a call that this version does not have). No call
 answers UNKNOWN or INTERNAL. Cancelling a call ends the wait for it and nothing that is already kept.
 """
 

@@ -85,6 +85,8 @@ class NodeLinkServicer:
     def Session(self, request_iterator, context):
         """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
         side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+        A new session of the same agent process supersedes its old one. A second process with the same key is refused
+        with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

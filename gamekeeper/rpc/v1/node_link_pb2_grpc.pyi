@@ -10,7 +10,8 @@ with an older epoch is refused with FAILED_PRECONDITION, so that a superseded ag
 
 Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
 open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
-UNAVAILABLE (anything passing: repeat with backoff, not before the trailing metadata "retry-after-ms"). No call
+ALREADY_EXISTS (another agent has the node) and UNAVAILABLE (anything passing): repeat with backoff, not before the
+trailing metadata "retry-after-ms". UNIMPLEMENTED (a call that this version does not have). No call
 answers UNKNOWN or INTERNAL. Cancelling a call ends the wait for it and nothing that is already kept.
 """
 
@@ -49,6 +50,8 @@ class NodeLinkStub:
     Session: _grpc.StreamStreamMultiCallable[_node_link_pb2.AgentMessage, _node_link_pb2.ServerMessage]
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+    A new session of the same agent process supersedes its old one. A second process with the same key is refused
+    with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
     """
     ReportInventory: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]
     """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
@@ -79,6 +82,8 @@ class NodeLinkAsyncStub(NodeLinkStub):
     Session: _aio.StreamStreamMultiCallable[_node_link_pb2.AgentMessage, _node_link_pb2.ServerMessage]  # type: ignore[assignment]
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+    A new session of the same agent process supersedes its old one. A second process with the same key is refused
+    with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
     """
     ReportInventory: _aio.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]  # type: ignore[assignment]
     """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
@@ -118,6 +123,8 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_node_link_pb2.ServerMessage], _abc.AsyncIterator[_node_link_pb2.ServerMessage]]:
         """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
         side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+        A new session of the same agent process supersedes its old one. A second process with the same key is refused
+        with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
         """
 
     @_abc_1.abstractmethod

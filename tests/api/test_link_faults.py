@@ -1,0 +1,239 @@
+"""What the node link answers to those who speak it badly. Never UNKNOWN, INTERNAL, or an error of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from api.grpc.server import SERVICE, build_server
+from gamekeeper.domain.log import LogEnd, LogGap, LogStream
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.raw_agent import RawAgent, code_of
+
+METHODS = pb.DESCRIPTOR.services_by_name["NodeLink"].methods
+HELLO = pb.AgentMessage(hello=pb.Hello(protocol_version=2, agent_version="1", policy_json="{}", instance="a"))
+KEY = pb.StepKey(run_id="0123456789ab", step="work")
+OWN_WORDS = {
+    grpc.StatusCode.OK,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS,
+}
+
+
+def noise(seed: int, size: int) -> bytes:
+    return hashlib.shake_256(str(seed).encode()).digest(size)
+
+
+def spoiled() -> Iterator[tuple[str, bytes]]:
+    """For each method: noise of several sizes, and a good message cut off or with one byte changed."""
+    samples: dict[str, Message] = {
+        "Session": HELLO,
+        "ReportInventory": pb.Inventory(disks=[pb.Disk(mount="/", total_bytes=1)], problem="none"),
+        "ReportMetrics": pb.MetricsBatch(samples=[pb.Sample(at_ms=1, key=KEY, values=[1.0, 2.0])]),
+        "UploadLogs": pb.LogBatch(key=KEY, records=[pb.LogRecord(seq=1, stream=1, ts_ns=1, data=b"line")]),
+        "Subscribe": pb.SubscribeRequest(after_seq=2**62),
+    }
+    for method in METHODS:
+        for seed, size in enumerate((0, 1, 2, 3, 7, 20, 100, 1000, 50_000)):
+            yield method.name, noise(seed, size)
+        good = samples.get(method.name, pb.RegisterRequest(protocol_version=2, token="x")).SerializeToString()
+        for at in range(0, len(good), 3):
+            yield method.name, good[:at]
+            yield method.name, good[:at] + noise(at, 1) + good[at + 1 :]
+
+
+async def answer_to(channel: Any, method: Any, data: bytes, metadata: Any) -> grpc.StatusCode:
+    """The status of a call with bytes that no stub would send; OK for a stream that answers."""
+    shape = ("stream" if method.client_streaming else "unary") + ("_stream" if method.server_streaming else "_unary")
+    call = getattr(channel, shape)(f"/{SERVICE}/{method.name}")
+
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    started = call(once() if method.client_streaming else data, metadata=metadata, timeout=10)
+    try:
+        if method.server_streaming:
+            async with asyncio.timeout(0.2 if method.name == "Subscribe" else 10):
+                await anext(aiter(started), None)
+        else:
+            await started
+    except grpc.aio.AioRpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    except TimeoutError:  # a subscription that the server has accepted
+        pass
+    finally:
+        started.cancel()
+    return grpc.StatusCode.OK
+
+
+async def test_noise_and_spoiled_messages_get_a_status_that_says_whose_fault_it_is(
+    raw: RawAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    _session = await raw.hello()
+    by_name = {method.name: method for method in METHODS}
+    channel = raw.dial._channels[1]
+    found: set[grpc.StatusCode] = set()
+    with caplog.at_level(logging.ERROR):
+        for name, data in spoiled():
+            code = await answer_to(channel, by_name[name], data, raw.metadata)
+            assert code in OWN_WORDS, (name, data[:40], code)
+            found.add(code)
+    assert grpc.StatusCode.INVALID_ARGUMENT in found
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("api")] == []
+
+
+class Uploading:
+    """In the place of an agent that runs a step, with its key and epoch."""
+
+    def __init__(self, raw: RawAgent, key: pb.StepKey) -> None:
+        self.raw = raw
+        self.key = key
+
+    async def upload(self, *records: pb.LogRecord) -> int:
+        """The acknowledged number."""
+
+        async def batches() -> AsyncIterator[pb.LogBatch]:
+            yield pb.LogBatch(key=self.key, records=records)
+
+        answer = await self.raw.dial.bulk.UploadLogs(batches(), metadata=self.raw.metadata)
+        return int(answer.acks[0].seq)
+
+
+@pytest.fixture
+async def uploading(api: ApiUnderTest) -> AsyncIterator[Uploading]:
+    await api.add_node()
+    agent = await api.start_agent()
+    await api.start_control_worker()
+    run = await api.submit({"name": "work", "container": {"image": "image", "environment": {"DUMMY_SLEEP": "60"}}})
+    await api.until_step(run["id"], "work", "running")
+    raw = RawAgent(api, api.identities["node-1"])
+    raw.epoch = agent.link._epoch
+    yield Uploading(raw, pb.StepKey(run_id=run["id"], step="work", **{"try": 1}))
+    await raw.dial.close()
+
+
+async def test_records_that_can_not_be_are_refused(uploading: Uploading) -> None:
+    held = await uploading.upload()
+    for record in (
+        pb.LogRecord(seq=0, stream=1),
+        pb.LogRecord(seq=held + 1, stream=9),
+        pb.LogRecord(seq=held + 1, stream=LogStream.END, data=b"\xff"),
+        pb.LogRecord(seq=held + 1, stream=LogStream.END, data=b"[]"),
+        pb.LogRecord(seq=held + 2, stream=LogStream.GAP, data=b'{"from": "x", "to": 2}'),
+        pb.LogRecord(seq=held + 2, stream=LogStream.GAP, data=LogGap(held + 1, held + 3, "").encode()),
+    ):
+        assert await code_of(uploading.upload(record)) is grpc.StatusCode.INVALID_ARGUMENT, record
+    assert await uploading.upload() == held
+
+
+async def test_repeated_and_reordered_batches_are_one_log(api: ApiUnderTest, uploading: Uploading) -> None:
+    upload, held = uploading.upload, await uploading.upload()
+    one, two, three, four = (pb.LogRecord(seq=held + n, stream=1, ts_ns=n, data=b"line %d\n" % n) for n in (1, 2, 3, 4))
+    assert await upload(four) == held  # there is a hole before it: it is to be sent again
+    assert await upload(two, one) == held + 2
+    assert await upload(one, two, three, three) == held + 3
+    end = pb.LogRecord(seq=held + 5, stream=LogStream.END, data=LogEnd(True).encode())
+    assert await upload(end, four, one) == held + 5
+    log = (await api.http.get(f"/runs/{uploading.key.run_id}/steps/work/logs")).text
+    assert log.endswith("line 1\nline 2\nline 3\nline 4\n")
+    assert log.count("line 1\n") == 1
+
+
+async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: ApiUnderTest, raw: RawAgent) -> None:
+    await api.add_node("node-2")
+    other = await api.start_agent("node-2")
+    channel = grpc.aio.insecure_channel(api.link_address, options=[("grpc.http2.bdp_probe", 0)])  # 64 KiB fill it
+    session = pb_grpc.NodeLinkStub(channel).Session(metadata=raw.metadata)
+    await session.write(HELLO)
+    beat = pb.AgentMessage(heartbeat=pb.Heartbeat(seq=1, docker_error="x" * 5000))  # large, to fill windows sooner
+    written = 0
+    with pytest.raises(TimeoutError):
+        while written < 1_000_000:
+            async with asyncio.timeout(2):
+                await session.write(beat)
+            written += 1
+    assert other.link._epoch == 1
+    assert (await api.http.get("/nodes/node-2")).json()["status"] == "online"
+    session.cancel()
+    await channel.close()
+
+
+async def test_a_second_agent_with_the_same_key_waits_until_the_first_is_gone(api: ApiUnderTest, raw: RawAgent) -> None:
+    first = await raw.hello(instance="first")
+    epoch = raw.epoch
+    for _ in range(3):
+        with pytest.raises(grpc.aio.AioRpcError, match="another agent holds node node-1: epoch 1") as caught:
+            await raw.hello(instance="second")
+        assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+        assert ("retry-after-ms", "1000") in tuple(caught.value.trailing_metadata() or ())
+    raw.epoch = epoch
+    await raw.dial.control.ReportInventory(pb.Inventory(), metadata=raw.metadata)
+    refused = (await api.http.get("/events", params={"kind": "node.agent_refused"})).json()["items"]
+    assert len(refused) == 1
+    again = await raw.hello(instance="first")
+    assert raw.epoch == epoch + 1
+    assert await first.code() is grpc.StatusCode.FAILED_PRECONDITION
+    again.cancel()
+    async with asyncio.timeout(10):
+        while api.process.presence.session("node-1") is not None:
+            await asyncio.sleep(0.02)
+    await raw.hello(instance="second")
+    assert raw.epoch == epoch + 2
+
+
+async def test_a_second_agent_is_let_in_when_the_first_is_silent(raw: RawAgent) -> None:
+    _silent = await raw.hello(instance="first")
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await raw.hello(instance="second")
+                break
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.1)
+    assert raw.epoch == 2
+
+
+async def test_health_is_told_to_anyone(api: ApiUnderTest) -> None:
+    serving, stopped = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    async with grpc.aio.insecure_channel(api.link_address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", SERVICE):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
+            assert answer.status == serving
+        watch = aiter(health.Watch(health_pb2.HealthCheckRequest(service=SERVICE)))
+        assert (await anext(watch)).status == serving
+        stopping = asyncio.create_task(api.process.link_server.stop(2))
+        assert (await asyncio.wait_for(anext(watch), 5)).status == stopped
+    await stopping
+
+
+@pytest.mark.parametrize("reflect", [True, False])
+async def test_reflection_is_there_when_it_is_asked_for(reflect: bool) -> None:
+    servicer: Any = type("Unimplemented", (pb_grpc.NodeLinkServicer,), {})()
+    made = build_server(servicer, "127.0.0.1:0", reflect=reflect)
+    await made.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.port}") as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="*")]))
+        if reflect:
+            names = {service.name for service in (await anext(aiter(call))).list_services_response.service}
+            assert SERVICE in names
+        else:
+            assert await code_of(anext(aiter(call))) is grpc.StatusCode.UNIMPLEMENTED
+    await made.stop(0)
