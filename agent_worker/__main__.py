@@ -1,4 +1,7 @@
-"""``python -m agent_worker``: registers once, then works until SIGTERM, which leaves every container running."""
+"""``python -m agent_worker``: registers once, then works until SIGTERM, which leaves every container running.
+
+With ``--stop-containers`` it ends them first: see ``farewell.py``.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from temporalio.service import RPCError
 from agent_worker import memory
 from agent_worker.bootstrap import Agent, build
 from agent_worker.dial import register
+from agent_worker.farewell import HAND_OVER_SECONDS, stop_containers
 from agent_worker.identity import Identity, load_identity, save_identity
 from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
@@ -53,10 +57,13 @@ async def work(settings: AgentSettings) -> None:
     tasks: list[asyncio.Task[object]] = [asyncio.create_task(part) for part in agent.work()]
     if identity.temporal_address:
         known.set()  # learnt before: work goes on while the api is away
-    tasks.append(asyncio.create_task(_run_workers(settings, agent, identity, known)))
+    workers: asyncio.Task[object] = asyncio.create_task(_run_workers(settings, agent, identity, known))
+    tasks.append(workers)
     tasks.append(asyncio.create_task(memory.give_back_forever()))
     stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    if settings.stop_containers and stop.is_set():
+        await stop_containers(agent, workers)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -88,7 +95,8 @@ async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity
     await _resume_logs(agent)
     tokens = await asyncio.to_thread(agent.journal.take_tokens)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
-        for worker in build_workers(agent, client, identity):
+        hand_over = timedelta(seconds=HAND_OVER_SECONDS if settings.stop_containers else 0)
+        for worker in build_workers(agent, client, identity, hand_over):
             await stack.enter_async_context(worker)
         await _hand_back(client, tokens)
         log.info("node %s takes steps", identity.node_id)

@@ -30,6 +30,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 class Agent:
     engine: ContainerEngine
     journal: SqliteJournal
+    spool: Spool
     link: Link
     follower: LogFollower
     uploader: Uploader
@@ -88,4 +89,4 @@ def build(
         pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
     }
     subscription = Subscription(link, settings.state_dir / "events.seq", directives)
-    return Agent(engine, journal, link, follower, uploader, reaper, telemetry, inventory, subscription, policy)
+    return Agent(engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription, policy)

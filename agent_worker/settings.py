@@ -21,7 +21,7 @@ class AgentSettings(BaseModel):
     """``server`` is one address or several with commas between, tried in turn.
 
     ``temporal`` overrides the address that the server tells; ``compression`` is of logs and metrics.
-    ``simulate_tokens`` makes this process many simulated agents: see ``simulation.py``.
+    ``stop_containers``: a stop of the agent ends its containers too. ``simulate_tokens`` makes this process many simulated agents: see ``simulation.py``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +34,7 @@ class AgentSettings(BaseModel):
     temporal: str = ""
     compression: Literal["", "gzip"] = ""
     engine: Literal["docker", "dummy"] = "docker"
+    stop_containers: bool = False
     simulate_tokens: Path | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -19,8 +19,13 @@ PUSHED_HEARTBEAT_SECONDS = 10.0
 POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
 
 
-def build_workers(agent: Agent, client: Client, identity: Identity) -> list[Worker]:
-    """Two queues in one process, so that a stop never waits behind steps."""
+def build_workers(
+    agent: Agent, client: Client, identity: Identity, hand_over: timedelta = timedelta()
+) -> list[Worker]:
+    """Two queues in one process, so that a stop never waits behind steps.
+
+    ``hand_over`` is how long steps may go on towards their end once the workers are being shut down.
+    """
     beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
     parts = NodeParts(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
     steps = StepActivities(parts)
@@ -36,6 +41,7 @@ def build_workers(agent: Agent, client: Client, identity: Identity) -> list[Work
             activities=activities,
             max_concurrent_activities=MAX_STEPS,
             activity_task_poller_behavior=PollerBehaviorSimpleMaximum(1),
+            graceful_shutdown_timeout=hand_over,
             max_heartbeat_throttle_interval=timedelta(seconds=beat),
             default_heartbeat_throttle_interval=timedelta(seconds=beat),
         )

@@ -40,8 +40,11 @@ def agent(
         int, typer.Option(min=0, max=10_000, help="Be so many made-up nodes (sim-0001 ...), with --engine dummy")
     ] = 0,
     compression: Annotated[str, typer.Option(help="gzip: smaller logs and metrics for more CPU")] = "",
+    stop_containers: Annotated[
+        bool, typer.Option("--stop-containers", help="SIGTERM also stops the node's containers")
+    ] = False,
 ) -> None:
-    """Run this machine's agent until SIGTERM, which leaves its containers running."""
+    """Run this machine's agent until SIGTERM, which leaves its containers running (but see --stop-containers)."""
     folder = agent_dir or platformdirs.user_data_path("gamekeeper-agent")
     settings = {
         "SERVER": server,
@@ -51,6 +54,7 @@ def agent(
         "TEMPORAL": temporal,
         "ENGINE": engine,
         "COMPRESSION": compression,
+        "STOP_CONTAINERS": "true" if stop_containers else "",
     }
     if simulate:
         if engine != "dummy":

@@ -162,12 +162,14 @@ async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: Ap
     session = pb_grpc.NodeLinkStub(channel).Session(metadata=raw.metadata)
     await session.write(HELLO)
     beat = pb.AgentMessage(heartbeat=pb.Heartbeat(seq=1, docker_error="x" * 5000))  # large, to fill windows sooner
-    written = 0
-    with pytest.raises(TimeoutError):
-        while written < 1_000_000:
+
+    async def write_on() -> None:
+        for _ in range(1_000_000):
             async with asyncio.timeout(2):
                 await session.write(beat)
-            written += 1
+
+    with pytest.raises(TimeoutError):
+        await write_on()
     assert other.link._epoch == 1
     assert (await api.http.get("/nodes/node-2")).json()["status"] == "online"
     session.cancel()
