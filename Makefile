@@ -39,6 +39,12 @@ migration: venv-dev ## Write a migration for changed tables: make migration m="A
 bench: venv docker ## Measure step overhead, start latency and the agent at rest
 	@$(VENV)/python -m bench.run
 
+bench-logs: venv docker ## Measure the log path: 1 GiB, plain, through a killed agent and a cut network
+	@$(VENV)/python -m bench.logs
+
+bench-fleet: venv docker ## Measure a thousand simulated agents, on SQLite and PostgreSQL
+	@$(VENV)/python -m bench.fleet
+
 images: venv-dev docker ## Build the three images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
 
@@ -46,4 +52,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen lock migration bench images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen lock migration bench bench-logs bench-fleet images venv venv-dev docker

@@ -21,7 +21,8 @@ class AgentSettings(BaseModel):
     """``server`` is one address or several with commas between, tried in turn.
 
     ``temporal`` overrides the address that the server tells; ``compression`` is of logs and metrics.
-    ``stop_containers``: a stop of the agent ends its containers too. ``simulate_tokens`` makes this process many simulated agents: see ``simulation.py``.
+    ``stop_containers``: a stop of the agent ends its containers too (``farewell.py``). ``simulate_tokens`` makes this
+    process many simulated agents (``simulation.py``).
     """
 
     model_config = ConfigDict(frozen=True)

@@ -19,9 +19,7 @@ PUSHED_HEARTBEAT_SECONDS = 10.0
 POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
 
 
-def build_workers(
-    agent: Agent, client: Client, identity: Identity, hand_over: timedelta = timedelta()
-) -> list[Worker]:
+def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: timedelta = timedelta()) -> list[Worker]:
     """Two queues in one process, so that a stop never waits behind steps.
 
     ``hand_over`` is how long steps may go on towards their end once the workers are being shut down.

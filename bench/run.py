@@ -9,66 +9,23 @@ Uses a stack of its own in a temporary directory, and the demo's base image.
 
 from __future__ import annotations
 
-import json
-import shutil
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import docker
-import httpx
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from bench.stack import Stack, stack
 from scripts.base_image import ensure_base_image
 
 STEPS = 20
 ROUNDS = 10
 STARTS = 15
 REST_SECONDS = 30
-NODE = "bench"
-GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
-
-
-class Stack:
-    def __init__(self, folder: str, image: str) -> None:
-        self.folder = folder
-        self._image = image
-        self._command("up", "--detach", "--node", NODE)
-        self.status = json.loads(self._command("status", "--json"))
-        key = Path(self.status["api_key_file"]).read_text().strip()
-        url = self.status["api"]["url"]
-        self.http = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60)
-
-    def _command(self, *arguments: str) -> str:
-        command = [GAMEKEEPER, "--state-dir", self.folder, *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-    def close(self) -> None:
-        self.http.close()
-        self._command("down")
-
-    def submit(self, steps: int) -> str:
-        container = {"image": self._image, "command": ["true"]}
-        spec = {"name": "bench", "steps": [{"name": f"s{index}", "container": container} for index in range(steps)]}
-        answer = self.http.post("/runs", json={"spec": spec, "node": NODE})
-        answer.raise_for_status()
-        return str(answer.json()["id"])
-
-    def ended(self, run_id: str) -> dict[str, Any]:
-        while True:
-            found: dict[str, Any] = self.http.get(f"/runs/{run_id}").json()
-            if found["state"] in ("succeeded", "failed", "canceled"):
-                assert found["state"] == "succeeded", found
-                return found
-            time.sleep(0.4)  # seldom: asking loads the machine that is measured
 
 
 def seconds(text: str) -> float:
@@ -86,9 +43,14 @@ def floor(api: docker.APIClient, image: str) -> float:
     return (time.perf_counter() - begin) / STEPS * 1000
 
 
-def pipeline(stack: Stack) -> float:
+def submit(bench: Stack, image: str, steps: int) -> str:
+    container = {"image": image, "command": ["true"]}
+    return bench.submit(*[{"name": f"s{index}", "container": container} for index in range(steps)])
+
+
+def pipeline(bench: Stack, image: str) -> float:
     """Milliseconds a step, from the run's start to its end as the read model tells them."""
-    run = stack.ended(stack.submit(STEPS))
+    run = bench.ended(submit(bench, image, STEPS))
     return (seconds(run["finished_at"]) - seconds(run["started_at"])) / STEPS * 1000
 
 
@@ -102,15 +64,15 @@ def start_floor(api: docker.APIClient, image: str) -> float:
     return (seconds(state[:26] + "+00:00") - begin) * 1000
 
 
-def start_latency(stack: Stack) -> float:
+def start_latency(bench: Stack, image: str) -> float:
     begin = time.time()
-    run = stack.ended(stack.submit(1))
+    run = bench.ended(submit(bench, image, 1))
     return (seconds(run["steps"][0]["started_at"]) - begin) * 1000
 
 
-def at_rest(stack: Stack) -> tuple[float, float]:
+def at_rest(bench: Stack) -> tuple[float, float]:
     """The agent's resident megabytes and per cent of a core."""
-    agent = psutil.Process(stack.status["agents"][0]["pid"])
+    agent = psutil.Process(bench.pid("agent"))
     time.sleep(5)
     agent.cpu_percent()
     time.sleep(REST_SECONDS)
@@ -129,16 +91,13 @@ def in_turns(rounds: int, *measures: Callable[[], float]) -> list[list[float]]:
 def main() -> None:
     client = docker.from_env()
     image = ensure_base_image(client)
-    folder = tempfile.mkdtemp(prefix="gk-bench-")
-    stack = Stack(folder, image)
-    try:
-        pipeline(stack)  # warm
-        floors, steps = in_turns(ROUNDS, lambda: floor(client.api, image), lambda: pipeline(stack))
-        start_floors, starts = in_turns(STARTS, lambda: start_floor(client.api, image), lambda: start_latency(stack))
-        memory, cpu = at_rest(stack)
-    finally:
-        stack.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with stack() as bench:
+        pipeline(bench, image)  # warm
+        floors, steps = in_turns(ROUNDS, lambda: floor(client.api, image), lambda: pipeline(bench, image))
+        start_floors, starts = in_turns(
+            STARTS, lambda: start_floor(client.api, image), lambda: start_latency(bench, image)
+        )
+        memory, cpu = at_rest(bench)
     overhead = statistics.median(b - a for a, b in zip(floors, steps, strict=True))
     latency = statistics.median(b - a for a, b in zip(start_floors, starts, strict=True))
     table = Table("measure", "floor", "gamekeeper", "over the floor", "ratio", "target")

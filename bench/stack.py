@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 import httpx
 
 NODE = "bench"
 GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
+TIMEOUT_SECONDS = 60
 
 
 class Stack:
-    """``environment`` is added to that of every process of the stack."""
+    """``options`` are those of ``gamekeeper up``."""
 
-    def __init__(self, folder: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self._environment = dict(environment or {})
-        self._command("up", "--detach", "--node", NODE)
-        status = self.status()
-        key = Path(status["api_key_file"]).read_text().strip()
-        url = status["api"]["url"]
-        self.http = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        self._nodes = [NODE]
+        self.command("up", "--detach", "--node", NODE, *options)
+        found = self.status()
+        self.link_address: str = found["api"]["node_link"]
+        self.api_key = Path(found["api_key_file"]).read_text().strip()
+        self.http = httpx.Client(
+            base_url=f"{found['api']['url']}/api/v1",
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=TIMEOUT_SECONDS,
+        )
 
-    def _command(self, *arguments: str) -> str:
-        command = [GAMEKEEPER, "--state-dir", self.folder, *arguments]
-        environment = {**_inherited(), **self._environment}
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    def command(self, *arguments: str) -> str:
+        command = [GAMEKEEPER, "--state-dir", str(self.folder / "state"), *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def status(self) -> dict[str, Any]:
         """As ``gamekeeper status --json`` tells it: processes with their pids and addresses."""
-        found: dict[str, Any] = json.loads(self._command("status", "--json"))
+        found: dict[str, Any] = json.loads(self.command("status", "--json"))
         return found
 
-    def close(self) -> None:
-        self.http.close()
-        self._command("down")
+    def pid(self, part: str) -> int:
+        found = self.status()
+        return int((found["agents"][0] if part == "agent" else found[part])["pid"])
 
-    def submit(self, *steps: Mapping[str, Any]) -> str:
-        answer = self.http.post("/runs", json={"spec": {"name": "bench", "steps": list(steps)}, "node": NODE})
+    def close(self) -> None:
+        """Its containers go too: the next agent of the same node would take them up, and their logs."""
+        self.http.close()
+        self.command("down")
+        client = docker.from_env()
+        for node in self._nodes:
+            for container in client.containers.list(all=True, filters={"label": f"gamekeeper.node={node}"}):
+                container.remove(force=True)
+        client.close()
+
+    def enrol(self, node: str) -> str:
+        """A token for a new node."""
+        self._nodes.append(node)
+        self.http.post("/nodes", json={"id": node}).raise_for_status()
+        return str(self.http.post(f"/nodes/{node}/enrolment-tokens", json={}).json()["token"])
+
+    def submit(self, *steps: Mapping[str, Any], node: str = NODE) -> str:
+        answer = self.http.post("/runs", json={"spec": {"name": "bench", "steps": list(steps)}, "node": node})
         answer.raise_for_status()
         return str(answer.json()["id"])
 
@@ -56,7 +80,14 @@ class Stack:
             time.sleep(0.4)  # seldom: asking loads the machine that is measured
 
 
-def _inherited() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
+@contextmanager
+def stack(*options: str) -> Iterator[Stack]:
+    folder = Path(tempfile.mkdtemp(prefix="gk-bench-"))
+    try:
+        made = Stack(folder, *options)
+        try:
+            yield made
+        finally:
+            made.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ missing=""
 command -v busybox >/dev/null || missing="$missing busybox-static"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 command -v ip >/dev/null || missing="$missing iproute2"
+command -v iptables >/dev/null || missing="$missing iptables"
 command -v docker-compose >/dev/null || missing="$missing docker-compose"
 command -v docker-registry >/dev/null || missing="$missing docker-registry"
 if [ -n "$missing" ]; then

@@ -107,9 +107,7 @@ class Presence:
                 session.directives.put_nowait(directive)
         return session is not None
 
-    async def open(
-        self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = ""
-    ) -> AgentSession:
+    async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = "") -> AgentSession:
         """Begins a session with a new epoch; an older session of the node is superseded.
 
         Sessions that begin together are written together: after a restart a whole fleet comes back at once.

@@ -38,6 +38,9 @@ def up(
     temporal: Annotated[
         str, typer.Option(help="HOST:PORT of a Temporal server to use instead of the embedded one")
     ] = "",
+    database: Annotated[
+        str, typer.Option(help="postgresql+psycopg://USER:PASSWORD@HOST/NAME to use instead of a SQLite file")
+    ] = "",
     host: Annotated[str, typer.Option(help="Address to bind to")] = "",
     policy: Annotated[Path | None, typer.Option(help="This node's policy file", exists=True, dir_okay=False)] = None,
 ) -> None:
@@ -51,6 +54,7 @@ def up(
         _print_addresses(state.load())
         return
     record = _record(state, node, temporal, host, policy)
+    record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
     state.save(record)
     if detach:
         _wait_ready(state, _spawn(state))

@@ -35,6 +35,7 @@ class StackRecord(BaseModel):
     ports: Ports | None = None
     node: str | None = None
     temporal: str = ""
+    database: str = ""
     policy_file: str = ""
     pids: dict[str, int] = Field(default_factory=dict)
     ready: bool = False

@@ -27,7 +27,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
     specs = [] if record.temporal else [_temporal(state, record)]
     shared = {
         "GAMEKEEPER_TEMPORAL": temporal_address(record),
-        "GAMEKEEPER_DATABASE": sqlite_url(state.database),
+        "GAMEKEEPER_DATABASE": record.database or sqlite_url(state.database),
     }
     api = shared | {
         "GAMEKEEPER_REST_HOST": record.host,

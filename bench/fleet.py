@@ -1,0 +1,212 @@
+"""A thousand agents on one control plane: ``make bench-fleet``.
+
+For SQLite, then PostgreSQL: the api's CPU and memory while simulated agents beat and report every 5 s, the round trip
+of a heartbeat as one more agent sees it, and how long after ``kill -9`` of the api all sessions are back. The floor of
+the round trip is the same message to a server that does nothing but answer. Everything shares this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import httpx
+import psutil
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from agent_worker.dial import Dial, register
+from bench.stack import GAMEKEEPER, Stack, stack
+from gamekeeper import __version__
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from gamekeeper.rpc.version import PROTOCOL_VERSION
+from scripts.postgres import USER, postgres_server
+
+SETTLE_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+BEAT_SECONDS = 0.1
+RETURN_LIMIT_SECONDS = 120.0
+LATER_SECONDS = 30.0  # after which a node that did not come back would have been called lost
+
+
+@dataclass
+class Measured:
+    name: str
+    cpu_percent: float
+    memory_mb: float
+    beats_ms: list[float]
+    back_seconds: float
+    lost: int
+
+
+@contextmanager
+def fleet(bench: Stack, count: int) -> Iterator[None]:
+    """``count`` simulated agents, all online."""
+    folder = bench.folder / "fleet"
+    folder.mkdir()
+    arguments = ["--server", bench.link_address, "--engine", "dummy", "--simulate", str(count)]
+    command = [GAMEKEEPER, "--state-dir", str(bench.folder / "state"), "agent", *arguments, "--state-dir", str(folder)]
+    with (folder / "agents.log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            while online(bench) < count + 1:  # and the node of the stack itself
+                assert process.poll() is None, (folder / "agents.log").read_text()[-2000:]
+                time.sleep(0.5)
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def online(bench: Stack) -> int:
+    text = bench.http.get(bench.http.base_url.copy_with(path="/metrics")).text
+    return sum(
+        int(float(line.split()[1])) for line in text.splitlines() if line.startswith('gamekeeper_nodes{status="online"')
+    )
+
+
+def count_events(bench: Stack, kind: str, after: int) -> set[str]:
+    """The nodes that have such an event behind number ``after``."""
+    nodes: set[str] = set()
+    cursor: dict[str, str] = {}
+    while True:
+        page = bench.http.get("/events", params={"kind": kind, "limit": "500", **cursor})
+        body = page.json()
+        fresh = [item for item in body["items"] if item["seq"] > after]
+        nodes |= {item["node"] for item in fresh}
+        if len(fresh) < len(body["items"]) or not body.get("next_cursor"):
+            return nodes
+        cursor = {"cursor": body["next_cursor"]}
+
+
+def newest_event(bench: Stack) -> int:
+    return int(bench.http.get("/events", params={"limit": 1}).json()["items"][0]["seq"])
+
+
+async def beat(stub: Any, metadata: tuple[tuple[str, str], ...], seconds: float) -> list[float]:
+    """Round trips in milliseconds of a session's heartbeats."""
+    call = stub.Session(metadata=metadata)
+    await call.write(pb.AgentMessage(hello=pb.Hello(protocol_version=PROTOCOL_VERSION, agent_version=__version__)))
+    await call.read()
+    trips: list[float] = []
+    for seq in range(1, int(seconds / BEAT_SECONDS) + 1):
+        begin = time.perf_counter()
+        await call.write(pb.AgentMessage(heartbeat=pb.Heartbeat(seq=seq, sent_ns=time.time_ns())))
+        await call.read()
+        trips.append((time.perf_counter() - begin) * 1000)
+        await asyncio.sleep(BEAT_SECONDS)
+    call.cancel()
+    return trips
+
+
+async def beats_of_one_more(bench: Stack) -> list[float]:
+    identity = await register(bench.link_address, bench.enrol("probe"))
+    dial = Dial(bench.link_address)
+    try:
+        return await beat(dial.control, (("authorization", f"Bearer {identity.node_key}"),), STEADY_SECONDS)
+    finally:
+        await dial.close()
+
+
+class Echo(pb_grpc.NodeLinkServicer):
+    """The floor."""
+
+    async def Session(self, messages: AsyncIterator[pb.AgentMessage], _: Any) -> AsyncIterator[pb.ServerMessage]:
+        async for message in messages:
+            yield pb.ServerMessage(heartbeat_ack=pb.HeartbeatAck(seq=message.heartbeat.seq))
+
+
+async def floor() -> list[float]:
+    server = grpc.aio.server()
+    pb_grpc.add_NodeLinkServicer_to_server(Echo(), server)  # type: ignore[abstract]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    dial = Dial(f"127.0.0.1:{port}")
+    trips = await beat(dial.control, (), 10)
+    await dial.close()
+    await server.stop(0)
+    return trips
+
+
+def back_after_kill(bench: Stack, count: int) -> tuple[float, int]:
+    """Seconds until every session was opened anew, and how many nodes were called lost until some time later."""
+    before = newest_event(bench)
+    os.kill(bench.pid("api"), 9)
+    begin = time.perf_counter()
+    took = RETURN_LIMIT_SECONDS
+    while time.perf_counter() - begin < RETURN_LIMIT_SECONDS:
+        time.sleep(0.25)
+        try:
+            if len(count_events(bench, "node.session_opened", before)) >= count + 1:
+                took = time.perf_counter() - begin
+                break
+        except (httpx.HTTPError, KeyError, ValueError):
+            continue  # it is not up yet
+    time.sleep(LATER_SECONDS)
+    return took, len(count_events(bench, "node.offline", before))
+
+
+def measure(name: str, count: int, *options: str) -> Measured:
+    with stack(*options) as bench, fleet(bench, count):
+        time.sleep(SETTLE_SECONDS)
+        api = psutil.Process(bench.pid("api"))
+        api.cpu_percent()
+        beats = asyncio.run(beats_of_one_more(bench))
+        cpu, memory = api.cpu_percent(), api.memory_info().rss / 1e6
+        back, lost = back_after_kill(bench, count)
+    return Measured(name, cpu, memory, beats, back, lost)
+
+
+def percentile_99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agents", type=int, default=1000)
+    count = parser.parse_args().agents
+    lowest = asyncio.run(floor())
+    rows = [measure("SQLite", count)]
+    with postgres_server() as address:
+        with psycopg.connect(f"postgresql://{USER}@{address}/postgres", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE bench")
+        rows.append(measure("PostgreSQL", count, "--database", f"postgresql+psycopg://{USER}@{address}/bench"))
+    titles = (
+        "database",
+        "api CPU",
+        "api memory",
+        "beat median",
+        "beat p99",
+        "over floor p99",
+        "back after kill -9",
+        "lost",
+    )
+    table = Table(*titles, title=f"{count} agents; the floor of a beat: {statistics.median(lowest):.1f} ms")
+    for row in rows:
+        p99 = percentile_99(row.beats_ms)
+        table.add_row(
+            row.name,
+            f"{row.cpu_percent:.0f} % of a core",
+            f"{row.memory_mb:.0f} MB",
+            f"{statistics.median(row.beats_ms):.1f} ms",
+            f"{p99:.1f} ms",
+            f"{p99 / percentile_99(lowest):.1f}",
+            f"{row.back_seconds:.1f} s",
+            str(row.lost),
+        )
+    Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()
