@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agent_worker.consoles import Consoles
 from agent_worker.facts import gather_facts
 from agent_worker.gpu import Gpus
 from agent_worker.identity import Identity
@@ -88,5 +89,6 @@ def build(
         pb.DIRECTIVE_REPORT_CONTAINERS: reaper.changed,
         pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
     }
-    subscription = Subscription(link, settings.state_dir / "events.seq", directives)
+    consoles = Consoles(engine, link)
+    subscription = Subscription(link, settings.state_dir / "events.seq", directives, consoles.open)
     return Agent(engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription, policy)

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from gamekeeper.domain.console import ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.domain.log import LogLine, LogStream
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
@@ -172,6 +173,12 @@ class DummyEngine:
         if follow:
             await container.ended.wait()
 
+    async def open_console(self, container_id: str, request: ConsoleRequest) -> DummyConsole:
+        container = self._by_id.get(container_id)
+        if container is None or container.info.status is not ContainerStatus.RUNNING:
+            raise StartError("the container is not running")
+        return DummyConsole(request)
+
     async def ensure_network(self, name: str, run_id: str) -> None:
         self._resources.add(run_id or name)
 
@@ -183,3 +190,43 @@ class DummyEngine:
 
     async def remove_run_resources(self, run_id: str) -> None:
         self._resources.discard(run_id)
+
+
+class DummyConsole:
+    """Says what it was told to run and how large it is, then echoes; ``exit N`` ends it."""
+
+    def __init__(self, request: ConsoleRequest) -> None:
+        self._exit_code: int | None = None
+        self._written: asyncio.Queue[ConsoleText | None] = asyncio.Queue()
+        self._say(" ".join(request.command) or "attached")
+        self._say(f"{request.size.columns}x{request.size.rows}")
+
+    def _say(self, text: str, stream: LogStream = LogStream.STDOUT) -> None:
+        self._written.put_nowait(ConsoleText(stream, text.encode() + b"\n"))
+
+    def _end(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        self._written.put_nowait(None)
+
+    async def read(self) -> ConsoleText | None:
+        return await self._written.get()
+
+    async def write(self, data: bytes) -> None:
+        words = data.decode(errors="replace").split()
+        if words[:1] == ["exit"]:
+            self._end(int(words[1]))
+        else:
+            self._written.put_nowait(ConsoleText(LogStream.STDOUT, data))
+
+    async def end_input(self) -> None:
+        self._say("end of input", LogStream.STDERR)
+        self._end(0)
+
+    async def resize(self, size: ConsoleSize) -> None:
+        self._say(f"{size.columns}x{size.rows}")
+
+    async def exit_code(self) -> int | None:
+        return self._exit_code
+
+    async def close(self) -> None:
+        self._end(KILLED)

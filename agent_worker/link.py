@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,17 @@ class Link:
                 pb.SubscribeRequest(after_seq=after_seq), metadata=self._metadata
             ):
                 yield push
+
+    async def console(
+        self, outputs: AsyncIterator[pb.ConsoleOutput], ended: Callable[[], None]
+    ) -> AsyncGenerator[pb.ConsoleInput, None]:
+        """What is typed, until the server ends the console: then ``ended`` is called, also while nobody reads here."""
+        self._check_connected()
+        with _translated(self.server):
+            call = self._dial.bulk.Console(outputs, metadata=self._metadata)
+            call.add_done_callback(lambda _: ended())
+            async for given in call:
+                yield given
 
     async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
         self._check_connected()

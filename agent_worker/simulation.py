@@ -12,10 +12,11 @@ import math
 import resource
 import time
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from agent_worker.consoles import Consoles
 from agent_worker.dial import register
 from agent_worker.dummy_engine import DummyEngine
 from agent_worker.identity import Identity
@@ -67,12 +68,14 @@ class SimulatedAgent:
     def __init__(self, server: str, identity: Identity, state_dir: Path) -> None:
         self._phase = zlib.crc32(identity.node_id.encode()) % 628 / 100
         self._facts = _facts(identity.node_id)
-        self._telemetry = Telemetry(DummyEngine(identity.node_id), lambda: 0, self._sample)
+        engine = DummyEngine(identity.node_id)
+        self._telemetry = Telemetry(engine, lambda: 0, self._sample)
         introduction = Introduction(self._tell_facts, NodePolicy(), self._telemetry.vitals)
         self.link = Link(server, identity, introduction, self._welcomed)
         self._inventory = InventoryReporter(self.link, self._gather)
         seq_file = state_dir / f"{identity.node_id}.seq"
-        self._subscription = Subscription(self.link, seq_file, {pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask})
+        directives: dict[int, Callable[[], None]] = {pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask}
+        self._subscription = Subscription(self.link, seq_file, directives, Consoles(engine, self.link).open)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         return [

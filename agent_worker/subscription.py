@@ -23,8 +23,15 @@ class Subscription:
     """``directives`` says what to do for each; a step's end on this node is one to report containers, so that what
     it left goes at once. The number of the last event is kept in ``seq_file``."""
 
-    def __init__(self, link: Link, seq_file: Path, directives: Mapping[int, Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        seq_file: Path,
+        directives: Mapping[int, Callable[[], None]],
+        open_console: Callable[[pb.OpenConsole], None],
+    ) -> None:
         self._link = link
+        self._open_console = open_console
         self._seq_file = seq_file
         self._directives = directives
         self._saved_at = 0.0
@@ -46,6 +53,8 @@ class Subscription:
         body = push.WhichOneof("body")
         if body == "directive":
             self._carry_out(push.directive)
+        elif body == "open_console":
+            self._open_console(push.open_console)
         elif body == "gap":
             log.warning("events %d to %d of this node are no longer kept", push.gap.first_seq, push.gap.last_seq)
             self._save(push.gap.last_seq)

@@ -70,7 +70,7 @@ def _http_server(settings: ApiSettings, process: ApiProcess) -> Server:
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
         backlog=1024,
         log_enabled=False,
-        websockets=False,
+        websockets=True,
     )
 
 

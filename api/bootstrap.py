@@ -15,6 +15,7 @@ from api.grpc.server import LinkServer, build_server
 from api.grpc.telemetry import TelemetryIntake
 from api.log_files import LogFiles
 from api.services.condition import ConditionService
+from api.services.console import ConsoleService
 from api.services.container import ContainerService
 from api.services.dispatch import RunDispatcher
 from api.services.enrolment import EnrolmentService
@@ -54,8 +55,9 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     enrolment = EnrolmentService(database)
     nodes = NodeService(database, signals.node_changed, presence.ask_for_reports, enrolment.forget)
     metrics = MetricService(database, settings.retention())
+    consoles = ConsoleService(database, runs, presence)
     services = Services(
-        database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs), events, metrics
+        database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs), events, metrics, consoles
     )
     config = LinkConfig(
         temporal_address=settings.temporal_for_agents or settings.temporal or client.service_client.config.target_host,
@@ -75,6 +77,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         InventoryService(database),
         conditions,
         TelemetryIntake(metrics, conditions),
+        consoles,
         database.clock,
     )
     address = f"{settings.grpc_host}:{settings.grpc_port}"

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query
+from starlette.requests import HTTPConnection
 
+from api.services.console import ConsoleService
 from api.services.dispatch import RunDispatcher
 from api.services.event import EventService
 from api.services.key import KeyService
@@ -35,10 +37,11 @@ class Services:
     logs: LogService
     events: EventService
     metrics: MetricService
+    consoles: ConsoleService
 
 
-def services(request: Request) -> Services:
-    found: Services = request.app.state.services
+def services(connection: HTTPConnection) -> Services:
+    found: Services = connection.app.state.services
     return found
 
 
@@ -71,6 +74,10 @@ def _metric_service(services: ServicesDep) -> MetricService:
     return services.metrics
 
 
+def _console_service(services: ServicesDep) -> ConsoleService:
+    return services.consoles
+
+
 def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
     """The version that If-Match names; None without the header or for ``*``."""
     if if_match is None or if_match.strip() == "*":
@@ -93,6 +100,7 @@ NodesDep = Annotated[NodeService, Depends(_node_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]
 EventsDep = Annotated[EventService, Depends(_event_service)]
 MetricsDep = Annotated[MetricService, Depends(_metric_service)]
+ConsolesDep = Annotated[ConsoleService, Depends(_console_service)]
 LogsDep = Annotated[LogService, Depends(_log_service)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 LastEventId = Annotated[int, Depends(_last_event_id)]

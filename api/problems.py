@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocketState
 
 from gamekeeper.domain.problem import Problem, dotted
 from gamekeeper.errors import GamekeeperError, SpecError
@@ -27,6 +29,8 @@ STATUS_BY_KIND = {
     "permanent": 422,
     "internal": 500,
 }
+WEBSOCKET_CLOSE = 4000  # plus the HTTP status: from here on codes are an application's own
+CLOSE_REASON_BYTES = 120
 _TITLES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -85,16 +89,28 @@ def from_error(error: GamekeeperError) -> ProblemDetails:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(GamekeeperError, _gamekeeper)
+    app.add_exception_handler(GamekeeperError, _gamekeeper)  # type: ignore[arg-type]  # it may answer a WebSocket
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(UnicodeError, _unicode)
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _gamekeeper(_: Request, error: Exception) -> JSONResponse:
+async def _gamekeeper(request: Request | WebSocket, error: Exception) -> JSONResponse | None:
     assert isinstance(error, GamekeeperError)
+    if isinstance(request, WebSocket):
+        await _close(request, error)
+        return None
     return problem_response(from_error(error))
+
+
+async def _close(websocket: WebSocket, error: GamekeeperError) -> None:
+    """Accepted first: a browser tells its programs nothing of a handshake that was refused."""
+    if websocket.application_state is WebSocketState.CONNECTING:
+        await websocket.accept()
+    reason = str(error).encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
+    with suppress(RuntimeError):  # the client has gone
+        await websocket.close(WEBSOCKET_CLOSE + STATUS_BY_KIND[error.kind], reason)
 
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:

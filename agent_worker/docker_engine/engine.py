@@ -15,6 +15,7 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from urllib3.exceptions import HTTPError
 
+from agent_worker.docker_engine.console import DockerConsole, open_console
 from agent_worker.docker_engine.convert import (
     LABEL,
     create_config,
@@ -27,6 +28,7 @@ from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.log_stream import LogPump
 from agent_worker.docker_engine.pull import ImagePuller
 from agent_worker.docker_engine.unchunked import LOGS_URL, UNIX_URL, UnchunkedAdapter
+from gamekeeper.domain.console import ConsoleRequest
 from gamekeeper.domain.log import LogLine
 from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
 from gamekeeper.ports.container_engine import (
@@ -271,6 +273,9 @@ class DockerEngine:
             raise GoneError(container_id)
         response.raise_for_status()
         return response
+
+    async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
+        return await self._call(open_console, self._api, self._waits, container_id, request)
 
     async def ensure_network(self, name: str, run_id: str) -> None:
         await self._prepare(f"network {name}", self._make_network, name, run_id)

@@ -15,11 +15,13 @@ from typing import Any
 import grpc
 from pydantic import ValidationError
 
+from api.grpc.console import carry
 from api.grpc.errors import translated
 from api.grpc.log_intake import LogIntake
 from api.grpc.subscription import pushes
 from api.grpc.telemetry import TelemetryIntake
 from api.services.condition import ConditionService
+from api.services.console import ConsoleService
 from api.services.container import ContainerService, Disposal, ReportedContainer
 from api.services.enrolment import EnrolmentService
 from api.services.event import EventService
@@ -78,6 +80,7 @@ class LinkServices:
     inventory: InventoryService
     conditions: ConditionService
     telemetry: TelemetryIntake
+    consoles: ConsoleService
     clock: HybridClock
 
 
@@ -240,6 +243,16 @@ class NodeLink(pb_grpc.NodeLinkServicer):
             async for batch in batches:
                 await intake.accept(batch)
             return await intake.answer()
+
+    async def Console(
+        self, messages: AsyncIterator[pb.ConsoleOutput], context: Context
+    ) -> AsyncIterator[pb.ConsoleInput]:
+        async with translated(context):
+            node_id = await self._node(context)
+            first = await anext(aiter(messages), None)
+            console = self._services.consoles.join(node_id, first.console_id if first is not None else "")
+            async for message in carry(console, messages):
+                yield message
 
     async def _node(self, context: Context) -> str:
         """The calling node. Raises for a wrong key and for an epoch that is over."""

@@ -10,7 +10,9 @@ from api.services.presence import AgentSession
 from gamekeeper.db.engine import uncancelled
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.domain.console import ConsoleRequest
 from gamekeeper.errors import PreconditionError
+from gamekeeper.rpc.console import console_request_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 
@@ -51,7 +53,10 @@ async def _read_events(events: EventService, node_id: str, after: int, queue: as
 async def _read_directives(session: AgentSession, queue: asyncio.Queue[pb.Push]) -> None:
     while True:
         directive = await session.directives.get()
-        await queue.put(pb.Push(directive=pb.Directive.ValueType(directive)))
+        if isinstance(directive, ConsoleRequest):
+            await queue.put(pb.Push(open_console=console_request_to_pb(directive)))
+        else:
+            await queue.put(pb.Push(directive=pb.Directive.ValueType(directive)))
 
 
 def _event(row: EventRow) -> pb.Event:

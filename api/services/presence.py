@@ -18,6 +18,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.console import ConsoleRequest
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.node import NodeFacts, NodeStatus
 from gamekeeper.domain.policy import NodePolicy
@@ -34,6 +35,7 @@ BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
 MAX_REFUSED = 100
+MAX_DIRECTIVES = 100
 REPORTS = (1, 2)  # the node link's directives: containers, inventory
 
 
@@ -62,7 +64,15 @@ class AgentSession:
     refused: set[str] = field(default_factory=set)
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
     clock_offset_ns: int = 0
-    directives: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    directives: asyncio.Queue[int | ConsoleRequest] = field(default_factory=lambda: asyncio.Queue(MAX_DIRECTIVES))
+
+    def push(self, directive: int | ConsoleRequest) -> bool:
+        """False when the agent has not read for so long that there is no more room."""
+        try:
+            self.directives.put_nowait(directive)
+        except asyncio.QueueFull:
+            return False
+        return True
 
 
 class Presence:
@@ -102,10 +112,7 @@ class Presence:
     def ask_for_reports(self, node_id: str) -> bool:
         """Asks the node's agent for its inventory and containers; False when it is not connected."""
         session = self._sessions.get(node_id)
-        if session is not None:
-            for directive in REPORTS:
-                session.directives.put_nowait(directive)
-        return session is not None
+        return session is not None and all(session.push(directive) for directive in REPORTS)
 
     async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = "") -> AgentSession:
         """Begins a session with a new epoch; an older session of the node is superseded.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import follow_log, follow_run, print_log
 from gamekeeper.cli.node import JsonOption, list_all, pairs
@@ -134,6 +136,28 @@ def logs(
         names = [step] if step else [item["name"] for item in obj.call("GET", f"/runs/{run_id}")["steps"]]
         for name in names:
             print_log(obj, run_id, name, try_number, title=len(names) > 1)
+
+
+@app.command("exec")
+def execute(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    step: Annotated[str, typer.Argument()],
+    command: Annotated[list[str], typer.Argument(help="Behind --, as in: -- sh -c 'ls /data'")],
+) -> None:
+    """Run a command in a step's running container; a terminal when this is one. Its exit code becomes ours."""
+    tty = sys.stdin.isatty() and sys.stdout.isatty()
+    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/exec", command, tty=tty))
+
+
+@app.command("attach")
+def attach(
+    context: typer.Context,
+    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    step: Annotated[str, typer.Argument()],
+) -> None:
+    """The console of a step's own process, from now on; lines typed go to its input. Ctrl-C leaves it running."""
+    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/attach", [], tty=False))
 
 
 @app.command("cancel")

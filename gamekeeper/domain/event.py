@@ -2,10 +2,10 @@
 
 The kinds are ``<subject>.<what>``:
 
-    node        created edited removed token_made registered session_opened superseded
+    node        created edited removed token_made registered session_opened superseded agent_refused
                 online suspect offline inventory_changed condition_raised condition_cleared
     run         its states, and cancel_requested
-    step        its states, as the workflow and the node tell them
+    step        its states, as the workflow and the node tell them; console_opened, console_closed
     container   its states, health_changed, removed, missing, unknown, orphaned
 """
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from gamekeeper.domain.console import ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.domain.container import Container
 from gamekeeper.domain.log import LogLine
 from gamekeeper.domain.step import StepKey
@@ -103,6 +104,27 @@ class StartError(Exception):
 Progress = Callable[[str], None]
 
 
+class EngineConsole(Protocol):
+    """One terminal. Reading and writing may go on at the same time; each raises UnavailableError when it broke off."""
+
+    async def read(self) -> ConsoleText | None:
+        """Blocks until something was written; None at the end."""
+
+    async def write(self, data: bytes) -> None:
+        """Blocks while the command does not read. What a command that has ended is told is dropped."""
+
+    async def end_input(self) -> None: ...
+
+    async def resize(self, size: ConsoleSize) -> None:
+        """Without effect where there is no terminal."""
+
+    async def exit_code(self) -> int | None:
+        """After the end of the output: of the command, or of the container; None while that goes on."""
+
+    async def close(self) -> None:
+        """Hangs up: a command that still runs is ended, a container's own process is left alone. Idempotent."""
+
+
 class ContainerEngine(Protocol):
     """Every method raises UnavailableError when the engine does not answer; all are safe to call again.
 
@@ -148,6 +170,11 @@ class ContainerEngine(Protocol):
         """Lines from ``since_ns`` on (inclusive: the caller drops what it has): those that are there, or with
         ``follow`` until the container ends. Following a long log may end or skip where the engine begins a new
         file; reading what is there does neither."""
+        ...
+
+    async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
+        """A command beside the container's process, or without one that process itself. Not idempotent. Raises
+        StartError when it can't be begun, also for a container that does not run."""
         ...
 
     async def ensure_network(self, name: str, run_id: str) -> None: ...

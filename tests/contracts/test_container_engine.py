@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.console import ConsoleRequest, ConsoleSize
 from gamekeeper.domain.log import LogStream
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
     ContainerEngine,
     ContainerStatus,
+    EngineConsole,
     Health,
     NameTakenError,
     NewContainer,
@@ -189,3 +191,44 @@ async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(
     assert (first[running].status, second[running].status) == (ContainerStatus.RUNNING, ContainerStatus.EXITED)
     await subject.engine.remove(ended)
     assert [info.id for info in await subject.engine.list_owned()] == [running]
+
+
+async def until_text(console: EngineConsole, wanted: bytes) -> bytes:
+    """All that is written until ``wanted`` was."""
+    text = b""
+    async with asyncio.timeout(20):
+        while wanted not in text:
+            piece = await console.read()
+            assert piece is not None, text
+            text += piece.data
+    return text
+
+
+async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
+    container_id = await running(subject)
+    console = await subject.engine.open_console(container_id, make_console("cat"))
+    await console.write(b"hello \xff\n")
+    await until_text(console, b"hello \xff\n")
+    await console.end_input()
+    async with asyncio.timeout(20):
+        while await console.read() is not None:
+            pass
+    assert await console.exit_code() == 0
+    await console.close()
+    await console.close()
+
+
+async def test_a_console_to_what_does_not_run(subject: Subject) -> None:
+    ended = await subject.ended(subject.new())
+    with pytest.raises(StartError):
+        await subject.engine.open_console(ended, make_console("cat"))
+
+
+async def running(subject: Subject) -> str:
+    container_id = await subject.engine.create(subject.new(sleep=60))
+    await subject.engine.start(container_id)
+    return container_id
+
+
+def make_console(*command: str, tty: bool = False) -> ConsoleRequest:
+    return ConsoleRequest("id", make_key(), command, tty, ConsoleSize(100, 30))

@@ -1011,6 +1011,7 @@ class Push(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     DIRECTIVE_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
+    OPEN_CONSOLE_FIELD_NUMBER: _builtins.int
     directive: Global___Directive.ValueType
     @_builtins.property
     def event(self) -> Global___Event: ...
@@ -1018,22 +1019,146 @@ class Push(_message.Message):
     def gap(self) -> Global___Gap:
         """these events are no longer kept"""
 
+    @_builtins.property
+    def open_console(self) -> Global___OpenConsole: ...
     def __init__(
         self,
         *,
         event: Global___Event | None = ...,
         directive: Global___Directive.ValueType = ...,
         gap: Global___Gap | None = ...,
+        open_console: Global___OpenConsole | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap", "open_console", b"open_console"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "directive", b"directive", "event", b"event", "gap", b"gap", "open_console", b"open_console"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "directive", "gap"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["event", "directive", "gap", "open_console"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___Push: _TypeAlias = Push  # noqa: Y015
+
+@_typing.final
+class OpenConsole(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSOLE_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    TTY_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    console_id: _builtins.str
+    tty: _builtins.bool
+    @_builtins.property
+    def key(self) -> Global___StepKey: ...
+    @_builtins.property
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """to run beside the container's process; none: attach to that process itself"""
+
+    @_builtins.property
+    def size(self) -> Global___ConsoleSize: ...
+    def __init__(
+        self,
+        *,
+        console_id: _builtins.str = ...,
+        key: Global___StepKey | None = ...,
+        command: _abc.Iterable[_builtins.str] | None = ...,
+        tty: _builtins.bool = ...,
+        size: Global___ConsoleSize | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "console_id", b"console_id", "key", b"key", "size", b"size", "tty", b"tty"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenConsole: _TypeAlias = OpenConsole  # noqa: Y015
+
+@_typing.final
+class ConsoleSize(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    columns: _builtins.int
+    rows: _builtins.int
+    def __init__(
+        self,
+        *,
+        columns: _builtins.int = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsoleSize: _TypeAlias = ConsoleSize  # noqa: Y015
+
+@_typing.final
+class ConsoleOutput(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSOLE_ID_FIELD_NUMBER: _builtins.int
+    STDOUT_FIELD_NUMBER: _builtins.int
+    STDERR_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    console_id: _builtins.str
+    """the first message"""
+    stdout: _builtins.bytes
+    stderr: _builtins.bytes
+    exit_code: _builtins.int
+    failed: _builtins.str
+    """why there is no exit code"""
+    def __init__(
+        self,
+        *,
+        console_id: _builtins.str = ...,
+        stdout: _builtins.bytes = ...,
+        stderr: _builtins.bytes = ...,
+        exit_code: _builtins.int = ...,
+        failed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["console_id", "stdout", "stderr", "exit_code", "failed"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___ConsoleOutput: _TypeAlias = ConsoleOutput  # noqa: Y015
+
+@_typing.final
+class ConsoleInput(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STDIN_FIELD_NUMBER: _builtins.int
+    END_OF_INPUT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    stdin: _builtins.bytes
+    end_of_input: _builtins.bool
+    @_builtins.property
+    def size(self) -> Global___ConsoleSize: ...
+    def __init__(
+        self,
+        *,
+        stdin: _builtins.bytes = ...,
+        end_of_input: _builtins.bool = ...,
+        size: Global___ConsoleSize | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end_of_input", b"end_of_input", "size", b"size", "stdin", b"stdin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "end_of_input", b"end_of_input", "size", b"size", "stdin", b"stdin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["stdin", "end_of_input", "size"]  # noqa: Y015
+    _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
+
+Global___ConsoleInput: _TypeAlias = ConsoleInput  # noqa: Y015
 
 @_typing.final
 class Sample(_message.Message):

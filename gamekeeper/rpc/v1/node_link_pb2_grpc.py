@@ -69,6 +69,11 @@ class NodeLinkStub:
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.LogBatch.SerializeToString,
                 response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.UploadLogsResponse.FromString,
                 _registered_method=True)
+        self.Console = channel.stream_stream(
+                '/gamekeeper.rpc.v1.NodeLink/Console',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleOutput.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleInput.FromString,
+                _registered_method=True)
 
 
 class NodeLinkServicer:
@@ -132,6 +137,16 @@ class NodeLinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Console(self, request_iterator, context):
+        """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
+        sends output until exit_code or failed, its last message; the server sends input until its client has gone or
+        the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+        agent hangs up on the command (a container's own process goes on). Either side may cancel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeLinkServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +184,11 @@ def add_NodeLinkServicer_to_server(servicer, server):
                     servicer.UploadLogs,
                     request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.LogBatch.FromString,
                     response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.UploadLogsResponse.SerializeToString,
+            ),
+            'Console': grpc.stream_stream_rpc_method_handler(
+                    servicer.Console,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleOutput.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleInput.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -360,6 +380,33 @@ class NodeLink:
             '/gamekeeper.rpc.v1.NodeLink/UploadLogs',
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.LogBatch.SerializeToString,
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.UploadLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Console(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/Console',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleOutput.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ConsoleInput.FromString,
             options,
             channel_credentials,
             insecure,

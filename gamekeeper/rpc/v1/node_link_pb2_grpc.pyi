@@ -71,6 +71,12 @@ class NodeLinkStub:
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
     not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
     """
+    Console: _grpc.StreamStreamMultiCallable[_node_link_pb2.ConsoleOutput, _node_link_pb2.ConsoleInput]
+    """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
+    sends output until exit_code or failed, its last message; the server sends input until its client has gone or
+    the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+    agent hangs up on the command (a container's own process goes on). Either side may cancel.
+    """
 
 @_typing.type_check_only
 class NodeLinkAsyncStub(NodeLinkStub):
@@ -102,6 +108,12 @@ class NodeLinkAsyncStub(NodeLinkStub):
     UploadLogs: _aio.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]  # type: ignore[assignment]
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
     not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
+    """
+    Console: _aio.StreamStreamMultiCallable[_node_link_pb2.ConsoleOutput, _node_link_pb2.ConsoleInput]  # type: ignore[assignment]
+    """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
+    sends output until exit_code or failed, its last message; the server sends input until its client has gone or
+    the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+    agent hangs up on the command (a container's own process goes on). Either side may cancel.
     """
 
 class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
@@ -173,6 +185,18 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_node_link_pb2.UploadLogsResponse, _abc.Awaitable[_node_link_pb2.UploadLogsResponse]]:
         """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
         not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def Console(
+        self,
+        request_iterator: _MaybeAsyncIterator[_node_link_pb2.ConsoleOutput],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_link_pb2.ConsoleInput], _abc.AsyncIterator[_node_link_pb2.ConsoleInput]]:
+        """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
+        sends output until exit_code or failed, its last message; the server sends input until its client has gone or
+        the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+        agent hangs up on the command (a container's own process goes on). Either side may cancel.
         """
 
 def add_NodeLinkServicer_to_server(servicer: NodeLinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

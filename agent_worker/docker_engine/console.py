@@ -1,0 +1,166 @@
+"""Terminals of the Engine API: a request whose connection becomes the stream, in both directions.
+
+The SDK hands out the bare socket and loses what came together with the answer's head, so reading goes through the
+buffer that holds it. A connection that is closed does not end the command behind it (an old complaint about Docker),
+so hanging up ends it by its process id, where the agent shares the engine's process ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from docker.api.client import APIClient
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+
+from agent_worker.docker_engine.errors import explain
+from gamekeeper.domain.console import MAX_PIECE_BYTES, ConsoleRequest, ConsoleSize, ConsoleText
+from gamekeeper.domain.log import LogStream
+from gamekeeper.errors import UnavailableError
+from gamekeeper.ports.container_engine import StartError
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 60
+HANG_UP_SECONDS = 2.0
+_HEADER = 8
+_STDERR = 2
+_UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+
+
+class DockerConsole:
+    """``exec_id`` is empty for the container's own process. Blocking calls run on ``threads``."""
+
+    def __init__(self, api: APIClient, threads: Executor, container_id: str, exec_id: str, *, tty: bool) -> None:
+        self._api = api
+        self._threads = threads
+        self._container_id = container_id
+        self._exec_id = exec_id
+        self._tty = tty
+        self._response: Any = None
+        self._closed = False
+
+    def begin(self, path: str, body: dict[str, Any], parameters: dict[str, str]) -> None:
+        """Raises StartError with the engine's words."""
+        url = f"{self._api.base_url}/v{self._api.api_version}/{path}"
+        timeout = (CONNECT_SECONDS, None)
+        response = self._api.post(url, json=body, params=parameters, headers=_UPGRADE, stream=True, timeout=timeout)
+        if not response.ok:
+            raise StartError(response.json().get("message", f"HTTP {response.status_code}"))
+        self._response = response
+        raw: Any = response.raw
+        self._buffer = raw._fp.fp
+        self._socket: socket.socket = self._buffer.raw._sock
+        self._socket.settimeout(None)
+
+    async def _on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        except (OSError, ValueError, RequestException, DockerException) as error:
+            raise UnavailableError(f"the console broke off: {error}") from error
+
+    async def read(self) -> ConsoleText | None:
+        return await self._on_thread(self._read_raw if self._tty else self._read_frame)
+
+    def _read_raw(self) -> ConsoleText | None:
+        data = self._buffer.read1(MAX_PIECE_BYTES)
+        return ConsoleText(LogStream.STDOUT, data) if data else None
+
+    def _read_frame(self) -> ConsoleText | None:
+        header = self._buffer.read(_HEADER)
+        if len(header) < _HEADER:
+            return None
+        data = self._buffer.read(int.from_bytes(header[4:], "big"))
+        return ConsoleText(LogStream.STDERR if header[0] == _STDERR else LogStream.STDOUT, data)
+
+    async def write(self, data: bytes) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._socket.sendall, data)
+
+    async def end_input(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    async def resize(self, size: ConsoleSize) -> None:
+        if not self._tty:
+            return
+        with suppress(APIError):  # it has ended
+            if self._exec_id:
+                await self._on_thread(self._api.exec_resize, self._exec_id, size.rows, size.columns)
+            else:
+                await self._on_thread(self._api.resize, self._container_id, size.rows, size.columns)
+
+    async def exit_code(self) -> int | None:
+        state = await self._on_thread(self._state)
+        return None if state.get("Running") else state.get("ExitCode")
+
+    def _state(self) -> dict[str, Any]:
+        """``Running``, ``ExitCode``, and ``Pid`` of the command, or of the container."""
+        if self._exec_id:
+            return dict(self._api.exec_inspect(self._exec_id))
+        return dict(self._api.inspect_container(self._container_id)["State"])
+
+    async def close(self) -> None:
+        if self._closed or self._response is None:
+            return
+        self._closed = True
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._exec_id:
+            await self._hang_up()
+        self._response.close()
+
+    async def _hang_up(self) -> None:
+        """SIGHUP, as from a terminal that is gone; SIGKILL for who ignores it."""
+        for number in (signal.SIGHUP, signal.SIGKILL):
+            with suppress(UnavailableError):
+                state = await self._on_thread(self._state)
+                if not state.get("Running") or not _kill(int(state.get("Pid") or 0), self._container_id, number):
+                    return
+                await self._until_ended()
+
+    async def _until_ended(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                while (await self._on_thread(self._state)).get("Running"):
+                    await asyncio.sleep(0.05)
+
+
+def _kill(pid: int, container_id: str, number: signal.Signals) -> bool:
+    """Only a process that is seen to be in the container: an agent in a container sees other ids than its engine."""
+    try:
+        if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
+            return False
+        os.kill(pid, number)
+    except OSError:
+        return False
+    return True
+
+
+def open_console(api: APIClient, threads: Executor, container_id: str, request: ConsoleRequest) -> DockerConsole:
+    """Blocks for as long as the engine takes to begin. Raises StartError."""
+    try:
+        if not request.command:
+            tty = bool(api.inspect_container(container_id)["Config"].get("Tty"))
+            console = DockerConsole(api, threads, container_id, "", tty=tty)
+            streams = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
+            console.begin(f"containers/{container_id}/attach", {}, streams)
+            return console
+        environment = {"TERM": "xterm-256color"} if request.tty else None
+        command = list(request.command)
+        made = api.exec_create(container_id, command, stdin=True, tty=request.tty, environment=environment)
+        console = DockerConsole(api, threads, container_id, made["Id"], tty=request.tty)
+        console.begin(f"exec/{made['Id']}/start", {"Tty": request.tty, "Detach": False}, {})
+        if request.tty:
+            api.exec_resize(made["Id"], request.size.rows, request.size.columns)
+        return console
+    except APIError as error:
+        raise StartError(explain(error)) from error
