@@ -22,6 +22,9 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 log = get_logger(__name__)
 
 MAX_CONSOLES = 32
+BUFFERED = 16
+Opening = asyncio.Future[EngineConsole | None]
+Outgoing = asyncio.Queue[pb.ConsoleOutput | None]
 
 
 class Consoles:
@@ -37,42 +40,46 @@ class Consoles:
         task.add_done_callback(self._tasks.discard)
 
     async def _carry(self, message: pb.OpenConsole) -> None:
-        opening: asyncio.Future[EngineConsole | None] = asyncio.get_running_loop().create_future()
-        ended = asyncio.Event()
+        opening: Opening = asyncio.get_running_loop().create_future()
+        outgoing = Outgoing(BUFFERED)
+        outgoing.put_nowait(pb.ConsoleOutput(console_id=message.console_id))
+        speaking = asyncio.create_task(self._speak(message, opening, outgoing))
         try:
-            async with aclosing(self._link.console(self._outputs(message, opening), ended.set)) as inputs:
-                async for given in inputs:
-                    typed, console = console_input_from_pb(given), await opening
-                    if typed is None or console is None:
-                        continue
-                    if not await _unless(ended, _give(console, typed)):
-                        break
+            await self._listen(opening, outgoing)
         except GamekeeperError as error:
             log.info("a console ended: %s", error)
         finally:
-            if not opening.done():
-                opening.set_result(None)
-            console = opening.result()
+            console = await opening
+            speaking.cancel()
             if console is not None:
                 with suppress(GamekeeperError):
                     await console.close()
 
-    async def _outputs(
-        self, message: pb.OpenConsole, opening: asyncio.Future[EngineConsole | None]
-    ) -> AsyncIterator[pb.ConsoleOutput]:
-        yield pb.ConsoleOutput(console_id=message.console_id)
+    async def _listen(self, opening: Opening, outgoing: Outgoing) -> None:
+        """Passes on what is typed, and says so, until the call ends."""
+        ended = asyncio.Event()
+        async with aclosing(self._link.console(_all(outgoing), ended.set)) as inputs:
+            async for given in inputs:
+                typed, console = console_input_from_pb(given), await opening
+                if typed is not None and console is not None:
+                    await _unless(ended, _give(console, typed))
+                await _unless(ended, outgoing.put(pb.ConsoleOutput(taken=1)))
+
+    async def _speak(self, message: pb.OpenConsole, opening: Opening, outgoing: Outgoing) -> None:
+        """Begins, and tells what is written. Sets ``opening`` whatever happens."""
         try:
             console = await self._begin(console_request_from_pb(message))
         except (GamekeeperError, StartError) as error:
-            yield console_output_to_pb(ConsoleEnd(None, str(error)))
             opening.set_result(None)
-            return
-        if opening.done():  # the client has gone meanwhile
-            await console.close()
-            return
-        opening.set_result(console)
-        async for output in _read(console):
-            yield console_output_to_pb(output)
+            await outgoing.put(console_output_to_pb(ConsoleEnd(None, str(error))))
+        else:
+            opening.set_result(console)
+            async for output in _read(console):
+                await outgoing.put(console_output_to_pb(output))
+        finally:
+            if not opening.done():
+                opening.set_result(None)
+        await outgoing.put(None)
 
     async def _begin(self, request: ConsoleRequest) -> EngineConsole:
         if len(self._tasks) > MAX_CONSOLES:
@@ -95,16 +102,20 @@ async def _read(console: EngineConsole) -> AsyncIterator[ConsoleOutput]:
         yield ConsoleEnd(None, str(error))
 
 
-async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether the work was done before the end came. A command that does not read blocks who writes to it."""
+async def _all(outgoing: Outgoing) -> AsyncIterator[pb.ConsoleOutput]:
+    while (message := await outgoing.get()) is not None:
+        yield message
+
+
+async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Does the work, or leaves it when the end comes first: a command that does not read blocks who writes to it."""
     working, waiting = asyncio.create_task(work), asyncio.create_task(ended.wait())
     await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if not working.done():
+    if working.done():
+        working.result()
+    else:
         working.cancel()
-        return False
-    working.result()
-    return True
 
 
 async def _give(console: EngineConsole, typed: bytes | ConsoleSize | EndOfInput) -> None:

@@ -20,6 +20,9 @@ async def carry(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> 
     try:
         with suppress(ClosedResourceError):  # the client has gone
             async for given in console.to_agent.receiving:
+                await console.room.acquire()
+                if console.closed:
+                    return
                 yield console_input_to_pb(given)
         if reading.done():
             reading.result()
@@ -30,6 +33,9 @@ async def carry(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> 
 async def _read(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> None:
     try:
         async for message in messages:
+            if message.WhichOneof("body") == "taken":
+                console.room.release()
+                continue
             output = console_output_from_pb(message)
             if isinstance(output, ConsoleEnd):
                 console.end = output
@@ -41,3 +47,4 @@ async def _read(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> 
     finally:
         console.to_client.close()
         console.to_agent.close()
+        console.room.release()

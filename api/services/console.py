@@ -22,7 +22,7 @@ from api.services.run import RunService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import StepRow
-from gamekeeper.domain.console import ConsoleEnd, ConsoleInput, ConsoleOutput, ConsoleRequest, ConsoleSize
+from gamekeeper.domain.console import MAX_UNTAKEN, ConsoleEnd, ConsoleInput, ConsoleOutput, ConsoleRequest, ConsoleSize
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.pipeline import StepType
 from gamekeeper.domain.step import StepKey, StepState, observed_state
@@ -53,14 +53,22 @@ class Pipe(Generic[T]):
 
 @dataclass
 class Console:
-    """One terminal. ``end`` is set when the agent has told it."""
+    """One terminal. ``end`` is set when the agent has told it; ``room`` counts the input it may still be sent."""
 
     request: ConsoleRequest
     node_id: str
     to_agent: Pipe[ConsoleInput] = field(default_factory=Pipe)
     to_client: Pipe[ConsoleOutput] = field(default_factory=Pipe)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UNTAKEN))
     end: ConsoleEnd | None = None
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+        self.to_agent.abandon()
+        self.to_client.abandon()
+        self.room.release()  # wakes the agent's side
 
 
 class ConsoleService:
@@ -93,8 +101,7 @@ class ConsoleService:
             yield console
         finally:
             self._open.pop(console.request.id, None)
-            console.to_agent.abandon()
-            console.to_client.abandon()
+            console.close()
             if console.joined.is_set():
                 await self._tell(console, "console_closed", _how(console.end))
 

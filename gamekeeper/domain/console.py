@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gamekeeper.domain.log import LogStream
 from gamekeeper.domain.step import StepKey
 
-MAX_PIECE_BYTES = 64 * 1024
+MAX_PIECE_BYTES = 16 * 1024
+MAX_UNTAKEN = 2  # pieces of input: less than what a stream holds, so that who sends is never stuck in it
 
 
 @dataclass(frozen=True)

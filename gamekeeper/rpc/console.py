@@ -48,7 +48,7 @@ def console_output_to_pb(output: ConsoleOutput) -> pb.ConsoleOutput:
 
 
 def console_output_from_pb(message: pb.ConsoleOutput) -> ConsoleOutput:
-    """Raises InvalidError for a message that says nothing, or its id again."""
+    """Not of ``taken``. Raises InvalidError for a message that says nothing, or its id again."""
     body = message.WhichOneof("body")
     if body == "stdout":
         return ConsoleText(LogStream.STDOUT, message.stdout)

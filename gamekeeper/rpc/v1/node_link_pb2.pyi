@@ -1106,6 +1106,7 @@ class ConsoleOutput(_message.Message):
     STDERR_FIELD_NUMBER: _builtins.int
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
+    TAKEN_FIELD_NUMBER: _builtins.int
     console_id: _builtins.str
     """the first message"""
     stdout: _builtins.bytes
@@ -1113,6 +1114,8 @@ class ConsoleOutput(_message.Message):
     exit_code: _builtins.int
     failed: _builtins.str
     """why there is no exit code"""
+    taken: _builtins.int
+    """so many more messages of input were passed on"""
     def __init__(
         self,
         *,
@@ -1121,12 +1124,13 @@ class ConsoleOutput(_message.Message):
         stderr: _builtins.bytes = ...,
         exit_code: _builtins.int = ...,
         failed: _builtins.str = ...,
+        taken: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["console_id", "stdout", "stderr", "exit_code", "failed"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["console_id", "stdout", "stderr", "exit_code", "failed", "taken"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 

@@ -140,7 +140,8 @@ class NodeLinkServicer:
     def Console(self, request_iterator, context):
         """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
         sends output until exit_code or failed, its last message; the server sends input until its client has gone or
-        the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+        the end is told, and ends the call. At most 2 messages of input of 16 KiB are on their way without having been
+        "taken", so that a command that does not read never blocks the call itself. Nothing is repeated: a call that breaks is a console that has ended, and the
         agent hangs up on the command (a container's own process goes on). Either side may cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

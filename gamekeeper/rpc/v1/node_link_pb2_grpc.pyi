@@ -74,7 +74,8 @@ class NodeLinkStub:
     Console: _grpc.StreamStreamMultiCallable[_node_link_pb2.ConsoleOutput, _node_link_pb2.ConsoleInput]
     """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
     sends output until exit_code or failed, its last message; the server sends input until its client has gone or
-    the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+    the end is told, and ends the call. At most 2 messages of input of 16 KiB are on their way without having been
+    "taken", so that a command that does not read never blocks the call itself. Nothing is repeated: a call that breaks is a console that has ended, and the
     agent hangs up on the command (a container's own process goes on). Either side may cancel.
     """
 
@@ -112,7 +113,8 @@ class NodeLinkAsyncStub(NodeLinkStub):
     Console: _aio.StreamStreamMultiCallable[_node_link_pb2.ConsoleOutput, _node_link_pb2.ConsoleInput]  # type: ignore[assignment]
     """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
     sends output until exit_code or failed, its last message; the server sends input until its client has gone or
-    the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+    the end is told, and ends the call. At most 2 messages of input of 16 KiB are on their way without having been
+    "taken", so that a command that does not read never blocks the call itself. Nothing is repeated: a call that breaks is a console that has ended, and the
     agent hangs up on the command (a container's own process goes on). Either side may cancel.
     """
 
@@ -195,7 +197,8 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_node_link_pb2.ConsoleInput], _abc.AsyncIterator[_node_link_pb2.ConsoleInput]]:
         """One terminal, which the server asked for by OpenConsole in Subscribe. The agent calls, tells the console_id, then
         sends output until exit_code or failed, its last message; the server sends input until its client has gone or
-        the end is told, and ends the call. Nothing is repeated: a call that breaks is a console that has ended, and the
+        the end is told, and ends the call. At most 2 messages of input of 16 KiB are on their way without having been
+        "taken", so that a command that does not read never blocks the call itself. Nothing is repeated: a call that breaks is a console that has ended, and the
         agent hangs up on the command (a container's own process goes on). Either side may cancel.
         """
 
