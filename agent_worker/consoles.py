@@ -7,13 +7,12 @@ in a queue, and no command is left behind that nobody can reach.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any
 
 from agent_worker.link import Link
-from gamekeeper.domain.console import ConsoleEnd, ConsoleOutput, ConsoleRequest, ConsoleSize, EndOfInput
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.domain.console import MAX_UNTAKEN, ConsoleEnd, ConsoleOutput, ConsoleRequest, ConsoleSize, EndOfInput
+from gamekeeper.errors import GamekeeperError, InvalidError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus, EngineConsole, StartError
 from gamekeeper.rpc.console import console_input_from_pb, console_output_to_pb, console_request_from_pb
@@ -25,6 +24,7 @@ MAX_CONSOLES = 32
 BUFFERED = 16
 Opening = asyncio.Future[EngineConsole | None]
 Outgoing = asyncio.Queue[pb.ConsoleOutput | None]
+Incoming = asyncio.Queue[pb.ConsoleInput]
 
 
 class Consoles:
@@ -56,14 +56,18 @@ class Consoles:
                     await console.close()
 
     async def _listen(self, opening: Opening, outgoing: Outgoing) -> None:
-        """Passes on what is typed, and says so, until the call ends."""
-        ended = asyncio.Event()
-        async with aclosing(self._link.console(_all(outgoing), ended.set)) as inputs:
-            async for given in inputs:
-                typed, console = console_input_from_pb(given), await opening
-                if typed is not None and console is not None:
-                    await _unless(ended, _give(console, typed))
-                await _unless(ended, outgoing.put(pb.ConsoleOutput(taken=1)))
+        """Takes what is typed until the call ends. A call shows its end only to who has read all before it, so
+        reading never waits for the command, and what the command has not taken yet waits here."""
+        typed = Incoming()
+        giving = asyncio.create_task(_give_all(typed, opening, outgoing))
+        try:
+            async with aclosing(self._link.console(_all(outgoing))) as inputs:
+                async for given in inputs:
+                    if typed.qsize() > MAX_UNTAKEN:
+                        raise InvalidError(f"the server sent more than {MAX_UNTAKEN} pieces that were not taken")
+                    typed.put_nowait(given)
+        finally:
+            giving.cancel()
 
     async def _speak(self, message: pb.OpenConsole, opening: Opening, outgoing: Outgoing) -> None:
         """Begins, and tells what is written. Sets ``opening`` whatever happens."""
@@ -107,15 +111,14 @@ async def _all(outgoing: Outgoing) -> AsyncIterator[pb.ConsoleOutput]:
         yield message
 
 
-async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Does the work, or leaves it when the end comes first: a command that does not read blocks who writes to it."""
-    working, waiting = asyncio.create_task(work), asyncio.create_task(ended.wait())
-    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if working.done():
-        working.result()
-    else:
-        working.cancel()
+async def _give_all(typed: Incoming, opening: Opening, outgoing: Outgoing) -> None:
+    """Passes on what is typed, and says so. A command that has gone is told by its output's end."""
+    with suppress(GamekeeperError):
+        while True:
+            given, console = console_input_from_pb(await typed.get()), await opening
+            if given is not None and console is not None:
+                await _give(console, given)
+            await outgoing.put(pb.ConsoleOutput(taken=1))
 
 
 async def _give(console: EngineConsole, typed: bytes | ConsoleSize | EndOfInput) -> None:

@@ -151,15 +151,11 @@ class Link:
             ):
                 yield push
 
-    async def console(
-        self, outputs: AsyncIterator[pb.ConsoleOutput], ended: Callable[[], None]
-    ) -> AsyncGenerator[pb.ConsoleInput, None]:
-        """What is typed, until the server ends the console: then ``ended`` is called, also while nobody reads here."""
+    async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
+        """What is typed, until the server ends the console."""
         self._check_connected()
         with _translated(self.server):
-            call = self._dial.bulk.Console(outputs, metadata=self._metadata)
-            call.add_done_callback(lambda _: ended())
-            async for given in call:
+            async for given in self._dial.bulk.Console(outputs, metadata=self._metadata):
                 yield given
 
     async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:

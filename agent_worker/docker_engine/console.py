@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 60
 HANG_UP_SECONDS = 2.0
+POLL_SECONDS = 0.05
 _HEADER = 8
 _STDERR = 2
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
@@ -122,24 +123,38 @@ class DockerConsole:
         """SIGHUP, as from a terminal that is gone; SIGKILL for who ignores it."""
         for number in (signal.SIGHUP, signal.SIGKILL):
             with suppress(UnavailableError):
-                state = await self._on_thread(self._state)
-                if not state.get("Running") or not _kill(int(state.get("Pid") or 0), self._container_id, number):
+                pid = await self._pid()
+                if not pid or not _kill(pid, self._container_id, number):
                     return
                 await self._until_ended()
+
+    async def _pid(self) -> int:
+        """The command's process, 0 when it has ended. Output can come before the engine knows the pid."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                while (state := await self._on_thread(self._state)).get("Running"):
+                    if pid := int(state.get("Pid") or 0):
+                        return pid
+                    await asyncio.sleep(POLL_SECONDS)
+        return 0
 
     async def _until_ended(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_UP_SECONDS):
                 while (await self._on_thread(self._state)).get("Running"):
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(POLL_SECONDS)
 
 
 def _kill(pid: int, container_id: str, number: signal.Signals) -> bool:
-    """Only a process that is seen to be in the container: an agent in a container sees other ids than its engine."""
+    """The command with what it started, where it leads a process group, as the engine makes it. Only a process that
+    is seen to be in the container: an agent in a container sees other ids than its engine."""
     try:
         if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
             return False
-        os.kill(pid, number)
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
     except OSError:
         return False
     return True
