@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -48,9 +47,15 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
 def _query(command: list[str], tty: bool) -> str:
     if not command:
         return ""
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = _size() if tty else (0, 0)
     size = [("tty", "true"), ("columns", str(columns)), ("rows", str(rows))] if tty else []
     return "?" + urlencode([("command", part) for part in command] + size)
+
+
+def _size() -> tuple[int, int]:
+    """Columns and rows of the terminal itself; the environment's COLUMNS is no measure of it."""
+    columns, rows = os.get_terminal_size(sys.stdout.fileno())
+    return columns or 80, rows or 24
 
 
 def _refused(error: ConnectionClosed) -> GamekeeperError:
@@ -94,7 +99,7 @@ def _raw(tty: bool) -> Iterator[None]:
     import tty as terminal
 
     before = termios.tcgetattr(sys.stdin)
-    terminal.setraw(sys.stdin)
+    terminal.setraw(sys.stdin, termios.TCSADRAIN)  # its default throws away what was typed ahead
     try:
         yield
     finally:
@@ -104,7 +109,7 @@ def _raw(tty: bool) -> Iterator[None]:
 @contextmanager
 def _resizing(connection: ClientConnection, tty: bool) -> Iterator[None]:
     def resized(_number: int, _frame: FrameType | None) -> None:
-        columns, rows = shutil.get_terminal_size()
+        columns, rows = _size()
         message = json.dumps({"resize": {"columns": columns, "rows": rows}})
         threading.Thread(target=_send, args=(connection, message), daemon=True).start()  # it may hold the lock now
 

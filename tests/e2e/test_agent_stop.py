@@ -16,9 +16,15 @@ from tests.fixtures.stack import GAMEKEEPER, Stack
 TRAP = "trap 'echo bye; exit 3' TERM; echo hello; while true; do sleep 0.1; done"
 
 
+@pytest.fixture
+def node(stack: Stack) -> Iterator[str]:
+    stack.command("node", "add", "leaving")
+    yield "leaving"
+    stack.command("node", "rm", "leaving", "--force")
+
+
 @contextmanager
 def agent(stack: Stack, node: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    stack.command("node", "add", node)
     token = stack.json("node", "enrol", node)["token"]
     server = stack.status()["api"]["node_link"]
     command = [GAMEKEEPER, "agent", "--server", server, "--token", token, "--state-dir", str(folder), *options]
@@ -44,9 +50,9 @@ steps:
 
 
 @pytest.mark.timeout(120)
-def test_stop_containers_ends_steps_and_hands_over(stack: Stack, tmp_path: Path) -> None:
-    with agent(stack, "leaving", tmp_path, "--stop-containers") as process:
-        run_id = run_on(stack, "leaving")
+def test_stop_containers_ends_steps_and_hands_over(stack: Stack, node: str, tmp_path: Path) -> None:
+    with agent(stack, node, tmp_path, "--stop-containers") as process:
+        run_id = run_on(stack, node)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, (tmp_path / "agent.log").read_text()
     assert [container.status for container in stack.containers(run_id)] == ["exited"]
@@ -58,9 +64,9 @@ def test_stop_containers_ends_steps_and_hands_over(stack: Stack, tmp_path: Path)
 
 
 @pytest.mark.timeout(120)
-def test_without_it_containers_are_left_running(stack: Stack, tmp_path: Path) -> None:
-    with agent(stack, "restarting", tmp_path) as process:
-        run_id = run_on(stack, "restarting")
+def test_without_it_containers_are_left_running(stack: Stack, node: str, tmp_path: Path) -> None:
+    with agent(stack, node, tmp_path) as process:
+        run_id = run_on(stack, node)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     container = stack.containers(run_id)[0]

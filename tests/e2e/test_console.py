@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -56,26 +57,37 @@ def test_a_terminal(stack: Stack, run_id: str) -> None:
     )
     os.close(theirs)
     try:
-        os.write(ours, b"stty size; echo done\n")
+        os.write(ours, b"stty size; echo done\n")  # ahead of the connection: nothing typed is lost
         until(ours, b"33 99\r\ndone\r\n")
-        os.write(ours, b"sleep 100\n")
+        os.write(ours, b"echo a; echo b; sleep 100\n")
+        until(ours, b"a\r\nb\r\n")
         os.write(ours, b"\x03")  # Ctrl-C is the container's, not ours
         os.write(ours, b"exit 4\n")
         assert process.wait(30) == 4
     finally:
         process.kill()
+        process.wait()
         os.close(ours)
 
 
 def until(descriptor: int, wanted: bytes) -> None:
     text = b""
     while wanted not in text:
+        assert select.select([descriptor], [], [], 30)[0], text
         text += os.read(descriptor, 4096)
+
+
+def take_interrupts() -> None:
+    """As a shell's foreground does; tests that run in a background inherit that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_attach_and_leave(stack: Stack, run_id: str) -> None:
     with subprocess.Popen(
-        command(stack, "attach", run_id, "work"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command(stack, "attach", run_id, "work"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=take_interrupts,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"tick\n"
