@@ -1,7 +1,8 @@
 """LogStore on files: one append-only file a log, so that what is kept can be counted after any crash.
 
 A record is a header (crc32, seq, time, stream, length) and its bytes. What is acknowledged has been fsynced; a torn
-tail left by a power cut fails its checksum and is cut off, so the sender simply sends those records again.
+tail left by a power cut fails its checksum and is cut off, so the sender simply sends those records again. Beside
+it lies a file of the sender's clock: a record (seq, offset) for each time that its offset had moved.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log import LogClocks, LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
 
 _HEADER = struct.Struct(">IQqBI")
+_CLOCK = struct.Struct(">Qq")
+_CLOCK_MOVED_NS = 1_000_000
 _READ_BATCH = 500
 _READ_BATCH_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -34,6 +37,7 @@ class _OpenLog:
     path: Path
     state: LogState
     size: int
+    clocks: LogClocks
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     grown: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -45,11 +49,13 @@ class LogFiles:
         self._root = root
         self._open: dict[StepKey, _OpenLog] = {}
 
-    async def append(self, key: StepKey, records: Sequence[LogRecord]) -> int:
+    async def append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int = 0) -> int:
         log = await self._log(key)
         async with log.lock:
             fresh = _contiguous(log.state.last_seq, records)
             if fresh:
+                if abs(clock_offset_ns - log.clocks.offset_ns(fresh[0].seq)) > _CLOCK_MOVED_NS:
+                    log.clocks = await asyncio.to_thread(_write_clock, log, fresh[0].seq, clock_offset_ns)
                 await asyncio.to_thread(_write, log, fresh)
                 end = next((record for record in fresh if record.stream is LogStream.END), None)
                 log.state = LogState(fresh[-1].seq, LogEnd.decode(end.data) if end else log.state.end)
@@ -59,6 +65,9 @@ class LogFiles:
 
     async def state(self, key: StepKey) -> LogState:
         return (await self._log(key)).state
+
+    async def clocks(self, key: StepKey) -> LogClocks:
+        return (await self._log(key)).clocks
 
     async def read(self, key: StepKey, after_seq: int, *, follow: bool) -> AsyncIterator[Sequence[LogRecord]]:
         log = await self._log(key)
@@ -80,7 +89,8 @@ class LogFiles:
         if key not in self._open:
             path = self._root / key.run_id / f"{key.step}.{key.try_}.log"
             state, size = await asyncio.to_thread(_recover, path)
-            self._open.setdefault(key, _OpenLog(path, state, size))
+            clocks = await asyncio.to_thread(_read_clocks, path)
+            self._open.setdefault(key, _OpenLog(path, state, size, clocks))
             self._forget_old()
         return self._open[key]
 
@@ -107,18 +117,40 @@ def _bridges(record: LogRecord, last_seq: int) -> bool:
 
 def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:
     data = b"".join(_encode(record) for record in records)
+    _write_at(log.path, log.size, data)
+    log.size += len(data)
+
+
+def _write_at(path: Path, offset: int, data: bytes) -> None:
     try:
-        log.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(log.path, "r+b" if log.path.exists() else "w+b") as file:
-            file.seek(log.size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "r+b" if path.exists() else "w+b") as file:
+            file.seek(offset)
             file.write(data)
             file.flush()
             os.fdatasync(file.fileno())
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        what = f"the disk of {log.path.parent} is full" if full else f"{log.path}: {error.strerror}"
+        what = f"the disk of {path.parent} is full" if full else f"{path}: {error.strerror}"
         raise UnavailableError(f"logs can't be kept: {what}", hint="free space there; agents send again") from error
-    log.size += len(data)
+
+
+def _write_clock(log: _OpenLog, seq: int, offset_ns: int) -> LogClocks:
+    """Before the records that it is for; where those do not follow, a later record stands for the same seq."""
+    marks = [mark for mark in log.clocks.marks if mark[0] < seq]
+    _write_at(_clock_path(log.path), len(marks) * _CLOCK.size, _CLOCK.pack(seq, offset_ns))
+    return LogClocks([*marks, (seq, offset_ns)])
+
+
+def _clock_path(path: Path) -> Path:
+    return path.with_suffix(".clock")
+
+
+def _read_clocks(path: Path) -> LogClocks:
+    clock = _clock_path(path)
+    data = clock.read_bytes() if clock.exists() else b""
+    whole = len(data) - len(data) % _CLOCK.size  # a torn last record is written again
+    return LogClocks(list(_CLOCK.iter_unpack(data[:whole])))
 
 
 def _encode(record: LogRecord) -> bytes:

@@ -62,6 +62,7 @@ def create_config(new: NewContainer) -> dict[str, Any]:
         "Env": [f"{key}={value}" for key, value in (_context(owner) | spec.environment).items()],
         "Labels": spec.labels | owner_labels(owner),
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in map(parse_port, spec.ports)},
+        "OpenStdin": bool(spec.stdin_open),
         "HostConfig": host_config(new),
     }
     optional = {
@@ -216,7 +217,7 @@ def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
     )
 
 
-def usage_from_stats(item: dict[str, Any], stats: dict[str, Any]) -> ContainerUsage | None:
+def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_kills: int) -> ContainerUsage | None:
     """From ``GET /containers/{id}/stats``; None for a container that is not ours or has just ended.
 
     The working set is what can't be dropped: use without file pages that were not touched for long.
@@ -243,6 +244,7 @@ def usage_from_stats(item: dict[str, Any], stats: dict[str, Any]) -> ContainerUs
         block_read_bytes=by_kind["read"],
         block_write_bytes=by_kind["write"],
         pids=(stats.get("pids_stats") or {}).get("current", 0),
+        oom_kills=oom_kills,
     )
 
 

@@ -15,10 +15,13 @@ WRITE_BYTES = 1024 * 1024
 
 
 class LogIntake:
-    """``check_owner`` raises for a step that is not the calling node's."""
+    """``check_owner`` raises for a step that is not the calling node's, whose clock is ``clock_offset_ns`` ahead."""
 
-    def __init__(self, logs: LogStore, check_owner: Callable[[StepKey], Awaitable[None]]) -> None:
+    def __init__(
+        self, logs: LogStore, check_owner: Callable[[StepKey], Awaitable[None]], clock_offset_ns: int = 0
+    ) -> None:
         self._logs = logs
+        self._clock_offset_ns = clock_offset_ns
         self._check_owner = check_owner
         self._acks: dict[StepKey, pb.LogAck] = {}
         self._held: dict[StepKey, list[LogRecord]] = {}
@@ -44,7 +47,7 @@ class LogIntake:
     async def _write(self) -> None:
         held, self._held, self._held_bytes = self._held, {}, 0
         for key, records in held.items():
-            self._acks[key].seq = await self._logs.append(key, records)
+            self._acks[key].seq = await self._logs.append(key, records, self._clock_offset_ns)
 
     async def _first_ack(self, key: StepKey) -> pb.LogAck:
         """One log that is refused must not hold up the others of its node."""

@@ -239,7 +239,9 @@ class NodeLink(pb_grpc.NodeLinkServicer):
     async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
         async with translated(context):
             node_id = await self._node(context)
-            intake = LogIntake(self._services.logs, partial(self._services.phases.check_owner, node_id))
+            session = self._services.presence.session(node_id)
+            offset_ns = session.clock_offset_ns if session else 0
+            intake = LogIntake(self._services.logs, partial(self._services.phases.check_owner, node_id), offset_ns)
             async for batch in batches:
                 await intake.accept(batch)
             return await intake.answer()

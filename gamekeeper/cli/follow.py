@@ -128,3 +128,17 @@ def print_log(obj: Context, run_id: str, step: str, try_number: int | None, *, t
         sys.stdout.buffer.flush()
         if answer.headers.get("Gamekeeper-Log-Complete") == "false":
             errors.print("[yellow]lines are missing in this log[/yellow]")
+
+
+def print_merged(obj: Context, run_id: str) -> None:
+    """Each line with the server's time of it and its step."""
+    with obj.client(timeout=None) as client, client.stream("GET", f"/runs/{run_id}/logs") as answer:
+        if answer.is_error:
+            answer.read()
+            checked(answer)
+        for text in answer.iter_lines():
+            line = json.loads(text)
+            said = line.get("text") or f"[lines are missing here: {line.get('reason', '')}]"
+            at = line["at"][11:23]
+            sys.stdout.write(f"{at} {line['step']} | {said.rstrip()}\n")
+        sys.stdout.flush()

@@ -10,7 +10,7 @@ import typer
 
 from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.follow import follow_log, follow_run, print_log
+from gamekeeper.cli.follow import follow_log, follow_run, print_log, print_merged
 from gamekeeper.cli.node import JsonOption, list_all, pairs
 from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
 from gamekeeper.cli.pipeline import read_file
@@ -125,10 +125,13 @@ def logs(
     step: Annotated[str, typer.Argument(help="Default: every step")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the log ends")] = False,
     try_number: Annotated[int | None, typer.Option("--try", min=1, help="Default: the newest")] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="All steps' lines in the order of their time")] = False,
 ) -> None:
     """Print a step's log, or every step's."""
     obj: Context = context.obj
-    if follow and not step:
+    if merge:
+        print_merged(obj, run_id)
+    elif follow and not step:
         follow_run(obj, run_id)
     elif follow:
         follow_log(obj, run_id, step, try_number)

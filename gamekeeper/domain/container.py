@@ -150,6 +150,7 @@ class Container(Model):
     labels: Pairs = Field(default_factory=dict)
     init: Flag = False
     read_only: Flag = False
+    stdin_open: Flag = Field(default=False, description="Keeps input open, for `gamekeeper runs attach`")
     privileged: Flag = False
     network_mode: Literal["bridge", "none", "host"] | None = None
     pid: Literal["host"] | None = None

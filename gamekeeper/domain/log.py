@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -76,6 +78,25 @@ class LogGap:
             return cls(int(fields["from"]), int(fields["to"]), str(fields.get("reason", ""))[:MAX_REASON])
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidError("a gap record does not say what is missing") from error
+
+
+@dataclass(frozen=True, slots=True)
+class LogClocks:
+    """How far the node's clock was ahead of the server's while a log came in: ``marks`` are (first seq, nanoseconds).
+
+    With it the lines of logs from several nodes have one order, and each keeps the time that its node gave it.
+    """
+
+    marks: Sequence[tuple[int, int]] = ()
+
+    def offset_ns(self, seq: int) -> int:
+        """0 for a log whose node's clock was never measured."""
+        place = bisect_right(self.marks, seq, key=lambda mark: mark[0])
+        return self.marks[max(0, place - 1)][1] if self.marks else 0
+
+    def server_ns(self, record: LogRecord) -> int:
+        """When the line was written, by the server's clock."""
+        return record.ts_ns - self.offset_ns(record.seq)
 
 
 def _fields(data: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gamekeeper.domain.log import LogEnd, LogRecord
+from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord
 from gamekeeper.domain.step import StepKey
 
 
@@ -19,14 +19,19 @@ class LogState:
 
 
 class LogStore(Protocol):
-    async def append(self, key: StepKey, records: Sequence[LogRecord]) -> int:
+    async def append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int = 0) -> int:
         """Keeps what is new and returns the highest contiguous seq, which is then on disk for good.
 
-        Idempotent: repeated records are dropped, and records after a hole are left for the sender to repeat.
+        ``clock_offset_ns`` is how far the sender's clock is ahead of ours. Idempotent: repeated records are dropped,
+        and records after a hole are left for the sender to repeat.
         Raises UnavailableError when the disk is full.
         """
 
     async def state(self, key: StepKey) -> LogState: ...
+
+    async def clocks(self, key: StepKey) -> LogClocks:
+        """What was told of the sender's clock; empty for a log that is not here."""
+        ...
 
     def read(self, key: StepKey, after_seq: int, *, follow: bool) -> AsyncIterator[Sequence[LogRecord]]:
         """Records after ``after_seq`` in order; with ``follow`` waits for more until the END record."""

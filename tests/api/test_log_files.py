@@ -87,3 +87,19 @@ async def test_a_full_disk_is_unavailable_and_recovers(tmp_path: Path) -> None:
         assert [item.seq for item in await all_of(LogFiles(tmp_path), key)] == [1, 2]
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+async def test_the_clock_of_each_part_is_kept(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    await files.append(key, [record(1)], 5_000_000)
+    await files.append(key, [record(2)], 5_000_400)  # as good as the same
+    await files.append(key, [record(3)], -7_000_000)
+    for found in (files, LogFiles(tmp_path)):
+        clocks = await found.clocks(key)
+        assert [clocks.offset_ns(seq) for seq in (1, 2, 3, 9)] == [5_000_000, 5_000_000, -7_000_000, -7_000_000]
+        assert clocks.server_ns(record(3)) == 7_003_000
+    with next(tmp_path.rglob("*.clock")).open("ab") as file:
+        file.write(b"torn")
+    again = LogFiles(tmp_path)
+    await again.append(key, [record(4)], 0)
+    assert (await LogFiles(tmp_path).clocks(key)).offset_ns(4) == 0

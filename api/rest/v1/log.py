@@ -15,8 +15,8 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
 from api.rest.v1.run import RunId
-from api.services.log import LogService
-from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
+from api.services.log import LogService, StampedRecord
+from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
 
 router = APIRouter(prefix="/runs", tags=["logs"])
@@ -76,24 +76,62 @@ async def _events(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterat
             return
         await asyncio.sleep(EMPTY_POLL_SECONDS)
     async for records in logs.read(key, after_seq, follow=True):
+        clocks = await logs.clocks(key)
         for record in records:
-            yield _event(record)
+            yield _event(record, clocks)
     end = (await logs.state(key)).end
     if end is not None and (await logs.state(key)).last_seq <= after_seq:
         yield JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end")
 
 
-def _event(record: LogRecord) -> JSONServerSentEvent:
+def _event(record: LogRecord, clocks: LogClocks) -> JSONServerSentEvent:
     if record.stream is LogStream.END:
         end = LogEnd.decode(record.data)
         return JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end", id=str(record.seq))
     if record.stream is LogStream.GAP:
         return JSONServerSentEvent(json.loads(record.data), event="gap", id=str(record.seq))
-    data: dict[str, Any] = {
+    data = {
         "stream": record.stream.name.lower(),
-        "at": datetime.fromtimestamp(record.ts_ns / 1e9, UTC).isoformat(),
-        "text": record.data.decode(errors="replace"),
+        "at": _iso(clocks.server_ns(record)),
+        "node_at": _iso(record.ts_ns),
+        "clock_offset_ms": clocks.offset_ns(record.seq) / 1e6,
+        **_text_of(record),
     }
-    if "�" in data["text"]:
-        data["base64"] = base64.b64encode(record.data).decode()  # the text is not all that was written
     return JSONServerSentEvent(data, event="line", id=str(record.seq))
+
+
+def _text_of(record: LogRecord) -> dict[str, str]:
+    text = record.data.decode(errors="replace")
+    if "�" in text:  # the text is not all that was written
+        return {"text": text, "base64": base64.b64encode(record.data).decode()}
+    return {"text": text}
+
+
+def _iso(ns: int) -> str:
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat()
+
+
+@router.get(
+    "/{run_id}/logs",
+    response_class=Response,
+    responses={200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
+)
+async def get_run_log(run_id: RunId, logs: LogsDep) -> Response:
+    """What all steps have written so far, in one order: that of the server's clock, whatever the nodes' clocks say."""
+    merged = await logs.merged(run_id)
+    return StreamingResponse(_lines(merged), media_type="application/x-ndjson")
+
+
+async def _lines(merged: AsyncIterator[StampedRecord]) -> AsyncIterator[bytes]:
+    async for stamped in merged:
+        record = stamped.record
+        line: dict[str, Any] = {
+            "step": stamped.key.step,
+            "try": stamped.key.try_,
+            "seq": record.seq,
+            "stream": record.stream.name.lower(),
+            "at": _iso(stamped.at_ns),
+            "node_at": _iso(record.ts_ns),
+        }
+        lost = record.stream is LogStream.GAP
+        yield json.dumps(line | (json.loads(record.data) if lost else _text_of(record))).encode() + b"\n"
