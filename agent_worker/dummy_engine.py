@@ -1,8 +1,8 @@
 """ContainerEngine in memory, steered by the container's own environment: for tests, load tests and UI work.
 
 ``DUMMY_SLEEP`` seconds to run (a service without it runs until it is stopped), ``DUMMY_EXIT_CODE``, ``DUMMY_OOM=1``,
-``DUMMY_OUTPUT`` text to write, ``DUMMY_START_ERROR`` text with which the start fails. The image ``missing`` does not
-exist.
+``DUMMY_OUTPUT`` text to write, ``DUMMY_STEP_OUTPUT`` text for ``$STEP_OUTPUT`` (";" ends its lines),
+``DUMMY_START_ERROR`` text with which the start fails. The image ``missing`` does not exist.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class _Container:
     lines: list[LogLine] = field(default_factory=list)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    has_output_file: bool = False
 
 
 class DummyEngine:
@@ -80,6 +81,15 @@ class DummyEngine:
         )
         self._by_id[info.id] = _Container(info, new)
         return info.id
+
+    async def prepare_outputs(self, container_id: str) -> None:
+        self._by_id[container_id].has_output_file = True
+
+    async def read_outputs(self, container_id: str) -> bytes:
+        container = self._by_id.get(container_id)
+        if container is None or not container.has_output_file:
+            return b""
+        return container.new.spec.environment.get("DUMMY_STEP_OUTPUT", "").replace(";", "\n").encode()
 
     async def start(self, container_id: str) -> None:
         container = self._by_id[container_id]

@@ -9,7 +9,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
-from activities.node.steps import NodeParts, StepActivities
+from activities.node.parts import NodeParts
+from activities.node.steps import StepActivities
 from agent_worker.bootstrap import Agent
 from agent_worker.identity import Identity
 from gamekeeper.temporal import queues

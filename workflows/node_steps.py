@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from gamekeeper.domain.units import format_duration, parse_duration
     from gamekeeper.temporal import queues
-    from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity
+    from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity, step_priority
 
 NODE_REFRESH = timedelta(seconds=30)
 
@@ -67,6 +67,7 @@ class StepRunner:
         self._live: dict[str, workflow.ActivityHandle[StepResult]] = {}
         self._service_keys: dict[str, StepKey] = {}
         self._disabled: set[str] = set()
+        self._called_off: dict[str, StepResult] = {}
         self._stop: Reason | None = None
         self.last_stop: Reason | None = None
 
@@ -80,8 +81,17 @@ class StepRunner:
         """Lets the finally steps run after a stop."""
         self._stop = None
 
-    def stopped_result(self) -> StepResult | None:
-        return StepResult(state=StepState.CANCELED, reason=self._stop) if self._stop else None
+    def call_off(self, name: str, reason: Reason, message: str) -> None:
+        """Ends one step, before or while it runs."""
+        self._called_off[name] = StepResult(state=StepState.CANCELED, reason=reason, message=message)
+        if name in self._live:
+            self._live[name].cancel()
+
+    def stopped_result(self, name: str) -> StepResult | None:
+        """The outcome of a step that is not to start any more."""
+        if self._stop:
+            return StepResult(state=StepState.CANCELED, reason=self._stop)
+        return self._called_off.get(name)
 
     def node_changed(self, node_id: str) -> None:
         view = self._gate.view(node_id)
@@ -102,30 +112,33 @@ class StepRunner:
     async def run_step(self, name: str) -> StepResult:
         """All tries of a step; the last one's outcome."""
         step = self._progress.steps[name]
-        tries = 0
+        tries = self._progress.statuses[name].try_  # 0, or those before somebody asked for one more
         while True:
             tries += 1
             result = await self._gate_closed(step) or await self._try(step, tries)
-            if self._stop or not may_retry(step, result, tries):
+            if self.stopped_result(name) or not may_retry(step, result, tries):
                 return result
             self._progress.update(name, message=f"try {tries} ended: {result.reason}; trying again")
-            if await self._stopped_within(timedelta(seconds=retry_delay(step, tries)), f"backoff of {name}"):
-                return StepResult(state=StepState.CANCELED, reason=self._stop)
+            stopped = await self._stopped_within(name, timedelta(seconds=retry_delay(step, tries)))
+            if stopped:
+                return stopped
 
-    async def _stopped_within(self, limit: timedelta, summary: str) -> bool:
+    async def _stopped_within(self, name: str, limit: timedelta) -> StepResult | None:
         try:
-            await workflow.wait_condition(lambda: self._stop is not None, timeout=limit, timeout_summary=summary)
+            await workflow.wait_condition(
+                lambda: self.stopped_result(name) is not None, timeout=limit, timeout_summary=f"backoff of {name}"
+            )
         except builtins.TimeoutError:
-            return False
-        return True
+            return None
+        return self.stopped_result(name)
 
     async def _gate_closed(self, step: ResolvedStep) -> StepResult | None:
         """Waits while the node is in maintenance; the outcome when the step can't start there at all."""
         deadline = workflow.now() + self._gate.wait
         while True:
             view = self._gate.view(step.node)
-            if self._stop:
-                return self.stopped_result()
+            if stopped := self.stopped_result(step.name):
+                return stopped
             if view.mode is NodeMode.DISABLED:
                 return _node_disabled(step.node)
             if view.mode is NodeMode.ACTIVE:
@@ -144,7 +157,7 @@ class StepRunner:
         limit = max(timedelta(milliseconds=1), min(NODE_REFRESH, deadline - workflow.now()))
         try:
             await workflow.wait_condition(
-                lambda: self._stop is not None or self._gate.view(step.node) != seen,
+                lambda: self.stopped_result(step.name) is not None or self._gate.view(step.node) != seen,
                 timeout=limit,
                 timeout_summary=f"{step.name} waits for node {step.node}",
             )
@@ -172,6 +185,7 @@ class StepRunner:
                 grace=_grace(argument),
                 node_wait=self._gate.wait,
                 summary=f"{step.name}, try {number}" if number > 1 else step.name,
+                priority=step_priority(step.priority, key.run_id),
             ),
         )
         self._live[step.name] = handle
@@ -193,12 +207,16 @@ class StepRunner:
             service=step.type is StepType.SERVICE,
             lifetime=step.lifetime,
             network=self._progress.pipeline.needs_network(step.node),
+            outputs=step.outputs,
         )
 
     def _read(self, step: ResolvedStep, result: StepResult) -> StepResult:
         """A step that was stopped says for whose sake."""
         if result.state is not StepState.CANCELED:
             return result
+        called_off = self._called_off.get(step.name)
+        if called_off is not None and not self._stop:
+            return result.model_copy(update={"reason": called_off.reason, "message": called_off.message})
         if step.name in self._disabled:
             return result.model_copy(
                 update={"reason": Reason.NODE_DISABLED, "message": f"node {step.node} was disabled"}
@@ -208,7 +226,7 @@ class StepRunner:
     def _explain(self, step: ResolvedStep, error: ActivityError) -> StepResult:
         """The outcome of a try whose activity gave none: the machinery failed, or it was stopped before it began."""
         cause = error.cause
-        if isinstance(cause, CancelledError) or self._stop or step.name in self._disabled:
+        if isinstance(cause, CancelledError) or self.stopped_result(step.name) or step.name in self._disabled:
             return self._read(step, StepResult(state=StepState.CANCELED))
         if isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START:
             waited = format_duration(self._gate.wait)
@@ -226,7 +244,7 @@ class StepRunner:
 
     async def _stop_service(self, name: str, key: StepKey) -> None:
         step = self._progress.steps[name]
-        grace = parse_duration(step.container.stop_grace_period)
+        grace = parse_duration(step.spec.stop_grace_period)
         if self._progress.statuses[name].state is not StepState.SUCCEEDED:
             return  # its own activity has stopped it
         try:

@@ -14,12 +14,16 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 with workflow.unsafe.imports_passed_through():
     from activities.control_plane.runs import RunActivities
+    from gamekeeper.domain.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
     from gamekeeper.domain.node import NodeView
     from gamekeeper.domain.progress import RunProgress
     from gamekeeper.domain.run import RunInput, RunResult, RunSnapshot, RunState
     from gamekeeper.domain.step import Reason, StepResult, StepState, StepStatus
     from gamekeeper.temporal import queues, search_attributes
     from gamekeeper.temporal.policies import control_activity
+    from workflows.approvals import ApprovalRunner
+    from workflows.holds import Holds
+    from workflows.matrices import MatrixRunner
     from workflows.node_steps import NodeGate, StepRunner
 
 PARALLEL_STEPS = 200
@@ -30,20 +34,70 @@ class PipelineWorkflow:
     @workflow.init
     def __init__(self, run_input: RunInput) -> None:
         self._pipeline = run_input.pipeline
-        self._progress = RunProgress(run_input.run_id, run_input.pipeline)
+        self._progress = RunProgress(run_input.run_id, run_input.pipeline, run_input.carried)
         self._gate = NodeGate(run_input.nodes, run_input.pipeline.node_wait)
         self._runner = StepRunner(self._progress, self._gate)
+        self._approvals = ApprovalRunner(self._progress, self._runner)
+        self._holds = Holds(self._progress, self._runner)
+        self._matrices = MatrixRunner(self._progress, self._runner, self._run_on_node, self._written)
+        self._paused = False
         self._ended = {name: asyncio.Event() for name in self._progress.statuses}
         self._slots = asyncio.Semaphore(PARALLEL_STEPS)
         self._started_at = workflow.now()
         self._result: RunResult | None = None
         self._version = 0
+        self._written_version = 0
 
     @workflow.signal
     def node_changed(self, node: NodeView) -> None:
         """The API tells of a node's new mode or status; steps that wait for it go on, or end when it is disabled."""
         self._gate.update(node)
         self._runner.node_changed(node.id)
+
+    @workflow.update
+    def answer_approval(self, answer: ApprovalAnswer) -> None:
+        """Somebody approves or rejects; refused for a step that does not ask."""
+        self._approvals.give(answer)
+
+    @answer_approval.validator
+    def _check_approval(self, answer: ApprovalAnswer) -> None:
+        self._approvals.check(answer)
+
+    @workflow.update
+    def answer_hold(self, answer: HoldAnswer) -> None:
+        """Somebody decides what becomes of a held step."""
+        self._holds.give(answer)
+
+    @answer_hold.validator
+    def _check_hold(self, answer: HoldAnswer) -> None:
+        self._holds.check(answer)
+
+    @workflow.update
+    def set_paused(self, request: PauseRequest) -> None:
+        """While a run is paused no step starts; what runs goes on, and so do time limits."""
+        self._paused = request.paused
+        self._progress.enter(RunState.PAUSED if request.paused else RunState.RUNNING)
+
+    @set_paused.validator
+    def _check_paused(self, request: PauseRequest) -> None:
+        if self._result is not None:
+            raise ValueError(f"the run has ended: {self._result.state}")
+        if request.paused == self._paused:
+            raise ValueError("the run is paused already" if self._paused else "the run is not paused")
+
+    @workflow.update
+    def cancel_step(self, request: StepCancel) -> None:
+        """Ends one step, and all cells of a matrix; the run goes on as after a failure."""
+        text = f"canceled by {request.by}" + (f": {request.reason}" if request.reason else "")
+        for name in (request.step, *self._progress.cells(request.step)):
+            self._runner.call_off(name, Reason.USER, text)
+
+    @cancel_step.validator
+    def _check_cancel(self, request: StepCancel) -> None:
+        status = self._progress.statuses.get(request.step)
+        if status is None or status.state.is_final:
+            state = f"it is {status.state}" if status else "there is no such step"
+            raise ValueError(f'step "{request.step}" can\'t be canceled: {state}')
 
     @workflow.query
     def get_steps(self) -> list[StepStatus]:
@@ -82,6 +136,7 @@ class PipelineWorkflow:
             reason = Reason.USER
         if reason is not None:
             self._progress.cancelled = reason is Reason.USER
+            self._paused = False
             self._runner.stop(reason)
         await asyncio.gather(*steps)
         return reason is Reason.USER
@@ -91,42 +146,74 @@ class PipelineWorkflow:
         await asyncio.gather(*[asyncio.create_task(self._step(step.name)) for step in self._pipeline.finally_])
 
     async def _step(self, name: str) -> None:
-        for need in self._progress.steps[name].needs:
-            await self._ended[need].wait()
-        stopped = self._runner.stopped_result()
-        result = stopped or self._progress.decide(name)
-        if result is None:
-            async with self._slots:
-                result = await self._runner.run_step(name)
-        self._progress.finish(name, result)
+        if not self._progress.statuses[name].state.is_final:  # a rerun carries finished steps over
+            for need in self._progress.steps[name].needs:
+                await self._ended[need].wait()
+            stopped = self._runner.stopped_result(name)
+            result = stopped or self._progress.decide(name) or await self._perform(name)
+            self._progress.finish(name, result)
         self._ended[name].set()
+
+    async def _perform(self, name: str) -> StepResult:
+        step = self._progress.steps[name]
+        if step.approval is not None:
+            return await self._approvals.run(name)
+        if step.matrix is not None:
+            return await self._matrices.run(name)
+        return await self._run_on_node(name)
+
+    async def _run_on_node(self, name: str) -> StepResult:
+        while True:
+            async with self._slots:
+                stopped = await self._stopped_while_paused(name)
+                result = stopped or await self._runner.run_step(name)
+            settled = await self._holds.settle(name, result)
+            if settled is not None:
+                return settled
+
+    async def _stopped_while_paused(self, name: str) -> StepResult | None:
+        if self._paused:
+            await workflow.wait_condition(lambda: not self._paused or self._runner.stopped_result(name) is not None)
+            return self._runner.stopped_result(name)
+        return None
+
+    async def _written(self) -> None:
+        """Until the read model has all that is known now."""
+        following = self._version + 1
+        await workflow.wait_condition(lambda: self._written_version >= following)
 
     async def _mirror(self) -> None:
         """Keeps the read model at the newest state: one write at a time, each with all that changed meanwhile."""
         final = False
         while not final:
             await workflow.wait_condition(lambda: self._progress.has_changes or self._result is not None)
-            final = self._result is not None
+            snapshot = self._snapshot()
+            final = snapshot.state.is_final
             workflow.set_current_details(self._progress.markdown())
             await workflow.execute_activity_method(
                 RunActivities.write_snapshot,
-                self._snapshot(),
+                snapshot,
                 **control_activity(queues.CONTROL_PLANE, summary=f"state {self._progress.state}"),
             )
+            self._written_version = snapshot.version
 
     def _snapshot(self) -> RunSnapshot:
         self._version += 1
-        result = self._result
+        steps = self._progress.take_changes()
+        result = None if self._progress.has_changes else self._result  # the end comes with the last change
         return RunSnapshot(
             run_id=self._progress.run_id,
             version=self._version,
-            state=self._progress.state,
+            state=result.state if result else self._open_state(),
             reason=result.reason if result else None,
             message=result.message if result else "",
             started_at=self._started_at,
             finished_at=workflow.now() if result else None,
-            steps=self._progress.take_changes(),
+            steps=steps,
         )
+
+    def _open_state(self) -> RunState:
+        return RunState.PAUSED if self._paused else RunState.RUNNING
 
     def _outcome(self) -> RunResult:
         state = self._progress.outcome()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gamekeeper.domain.container import Container, Healthcheck
+from gamekeeper.domain.outputs import VARIABLE
 from gamekeeper.domain.ports_syntax import parse_port
 from gamekeeper.domain.step import StepKey
 from gamekeeper.domain.units import parse_bytes, parse_duration
@@ -22,6 +23,8 @@ from gamekeeper.ports.container_engine import (
 LABEL = "gamekeeper."
 # The log that the agent reads from. Docker 20.10 repeats, skips or breaks off lines for who follows a log at full speed
 # while it begins a new file, so a job's log is one file; a service's is bounded, because it may run for years.
+OUTPUTS_FOLDER = "/gamekeeper"
+OUTPUTS_FILE = "output"
 JOB_LOG = {"Type": "local", "Config": {"max-size": "16g", "max-file": "2", "compress": "false"}}
 SERVICE_LOG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
 
@@ -59,10 +62,11 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     spec, owner = new.spec, new.owner
     config: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [f"{key}={value}" for key, value in (_context(owner) | spec.environment).items()],
+        "Env": [f"{key}={value}" for key, value in (_context(new) | spec.environment).items()],
         "Labels": spec.labels | owner_labels(owner),
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in map(parse_port, spec.ports)},
         "OpenStdin": bool(spec.stdin_open),
+        "Volumes": {OUTPUTS_FOLDER: {}} if new.has_outputs else {},
         "HostConfig": host_config(new),
     }
     optional = {
@@ -82,8 +86,10 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     return config
 
 
-def _context(owner: Ownership) -> dict[str, str]:
-    return {
+def _context(new: NewContainer) -> dict[str, str]:
+    owner = new.owner
+    outputs = {VARIABLE: f"{OUTPUTS_FOLDER}/{OUTPUTS_FILE}"} if new.has_outputs else {}
+    return outputs | {
         "GAMEKEEPER_RUN": owner.key.run_id,
         "GAMEKEEPER_STEP": owner.key.step,
         "GAMEKEEPER_TRY": str(owner.key.try_),

@@ -15,6 +15,7 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException
 from urllib3.exceptions import HTTPError
 
+from agent_worker.docker_engine import outputs
 from agent_worker.docker_engine.console import DockerConsole, open_console
 from agent_worker.docker_engine.convert import (
     LABEL,
@@ -136,6 +137,12 @@ class DockerEngine:
             if error.status_code == 409 and "already in use" in explain(error):
                 raise NameTakenError(name) from error
             raise
+
+    async def prepare_outputs(self, container_id: str) -> None:
+        await self._call(outputs.put_empty, self._api, container_id)
+
+    async def read_outputs(self, container_id: str) -> bytes:
+        return await self._call(outputs.read, self._api, container_id)
 
     async def start(self, container_id: str) -> None:
         await self._call(self._start, container_id)

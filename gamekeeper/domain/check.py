@@ -7,45 +7,22 @@ expressions, what this version does not execute yet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gamekeeper.domain.arguments import check_default
-from gamekeeper.domain.container import Container
+from gamekeeper.domain.check_step import NOT_YET, check_step
 from gamekeeper.domain.expressions import ExpressionError, Scope, check_expression, find_expressions, whole_expression
 from gamekeeper.domain.graph import ancestors, find_cycle
-from gamekeeper.domain.pipeline import Lifetime, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.matrix import SPECIAL
+from gamekeeper.domain.pipeline import APPROVAL_OUTPUTS, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.placed import Placed, place_steps
 from gamekeeper.domain.problem import Path, ProblemList, did_you_mean
-from gamekeeper.domain.script import find_single_quoted
 from gamekeeper.domain.source import Document
 from gamekeeper.errors import SpecError
-
-UNSUPPORTED_STEP_KEYS = (
-    "matrix",
-    "max_parallel",
-    "fail_fast",
-    "disconnect",
-    "outputs",
-    "artifacts",
-    "priority",
-    "approval",
-    "pipeline",
-)
-_NOT_YET = "is not supported yet"
-_NOT_YET_HINT = "this version runs job and service steps; remove the key"
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A step with its path in the document and its resolved needs."""
-
-    step: Step
-    path: Path
-    needs: list[str]
-    is_finally: bool
 
 
 def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
@@ -62,22 +39,11 @@ def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
     _check_names(placed, problems)
     _check_needs(placed, problems)
     for item in placed:
-        _check_step(item, problems)
+        check_step(item, problems)
     _check_expressions(pipeline, placed, problems)
     if problems.problems:
         raise SpecError(problems.problems)
     return pipeline, placed
-
-
-def place_steps(pipeline: Pipeline) -> list[Placed]:
-    """All steps with their needs; by default a step needs the one before it in its own list."""
-    placed = []
-    for key, steps in (("steps", pipeline.steps), ("finally", pipeline.finally_)):
-        for index, step in enumerate(steps):
-            before = [steps[index - 1].name] if index else []
-            needs = before if step.needs is None else step.needs
-            placed.append(Placed(step, (key, index), list(dict.fromkeys(needs)), key == "finally"))
-    return placed
 
 
 def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemList) -> None:
@@ -138,17 +104,17 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
     later: list[tuple[Path, Any]] = [((key,), getattr(pipeline, key)) for key in ("concurrency", "schedule")]
-    later += [(("defaults", key), getattr(pipeline.defaults, key)) for key in ("disconnect", "priority")]
+    later += [(("defaults", "disconnect"), pipeline.defaults.disconnect)]
     for path, value in later:
         if value is not None:
-            problems.add(path, "not_supported", f'"{path[-1]}" {_NOT_YET}', "remove the key")
+            problems.add(path, "not_supported", f'"{path[-1]}" {NOT_YET}', "remove the key")
     for name, env in pipeline.envs.items():
         if env.secret is not None:
-            problems.add(("envs", name), "not_supported", f"a secret {_NOT_YET}", "give the value in the call")
+            problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
     for name, arg in pipeline.args.items():
         check_default(name, arg, problems)
     if isinstance(pipeline.defaults.node, NodeSelector):
-        problems.add(("defaults", "node"), "not_supported", f"a node by labels {_NOT_YET}", "name the node by its id")
+        problems.add(("defaults", "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
 
 
 def _check_names(placed: list[Placed], problems: ProblemList) -> None:
@@ -180,62 +146,41 @@ def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
         problems.add((*first.path, "needs"), "cycle", f"needs forms a cycle: {' -> '.join(cycle)}")
 
 
-def _check_step(item: Placed, problems: ProblemList) -> None:
-    step, path = item.step, item.path
-    if step.type in (StepType.APPROVAL, StepType.PIPELINE):
-        problems.add((*path, "type"), "not_supported", f'type "{step.type}" {_NOT_YET}', _NOT_YET_HINT)
-        return
-    for key in UNSUPPORTED_STEP_KEYS:
-        if getattr(step, key) is not None:
-            problems.add((*path, key), "not_supported", f'"{key}" {_NOT_YET}', _NOT_YET_HINT)
-    if isinstance(step.node, NodeSelector):
-        problems.add((*path, "node"), "not_supported", f"a node by labels {_NOT_YET}", "name the node by its id")
-    if step.lifetime is not None and step.type is not StepType.SERVICE:
-        message = f'lifetime is for services; step "{step.name}" is a {step.type}'
-        problems.add((*path, "lifetime"), "lifetime", message)
-    if item.is_finally and step.type is StepType.SERVICE:
-        problems.add((*path, "type"), "finally", "a finally step is a job", "start the service among the steps")
-    if step.container is None:
-        problems.add(path, "missing", f'step "{step.name}" has no container', 'add "container" with an image')
-    else:
-        _check_container(item, step.container, problems)
-
-
-def _check_container(item: Placed, container: Container, problems: ProblemList) -> None:
-    path = (*item.path, "container")
-    for index, command in enumerate(container.commands):
-        template = find_single_quoted(command)
-        if template:
-            message = f'"{template}" stands in single quotes'
-            problems.add((*path, "commands", index), "single_quotes", message, "use double quotes")
-    if container.restart != "no" and not _outlives(item.step):
-        problems.add((*path, "restart"), "restart", "restart is for services with lifetime node", "use retry for a job")
-
-
-def _outlives(step: Step) -> bool:
-    return step.type is StepType.SERVICE and step.lifetime is not Lifetime.RUN
-
-
 def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: ProblemList) -> None:
     needs = {item.step.name: item.needs for item in placed}
     regular = frozenset(item.step.name for item in placed if not item.is_finally)
     names = (frozenset(pipeline.args), frozenset(pipeline.envs))
+    outputs = {item.step.name: frozenset(_outputs_of(item.step)) for item in placed}
     for item in placed:
         readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
-        scope = Scope(*names, steps=readable)
+        scope = Scope(*names, steps=readable, outputs=outputs)
         if item.step.if_ is not None:
             expression = whole_expression(item.step.if_) or item.step.if_
             _check_one(expression, (*item.path, "if"), scope, problems)
+        _check_tree(item.step.matrix, (*item.path, "matrix"), scope, problems)
+        if item.step.approval is not None:
+            _check_tree(item.step.approval.message, (*item.path, "approval", "message"), scope, problems)
         if item.step.container is not None:
             dumped = item.step.container.model_dump(exclude_defaults=True)
-            _check_tree(dumped, (*item.path, "container"), scope, problems)
-        for key in ("node", "timeout"):
+            axes = None if item.step.matrix is None else frozenset(_axes_of(item.step.matrix))
+            _check_tree(dumped, (*item.path, "container"), replace(scope, matrix=axes), problems)
+        for key in ("node", "timeout", "priority", "max_parallel", "fail_fast"):
             value = getattr(item.step, key)
             if isinstance(value, str):
                 _check_tree(value, (*item.path, key), Scope(*names), problems)
     static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
     for key, value in static.items():
         _check_tree(value, (key,), Scope(*names), problems)
+
+
+def _outputs_of(step: Step) -> list[str]:
+    return list(APPROVAL_OUTPUTS) if step.type is StepType.APPROVAL else step.outputs or []
+
+
+def _axes_of(matrix: Mapping[str, Any]) -> set[str]:
+    included = matrix.get("include")
+    entries = included if isinstance(included, list) else []
+    return {name for name in matrix if name not in SPECIAL} | {name for entry in entries for name in entry}
 
 
 def _check_tree(value: Any, path: Path, scope: Scope, problems: ProblemList) -> None:

@@ -20,8 +20,15 @@ from gamekeeper.domain.problem import did_you_mean
 from gamekeeper.errors import InvalidError
 
 TEMPLATE = re.compile(r"\$\{\{((?:[^}'\"]|'[^']*'|\"[^\"]*\"|\}(?!\}))*)\}\}")
-_STRING = re.compile(r"(?<!\[)(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")")  # an index such as ['a'] is kept
+_STRING = re.compile(r"((?<=[\w\]])\[\s*(?:'[^']*'|\"[^\"]*\")\s*\])|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _MEMBER = re.compile(r"(?<![\w.])(args|envs|matrix|steps|run|node)\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?)\3\s*\])")
+_NAME_OR_INDEX = r"(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?){quote}\s*\])"
+_OUTPUT = re.compile(
+    r"(?<![\w.])steps\s*"
+    + _NAME_OR_INDEX.replace("{quote}", r"\2")
+    + r"\s*\.\s*outputs\s*"
+    + _NAME_OR_INDEX.replace("{quote}", r"\5")
+)
 STATUS_FUNCTIONS = frozenset({"success", "failure", "cancelled", "always"})
 FUNCTIONS = frozenset({"range", "from_json", "hash"}) | STATUS_FUNCTIONS
 RANGE_LIMIT = 256
@@ -39,6 +46,8 @@ class Scope:
     args: frozenset[str] = frozenset()
     envs: frozenset[str] = frozenset()
     steps: frozenset[str] = frozenset()
+    outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by step, those it declares
+    matrix: frozenset[str] | None = None  # None outside a matrix
 
 
 @dataclass
@@ -50,6 +59,7 @@ class Values:
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
     node: Mapping[str, Any] = field(default_factory=dict)
+    matrix: Mapping[str, Any] = field(default_factory=dict)
     status: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -83,8 +93,11 @@ def whole_expression(text: str) -> str | None:
 def check_expression(text: str, scope: Scope) -> None:
     """Raises ExpressionError when ``text`` does not parse or names something that is not in ``scope``."""
     program = compile_expression(text)
-    for member in _MEMBER.finditer(_STRING.sub("''", text)):
+    bare = _STRING.sub(lambda found: found.group(1) or "''", text)  # without strings, but for an index such as ['a']
+    for member in _MEMBER.finditer(bare):
         _check_member(member.group(1), member.group(2) or member.group(4), scope)
+    for output in _OUTPUT.finditer(bare):
+        _check_output(output.group(1) or output.group(3), output.group(4) or output.group(6), scope)
     roots = {"args", "envs", "matrix", "steps", "run", "node"}
     bound = set(re.findall(r"\.(?:map|filter|all|exists|exists_one)\(\s*(\w+)\s*,", text))
     for name in sorted(set(program.variables()) - roots - bound):
@@ -118,10 +131,10 @@ def _check_member(root: str, name: str, scope: Scope) -> None:
         "steps": scope.steps,
         "run": RUN_FIELDS,
         "node": NODE_FIELDS,
-        "matrix": frozenset[str](),
+        "matrix": scope.matrix or frozenset[str](),
     }[root]
-    if root == "matrix":
-        raise ExpressionError('"matrix" is not supported yet', code="not_supported")
+    if root == "matrix" and scope.matrix is None:
+        raise ExpressionError('"matrix" is for the container of a step that has one')
     if name in known or (root == "steps" and any(step.startswith(f"{name}-") for step in known)):
         return
     hint = did_you_mean(name, known)
@@ -129,11 +142,19 @@ def _check_member(root: str, name: str, scope: Scope) -> None:
     raise ExpressionError(f'unknown name "{root}.{name}"', hint=full)
 
 
-def is_dynamic(text: str) -> bool:
-    """Whether an expression can only be known while the run goes on (it reads steps or the run's status)."""
+def _check_output(step: str, name: str, scope: Scope) -> None:
+    declared = scope.outputs.get(step)
+    if declared is not None and name not in declared:
+        hint = did_you_mean(name, declared) or f'add "outputs: [{name}]" to step "{step}"'
+        raise ExpressionError(f'step "{step}" declares no output "{name}"', hint=hint)
+
+
+def is_dynamic(text: str, *, in_cell: bool = False) -> bool:
+    """Whether an expression can only be known while the run goes on: it reads steps, the run's status, or a cell."""
     program = compile_expression(text)
     names = set(program.variables())
-    return "steps" in names or bool(STATUS_FUNCTIONS & set(program.functions())) or _reads_status(text, names)
+    progressing = ({"steps"} if in_cell else {"steps", "matrix"}) & names or STATUS_FUNCTIONS & set(program.functions())
+    return bool(progressing) or _reads_status(text, names)
 
 
 def _reads_status(text: str, names: set[str]) -> bool:
@@ -162,6 +183,7 @@ def _context(values: Values) -> cel.Context:
         "steps": {name: dict(step) for name, step in values.steps.items()},
         "run": dict(values.run),
         "node": dict(values.node),
+        "matrix": dict(values.matrix),
     }
     functions: dict[str, Callable[..., Any]] = {"range": _range, "from_json": json.loads, "hash": _hash}
     for name in STATUS_FUNCTIONS:
@@ -197,11 +219,12 @@ def render(text: str, values: Values, *, static_only: bool = False) -> Any:
     With ``static_only`` expressions that read the run's progress stay as they are, for the workflow to render.
     """
     whole = whole_expression(text)
+    in_cell = bool(values.matrix)
     if whole is not None:
-        return text if static_only and is_dynamic(whole) else evaluate(whole, values)
+        return text if static_only and is_dynamic(whole, in_cell=in_cell) else evaluate(whole, values)
 
     def replace(match: re.Match[str]) -> str:
-        if static_only and is_dynamic(match.group(1)):
+        if static_only and is_dynamic(match.group(1), in_cell=in_cell):
             return match.group()
         return as_template_text(evaluate(match.group(1), values))
 

@@ -29,6 +29,7 @@ from gamekeeper.domain.values import (
 )
 
 MAX_STEPS = 2000
+APPROVAL_OUTPUTS = ("by", "comment")
 
 
 class StepType(StrEnum):
@@ -143,6 +144,21 @@ class Approval(Model):
     expires: Duration = "24h"
 
 
+class HoldOnFailure(Model):
+    """``on_failure: hold 15m``: the step waits that long for somebody to retry, skip or fail it."""
+
+    hold: Duration
+
+
+def _on_failure(value: Any) -> Any:
+    if isinstance(value, dict | HoldOnFailure):
+        return value
+    word, _, duration = as_text(value).partition(" ")
+    if word != "hold" or not duration:
+        raise wrong("on_failure", f'"{value}"; write hold and a duration, as in hold 15m')
+    return {"hold": duration.strip()}
+
+
 class PipelineCall(Model):
     name: Text
     version: Whole | None = None
@@ -179,6 +195,14 @@ class Step(Model):
     retry: Retry | None = None
     continue_on_error: Flag = False
     disconnect: Disconnect | None = None
+    on_failure: (
+        Annotated[
+            HoldOnFailure,
+            BeforeValidator(_on_failure),
+            WithJsonSchema({"type": "string", "examples": ["hold 15m"], "pattern": "^hold "}),
+        ]
+        | None
+    ) = Field(default=None, description="hold DURATION: wait for somebody to retry, skip or fail it")
     timeout: Duration | None = None
     outputs: Texts | None = None
     artifacts: Artifacts | None = None

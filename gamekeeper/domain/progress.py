@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from gamekeeper.domain.container import Container
 from gamekeeper.domain.expressions import ExpressionError, Values, evaluate, render_tree, uses_status_function
 from gamekeeper.domain.graph import ancestors, any_failed, ended_well
+from gamekeeper.domain.matrix import describe, expand
 from gamekeeper.domain.run import ResolvedPipeline, ResolvedStep, RunState
 from gamekeeper.domain.step import Reason, StepResult, StepState, StepStatus
 
+MAX_SNAPSHOT_BYTES = 512 * 1024  # of outputs; a workflow task's commands may be 4 MB in all
 RETRYABLE = {
     Reason.EXIT_CODE: "failure",
     Reason.UNHEALTHY: "failure",
@@ -25,7 +27,7 @@ RETRYABLE = {
 class RunProgress:
     """The steps of one run. ``take_changes`` hands out what changed since it was last asked."""
 
-    def __init__(self, run_id: str, pipeline: ResolvedPipeline) -> None:
+    def __init__(self, run_id: str, pipeline: ResolvedPipeline, carried: Sequence[StepStatus] = ()) -> None:
         self.run_id = run_id
         self.pipeline = pipeline
         self.state = RunState.QUEUED
@@ -45,27 +47,85 @@ class RunProgress:
             for index, step in enumerate(steps)
         }
         self._needs = {step.name: step.needs for step in steps}
+        self._cells: dict[str, list[str]] = {}
+        for status in carried:
+            self._carry(status)
         self._changed = dict.fromkeys(self.statuses)
+        self._state_changed = False
+
+    def _carry(self, status: StepStatus) -> None:
+        """A step, or a cell of a matrix, that an earlier run has ended."""
+        self.statuses[status.name] = status
+        if status.cell_of:
+            self._add_cell(status.cell_of, status.name, status.matrix)
+            self._cells.setdefault(status.cell_of, []).append(status.name)
+
+    def _add_cell(self, name: str, cell_name: str, cell: dict[str, Any]) -> None:
+        update = {"name": cell_name, "matrix": None, "cell_of": name, "cell": cell}
+        self.steps[cell_name] = self.steps[name].model_copy(update=update)
+        self._needs[cell_name] = self.steps[name].needs
 
     def update(self, name: str, **fields: Any) -> None:
         self.statuses[name] = self.statuses[name].model_copy(update=fields)
         self._changed[name] = None
 
+    def enter(self, state: RunState) -> None:
+        """Gives the run a state that the read model is to know at once."""
+        self.state = state
+        self._state_changed = True
+
     def take_changes(self) -> list[StepStatus]:
-        changed = [self.statuses[name] for name in self._changed]
-        self._changed = {}
-        return changed
+        """The oldest changes, as many as fit into one message; there may be more."""
+        taken: list[StepStatus] = []
+        size = 0
+        for name in list(self._changed):
+            size += sum(len(str(value)) for value in self.statuses[name].outputs.values())
+            if taken and size > MAX_SNAPSHOT_BYTES:
+                break
+            taken.append(self.statuses[name])
+            del self._changed[name]
+        self._state_changed = False
+        return taken
 
     @property
     def has_changes(self) -> bool:
-        return bool(self._changed)
+        return bool(self._changed) or self._state_changed
+
+    def expand(self, name: str) -> list[str]:
+        """The cells of a matrix, which are steps of their own from now on. Raises InvalidError with what is wrong."""
+        status = self.statuses[name]
+        cells = expand(render_tree(self.steps[name].matrix, self.values(name)))
+        names = self._cells[name] = [f"{name}.{index}" for index in range(len(cells))]
+        for index, (cell_name, cell) in enumerate(zip(names, cells, strict=True)):
+            self._add_cell(name, cell_name, cell)
+            own = {"name": cell_name, "cell_of": name, "cell": index, "matrix": cell, "message": describe(cell)}
+            self.statuses[cell_name] = status.model_copy(update=own)
+            self._changed[cell_name] = None
+        return names
+
+    def cells(self, name: str) -> list[str]:
+        """The cells of a matrix that was expanded; none for any other step."""
+        return self._cells.get(name, [])
+
+    def matrix_result(self, name: str) -> StepResult:
+        """What became of a matrix whose cells have all ended."""
+        cells = [self.statuses[cell] for cell in self._cells[name]]
+        bad = [cell for cell in cells if not ended_well(cell.state, cell.reason, False)]
+        first = min(bad, key=lambda cell: cell.state is StepState.CANCELED, default=None)  # the cause, not its victims
+        if first is None:
+            outputs = {key: [cell.outputs.get(key) for cell in cells] for key in self.steps[name].outputs}
+            return StepResult(state=StepState.SUCCEEDED, outputs=outputs)
+        state = StepState.CANCELED if first.state is StepState.CANCELED else StepState.FAILED
+        message = f"{len(bad)} of {len(cells)} cells; {first.name} ({describe(first.matrix)}): {first.message}"
+        return StepResult(state=state, reason=first.reason, message=message)
 
     def begin_try(self, name: str, number: int, *, waits_until: datetime | None) -> None:
         """A new try is handed to the node; ``waits_until`` is set where the node is not there to take it."""
         state = StepState.WAITING_NODE if waits_until else StepState.STARTING
         cleared = dict.fromkeys(("reason", "exit_code", "started_at", "finished_at"))
         empty = dict.fromkeys(("message", "container_id", "digest"), "")
-        self.update(name, state=state, try_=number, deadline_at=waits_until, ports=[], **cleared, **empty)
+        lists: dict[str, Any] = {"ports": [], "outputs": {}}
+        self.update(name, state=state, try_=number, deadline_at=waits_until, **lists, **cleared, **empty)
 
     def finish(self, name: str, result: StepResult) -> None:
         fields = {key: getattr(result, key) for key in StepResult.model_fields}
@@ -106,7 +166,7 @@ class RunProgress:
 
     def render_container(self, name: str) -> Container:
         """The step's container with the last templates filled in. Raises ExpressionError or a ValidationError."""
-        container = self.steps[name].container
+        container = self.steps[name].spec
         dumped = container.model_dump(exclude_unset=True)
         rendered = render_tree(dumped, self.values(name))
         return container if rendered == dumped else Container.model_validate(rendered)
@@ -115,7 +175,7 @@ class RunProgress:
         """What the expressions of step ``name`` may read."""
         upstream = ancestors(self._needs, name)
         if self.statuses[name].finally_:
-            upstream = upstream | {other for other, status in self.statuses.items() if not status.finally_}
+            upstream = upstream | {other.name for other in self.pipeline.steps}
         failed = any(not self._ended_well(other) for other in upstream)
         return Values(
             args=self.pipeline.args,
@@ -123,6 +183,7 @@ class RunProgress:
             steps={other: _as_value(self.statuses[other]) for other in sorted(upstream)},
             run={"id": self.run_id, "name": self.pipeline.name, "status": self.outcome().value},
             node={"id": self.statuses[name].node},
+            matrix=self.steps[name].cell,
             status={
                 "success": not failed and not self.cancelled,
                 "failure": failed and not self.cancelled,
@@ -155,7 +216,7 @@ class RunProgress:
 
 
 def _as_value(status: StepStatus) -> Mapping[str, Any]:
-    return {"status": status.state.value, "exit_code": status.exit_code, "outputs": {}}
+    return {"status": status.state.value, "exit_code": status.exit_code, "outputs": status.outputs}
 
 
 def may_retry(step: ResolvedStep, result: StepResult, tries: int) -> bool:

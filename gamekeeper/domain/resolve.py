@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from gamekeeper.domain.arguments import read_args, read_envs
-from gamekeeper.domain.check import Placed, check_document
+from gamekeeper.domain.check import check_document
 from gamekeeper.domain.container import Container
 from gamekeeper.domain.expressions import (
     ExpressionError,
@@ -21,18 +21,22 @@ from gamekeeper.domain.expressions import (
     render_tree,
     whole_expression,
 )
-from gamekeeper.domain.pipeline import Lifetime, Pipeline, Retry, Step, StepType
+from gamekeeper.domain.matrix import Cell, describe, expand
+from gamekeeper.domain.pipeline import Approval, Lifetime, Pipeline, Retry, Step, StepType
+from gamekeeper.domain.placed import Placed
 from gamekeeper.domain.problem import Path, ProblemList
-from gamekeeper.domain.run import ResolvedPipeline, ResolvedRetry, ResolvedStep
+from gamekeeper.domain.run import ResolvedApproval, ResolvedPipeline, ResolvedRetry, ResolvedStep
 from gamekeeper.domain.script import build_script
 from gamekeeper.domain.source import Document
 from gamekeeper.domain.units import parse_duration
-from gamekeeper.errors import SpecError
+from gamekeeper.errors import InvalidError, SpecError
 
 DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
 DEFAULT_SHORT_TIMEOUT = timedelta(minutes=10)
 MAX_CONTAINER_BYTES = 16 * 1024
 MAX_PIPELINE_BYTES = 1024 * 1024
+DEFAULT_PRIORITY = 50
+MAX_HOLD = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class _Resolver:
 
     def step(self, item: Placed) -> ResolvedStep | None:
         step, defaults, path = item.step, self.pipeline.defaults, item.path
+        if step.approval is not None:
+            return self._approval(item, step.approval)
         node = self._node(step, path)
         values = self.values
         values.node = {"id": node}
@@ -115,7 +121,78 @@ class _Resolver:
             timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
             container=container,
             lifetime=self._lifetime(step),
+            outputs=step.outputs or [],
+            priority=self._number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
+            hold=self._hold(step, path),
+            **self._matrix(step, container, path),
         )
+
+    def _approval(self, item: Placed, approval: Approval) -> ResolvedStep:
+        expires = self.seconds(approval.expires, (*item.path, "approval", "expires"))
+        message = self.tree(approval.message, (*item.path, "approval", "message"))
+        return ResolvedStep(
+            name=item.step.name,
+            type=item.step.type,
+            node="",
+            needs=item.needs,
+            if_=self._condition(item.step, item.path),
+            continue_on_error=self._flag(item.step.continue_on_error, (*item.path, "continue_on_error")),
+            timeout=expires,
+            approval=ResolvedApproval(message=str(message), allow=approval.allow, expires=expires),
+        )
+
+    def _hold(self, step: Step, path: Path) -> float | None:
+        if step.on_failure is None:
+            return None
+        seconds = self.seconds(step.on_failure.hold, (*path, "on_failure"))
+        if seconds > MAX_HOLD.total_seconds():
+            self.problems.add((*path, "on_failure"), "range", "hold is longer than the limit of 7d")
+        return seconds
+
+    def _number(
+        self, value: int | str | None, default: int | str | None, otherwise: int, limits: tuple[int, int], path: Path
+    ) -> int:
+        given = value if value is not None else default
+        number = otherwise if given is None else self.tree(given, path)
+        if isinstance(number, bool) or not isinstance(number, int) or not limits[0] <= number <= limits[1]:
+            self.problems.add(path, "range", f"{number}; use {limits[0]} to {limits[1]}")
+            return otherwise
+        return number
+
+    def _matrix(self, step: Step, container: Container, path: Path) -> dict[str, Any]:
+        """What a step with a matrix has beside the others. One whose lists are known now is tried out as a whole."""
+        if step.matrix is None:
+            return {}
+        where = (*path, "matrix")
+        matrix = self.tree(step.matrix, where)
+        if matrix is not None and "${{" not in str(matrix):
+            self._try_cells(matrix, container, path)
+        fail_fast = True if step.fail_fast is None else self._flag(step.fail_fast, (*path, "fail_fast"))
+        parallel = None
+        if step.max_parallel is not None:
+            parallel = self._number(step.max_parallel, None, 1, (1, 256), (*path, "max_parallel"))
+        return {"matrix": matrix, "fail_fast": fail_fast, "max_parallel": parallel}
+
+    def _try_cells(self, matrix: Any, container: Container, path: Path) -> None:
+        try:
+            cells = expand(matrix)
+        except InvalidError as error:
+            self.problems.add((*path, "matrix"), "matrix", error.message, error.hint)
+            return
+        dumped = container.model_dump(exclude_unset=True)
+        before = len(self.problems.problems)
+        for cell in cells:
+            self._try_cell(dumped, cell, (*path, "container"))
+            if len(self.problems.problems) > before:
+                return  # the others have the same problem
+
+    def _try_cell(self, dumped: dict[str, Any], cell: Cell, path: Path) -> None:
+        try:
+            rendered = render_tree(dumped, replace(self.values, matrix=cell), static_only=True)
+            Container.model_validate(rendered)
+        except (ExpressionError, ValidationError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.message
+            self.problems.add(path, "matrix", f"in the cell {describe(cell)}: {reason}")
 
     def _node(self, step: Step, path: Path) -> str:
         chosen = step.node or self.call.node or self.pipeline.defaults.node

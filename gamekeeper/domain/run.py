@@ -41,8 +41,20 @@ class ResolvedRetry(BaseModel):
     exit_codes: list[int] = Field(default_factory=list)
 
 
+class ResolvedApproval(BaseModel):
+    """``expires`` is in seconds; ``message`` may hold templates that read the run's progress."""
+
+    message: str
+    allow: list[str] = Field(default_factory=list)
+    expires: float
+
+
 class ResolvedStep(BaseModel):
-    """A step with every default filled in. Strings may still hold templates that read the run's progress."""
+    """A step with every default filled in. Strings may still hold templates that read the run's progress.
+
+    ``node`` is empty and ``container`` None for an approval. ``hold`` is in seconds. ``matrix`` holds lists, or
+    expressions that give them. A cell of a matrix is a step too: ``cell_of`` names the matrix, ``cell`` its values.
+    """
 
     name: str
     type: StepType
@@ -52,8 +64,24 @@ class ResolvedStep(BaseModel):
     retry: ResolvedRetry = Field(default_factory=ResolvedRetry)
     continue_on_error: bool = False
     timeout: float
-    container: Container
+    container: Container | None = None
     lifetime: Lifetime | None = None
+    outputs: list[str] = Field(default_factory=list)
+    priority: int = 50
+    hold: float | None = None
+    matrix: dict[str, Any] | None = None
+    max_parallel: int | None = None
+    fail_fast: bool = True
+    approval: ResolvedApproval | None = None
+    cell_of: str | None = None
+    cell: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def spec(self) -> Container:
+        """The container of a step that runs on a node."""
+        if self.container is None:
+            raise ValueError(f"step {self.name} has no container")
+        return self.container
 
 
 class ResolvedPipeline(BaseModel):
@@ -72,7 +100,7 @@ class ResolvedPipeline(BaseModel):
         return [*self.steps, *self.finally_]
 
     def nodes(self) -> list[str]:
-        return sorted({step.node for step in self.all_steps()})
+        return sorted({step.node for step in self.all_steps() if step.node})
 
     def needs_network(self, node: str) -> bool:
         """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
@@ -80,11 +108,13 @@ class ResolvedPipeline(BaseModel):
 
 
 class RunInput(BaseModel):
-    """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted."""
+    """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
+    are steps that an earlier run has ended, which this one takes as they are."""
 
     run_id: str
     pipeline: ResolvedPipeline
     nodes: dict[str, NodeView] = Field(default_factory=dict)
+    carried: list[StepStatus] = Field(default_factory=list)
 
 
 class RunSnapshot(BaseModel):

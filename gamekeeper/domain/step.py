@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +18,7 @@ class StepState(StrEnum):
     PULLING = "pulling"
     STARTING = "starting"
     RUNNING = "running"
+    HELD = "held"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ERROR = "error"
@@ -35,7 +37,8 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 
 
 class Reason(StrEnum):
-    """Why something ended. ``condition`` and ``upstream`` are the two reasons of a skipped step."""
+    """Why something ended. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
+    what it declared is missing, ``rejected`` is an approval's."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
@@ -50,6 +53,8 @@ class Reason(StrEnum):
     INTERNAL = "internal"
     CONDITION = "condition"
     UPSTREAM = "upstream"
+    OUTPUT = "output"
+    REJECTED = "rejected"
 
 
 class StepKey(BaseModel):
@@ -80,6 +85,7 @@ class RunStepInput(BaseModel):
     service: bool = False
     lifetime: Lifetime | None = None
     network: bool = False
+    outputs: list[str] = Field(default_factory=list)
 
     @property
     def outlives_run(self) -> bool:
@@ -98,6 +104,7 @@ class StepResult(BaseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     ports: list[str] = Field(default_factory=list)
+    outputs: dict[str, Any] = Field(default_factory=dict)
 
 
 class StopServiceInput(BaseModel):
@@ -108,7 +115,9 @@ class StopServiceInput(BaseModel):
 
 
 class StepStatus(BaseModel):
-    """A step as the workflow knows it and the read model shows it. ``deadline_at`` bounds a wait for the node."""
+    """A step as the workflow knows it and the read model shows it. ``deadline_at`` bounds a wait: for the node, an
+    approval, or a held step's user. A matrix has a status of its own and one for each cell, with ``cell_of`` and its
+    place; its outputs are lists, a value a cell. ``carried_from`` is the earlier run that a rerun has it from."""
 
     name: str
     position: int
@@ -127,6 +136,11 @@ class StepStatus(BaseModel):
     ports: list[str] = Field(default_factory=list)
     needs: list[str] = Field(default_factory=list)
     finally_: bool = Field(default=False, alias="finally")
+    outputs: dict[str, Any] = Field(default_factory=dict)
+    cell_of: str | None = None
+    cell: int | None = None
+    matrix: dict[str, Any] = Field(default_factory=dict)
+    carried_from: str | None = None
 
     model_config = {"populate_by_name": True}
 

@@ -85,13 +85,15 @@ class ContainerUsage:
 
 @dataclass(frozen=True)
 class NewContainer:
-    """A container to create. ``network`` is the run's network, on which ``alias`` names this container."""
+    """A container to create. ``network`` is the run's network, on which ``alias`` names this container. One that
+    ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``."""
 
     owner: Ownership
     spec: Container
     network: str | None = None
     workspace: str | None = None
     alias: str = ""
+    has_outputs: bool = False
 
 
 class NameTakenError(Exception):
@@ -146,6 +148,14 @@ class ContainerEngine(Protocol):
 
     async def create(self, new: NewContainer) -> str:
         """The id of a new, not started container. Raises NameTakenError, ImageError (image gone), InvalidError."""
+
+    async def prepare_outputs(self, container_id: str) -> None:
+        """An empty file for outputs, which any user may write, in a container that was not started. Idempotent."""
+
+    async def read_outputs(self, container_id: str) -> bytes:
+        """The file for outputs of a container that has ended; empty where it was removed. Raises InvalidError for one
+        that is too large."""
+        ...
 
     async def start(self, container_id: str) -> None:
         """Idempotent. Raises StartError when the container's process can't be started."""

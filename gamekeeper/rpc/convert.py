@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,6 +20,10 @@ MAX_PARTS = 500
 _STREAMS = {int(stream): stream for stream in LogStream}
 
 
+_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,63}")
+_STEP_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(\.[0-9]{1,3})?")  # a cell of a matrix has its number
+
+
 def key_to_pb(key: StepKey) -> pb.StepKey:
     message = pb.StepKey(run_id=key.run_id, step=key.step)
     setattr(message, "try", key.try_)
@@ -28,8 +33,7 @@ def key_to_pb(key: StepKey) -> pb.StepKey:
 def key_from_pb(message: pb.StepKey) -> StepKey:
     """Raises InvalidError for a key that could not have been made by a workflow (it becomes a file name)."""
     run_id, step, number = message.run_id, message.step, int(getattr(message, "try"))
-    parts_ok = all(part and len(part) <= 63 and part.replace("-", "").isalnum() for part in (run_id, step))
-    if not parts_ok or not run_id.isascii() or not step.isascii() or not 1 <= number <= 10_000:
+    if not (_RUN_ID.fullmatch(run_id) and _STEP_NAME.fullmatch(step) and 1 <= number <= 10_000):
         raise InvalidError(f"{run_id!r}/{step!r}/{number} is not a step key")
     return StepKey(run_id=run_id, step=step, try_=number)
 

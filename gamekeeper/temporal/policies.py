@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import TypedDict
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 # The machinery alone is retried here; a step's own tries are counted by the workflow.
@@ -23,10 +23,22 @@ class ActivityOptions(TypedDict):
     retry_policy: RetryPolicy
     cancellation_type: ActivityCancellationType
     summary: str
+    priority: Priority
+
+
+def step_priority(priority: int, run_id: str) -> Priority:
+    """The user's 0 to 100 (most urgent) as Temporal's 5 to 1; within one priority runs take turns on a node."""
+    return Priority(priority_key=5 - priority * 5 // 101, fairness_key=run_id)
 
 
 def node_activity(
-    task_queue: str, *, work: timedelta, grace: timedelta, node_wait: timedelta, summary: str
+    task_queue: str,
+    *,
+    work: timedelta,
+    grace: timedelta,
+    node_wait: timedelta,
+    summary: str,
+    priority: Priority = Priority.default,
 ) -> ActivityOptions:
     """For an activity on a node: ``work`` and ``grace`` bound it on the agent, the margin is the safety net.
 
@@ -41,6 +53,7 @@ def node_activity(
         retry_policy=MACHINERY,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=summary,
+        priority=priority,
     )
 
 
@@ -54,4 +67,5 @@ def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
         retry_policy=MACHINERY,
         cancellation_type=ActivityCancellationType.ABANDON,
         summary=summary,
+        priority=Priority.default,
     )

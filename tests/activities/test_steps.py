@@ -11,7 +11,8 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.node.steps import NodeParts, StepActivities
+from activities.node.parts import NodeParts
+from activities.node.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import Reason, RunStepInput, StepResult, StepState, StopServiceInput

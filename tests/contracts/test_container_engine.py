@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,18 +37,25 @@ class Subject:
         self.dummy = dummy
 
     def new(self, *, sleep: float = 0, exit_code: int = 0, output: str = "", **fields: Any) -> NewContainer:
+        """``step_output`` is what it writes to the file for outputs, by a user who is not root."""
+        handed_on: str | None = fields.pop("step_output", None)
         spec: dict[str, Any] = {"image": fields.pop("image", self.image)}
         if self.dummy:
             spec["environment"] = {
                 "DUMMY_SLEEP": str(sleep),
                 "DUMMY_EXIT_CODE": str(exit_code),
                 "DUMMY_OUTPUT": output,
+                "DUMMY_STEP_OUTPUT": handed_on or "",
             }
         else:
             # exec, so that a stop reaches a process that ends on it
             script = f"trap 'exit 143' TERM; printf '%s' '{output}'; sleep {sleep} & wait $!; exit {exit_code}"
+            if handed_on is not None:
+                script = f'echo "{handed_on}" >> "$STEP_OUTPUT"; {script}'
+                spec |= {"user": "65534", "read_only": True}
             spec["command"] = ["sh", "-c", script]
-        return make_new_container(make_owner(node=self.node, **fields), **spec)
+        made = make_new_container(make_owner(node=self.node, **fields), **spec)
+        return replace(made, has_outputs=handed_on is not None)
 
     async def ended(self, new: NewContainer) -> str:
         """The id of a container that ran to its end."""
@@ -73,6 +81,17 @@ async def test_outcome_is_read_from_the_engine(subject: Subject) -> None:
     assert info.started_at is not None
     assert info.finished_at is not None
     assert info.digest
+
+
+async def test_outputs_are_read_from_a_container_that_has_ended(subject: Subject) -> None:
+    container_id = await subject.engine.create(subject.new(step_output="digest=1"))
+    for _ in range(2):  # a second delivery may do it again
+        await subject.engine.prepare_outputs(container_id)
+    await subject.engine.start(container_id)
+    await subject.engine.wait(container_id)
+    assert (await subject.engine.read_outputs(container_id)).strip() == b"digest=1"
+    await subject.engine.remove(container_id)
+    assert await subject.engine.read_outputs(container_id) == b""
 
 
 async def test_name_is_a_lock(subject: Subject) -> None:

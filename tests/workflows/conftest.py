@@ -13,7 +13,8 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
 from activities.control_plane.runs import RunActivities
-from activities.node.steps import NodeParts, StepActivities
+from activities.node.parts import NodeParts
+from activities.node.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node import NodeStatus, NodeView
 from gamekeeper.domain.policy import NodePolicy
@@ -37,14 +38,15 @@ class ControlPlane:
         self.queue = queue
         self.stack = AsyncExitStack()
 
-    async def start_node(self) -> None:
+    async def start_node(self, at_once: int = 200) -> None:
+        """``at_once``: how many steps it takes at a time."""
         parts = NodeParts(self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2)
         steps = StepActivities(parts)
         for queue, activities in (
             (queues.node_queue(self.node), [steps.run_job, steps.start_service]),
             (queues.node_control_queue(self.node), [steps.stop_service]),
         ):
-            worker = Worker(self.client, task_queue=queue, activities=activities)
+            worker = Worker(self.client, task_queue=queue, activities=activities, max_concurrent_activities=at_once)
             await self.stack.enter_async_context(worker)
 
     async def submit(

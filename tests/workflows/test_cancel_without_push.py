@@ -13,7 +13,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.control_plane.runs import RunActivities
-from activities.node.steps import NodeParts, StepActivities
+from activities.node.parts import NodeParts
+from activities.node.steps import StepActivities
 from agent_worker.workers import POLLED_HEARTBEAT_SECONDS
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.domain.step import StepState

@@ -149,7 +149,7 @@ async def test_disabling_a_node_stops_its_steps(control_plane: ControlPlane) -> 
 
 async def test_a_template_that_fails_late_is_an_error_of_its_step(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    spec = {"image": "image", "hostname": "${{ steps.a.outputs.nope }}"}
+    spec = {"image": "image", "hostname": "${{ from_json(steps.a.status) }}"}
     states = await control_plane.run(step("a"), {"name": "b", "container": spec})
     assert states == {"a": S, "b": StepState.ERROR}
 

@@ -13,6 +13,14 @@ HEAD = "name: test\nsteps:\n"
 STEP = HEAD + "  - name: build\n    container: {image: alpine}\n"
 
 
+APPROVAL = HEAD + "  - name: build\n    type: approval\n    approval: {message: go?}\n"
+MATRIX = HEAD + "  - name: build\n    matrix: {bot: [1]}\n    container:\n      image: a\n      environment:\n"
+OUTPUT = (
+    STEP.replace("{", "{{").replace("}", "}}")
+    + "    outputs: [digest]\n  - name: b\n    if: {read} == 'x'\n    container: {{image: alpine}}\n"
+)
+
+
 def problems_of(text: str) -> list[Problem]:
     with pytest.raises(SpecError) as caught:
         check_document(parse_text(text))
@@ -53,14 +61,49 @@ CASES = [
     ("args: {n: {enum: [a, b], default: c}}\n" + STEP, 1, "args.n", '"c" is not one of a, b', ""),
     (step("nam: x"), 5, "steps[0].nam", 'unknown key "nam"', 'did you mean "name"?'),
     (step("type: daemon"), 5, "steps[0].type", '"daemon"; use job, service, approval or pipeline', ""),
-    (step("type: approval"), 5, "steps[0].type", "is not supported yet", ""),
+    (step("type: pipeline"), 5, "steps[0].type", "is not supported yet", ""),
+    (step("type: approval"), 3, "steps[0]", 'step "build" has no approval', 'add "approval"'),
+    (step("approval: {message: a}"), 5, "steps[0].approval", 'step "build" is a job', "type: approval"),
+    (APPROVAL + "    container: {image: a}\n", 6, "steps[0].container", '"build" is an approval', ""),
+    (APPROVAL + "    on_failure: hold 5m\n", 6, "steps[0].on_failure", '"build" is an approval', ""),
+    (
+        APPROVAL.replace("go?", "go?, allow: [ops]"),
+        5,
+        "steps[0].approval.allow",
+        "is not supported yet",
+        "every API key",
+    ),
     (step("lifetime: run"), 5, "steps[0].lifetime", 'lifetime is for services; step "build" is a job', ""),
-    (step("matrix: {a: [1]}"), 5, "steps[0].matrix", "is not supported yet", ""),
-    (step("outputs: [a]"), 5, "steps[0].outputs", "is not supported yet", ""),
+    (step("outputs: [a-b]"), 5, "steps[0].outputs[0]", '"a-b" may use letters', ""),
+    (step("type: service\n    outputs: [a]"), 6, "steps[0].outputs", 'step "build" is a service', ""),
+    (step("type: service\n    matrix: {a: [1]}"), 6, "steps[0].matrix", 'step "build" is a service', ""),
+    (step("on_failure: wait 5m"), 5, "steps[0].on_failure", "write hold and a duration", ""),
+    (step("on_failure: hold soon"), 5, "steps[0].on_failure", '"soon" is not a duration', ""),
     (step("artifacts: {upload: [a]}"), 5, "steps[0].artifacts", "is not supported yet", ""),
-    (step("priority: 5"), 5, "steps[0].priority", "is not supported yet", ""),
     (step("disconnect: {on_lost: wait}"), 5, "steps[0].disconnect", "is not supported yet", ""),
-    (step("max_parallel: 2"), 5, "steps[0].max_parallel", "is not supported yet", ""),
+    (step("max_parallel: 2"), 5, "steps[0].max_parallel", "for a step with a matrix", "add a matrix"),
+    (step("if: matrix.a == 1\n    matrix: {a: [1]}"), 5, "steps[0].if", '"matrix" is for the container', ""),
+    (
+        MATRIX + "        A: ${{ matrix.bots }}\n",
+        8,
+        "steps[0].container.environment.A",
+        'name "matrix.bots"',
+        '"matrix.bot"?',
+    ),
+    (
+        OUTPUT.format(read="steps.build.outputs.digset"),
+        7,
+        "steps[1].if",
+        'step "build" declares no output "digset"',
+        'did you mean "digest"?',
+    ),
+    (
+        OUTPUT.format(read='steps["build"].outputs["y"]'),
+        7,
+        "steps[1].if",
+        'declares no output "y"',
+        'add "outputs: [y]"',
+    ),
     (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
     (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),
     (step("retry: {attempts: 9223372036854775808}"), 5, "steps[0].retry.attempts", "beyond 2^63", ""),

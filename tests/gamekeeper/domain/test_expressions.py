@@ -70,7 +70,7 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("steps.nope.status", 'unknown name "steps.nope"'),
         ("steps.a-b.status", 'steps\\["a-b"\\]'),
         ("run.satus", 'unknown name "run.satus"'),
-        ("matrix.x", "not supported yet"),
+        ("matrix.x", "for the container of a step that has one"),
         ("secret", 'unknown name "secret"'),
         ("succes()", 'unknown function "succes"; did you mean "success"'),
         ("(" * 3000, "is not an expression|over 4096"),

@@ -75,7 +75,7 @@ def test_conditions(condition: str, after: StepResult, starts: bool) -> None:
 
 @pytest.mark.parametrize("condition", ["steps.a.exit_code", "steps.a.outputs.x == 'y'"])
 def test_a_condition_that_fails_is_an_error_of_its_step(condition: str) -> None:
-    progress = progress_of({"name": "a"}, {"name": "b", "if": condition})
+    progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "if": condition})
     progress.finish("a", OK)
     result = progress.decide("b")
     assert result is not None

@@ -30,7 +30,7 @@ steps:
     container: {image: "image", environment: {V: 3.10, N: no, Z: 007, B: true, E: }}
 """
     )
-    environment = resolved.steps[0].container.environment
+    environment = resolved.steps[0].spec.environment
     assert environment == {"V": "3.10", "N": "no", "Z": "007", "B": "true", "E": ""}
 
 
@@ -39,7 +39,7 @@ def test_a_whole_value_keeps_its_type() -> None:
         one_step(init="${{ args.flag }}", shm_size="${{ args.size }}"),
         args={"flag": True, "size": {"type": "integer", "default": 5}},
     )
-    container = resolved.steps[0].container
+    container = resolved.steps[0].spec
     assert (container.init, container.shm_size) == (True, "5")
 
 
@@ -53,8 +53,8 @@ def test_needs_default_to_the_step_before() -> None:
 def test_lifetime_depends_on_who_needs_the_service() -> None:
     resolved = make_pipeline({"name": "a", "type": "service"}, {"name": "b", "type": "service"})
     assert [step.lifetime for step in resolved.steps] == [Lifetime.RUN, Lifetime.NODE]
-    assert resolved.steps[1].container.restart == "unless-stopped"
-    assert resolved.steps[0].container.restart == "no"
+    assert resolved.steps[1].spec.restart == "unless-stopped"
+    assert resolved.steps[0].spec.restart == "no"
 
 
 def test_defaults_are_merged_and_the_step_wins() -> None:
@@ -79,7 +79,7 @@ def test_envs_reach_every_container_and_the_step_wins() -> None:
         ),
         Call(node="n", envs={"B": "given"}),
     )
-    assert resolved.steps[0].container.environment == {"A": "step", "B": "given", "C": "c"}
+    assert resolved.steps[0].spec.environment == {"A": "step", "B": "given", "C": "c"}
 
 
 def test_older_pipelines_run_unchanged() -> None:
@@ -104,7 +104,7 @@ def test_older_pipelines_run_unchanged() -> None:
         ),
         Call(node="n", args={"map": "dm1"}, envs={"ROOT": "/srv"}),
     )
-    environment = resolved.steps[0].container.environment
+    environment = resolved.steps[0].spec.environment
     assert environment["GAMEKEEPER_EXPR_1"] == "/srv"
     assert environment["GAMEKEEPER_EXPR_2"] == "dm1"
     assert (environment["N"], environment["B"]) == ("5", "true")
@@ -118,7 +118,7 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
     )
     step = resolved.steps[1]
     assert step.if_ == "steps.a.exit_code == 3"
-    assert step.container.hostname == "h-run-${{ run.status }}"
+    assert step.spec.hostname == "h-run-${{ run.status }}"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_large_containers_are_refused() -> None:
 
 def run_script(resolved: ResolvedPipeline) -> str:
     """Runs a step's script in a real shell on this machine."""
-    container = resolved.steps[0].container
+    container = resolved.steps[0].spec
     done = subprocess.run(
         [*(container.entrypoint or []), *(container.command or [])],
         env={"PATH": "/usr/bin:/bin"} | container.environment,
@@ -189,7 +189,7 @@ def test_any_value_arrives_unchanged(value: str) -> None:
     resolved = make_pipeline(
         one_step(commands=['printf "%s" "${{ args.x }}"']), args={"x": {"type": "string"}}, given={"x": value}
     )
-    script = resolved.steps[0].container
+    script = resolved.steps[0].spec
     assert script.environment["GAMEKEEPER_EXPR_1"] == value
     assert script.command is not None
     assert value not in script.command[1] or len(value) < 8
@@ -197,7 +197,7 @@ def test_any_value_arrives_unchanged(value: str) -> None:
 
 def test_each_line_is_echoed_and_the_first_failure_ends_the_script() -> None:
     resolved = make_pipeline(one_step(commands=["echo one", "false", "echo two"]))
-    container = resolved.steps[0].container
+    container = resolved.steps[0].spec
     done = subprocess.run(
         [*(container.entrypoint or []), *(container.command or [])], capture_output=True, text=True, check=False
     )

@@ -1,0 +1,51 @@
+"""What a step hands on: lines that it wrote to the file ``$STEP_OUTPUT``, as values for later expressions.
+
+``key=value``, or ``key<<END``, lines, and ``END`` alone. Only declared names are kept, of one given twice the last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from gamekeeper.errors import InvalidError
+
+VARIABLE = "STEP_OUTPUT"
+MAX_BYTES = 64 * 1024
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_HEREDOC = re.compile(r"([^=]+?)<<(\S+)")
+
+
+def read_outputs(data: bytes, declared: Sequence[str]) -> dict[str, str]:
+    """The declared outputs in a file's bytes. Raises InvalidError with what is wrong with it."""
+    if len(data) > MAX_BYTES:
+        raise InvalidError(f"${VARIABLE} is over {MAX_BYTES // 1024} KiB", hint="hand large things on as files")
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidError(f"${VARIABLE} is not UTF-8 at byte {error.start}") from error
+    found = _parse(lines)
+    missing = [name for name in declared if name not in found]
+    if missing:
+        raise InvalidError(f'ended without output "{missing[0]}"', hint=f'write {missing[0]}=... to "${VARIABLE}"')
+    return {name: found[name] for name in declared}
+
+
+def _parse(lines: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(lines):
+        line, at = lines[at], at + 1
+        heredoc = _HEREDOC.fullmatch(line)
+        if heredoc:
+            name, end = heredoc.group(1).strip(), heredoc.group(2)
+            if end not in lines[at:]:
+                raise InvalidError(f'output "{name}" has no line "{end}" that ends it')
+            stop = lines.index(end, at)
+            found[name], at = "\n".join(lines[at:stop]), stop + 1
+        elif "=" in line:
+            name, _, value = line.partition("=")
+            found[name.strip()] = value
+        elif line.strip():
+            raise InvalidError(f'line {at} of ${VARIABLE} is neither key=value nor key<<END: "{line[:60]}"')
+    return found
