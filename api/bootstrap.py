@@ -26,9 +26,12 @@ from api.services.log import LogService
 from api.services.metric import MetricService
 from api.services.node import NodeService
 from api.services.node_signals import NodeSignals
+from api.services.pipeline import PipelineService
 from api.services.presence import Lease, Presence
 from api.services.reconcile import RunReconciler
+from api.services.rerun import RerunService
 from api.services.run import RunService
+from api.services.run_control import RunControlService
 from api.services.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -49,24 +52,30 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     dispatcher = RunDispatcher(client)
     signals = NodeSignals(database, dispatcher)
     events = EventService(database, timedelta(days=settings.events_keep_days))
-    runs = RunService(database, dispatcher, events, settings.node_wait_seconds)
+    pipelines = PipelineService(database)
+    runs = RunService(database, dispatcher, events, pipelines, settings.node_wait_seconds)
     logs = LogFiles(settings.logs_dir)
     presence = Presence(database, Lease(settings.heartbeat_ms, settings.lease_ms), signals.node_changed)
     enrolment = EnrolmentService(database)
     nodes = NodeService(database, signals.node_changed, presence.ask_for_reports, enrolment.forget)
     metrics = MetricService(database, settings.retention())
     consoles = ConsoleService(database, runs, presence)
-    services = Services(
-        database, dispatcher, KeyService(database), nodes, runs, LogService(runs, logs), events, metrics, consoles
-    )
-    config = LinkConfig(
-        temporal_address=settings.temporal_for_agents or settings.temporal or client.service_client.config.target_host,
-        temporal_namespace=client.namespace,
-        cancel_is_pushed=settings.cancel_is_pushed,
-        metrics_ms=settings.metrics_ms,
-        log_bytes_per_second=settings.log_bytes_per_second,
-    )
     conditions = ConditionService(database)
+    services = Services(
+        database,
+        dispatcher,
+        KeyService(database),
+        nodes,
+        runs,
+        LogService(runs, logs),
+        events,
+        metrics,
+        consoles,
+        pipelines,
+        RunControlService(database, dispatcher, runs),
+        RerunService(runs),
+    )
+    config = LinkConfig.of(settings, client.service_client.config.target_host, client.namespace)
     link_services = LinkServices(
         enrolment,
         presence,
@@ -80,7 +89,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         consoles,
         database.clock,
     )
-    address = f"{settings.grpc_host}:{settings.grpc_port}"
-    server = build_server(NodeLink(link_services, config), address, reflect=settings.grpc_reflection)
-    reconciler = RunReconciler(database, dispatcher)
-    return ApiProcess(services, create_app(services), server, presence, conditions, enrolment, reconciler)
+    link = NodeLink(link_services, config)
+    server = build_server(link, f"{settings.grpc_host}:{settings.grpc_port}", reflect=settings.grpc_reflection)
+    parts = presence, conditions, enrolment, RunReconciler(database, dispatcher)
+    return ApiProcess(services, create_app(services), server, *parts)

@@ -19,7 +19,10 @@ from api.services.key import KeyService
 from api.services.log import LogService
 from api.services.metric import MetricService
 from api.services.node import NodeService
+from api.services.pipeline import PipelineService
+from api.services.rerun import RerunService
 from api.services.run import RunService
+from api.services.run_control import RunControlService
 from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError
@@ -38,6 +41,9 @@ class Services:
     events: EventService
     metrics: MetricService
     consoles: ConsoleService
+    pipelines: PipelineService
+    control: RunControlService
+    reruns: RerunService
 
 
 def services(connection: HTTPConnection) -> Services:
@@ -78,6 +84,18 @@ def _console_service(services: ServicesDep) -> ConsoleService:
     return services.consoles
 
 
+def _pipeline_service(services: ServicesDep) -> PipelineService:
+    return services.pipelines
+
+
+def _run_control_service(services: ServicesDep) -> RunControlService:
+    return services.control
+
+
+def _rerun_service(services: ServicesDep) -> RerunService:
+    return services.reruns
+
+
 def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
     """The version that If-Match names; None without the header or for ``*``."""
     if if_match is None or if_match.strip() == "*":
@@ -101,6 +119,9 @@ RunsDep = Annotated[RunService, Depends(_run_service)]
 EventsDep = Annotated[EventService, Depends(_event_service)]
 MetricsDep = Annotated[MetricService, Depends(_metric_service)]
 ConsolesDep = Annotated[ConsoleService, Depends(_console_service)]
+PipelinesDep = Annotated[PipelineService, Depends(_pipeline_service)]
+RunControlDep = Annotated[RunControlService, Depends(_run_control_service)]
+RerunsDep = Annotated[RerunService, Depends(_rerun_service)]
 LogsDep = Annotated[LogService, Depends(_log_service)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 LastEventId = Annotated[int, Depends(_last_event_id)]

@@ -28,6 +28,7 @@ from api.services.event import EventService
 from api.services.inventory import InventoryService
 from api.services.presence import AgentSession, Presence
 from api.services.step_phase import StepPhaseService
+from api.settings import ApiSettings
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import uncancelled
@@ -67,6 +68,17 @@ class LinkConfig:
     cancel_is_pushed: bool
     metrics_ms: int = 5000
     log_bytes_per_second: int = 0
+
+    @classmethod
+    def of(cls, settings: ApiSettings, temporal_address: str, temporal_namespace: str) -> LinkConfig:
+        """``temporal_address`` is where this process found Temporal, for want of a setting."""
+        return cls(
+            settings.temporal_for_agents or settings.temporal or temporal_address,
+            temporal_namespace,
+            settings.cancel_is_pushed,
+            settings.metrics_ms,
+            settings.log_bytes_per_second,
+        )
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def admit(
 def _admit_step(
     step: ResolvedStep, path: Path, rows: dict[str, NodeRow], known_ids: Sequence[str], problems: ProblemList
 ) -> None:
+    if step.container is None:
+        return  # an approval is on no node
     row = rows.get(step.node)
     if row is None:
         hint = did_you_mean(step.node, known_ids) or "gamekeeper node add creates one"

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from gamekeeper.domain.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunInput, RunState
-from gamekeeper.errors import UnavailableError
+from gamekeeper.domain.run import RunInput, RunResult, RunState
+from gamekeeper.errors import ConflictError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal import queues, search_attributes
 from gamekeeper.temporal.ids import run_workflow_id
 from workflows.pipeline import PipelineWorkflow
 
 log = get_logger(__name__)
+
+UPDATE_LIMIT = timedelta(seconds=10)
+
+
+@asynccontextmanager
+async def _updating(run_id: str) -> AsyncIterator[None]:
+    """Temporal's errors of an update as ours."""
+    try:
+        yield
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        raise ConflictError(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        hint = "is the control_worker up? gamekeeper status"
+        raise UnavailableError(f"run {run_id} did not answer in {UPDATE_LIMIT.seconds} s", hint=hint) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise ConflictError(f"run {run_id} does not go on: it ended, or has not begun yet") from error
+        raise UnavailableError(f"Temporal does not answer: {error.message}") from error
 
 
 class RunDispatcher:
@@ -71,6 +101,26 @@ class RunDispatcher:
         except RPCError as error:
             return error.status is RPCStatusCode.NOT_FOUND
         return True
+
+    async def answer_approval(self, run_id: str, answer: ApprovalAnswer) -> None:
+        """Like all updates: raises ConflictError with the workflow's own words when it refuses."""
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.answer_approval, answer, rpc_timeout=UPDATE_LIMIT)
+
+    async def answer_hold(self, run_id: str, answer: HoldAnswer) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.answer_hold, answer, rpc_timeout=UPDATE_LIMIT)
+
+    async def set_paused(self, run_id: str, request: PauseRequest) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.set_paused, request, rpc_timeout=UPDATE_LIMIT)
+
+    async def cancel_step(self, run_id: str, request: StepCancel) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.cancel_step, request, rpc_timeout=UPDATE_LIMIT)
+
+    def _run(self, run_id: str) -> WorkflowHandle[PipelineWorkflow, RunResult]:
+        return self._client.get_workflow_handle_for(PipelineWorkflow.run, run_workflow_id(run_id))
 
     async def find_status(self, run_id: str) -> WorkflowExecutionStatus | None:
         """None for a run whose workflow does not exist. Raises UnavailableError."""

@@ -39,7 +39,7 @@ class LogService:
         newest = max(row.try_number, row.phase_try, 1)
         if try_number is not None and try_number > newest:
             raise NotFoundError(f'step "{step}" of run {run_id} has had {newest} tries, not {try_number}')
-        return StepKey(run_id=run_id, step=step, try_=try_number or newest)
+        return StepKey(run_id=row.carried_from or run_id, step=step, try_=try_number or newest)
 
     async def wait_for_end(self, key: StepKey) -> None:
         """A step is over a moment before its last lines have travelled: who reads its log then gets it whole.
@@ -67,7 +67,10 @@ class LogService:
         Raises NotFoundError, and InvalidError for a run of more than ``MAX_MERGED`` steps that ran.
         """
         _, rows = await self._runs.get(run_id)
-        keys = [StepKey(run_id=run_id, step=row.name, try_=max(row.try_number, row.phase_try)) for row in rows]
+        keys = [
+            StepKey(run_id=row.carried_from or run_id, step=row.name, try_=max(row.try_number, row.phase_try))
+            for row in rows
+        ]
         keys = [key for key in keys if key.try_ > 0]
         if len(keys) > MAX_MERGED:
             raise InvalidError(f"run {run_id} has {len(keys)} logs, more than {MAX_MERGED}", hint="read them by step")

@@ -62,7 +62,8 @@ class RunReconciler:
         resolved = ResolvedPipeline.model_validate(row.resolved)
         async with self._database.read() as session:
             views = [node_view(node) for node in await NodeRepository(session).find_many(resolved.nodes())]
-        run = RunInput(run_id=row.id, pipeline=resolved, nodes={view.id: view for view in views})
+        carried = [StepStatus.model_validate(status) for status in row.carried]
+        run = RunInput(run_id=row.id, pipeline=resolved, nodes={view.id: view for view in views}, carried=carried)
         if await self._dispatcher.start(run):
             if row.cancel_reason is not None:
                 await self._dispatcher.cancel(row.id, row.cancel_reason)

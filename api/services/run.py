@@ -7,15 +7,17 @@ answered with 201 starts, whatever dies in between (see ``reconcile.py``).
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.services.admission import admit
 from api.services.dispatch import RunDispatcher
 from api.services.event import EventBatch, EventService
+from api.services.pipeline import PipelineService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
@@ -29,16 +31,20 @@ from gamekeeper.domain.node import NodeView
 from gamekeeper.domain.resolve import Call, resolve
 from gamekeeper.domain.run import ResolvedPipeline, RunInput, RunState
 from gamekeeper.domain.source import Document, parse_text
+from gamekeeper.domain.step import StepStatus
 from gamekeeper.errors import ConflictError, InvalidError
 from gamekeeper.keys import hash_key
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a caller sends. One of ``yaml`` and ``spec``; ``fingerprint`` identifies the request as a whole."""
+    """What a caller sends. One of ``yaml``, ``spec`` and ``pipeline`` (a stored one, with ``version`` or the newest);
+    ``fingerprint`` identifies the request as a whole."""
 
     yaml: str | None = None
     spec: Any = None
+    pipeline: str | None = None
+    version: int | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     envs: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
@@ -48,6 +54,21 @@ class Submission:
     def document(self) -> Document:
         return parse_text(self.yaml) if self.yaml is not None else Document(self.spec)
 
+    def source(self) -> str:
+        """The pipeline as text, which JSON is too."""
+        return self.yaml if self.yaml is not None else json.dumps(self.spec)
+
+    def call(self) -> dict[str, Any]:
+        return {"args": dict(self.args), "envs": dict(self.envs), "node": self.node}
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """Of which run a new one is, and the steps that it takes over."""
+
+    of: str
+    choose: Callable[[ResolvedPipeline], list[StepStatus]]
+
 
 def new_run_id() -> str:
     """Sorts by time, fits a container's name: seconds in hexadecimal, then 32 random bits."""
@@ -56,15 +77,22 @@ def new_run_id() -> str:
 
 class RunService:
     def __init__(
-        self, database: Database, dispatcher: RunDispatcher, events: EventService, node_wait_seconds: float
+        self,
+        database: Database,
+        dispatcher: RunDispatcher,
+        events: EventService,
+        pipelines: PipelineService,
+        node_wait_seconds: float,
     ) -> None:
         self._database = database
+        self._pipelines = pipelines
         self._dispatcher = dispatcher
         self._events = events
         self._node_wait = node_wait_seconds
 
     async def plan(self, submission: Submission, run_id: str = "") -> tuple[ResolvedPipeline, dict[str, NodeView]]:
         """What would run, and what is known of its nodes. Raises SpecError with every problem."""
+        submission = await self._stored(submission)
         document = await asyncio.to_thread(submission.document)
         call = Call(submission.args, submission.envs, submission.node, run_id)
         resolved = await asyncio.to_thread(resolve, document, call)
@@ -74,14 +102,25 @@ class RunService:
             views = admit(resolved, await nodes.find_many(resolved.nodes()), await nodes.ids(), document)
         return resolved, views
 
-    async def submit(self, submission: Submission) -> tuple[RunRow, bool]:
+    async def _stored(self, submission: Submission) -> Submission:
+        """With the text of a stored pipeline, and the version that it is pinned to."""
+        if submission.pipeline is None or submission.yaml is not None:
+            return submission
+        row = await self._pipelines.get(submission.pipeline, submission.version)
+        return replace(submission, yaml=row.source, version=row.version)
+
+    async def submit(self, submission: Submission, rerun: Rerun | None = None) -> tuple[RunRow, bool]:
         """The accepted run, and whether it is new: the same idempotency key gives the same run."""
         known = await self._known(submission)
         if known is not None:
             return known, False
+        submission = await self._stored(submission)
         run_id = new_run_id()
         resolved, views = await self.plan(submission, run_id)
+        carried = rerun.choose(resolved) if rerun else []
         row, steps = _rows(run_id, resolved, submission)
+        row.rerun_of = rerun.of if rerun else None
+        row.carried = [status.model_dump(mode="json", by_alias=True) for status in carried]
         try:
             async with self._database.write() as session:
                 await RunRepository(session).add(row, steps)
@@ -90,7 +129,7 @@ class RunService:
             if known is None:
                 raise
             return known, False
-        await self._dispatcher.start(RunInput(run_id=run_id, pipeline=resolved, nodes=views))
+        await self._dispatcher.start(RunInput(run_id=run_id, pipeline=resolved, nodes=views, carried=carried))
         return row, True
 
     async def _known(self, submission: Submission) -> RunRow | None:
@@ -169,7 +208,9 @@ def _rows(run_id: str, resolved: ResolvedPipeline, submission: Submission) -> tu
         pipeline=resolved.name,
         labels=resolved.labels,
         args=dict(resolved.args),
-        source=submission.yaml or "",
+        source=submission.source(),
+        call=submission.call(),
+        pipeline_version=submission.version,
         resolved=resolved.model_dump(mode="json", exclude_unset=True),
         idempotency_key=submission.idempotency_key,
         request_hash=submission.fingerprint,
@@ -182,7 +223,12 @@ def fingerprint(body: bytes) -> str:
     return hash_key(body.decode(errors="replace"))
 
 
-def check_one_source(yaml: str | None, spec: Any) -> None:
-    """Raises InvalidError unless exactly one of the two ways to give a pipeline is used."""
-    if (yaml is None) == (spec is None):
-        raise InvalidError('give the pipeline as either "yaml" (text) or "spec" (an object)')
+def check_one_source(submission: Submission) -> None:
+    """Raises InvalidError unless exactly one of the three ways to give a pipeline is used."""
+    given = [source for source in (submission.yaml, submission.spec, submission.pipeline) if source is not None]
+    if len(given) != 1:
+        raise InvalidError(
+            'give the pipeline as one of "yaml" (text), "spec" (an object) and "pipeline" (a stored one)'
+        )
+    if submission.version is not None and submission.pipeline is None:
+        raise InvalidError('"version" is of a stored pipeline', hint='give "pipeline" too')

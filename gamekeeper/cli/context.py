@@ -71,6 +71,14 @@ class Context:
         with self.client() as client:
             return checked(client.request(method, path, **options))
 
+    def text(self, path: str, parameters: dict[str, Any]) -> str:
+        """The answer as text. Raises ApiError for a problem."""
+        with self.client() as client:
+            answer = client.get(path, params=parameters)
+            if answer.is_error:
+                checked(answer)
+            return answer.text
+
 
 def checked(answer: httpx.Response) -> Any:
     if answer.status_code == 503:

@@ -1,19 +1,22 @@
-"""``pipeline``: check a file without a server."""
+"""``pipeline``: check and draw a file without a server; store, list and compare versions."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gamekeeper.cli.node import JsonOption
-from gamekeeper.cli.output import console, print_json, print_problem
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.node import JsonOption, list_all
+from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table
 from gamekeeper.domain.check import check_document
+from gamekeeper.domain.pipeline_diff import mermaid
 from gamekeeper.domain.source import parse_text
 from gamekeeper.errors import InvalidError, SpecError
 
-app = typer.Typer(no_args_is_help=True, help="Pipeline files.")
+app = typer.Typer(no_args_is_help=True, help="Pipelines: files and stored versions.")
 
 
 def read_file(file: Path) -> str:
@@ -43,3 +46,91 @@ def validate(file: Annotated[Path, typer.Argument(help="Pipeline file")], as_jso
         print_json({"valid": True, "problems": []})
     else:
         console.print(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
+
+
+@app.command("push")
+def push(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="Pipeline file")], as_json: JsonOption = False
+) -> None:
+    """Store a pipeline as the next version of its name; a text that is the newest already makes none."""
+    obj: Context = context.obj
+    stored = obj.call("POST", "/pipelines", json={"yaml": read_file(file)})
+    if as_json:
+        print_json(stored)
+    else:
+        console.print(f"{stored['name']} is stored as version {stored['version']}")
+
+
+@app.command("ls")
+def list_pipelines(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List stored pipelines with their newest versions."""
+    items = list_all(context.obj, "/pipelines", {"limit": 500})
+    if as_json:
+        print_json(items)
+    else:
+        print_table(("PIPELINE", "VERSION", "STORED", "BY", ""), [_row(item, item["name"]) for item in items])
+
+
+def _row(item: dict[str, Any], *first: str) -> tuple[Any, ...]:
+    return *first, item["version"], ago(item["created_at"]), item["created_by"], item["description"]
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]")]
+
+
+def _stored(obj: Context, name: str) -> dict[str, Any]:
+    """One version by ``NAME@3``, or the newest."""
+    name, _, version = name.partition("@")
+    path = f"/pipelines/{name}" + (f"/versions/{version}" if version else "")
+    found: dict[str, Any] = obj.call("GET", path)
+    return found
+
+
+@app.command("show")
+def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Print a stored pipeline; with --json also its version and who stored it."""
+    found = _stored(context.obj, name)
+    if as_json:
+        print_json(found)
+    else:
+        sys.stdout.write(found["source"])
+
+
+@app.command("versions")
+def versions(context: typer.Context, name: Annotated[str, typer.Argument()], as_json: JsonOption = False) -> None:
+    """List the versions of a pipeline, newest first."""
+    items = list_all(context.obj, f"/pipelines/{name}/versions", {"limit": 500})
+    if as_json:
+        print_json(items)
+    else:
+        print_table(("VERSION", "STORED", "BY", ""), [_row(item) for item in items])
+
+
+@app.command("diff")
+def diff(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    old: Annotated[int, typer.Argument(min=1)],
+    new: Annotated[int | None, typer.Argument(min=1, help="Default: the newest")] = None,
+) -> None:
+    """Show what changed between two versions."""
+    obj: Context = context.obj
+    parameters = {"from": old, "to": new or _stored(obj, name)["version"]}
+    sys.stdout.write(obj.text(f"/pipelines/{name}/diff", parameters))
+
+
+@app.command("rm")
+def remove(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
+    """Delete a stored pipeline with all its versions; its runs stay."""
+    obj: Context = context.obj
+    obj.call("DELETE", f"/pipelines/{name}")
+    console.print(f"{name} is deleted")
+
+
+@app.command("graph")
+def graph(context: typer.Context, source: Annotated[str, typer.Argument(metavar="FILE|NAME[@VERSION]")]) -> None:
+    """Print the steps as a Mermaid flowchart, of a file without a server, or of a stored pipeline."""
+    path = Path(source)
+    text = read_file(path) if path.exists() else _stored(context.obj, source)["source"]
+    pipeline, _ = check_document(parse_text(text))
+    sys.stdout.write(mermaid(pipeline))

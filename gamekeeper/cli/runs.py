@@ -1,4 +1,4 @@
-"""``run`` and ``runs``: submit, list, show, follow, cancel."""
+"""``run`` and ``runs``: submit, list, show, follow."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gamekeeper.cli.follow import follow_log, follow_run, print_log, print_merge
 from gamekeeper.cli.node import JsonOption, list_all, pairs
 from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
 from gamekeeper.cli.pipeline import read_file
+from gamekeeper.errors import InvalidError
 
 app = typer.Typer(no_args_is_help=True, help="Runs of pipelines.")
 
@@ -22,7 +23,8 @@ FAILED = 1
 
 def run(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Pipeline file")],
+    file: Annotated[Path | None, typer.Argument(help="Pipeline file")] = None,
+    pipeline: Annotated[str, typer.Option(help="A stored pipeline instead, as NAME or NAME@VERSION")] = "",
     arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")] = None,
     node: Annotated[str, typer.Option(help="For every step that names no node")] = "",
@@ -33,12 +35,29 @@ def run(
 ) -> None:
     """Run a pipeline. With --follow the exit code is 1 unless it succeeds."""
     obj: Context = context.obj
-    body = {"yaml": read_file(file), "args": pairs(arg, "--arg"), "envs": pairs(env, "--env"), "node": node or None}
+    given = {"args": pairs(arg, "--arg"), "envs": pairs(env, "--env"), "node": node or None}
+    body = _source(file, pipeline) | given
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     answer = obj.call("POST", "/runs", json=body, headers=headers, params={"dry_run": dry_run})
     if dry_run:
         _print_plan(answer, as_json)
         return
+    show_started(obj, answer, follow, as_json)
+
+
+def _source(file: Path | None, pipeline: str) -> dict[str, Any]:
+    if (file is None) == (not pipeline):
+        raise InvalidError("give a pipeline file or --pipeline NAME, one of both")
+    if file is not None:
+        return {"yaml": read_file(file)}
+    name, _, version = pipeline.partition("@")
+    if version and not version.isdigit():
+        raise InvalidError(f'"{version}" is no version; write NAME@3')
+    return {"pipeline": name, "version": int(version) if version else None}
+
+
+def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bool) -> None:
+    """Tells of a new run; with ``follow`` stays until its end, and leaves with its exit code."""
     if not follow:
         _print_started(answer, as_json)
         return
@@ -63,7 +82,7 @@ def _print_plan(answer: dict[str, Any], as_json: bool) -> None:
         print_json(answer)
         return
     steps = answer["pipeline"]["steps"] + answer["pipeline"]["finally_"]
-    rows = [(step["name"], step["type"], step["node"], ", ".join(step["needs"])) for step in steps]
+    rows = [(step["name"], step.get("type", "job"), step["node"], ", ".join(step["needs"])) for step in steps]
     print_table(("STEP", "TYPE", "NODE", "NEEDS"), rows)
 
 
@@ -161,19 +180,3 @@ def attach(
 ) -> None:
     """The console of a step's own process, from now on; lines typed go to its input. Ctrl-C leaves it running."""
     raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/attach", [], tty=False))
-
-
-@app.command("cancel")
-def cancel(
-    context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
-    reason: Annotated[str, typer.Option(help="Why, for those who look later")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel a run. It is canceled when its containers are gone."""
-    obj: Context = context.obj
-    found = obj.call("POST", f"/runs/{run_id}/cancel", json={"reason": reason})
-    if as_json:
-        print_json(found)
-    else:
-        console.print(f"cancel of run {run_id} requested")

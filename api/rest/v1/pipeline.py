@@ -1,24 +1,120 @@
-"""Routes of pipelines: checking one, and the language's JSON Schema."""
+"""Routes of pipelines: checking one, storing versions, and the language's JSON Schema."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Query, Response, status
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import RunsDep
+from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep
 from api.rest.v1.run import RunCreate, submission_of
 from gamekeeper.domain.pipeline import json_schema
 from gamekeeper.domain.problem import Problem
-from gamekeeper.errors import SpecError
+from gamekeeper.errors import InvalidError, SpecError
 
 router = APIRouter(tags=["pipelines"])
+
+PipelineName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
+Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class Validation(BaseModel):
     valid: bool
     problems: list[Problem]
+
+
+class PipelineCreate(BaseModel):
+    """One of `yaml` and `spec`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"yaml": "name: hello\nsteps: [{name: a, container: {image: b}}]\n"}]},
+    )
+
+    yaml: str | None = None
+    spec: Any = None
+
+
+class PipelineSummary(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    version: int
+    description: str
+    created_by: str
+    created_at: datetime
+
+
+class StoredPipeline(PipelineSummary):
+    source: str = Field(description="As it was given")
+
+
+class PipelineList(BaseModel):
+    items: list[PipelineSummary]
+    next_cursor: str | None = None
+
+
+@router.post(
+    "/pipelines",
+    status_code=status.HTTP_201_CREATED,
+    responses={200: {"description": "The text equals the newest version"}},
+)
+async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> StoredPipeline:
+    """Stores a pipeline as the next version of its name. 422 lists every problem at once."""
+    if (body.yaml is None) == (body.spec is None):
+        raise InvalidError('give the pipeline as either "yaml" (text) or "spec" (an object)')
+    row, is_new = await pipelines.push(body.yaml if body.yaml is not None else json.dumps(body.spec, indent=2))
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    response.headers["Location"] = f"/api/v1/pipelines/{row.name}/versions/{row.version}"
+    return StoredPipeline.model_validate(row)
+
+
+@router.get("/pipelines")
+async def list_pipelines(pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50) -> PipelineList:
+    """The newest version of each, by name."""
+    page = await pipelines.page(cursor, limit)
+    return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/pipelines/{name}")
+async def get_pipeline(name: PipelineName, pipelines: PipelinesDep) -> StoredPipeline:
+    """The newest version."""
+    return StoredPipeline.model_validate(await pipelines.get(name))
+
+
+@router.delete("/pipelines/{name}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep) -> None:
+    """All its versions. Runs of it go on; a pipeline that is stored again under the name goes on counting."""
+    await pipelines.delete(name)
+
+
+@router.get("/pipelines/{name}/versions")
+async def list_versions(
+    name: PipelineName, pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50
+) -> PipelineList:
+    """Newest first."""
+    page = await pipelines.versions(name, cursor, limit)
+    return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/pipelines/{name}/versions/{version}")
+async def get_version(name: PipelineName, version: Version, pipelines: PipelinesDep) -> StoredPipeline:
+    return StoredPipeline.model_validate(await pipelines.get(name, version))
+
+
+@router.get("/pipelines/{name}/diff", response_class=PlainTextResponse)
+async def diff_versions(
+    name: PipelineName,
+    pipelines: PipelinesDep,
+    old: Annotated[int, Query(alias="from", ge=1, le=2**31 - 1)],
+    new: Annotated[int, Query(alias="to", ge=1, le=2**31 - 1)],
+) -> str:
+    """What changed between two versions, as a unified diff; empty when nothing did."""
+    return await pipelines.diff(name, old, new)
 
 
 @router.post("/pipelines/validate")

@@ -32,13 +32,15 @@ _EXAMPLE: JsonDict = {"yaml": _HELLO, "node": "gpu-01"}
 
 
 class RunCreate(BaseModel):
-    """A pipeline as `yaml` text or as a `spec` object, with what the call gives it."""
+    """A pipeline as `yaml` text, as a `spec` object or as the name of a stored one, with what the call gives it."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     # Pipelines bring their own list of problems, so the shape of `spec` is not checked twice.
     spec: Any = None
     yaml: str | None = None
+    pipeline: str | None = Field(default=None, max_length=63, description="A stored pipeline")
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Of it; the newest by default")
     args: dict[str, Any] = Field(default_factory=dict, max_length=500)
     envs: dict[str, Any] = Field(default_factory=dict, max_length=500)
     node: str | None = Field(default=None, max_length=63, description="For every step that names no node")
@@ -62,7 +64,11 @@ class Step(BaseModel):
     is_finally: bool = Field(serialization_alias="finally")
     started_at: datetime | None
     finished_at: datetime | None
-    deadline_at: datetime | None = Field(description="How long a step waits for its node at most")
+    deadline_at: datetime | None = Field(description="Until when it waits for its node, an approval or an answer")
+    outputs: dict[str, Any]
+    cell_of: str | None = Field(description="Of a cell: the step with the matrix")
+    matrix: dict[str, Any] = Field(description="Of a cell: its values")
+    carried_from: str | None = Field(description="The earlier run that this result is from")
 
     @classmethod
     def of(cls, row: StepRow) -> Step:
@@ -89,6 +95,8 @@ class RunSummary(BaseModel):
     message: str
     labels: dict[str, str]
     cancel_reason: str | None
+    pipeline_version: int | None = Field(description="Of a stored pipeline")
+    rerun_of: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -134,22 +142,25 @@ class RunEvent(BaseModel):
         )
 
 
-def _shown(row: RunRow, steps: list[StepRow]) -> Run:
+def shown(row: RunRow, steps: list[StepRow]) -> Run:
     summary = RunSummary.model_validate(row).model_dump()
     return Run(**summary, args=row.args, steps=[Step.of(step) for step in steps])
 
 
 def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> Submission:
-    check_one_source(body.yaml, body.spec)
-    return Submission(
+    submission = Submission(
         yaml=body.yaml,
         spec=body.spec,
+        pipeline=body.pipeline,
+        version=body.version,
         args=body.args,
         envs=body.envs,
         node=body.node,
         idempotency_key=key,
         fingerprint=hashlib.sha256(raw).hexdigest(),
     )
+    check_one_source(submission)
+    return submission
 
 
 @router.post(
@@ -174,7 +185,7 @@ async def create_run(
     row, is_new = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{row.id}"
-    return _shown(*await runs.get(row.id))
+    return shown(*await runs.get(row.id))
 
 
 @router.get("")
@@ -193,14 +204,14 @@ async def list_runs(
 
 @router.get("/{run_id}")
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
-    return _shown(*await runs.get(run_id))
+    return shown(*await runs.get(run_id))
 
 
 @router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
 async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
     """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
     await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
-    return _shown(*await runs.get(run_id))
+    return shown(*await runs.get(run_id))
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse)

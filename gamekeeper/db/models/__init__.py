@@ -5,7 +5,18 @@ from gamekeeper.db.models.event import EventRow
 from gamekeeper.db.models.key import ApiKeyRow, EnrolmentTokenRow
 from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
+from gamekeeper.db.models.pipeline import PipelineRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.step import StepRow
 
-__all__ = ["ApiKeyRow", "ContainerRow", "EnrolmentTokenRow", "EventRow", "MetricRow", "NodeRow", "RunRow", "StepRow"]
+__all__ = [
+    "ApiKeyRow",
+    "ContainerRow",
+    "EnrolmentTokenRow",
+    "EventRow",
+    "MetricRow",
+    "NodeRow",
+    "PipelineRow",
+    "RunRow",
+    "StepRow",
+]

@@ -11,7 +11,9 @@ from gamekeeper.domain.run import RunState
 
 
 class RunRow(SQLModel, table=True):
-    """``started_workflow`` is False until Temporal has taken the run: the row is the outbox of its own start."""
+    """``source`` and ``call`` are what the caller gave, for a rerun; ``carried`` are the steps that a rerun takes from
+    ``rerun_of`` as they ended there. ``started_workflow`` is False until Temporal has taken the run: the row is the
+    outbox of its own start."""
 
     __tablename__ = "runs"
 
@@ -23,6 +25,10 @@ class RunRow(SQLModel, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     args: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     source: str = ""
+    call: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    pipeline_version: int | None = None
+    rerun_of: str | None = Field(default=None, index=True, max_length=32)
+    carried: list[Any] = Field(default_factory=list, sa_type=JSON)
     resolved: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     version: int = 0
     started_workflow: bool = Field(default=False, index=True)

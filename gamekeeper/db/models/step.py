@@ -1,4 +1,7 @@
-"""Steps of runs. ``state`` is the workflow's; the ``phase`` columns are what the node reported in between."""
+"""Steps of runs, and cells of a matrix, which come as the run goes on.
+
+``state`` is the workflow's; the ``phase`` columns are what the node reported in between.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -31,6 +34,11 @@ class StepRow(SQLModel, table=True):
     ports: list[Any] = Field(default_factory=list, sa_type=JSON)
     needs: list[Any] = Field(default_factory=list, sa_type=JSON)
     is_finally: bool = False
+    outputs: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    cell_of: str | None = Field(default=None, max_length=63)
+    cell: int | None = None
+    matrix: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    carried_from: str | None = Field(default=None, max_length=32)
     phase: str | None = Field(default=None, max_length=20)
     phase_try: int = 0
     phase_message: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func
@@ -58,7 +58,11 @@ class RunRepository:
         return cut_page(rows, limit, lambda row: row.id)
 
     async def steps(self, run_id: str) -> list[StepRow]:
-        query = select(StepRow).where(StepRow.run_id == run_id).order_by(col(StepRow.position))
+        query = (
+            select(StepRow)
+            .where(StepRow.run_id == run_id)
+            .order_by(col(StepRow.position), col(StepRow.cell).nulls_first())
+        )
         return list((await self._session.exec(query)).all())
 
     async def get_step(self, run_id: str, name: str) -> StepRow:
@@ -78,7 +82,7 @@ class RunRepository:
         return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
 
     async def open_runs(self, created_before: datetime, after_id: str = "") -> list[RunRow]:
-        states = [RunState.QUEUED.value, RunState.RUNNING.value]
+        states = [RunState.QUEUED.value, RunState.RUNNING.value, RunState.PAUSED.value]
         query = select(RunRow).where(
             col(RunRow.state).in_(states), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
         )
@@ -94,6 +98,7 @@ class RunRepository:
         if run is None or snapshot.version <= run.version:
             return False
         rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
+        rows |= self._add_cells(snapshot, rows)
         changed = [(rows[status.name], status) for status in snapshot.steps if status.name in rows]
         if not snapshot.state.is_final:
             self._run_event(run, snapshot)
@@ -109,6 +114,27 @@ class RunRepository:
         run.finished_at = snapshot.finished_at
         run.started_workflow = True
         return True
+
+    def _add_cells(self, snapshot: RunSnapshot, known: Mapping[str, StepRow]) -> dict[str, StepRow]:
+        """How many cells a matrix has is known when its step begins."""
+        cells = {
+            status.name: StepRow(
+                run_id=snapshot.run_id,
+                name=status.name,
+                position=status.position,
+                type=status.type,
+                node_id=status.node,
+                needs=status.needs,
+                is_finally=status.finally_,
+                cell_of=status.cell_of,
+                cell=status.cell,
+                matrix=status.matrix,
+            )
+            for status in snapshot.steps
+            if status.cell_of and status.name not in known
+        }
+        self._session.add_all(cells.values())
+        return cells
 
     def _run_event(self, run: RunRow, snapshot: RunSnapshot) -> None:
         if run.state != snapshot.state.value:
@@ -127,7 +153,7 @@ class RunRepository:
         row.try_number = status.try_
         for name in (
             *("message", "exit_code", "container_id", "digest", "started_at", "finished_at"),
-            *("deadline_at", "ports"),
+            *("deadline_at", "ports", "outputs", "carried_from"),
         ):
             setattr(row, name, getattr(status, name))
 
@@ -160,6 +186,13 @@ class RunRepository:
             **times,
         )
         record(self._session, event)
+
+
+def step_status(row: StepRow) -> StepStatus:
+    """A step as its workflow last told it."""
+    names = StepStatus.model_fields.keys() - {"node", "try_", "finally_"}
+    fields = {name: getattr(row, name) for name in names}
+    return StepStatus(**fields, node=row.node_id, try_=row.try_number, finally_=row.is_finally)
 
 
 def node_view(row: NodeRow) -> NodeView:

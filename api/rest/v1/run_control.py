@@ -1,0 +1,94 @@
+"""Routes that act on a run: answers to what it asks, a pause, the end of one step, a rerun."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.dependencies import RerunsDep, RunControlDep, RunsDep
+from api.rest.v1.log import StepName
+from api.rest.v1.run import CancelRequest, Run, RunId, shown
+from gamekeeper.domain.control import HoldAction
+from gamekeeper.domain.rerun import FAILED
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+class ApprovalRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"approved": True, "comment": "go"}]})
+
+    approved: bool
+    comment: str = Field(default="", max_length=500)
+
+
+class HoldRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "retry"}]})
+
+    action: HoldAction
+
+
+class RerunRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"from": "failed", "args": {}}]})
+
+    start: str = Field(default=FAILED, alias="from", max_length=63, description="failed, all, or a step's name")
+    args: dict[str, Any] = Field(default_factory=dict, max_length=500, description="Instead of those of the old run")
+
+
+@router.post("/{run_id}/steps/{step}/approval")
+async def answer_approval(
+    run_id: RunId, step: StepName, body: ApprovalRequest, control: RunControlDep, runs: RunsDep
+) -> Run:
+    """Approves or rejects. 409 for a step that does not ask, or was answered."""
+    await control.answer_approval(run_id, step, approved=body.approved, comment=body.comment)
+    return shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/steps/{step}/hold")
+async def answer_hold(run_id: RunId, step: StepName, body: HoldRequest, control: RunControlDep, runs: RunsDep) -> Run:
+    """Decides what becomes of a held step: one more try, an end as if it had been skipped, or its failure."""
+    await control.answer_hold(run_id, step, body.action)
+    return shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/steps/{step}/cancel", status_code=status.HTTP_202_ACCEPTED)
+async def cancel_step(
+    run_id: RunId, step: StepName, control: RunControlDep, runs: RunsDep, body: CancelRequest | None = None
+) -> Run:
+    """Ends one step, or all cells of a matrix; the run goes on as after a failure of it."""
+    await control.cancel_step(run_id, step, body.reason if body else "")
+    return shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/pause")
+async def pause_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
+    """No further step starts until `resume`. What runs goes on, and so do time limits."""
+    await control.set_paused(run_id, True)
+    return shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/resume")
+async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
+    await control.set_paused(run_id, False)
+    return shown(*await runs.get(run_id))
+
+
+@router.post("/{run_id}/rerun", status_code=status.HTTP_201_CREATED)
+async def rerun_run(
+    run_id: RunId,
+    request: Request,
+    response: Response,
+    reruns: RerunsDep,
+    runs: RunsDep,
+    body: RerunRequest | None = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Run:
+    """A new run of an ended one. What ended well before the steps that run again is carried over, files in
+    /workspace are not."""
+    asked = body or RerunRequest()
+    fingerprint = hashlib.sha256(run_id.encode() + await request.body()).hexdigest()
+    row = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))
+    response.headers["Location"] = f"/api/v1/runs/{row.id}"
+    return shown(*await runs.get(row.id))

@@ -1,0 +1,116 @@
+"""``runs``: what a user says to a run that goes on, and reruns of one that has ended."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.node import JsonOption, pairs
+from gamekeeper.cli.output import console, print_json
+from gamekeeper.cli.runs import app, show_started
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN")]
+StepArgument = Annotated[str, typer.Argument(metavar="STEP")]
+__all__ = ["app"]
+
+CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why, for those who look later")]
+
+
+def _ask(context: typer.Context, path: str, body: dict[str, Any] | None, done: str, as_json: bool) -> None:
+    obj: Context = context.obj
+    found = obj.call("POST", path, json=body)
+    if as_json:
+        print_json(found)
+    else:
+        console.print(done)
+
+
+@app.command("cancel")
+def cancel(
+    context: typer.Context,
+    run_id: RunArgument,
+    step: Annotated[str, typer.Option(help="Only this step; the run goes on as after its failure")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for those who look later")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel a run, or one step of it. It is canceled when its containers are gone."""
+    what = f"/runs/{run_id}/steps/{step}" if step else f"/runs/{run_id}"
+    named = f"step {step} of run {run_id}" if step else f"run {run_id}"
+    _ask(context, f"{what}/cancel", {"reason": reason}, f"cancel of {named} requested", as_json)
+
+
+@app.command("pause")
+def pause(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Start no further step until resume; what runs goes on."""
+    _ask(context, f"/runs/{run_id}/pause", None, f"run {run_id} is paused", as_json)
+
+
+@app.command("resume")
+def resume(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Go on with a paused run."""
+    _ask(context, f"/runs/{run_id}/resume", None, f"run {run_id} goes on", as_json)
+
+
+@app.command("approve")
+def approve(
+    context: typer.Context,
+    run_id: RunArgument,
+    step: StepArgument,
+    comment: CommentOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Approve what a step asks."""
+    body = {"approved": True, "comment": comment}
+    _ask(context, f"/runs/{run_id}/steps/{step}/approval", body, f"step {step} is approved", as_json)
+
+
+@app.command("reject")
+def reject(
+    context: typer.Context,
+    run_id: RunArgument,
+    step: StepArgument,
+    comment: CommentOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Reject what a step asks; it fails."""
+    body = {"approved": False, "comment": comment}
+    _ask(context, f"/runs/{run_id}/steps/{step}/approval", body, f"step {step} is rejected", as_json)
+
+
+def _answer_hold(context: typer.Context, run_id: str, step: str, action: str, done: str, as_json: bool) -> None:
+    _ask(context, f"/runs/{run_id}/steps/{step}/hold", {"action": action}, done, as_json)
+
+
+@app.command("retry")
+def retry(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
+    """Try a held step once more."""
+    _answer_hold(context, run_id, step, "retry", f"step {step} is tried again", as_json)
+
+
+@app.command("skip")
+def skip(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
+    """Skip a held step; the run goes on as if it had ended well."""
+    _answer_hold(context, run_id, step, "skip", f"step {step} is skipped", as_json)
+
+
+@app.command("fail")
+def fail(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
+    """Let a held step fail now."""
+    _answer_hold(context, run_id, step, "fail", f"step {step} has failed", as_json)
+
+
+@app.command("rerun")
+def rerun(
+    context: typer.Context,
+    run_id: RunArgument,
+    start: Annotated[str, typer.Option("--from", help="failed, all, or the step to begin at")] = "failed",
+    arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE to change, repeatable")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an ended run again, as a new run that takes over the results that stand."""
+    obj: Context = context.obj
+    answer = obj.call("POST", f"/runs/{run_id}/rerun", json={"from": start, "args": pairs(arg, "--arg")})
+    show_started(obj, answer, follow, as_json)

@@ -1,0 +1,61 @@
+"""SQL of stored pipelines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.models import PipelineRow
+from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+
+
+class PipelineRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def find(self, name: str, version: int | None = None) -> PipelineRow | None:
+        """One version, or the newest."""
+        query = select(PipelineRow).where(PipelineRow.name == name, col(PipelineRow.deleted_at).is_(None))
+        if version is not None:
+            query = query.where(PipelineRow.version == version)
+        return (await self._session.exec(query.order_by(col(PipelineRow.version).desc()).limit(1))).first()
+
+    async def next_version(self, name: str) -> int:
+        query = select(func.max(PipelineRow.version)).where(PipelineRow.name == name)
+        return ((await self._session.exec(query)).one() or 0) + 1
+
+    def add(self, row: PipelineRow) -> None:
+        self._session.add(row)
+
+    async def versions(self, name: str, cursor: str | None, limit: int) -> Page[PipelineRow]:
+        """Newest first."""
+        query = select(PipelineRow).where(PipelineRow.name == name, col(PipelineRow.deleted_at).is_(None))
+        if cursor:
+            query = query.where(col(PipelineRow.version) < int(decode_cursor(cursor)))
+        rows = (await self._session.exec(query.order_by(col(PipelineRow.version).desc()).limit(limit + 1))).all()
+        return cut_page(rows, limit, lambda row: str(row.version))
+
+    async def newest(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
+        """The newest version of each pipeline, by name."""
+        newest = (
+            select(PipelineRow.name, func.max(PipelineRow.version).label("version"))
+            .where(col(PipelineRow.deleted_at).is_(None))
+            .group_by(PipelineRow.name)
+            .subquery()
+        )
+        query = select(PipelineRow).join(
+            newest, (col(PipelineRow.name) == newest.c.name) & (col(PipelineRow.version) == newest.c.version)
+        )
+        if cursor:
+            query = query.where(col(PipelineRow.name) > decode_cursor(cursor))
+        rows = (await self._session.exec(query.order_by(PipelineRow.name).limit(limit + 1))).all()
+        return cut_page(rows, limit, lambda row: row.name)
+
+    async def delete(self, name: str, now: datetime) -> bool:
+        """Whether there was one."""
+        query = update(PipelineRow).where(col(PipelineRow.name) == name, col(PipelineRow.deleted_at).is_(None))
+        done = await self._session.exec(query.values(deleted_at=now))
+        return bool(done.rowcount)
