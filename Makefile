@@ -30,6 +30,9 @@ format: venv-dev ## Format the code
 gen: venv-dev ## Generate code from proto/
 	@scripts/gen_proto.sh
 
+keys: venv-dev ## Write docs/keys.md from the models of the language
+	@$(VENV)/python -m scripts.language_page
+
 lock: venv-dev ## Lock the requirements again
 	@scripts/lock.sh
 
@@ -52,4 +55,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen lock migration bench bench-logs bench-fleet images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen keys lock migration bench bench-logs bench-fleet images venv venv-dev docker

@@ -138,9 +138,9 @@ def _ulimit(value: Any) -> Any:
 class Container(Model):
     """One container, in Compose's words. The agent turns it into Docker's create call, after its node's policy."""
 
-    image: Text = Field(description="Image to run", examples=["alpine:3"])
+    image: Text
     pull_policy: Literal["always", "missing", "never"] = "missing"
-    commands: Texts = Field(default_factory=list, description="Run as one `sh -ec` script, each line echoed")
+    commands: Texts = Field(default_factory=list)
     command: Words | None = None
     entrypoint: Words | None = None
     environment: Pairs = Field(default_factory=dict)
@@ -150,7 +150,7 @@ class Container(Model):
     labels: Pairs = Field(default_factory=dict)
     init: Flag = False
     read_only: Flag = False
-    stdin_open: Flag = Field(default=False, description="Keeps input open, for `gamekeeper runs attach`")
+    stdin_open: Flag = False
     privileged: Flag = False
     network_mode: Literal["bridge", "none", "host"] | None = None
     pid: Literal["host"] | None = None

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 
 from gamekeeper.domain.container import Container, Model
 from gamekeeper.domain.source import core_value
+from gamekeeper.domain.units import parse_duration
 from gamekeeper.domain.values import (
     DNS_LABEL,
     NAME,
@@ -144,19 +145,19 @@ class Approval(Model):
     expires: Duration = "24h"
 
 
-class HoldOnFailure(Model):
-    """``on_failure: hold 15m``: the step waits that long for somebody to retry, skip or fail it."""
-
-    hold: Duration
-
-
-def _on_failure(value: Any) -> Any:
-    if isinstance(value, dict | HoldOnFailure):
-        return value
+def _on_failure(value: Any) -> str:
+    """``hold 15m``: a failed step waits that long for somebody to retry, skip or fail it."""
     word, _, duration = as_text(value).partition(" ")
     if word != "hold" or not duration:
         raise wrong("on_failure", f'"{value}"; write hold and a duration, as in hold 15m')
-    return {"hold": duration.strip()}
+    try:
+        parse_duration(duration)
+    except ValueError as error:
+        raise wrong("duration", str(error)) from None
+    return f"hold {duration}"
+
+
+OnFailure = Annotated[str, BeforeValidator(_on_failure), WithJsonSchema({"type": "string", "pattern": "^hold "})]
 
 
 class PipelineCall(Model):
@@ -183,11 +184,11 @@ class StepDefaults(Model):
 
 
 class Step(Model):
-    name: Text = Field(description="Unique in the pipeline, a DNS label")
+    name: Text
     type: StepType = StepType.JOB
     lifetime: Lifetime | None = None
     node: NodeChoice | None = None
-    needs: Texts | None = Field(default=None, description="Default: the step before it; [] starts at once")
+    needs: Texts | None = None
     if_: Text | None = Field(default=None, alias="if")
     matrix: dict[str, Json] | None = None
     max_parallel: Whole | None = None
@@ -195,14 +196,7 @@ class Step(Model):
     retry: Retry | None = None
     continue_on_error: Flag = False
     disconnect: Disconnect | None = None
-    on_failure: (
-        Annotated[
-            HoldOnFailure,
-            BeforeValidator(_on_failure),
-            WithJsonSchema({"type": "string", "examples": ["hold 15m"], "pattern": "^hold "}),
-        ]
-        | None
-    ) = Field(default=None, description="hold DURATION: wait for somebody to retry, skip or fail it")
+    on_failure: OnFailure | None = None
     timeout: Duration | None = None
     outputs: Texts | None = None
     artifacts: Artifacts | None = None
@@ -242,7 +236,7 @@ class Pipeline(Model):
     """A pipeline of the language's version 1."""
 
     version: Whole = 1
-    name: Text = Field(description="a-z, 0-9 and '-', up to 63")
+    name: Text
     description: Text | None = None
     labels: Pairs = Field(default_factory=dict)
     args: Annotated[
@@ -290,11 +284,3 @@ def as_label(text: str) -> str:
     while "--" in label:
         label = label.replace("--", "-")
     return label.strip("-")[:63] or "my-name"
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the language, version 1, as served at ``/schema/pipeline-v1.json``."""
-    schema = Pipeline.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Gamekeeper pipeline v1"} | {
-        key: value for key, value in schema.items() if key != "title"
-    }

@@ -144,7 +144,7 @@ class _Resolver:
     def _hold(self, step: Step, path: Path) -> float | None:
         if step.on_failure is None:
             return None
-        seconds = self.seconds(step.on_failure.hold, (*path, "on_failure"))
+        seconds = self.seconds(step.on_failure.removeprefix("hold "), (*path, "on_failure"))
         if seconds > MAX_HOLD.total_seconds():
             self.problems.add((*path, "on_failure"), "range", "hold is longer than the limit of 7d")
         return seconds

@@ -37,9 +37,11 @@ class ControlPlane:
         self.engine = DummyEngine(self.node)
         self.queue = queue
         self.stack = AsyncExitStack()
+        self.has_node = False
 
     async def start_node(self, at_once: int = 200) -> None:
         """``at_once``: how many steps it takes at a time."""
+        self.has_node = True
         parts = NodeParts(self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2)
         steps = StepActivities(parts)
         for queue, activities in (

@@ -11,17 +11,20 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.control_plane.runs import RunActivities
+from gamekeeper.domain.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run import RunResult
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step
-from workflows import ALL_WORKFLOWS
+from workflows import ALL_WORKFLOWS, PipelineWorkflow
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -52,9 +55,27 @@ async def record(version: str) -> None:
             "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
             "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
             "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
+            "matrix": await plane.submit(
+                step("list", dummy={"step_output": "all=[0, 1, 2]"}, outputs=["all"]),
+                step(
+                    "each",
+                    matrix={"n": "${{ from_json(steps.list.outputs.all) }}"},
+                    max_parallel=2,
+                    dummy={"exit_code": "${{ matrix.n }}", "sleep": 0.1},
+                ),
+            ),
+            "approval": await plane.submit(
+                {"name": "ask", "type": "approval", "approval": {"message": "go?"}}, step("a")
+            ),
+            "unanswered": await plane.submit(
+                {"name": "ask", "type": "approval", "approval": {"message": "go?", "expires": "300ms"}}, step("a")
+            ),
+            "hold": await plane.submit(step("a", dummy={"exit_code": 3}, on_failure="hold 1h"), step("b")),
+            "pause": await plane.submit(step("a", dummy={"sleep": 1.5}), step("b")),
+            "step-cancel": await plane.submit(step("a", dummy={"sleep": 30}), step("b", [])),
         }
         await asyncio.sleep(1)
-        await handles["cancel"].cancel(reason="recorded")
+        await talk(handles)
         for name, handle in handles.items():
             await ended(handle)
             text = (await handle.fetch_history()).to_json()
@@ -63,6 +84,20 @@ async def record(version: str) -> None:
             )  # paths of the recorder's machine
             (FOLDER / f"{version}-{name}.json").write_text(text)
     await environment.shutdown()
+
+
+async def talk(handles: dict[str, WorkflowHandle[PipelineWorkflow, RunResult]]) -> None:
+    """What users say to the runs."""
+    by = "key:recorder"
+    await handles["cancel"].cancel(reason="recorded")
+    yes = ApprovalAnswer(step="ask", approved=True, by=by, comment="go")
+    await handles["approval"].execute_update(PipelineWorkflow.answer_approval, yes)
+    await handles["pause"].execute_update(PipelineWorkflow.set_paused, PauseRequest(paused=True, by=by))
+    await handles["step-cancel"].execute_update(PipelineWorkflow.cancel_step, StepCancel(step="a", by=by))
+    for action in (HoldAction.RETRY, HoldAction.SKIP):
+        await handles["hold"].execute_update(PipelineWorkflow.answer_hold, HoldAnswer(step="a", action=action, by=by))
+        await asyncio.sleep(1)
+    await handles["pause"].execute_update(PipelineWorkflow.set_paused, PauseRequest(paused=False, by=by))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ async def test_an_approval_is_given_once(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
     handle = await control_plane.submit(
         step("a", dummy={"step_output": "what=v7"}, outputs=["what"]),
-        {"name": "ask", "type": "approval", "container": None, "approval": {"message": "${{ steps.a.outputs.what }}?"}},
+        {"name": "ask", "type": "approval", "approval": {"message": "${{ steps.a.outputs.what }}?"}},
         step("b", container={"environment": {"WHO": "${{ steps.ask.outputs.by }}"}}),
     )
     with pytest.raises(WorkflowUpdateFailedError) as caught:
@@ -147,7 +147,7 @@ async def test_an_approval_that_is_not_given(
 ) -> None:
     await control_plane.start_node()
     expires = "1h" if answer else "300ms"
-    ask = {"name": "ask", "type": "approval", "container": None, "approval": {"message": "go?", "expires": expires}}
+    ask = {"name": "ask", "type": "approval", "approval": {"message": "go?", "expires": expires}}
     handle = await control_plane.submit(ask, step("b"))
     if answer:
         await control_plane.until("ask", StepState.RUNNING)
@@ -159,7 +159,7 @@ async def test_an_approval_that_is_not_given(
 
 
 async def test_a_cancel_ends_an_approval(control_plane: ControlPlane) -> None:
-    ask = {"name": "ask", "type": "approval", "container": None, "approval": {"message": "go?"}}
+    ask = {"name": "ask", "type": "approval", "approval": {"message": "go?"}}
     handle = await control_plane.submit(ask)
     await control_plane.until("ask", StepState.RUNNING)
     await handle.cancel()

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep
 from api.rest.v1.run import RunCreate, submission_of
-from gamekeeper.domain.pipeline import json_schema
+from gamekeeper.domain.language import json_schema
 from gamekeeper.domain.problem import Problem
 from gamekeeper.errors import InvalidError, SpecError
 

@@ -102,7 +102,7 @@ CASES = [
         7,
         "steps[1].if",
         'declares no output "y"',
-        'add "outputs: [y]"',
+        "known: digest",
     ),
     (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
     (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),

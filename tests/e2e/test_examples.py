@@ -1,0 +1,94 @@
+"""Each example of a feature does what its first line says, run by the command on a real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.stack import Stack
+
+FOLDER = Path(__file__).parent.parent.parent / "examples" / "features"
+
+
+def start(stack: Stack, name: str, *options: str) -> str:
+    arguments = ("run", str(FOLDER / f"{name}.yaml"), "--node", stack.node, "--arg", f"image={stack.image}", *options)
+    return str(stack.json(*arguments)["id"])
+
+
+def states(run: dict[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["state"] for row in run["steps"]}
+
+
+def test_there_is_a_test_for_each() -> None:
+    tested = {"matrix", "outputs", "approval", "hold", "retry", "conditions", "service", "priority", "older"}
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == tested
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_it_is_valid_offline(stack: Stack, path: Path) -> None:
+    assert "is valid" in stack.command("pipeline", "validate", str(path)).stdout
+
+
+def test_matrix(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "matrix"))
+    assert run["state"] == "succeeded"
+    cells = [row["matrix"] for row in run["steps"] if row["cell_of"]]
+    assert cells == [
+        {"map": "dm1", "bots": 4},
+        {"map": "dm1", "bots": 16},
+        {"map": "ctf1", "bots": 16},
+        {"map": "dm1", "bots": 64},
+    ]
+    assert stack.log(run["id"], "play.3").endswith("playing dm1 with 64 bots\n")
+
+
+def test_outputs(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "outputs"))
+    assert run["state"] == "succeeded"
+    assert stack.log(run["id"], "show").endswith('hello\nplayers ["dm1-64x64","ctf1-64x64"]\n')
+
+
+def test_approval(stack: Stack) -> None:
+    run_id = start(stack, "approval")
+    stack.until(lambda: stack.step(run_id, "publish-it")["message"] == "Publish abc123?")
+    stack.command("runs", "approve", run_id, "publish-it", "-m", "looks good")
+    assert stack.until_ended(run_id)["state"] == "succeeded"
+    assert stack.log(run_id, "publish").endswith("published, as key:admin said\n")
+
+
+def test_hold(stack: Stack) -> None:
+    run_id = start(stack, "hold")
+    stack.until(lambda: stack.step(run_id, "flaky")["state"] == "held")
+    stack.command("runs", "skip", run_id, "flaky")
+    assert states(stack.until_ended(run_id)) == {"flaky": "skipped", "after": "succeeded"}
+
+
+def test_retry(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "retry"))
+    assert (run["state"], run["steps"][0]["try"]) == ("succeeded", 2)
+    assert stack.log(run["id"], "twice").endswith("done\n")
+
+
+def test_conditions(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "conditions"))
+    assert run["state"] == "succeeded"
+    assert states(run) == {"try-it": "failed", "long-check": "skipped", "tell": "succeeded", "report": "succeeded"}
+    assert stack.log(run["id"], "report").endswith("the run is succeeded\n")
+
+
+def test_service(stack: Stack) -> None:
+    run_id = start(stack, "service")
+    assert stack.until_ended(run_id)["state"] == "succeeded"
+    assert "hello" in stack.log(run_id, "ask")
+
+
+def test_priority(stack: Stack) -> None:
+    assert states(stack.until_ended(start(stack, "priority"))) == {"index": "succeeded", "hotfix": "succeeded"}
+
+
+def test_older(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "older", "--arg", "map=dm1", "--env", "ROOT=/srv", "--env", "DEBUG=1"))
+    assert run["state"] == "succeeded"
+    assert "map dm1 below /srv\n" in stack.log(run["id"], "prepare")
