@@ -66,6 +66,12 @@ class LogFiles:
     async def state(self, key: StepKey) -> LogState:
         return (await self._log(key)).state
 
+    async def wait_for_end(self, key: StepKey) -> None:
+        log = await self._log(key)
+        async with log.grown:
+            while log.state.end is None:
+                await log.grown.wait()
+
     async def clocks(self, key: StepKey) -> LogClocks:
         return (await self._log(key)).clocks
 

@@ -52,8 +52,7 @@ class LogService:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
-                async for _ in self._logs.read(key, 0, follow=True):
-                    pass
+                await self._logs.wait_for_end(key)
 
     async def state(self, key: StepKey) -> LogState:
         return await self._logs.state(key)

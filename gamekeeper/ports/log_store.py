@@ -29,6 +29,9 @@ class LogStore(Protocol):
 
     async def state(self, key: StepKey) -> LogState: ...
 
+    async def wait_for_end(self, key: StepKey) -> None:
+        """Blocks until the log has its END record; reads nothing of it."""
+
     async def clocks(self, key: StepKey) -> LogClocks:
         """What was told of the sender's clock; empty for a log that is not here."""
         ...

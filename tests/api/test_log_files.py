@@ -103,3 +103,13 @@ async def test_the_clock_of_each_part_is_kept(tmp_path: Path) -> None:
     again = LogFiles(tmp_path)
     await again.append(key, [record(4)], 0)
     assert (await LogFiles(tmp_path).clocks(key)).offset_ns(4) == 0
+
+
+async def test_the_end_is_waited_for(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    waiting = asyncio.create_task(files.wait_for_end(key))
+    await files.append(key, [record(1)])
+    assert not waiting.done()
+    await files.append(key, [end(2)])
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(LogFiles(tmp_path).wait_for_end(key), 5)

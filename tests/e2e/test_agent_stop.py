@@ -55,7 +55,8 @@ def test_stop_containers_ends_steps_and_hands_over(stack: Stack, node: str, tmp_
         run_id = run_on(stack, node)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, (tmp_path / "agent.log").read_text()
-    assert [container.status for container in stack.containers(run_id)] == ["exited"]
+    # its last report may already have said that it can go
+    assert {container.status for container in stack.containers(run_id)} <= {"exited"}
     ended = stack.until_ended(run_id, 10)
     assert (ended["state"], ended["steps"][0]["exit_code"]) == ("failed", 3)
     assert stack.log(run_id, "work") == "hello\nbye\n"

@@ -93,10 +93,9 @@ async def test_a_run_ends_as_the_rules_predict(
     control_plane.store.snapshots.clear()
     names = [f"s{place}" for place in range(len(steps))]
     last = [f"z{place}" for place in range(len(finals))]
-    handle = await control_plane.submit(
-        *[made.written(name) for name, made in zip(names, steps, strict=True)],
-        **({"finally_": [made.written(name) for name, made in zip(last, finals, strict=True)]} if finals else {}),
-    )
+    written = [made.written(name) for name, made in zip(names, steps, strict=True)]
+    closing = [made.written(name) for name, made in zip(last, finals, strict=True)]
+    handle = await control_plane.submit(*written, finally_=closing)
     await ended(handle)
     states, outcome = predict(steps, finals)
     found = [control_plane.store.last(name).state.value for name in [*names, *last]]
