@@ -21,6 +21,7 @@ from gamekeeper.domain.log import LogClocks, LogEnd, LogGap, LogRecord, LogStrea
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
+from gamekeeper.uncancelled import uncancelled
 
 _HEADER = struct.Struct(">IQqBI")
 _CLOCK = struct.Struct(">Qq")
@@ -50,6 +51,9 @@ class LogFiles:
         self._open: dict[StepKey, _OpenLog] = {}
 
     async def append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int = 0) -> int:
+        return await uncancelled(self._append(key, records, clock_offset_ns))
+
+    async def _append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int) -> int:
         log = await self._log(key)
         async with log.lock:
             fresh = _contiguous(log.state.last_seq, records)
@@ -171,7 +175,7 @@ def _recover(path: Path) -> tuple[LogState, int]:
         with open(path, "rb") as file:
             for record, end in _records(file, 0):
                 close = LogEnd.decode(record.data) if record.stream is LogStream.END else state.end
-                state, size = LogState(record.seq, close), end
+                state, size = LogState(max(record.seq, state.last_seq), close), end
     return state, size
 
 
@@ -200,8 +204,9 @@ def _read_batch(path: Path, offset: int, size: int, after_seq: int) -> tuple[lis
             if end > size:
                 break
             offset = end
-            if record.seq > after_seq:
+            if record.seq > after_seq:  # a file of an older version may hold a record twice
                 batch.append(record)
+                after_seq = record.seq
                 held += len(record.data)
             if len(batch) >= _READ_BATCH or held >= _READ_BATCH_BYTES:
                 break

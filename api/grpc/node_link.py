@@ -31,7 +31,6 @@ from api.services.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
-from gamekeeper.db.engine import uncancelled
 from gamekeeper.db.models import ContainerRow
 from gamekeeper.domain.condition import Vitals
 from gamekeeper.domain.event import NodeTime
@@ -49,6 +48,7 @@ from gamekeeper.rpc.convert import (
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import version_problem
+from gamekeeper.uncancelled import uncancelled
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _VERDICTS = {

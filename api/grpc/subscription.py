@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 from api.services.event import EventService
 from api.services.presence import AgentSession
-from gamekeeper.db.engine import uncancelled
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.repositories.event import EventFilter
 from gamekeeper.domain.console import ConsoleRequest
 from gamekeeper.errors import PreconditionError
 from gamekeeper.rpc.console import console_request_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.uncancelled import uncancelled
 
 
 async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncIterator[pb.Push]:

@@ -13,13 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 from gamekeeper.backoff import jittered
-from gamekeeper.db.engine import Database, uncancelled
+from gamekeeper.db.engine import Database
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventFilter, EventRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
+from gamekeeper.uncancelled import uncancelled
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ in the middle ("database is locked"), whatever the busy timeout.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -88,19 +88,6 @@ class Database:
         pool = self._engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         return pool
-
-
-async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
-    """Lets a query end although its caller is cancelled: a connection that is left in the middle of one is lost.
-
-    For streams, whose callers come and go all the time.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        raise
 
 
 class _translated:

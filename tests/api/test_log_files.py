@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from api import log_files
 from api.log_files import LogFiles
 from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
 from gamekeeper.domain.step import StepKey
@@ -113,3 +116,39 @@ async def test_the_end_is_waited_for(tmp_path: Path) -> None:
     await files.append(key, [end(2)])
     await asyncio.wait_for(waiting, 5)
     await asyncio.wait_for(LogFiles(tmp_path).wait_for_end(key), 5)
+
+
+async def test_a_write_whose_sender_goes_is_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender's stream breaks in the middle of the write, and it sends the same again: a killed agent does."""
+    files, key = LogFiles(tmp_path), make_key()
+    begun, written, go_on, write = asyncio.Event(), asyncio.Event(), threading.Event(), log_files._write
+    loop = asyncio.get_running_loop()
+
+    def slow_write(*arguments: Any) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(10)
+        write(*arguments)
+        loop.call_soon_threadsafe(written.set)
+
+    monkeypatch.setattr(log_files, "_write", slow_write)
+    first = asyncio.create_task(files.append(key, [record(1), record(2)]))
+    await begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    go_on.set()
+    await asyncio.wait_for(written.wait(), 10)
+    assert await files.append(key, [record(1), record(2), record(3)]) == 3
+    for found in (files, LogFiles(tmp_path)):
+        assert [item.seq for item in await all_of(found, key)] == [1, 2, 3]
+    assert next(tmp_path.rglob("*.log")).stat().st_size == sum(25 + len(record(seq).data) for seq in (1, 2, 3))
+
+
+async def test_a_record_that_an_older_version_wrote_twice_is_read_once(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    await files.append(key, [record(1), record(2)])
+    path = next(tmp_path.rglob("*.log"))
+    path.write_bytes(path.read_bytes() * 2)
+    fresh = LogFiles(tmp_path)
+    assert await fresh.append(key, [record(3)]) == 3
+    assert [item.seq for item in await all_of(fresh, key)] == [1, 2, 3]
