@@ -6,9 +6,11 @@ It carries presence and streams only. When it is down the agent's work goes on, 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ import grpc
 from agent_worker.dial import CALL_SECONDS, Dial, addresses
 from agent_worker.identity import Identity
 from gamekeeper import __version__
-from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
 from gamekeeper.domain.clock_offset import ClockOffset
 from gamekeeper.domain.hlc import HybridClock
 from gamekeeper.domain.node import NodeFacts
@@ -34,6 +36,9 @@ log = get_logger(__name__)
 SELDOM = 8  # failures after which a backoff is near its maximum
 RETRY_AFTER = "retry-after-ms"
 OUTBOX = 10_000
+WELCOME_SECONDS = 15.0
+FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
+SOON_SECONDS = 3.0  # and asked again within that
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Link:
         self._offset = ClockOffset()
         self._period = 1.0
         self._sent: dict[int, int] = {}
+        self._seen_at = -math.inf
         self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
         self.connected = asyncio.Event()
 
@@ -171,12 +177,13 @@ class Link:
         """Holds a session; ends only when cancelled."""
         backoff = Backoff()
         while True:
-            wait = 0.0
+            wait, is_passing = 0.0, True
             try:
                 await self._session(backoff)
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
                 wait = _retry_after(error)
+                is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
             except GamekeeperError as error:
@@ -186,7 +193,11 @@ class Link:
                     raise
                 log.warning("node link to %s: the stream was cut", self.server)
             finally:
+                if self.connected.is_set():
+                    self._seen_at = time.monotonic()
                 self.connected.clear()
+            fresh = is_passing and time.monotonic() - self._seen_at < FRESH_SECONDS
+            backoff.maximum = SOON_SECONDS if fresh else MAXIMUM_SECONDS
             await asyncio.sleep(max(wait, backoff.next_delay()))
             await self._next_server()
 
@@ -202,14 +213,13 @@ class Link:
             log.warning("node link to %s: %s", self.server, error.details())
 
     async def _session(self, backoff: Backoff) -> None:
+        hello = pb.AgentMessage(hello=self._hello(await self._introduction.facts()))
         call = self._dial.control.Session(metadata=self._metadata)
-        facts = await self._introduction.facts()
-        await call.write(pb.AgentMessage(hello=self._hello(facts)))
-        first: Any = await call.read()
-        if first is grpc.aio.EOF or first.WhichOneof("body") != "welcome":
-            await call.code()  # raises nothing; the status below says why
-            raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
-        welcome = first.welcome
+        try:
+            welcome = await self._greet(call, hello)
+        except BaseException:
+            call.cancel()
+            raise
         self._period = (
             welcome.heartbeat_ms / 1000 if self._epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
         )
@@ -224,6 +234,20 @@ class Link:
         backoff.reset()
         log.info("node link to %s is up as node %s, epoch %d", self.server, welcome.node_id, welcome.epoch)
         await self._talk(call, welcome)
+
+    async def _greet(self, call: Any, hello: pb.AgentMessage) -> pb.Welcome:
+        try:
+            async with asyncio.timeout(WELCOME_SECONDS):
+                with suppress(asyncio.InvalidStateError):  # the call has failed already, and reading tells why
+                    await call.write(hello)
+                first: Any = await call.read()
+        except TimeoutError as error:
+            raise UnavailableError(f"{self.server} did not welcome us in {WELCOME_SECONDS:.0f} s") from error
+        if first is grpc.aio.EOF or first.WhichOneof("body") != "welcome":
+            await call.code()  # raises nothing; the status below says why
+            raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
+        welcome: pb.Welcome = first.welcome
+        return welcome
 
     def _hello(self, facts: NodeFacts) -> pb.Hello:
         return pb.Hello(
@@ -273,7 +297,10 @@ class Link:
                 seq += 1
                 message = self._heartbeat(seq)
                 next_beat = loop.time() + jittered(self._period)
-            await call.write(message)
+            try:
+                await call.write(message)
+            except asyncio.InvalidStateError:
+                return  # the session has ended; who reads it hears why
 
     def _heartbeat(self, seq: int) -> pb.AgentMessage:
         vitals = self._introduction.vitals()

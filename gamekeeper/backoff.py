@@ -7,13 +7,15 @@ from coming back in one instant.
 import random
 from dataclasses import dataclass
 
+MAXIMUM_SECONDS = 30.0
+
 
 @dataclass
 class Backoff:
     """Delays in seconds for consecutive failures: uniform in ``[0, min(maximum, initial * 2**failures)]``."""
 
     initial: float = 0.2
-    maximum: float = 30.0
+    maximum: float = MAXIMUM_SECONDS
     failures: int = 0
 
     def next_delay(self) -> float:

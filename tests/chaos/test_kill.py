@@ -32,6 +32,7 @@ def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> 
     stack.until(lambda: "line 5" in stack.log(run_id, "count"))
     before = stack.containers(run_id)[0]
     began = before.attrs["State"]["StartedAt"]
+    others = {name: stack.pid(name) for name in ("agent", "control_worker", "api", "temporal") if name != part}
     killed = stack.kill(part)
     ended = stack.until_ended(run_id, seconds + 60)
     step = ended["steps"][0]
@@ -39,6 +40,7 @@ def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> 
     assert (step["exit_code"], step["try"]) == (42, 1)
     assert step["container"] == before.id
     assert stack.pid(part) != killed
+    assert {name: stack.pid(name) for name in others} == others, "something else died with it"
 
     count = seconds * LINES_A_SECOND
     wanted = [f"line {number}" for number in range(1, count + 1)]
