@@ -169,7 +169,7 @@ class StepRunner:
         try:
             argument = self._input(step, key)
         except (ExpressionError, ValidationError) as error:
-            return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=str(error))
+            return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=_why(error))
         reachable = self._gate.view(step.node).status.reachable
         self._progress.begin_try(step.name, number, waits_until=None if reachable else workflow.now() + self._gate.wait)
         service = step.type is StepType.SERVICE
@@ -262,6 +262,13 @@ class StepRunner:
             )
         except ActivityError as error:
             workflow.logger.warning("service %s of run %s was not stopped: %s", name, key.run_id, error.cause)
+
+
+def _why(error: ExpressionError | ValidationError) -> str:
+    if isinstance(error, ExpressionError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"container.{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _grace(argument: RunStepInput) -> timedelta:

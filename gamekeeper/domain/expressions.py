@@ -213,6 +213,11 @@ def as_template_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def as_texts(rendered: Mapping[str, Any]) -> dict[str, str]:
+    """Rendered values where only text can stand, as in an environment: a list or a mapping becomes JSON."""
+    return {name: value if isinstance(value, str) else as_template_text(value) for name, value in rendered.items()}
+
+
 def render(text: str, values: Values, *, static_only: bool = False) -> Any:
     """``text`` with its templates replaced; a whole-value template keeps its type.
 

@@ -7,7 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from gamekeeper.domain.container import Container
-from gamekeeper.domain.expressions import ExpressionError, Values, evaluate, render_tree, uses_status_function
+from gamekeeper.domain.expressions import (
+    ExpressionError,
+    Values,
+    as_texts,
+    evaluate,
+    render_tree,
+    uses_status_function,
+)
 from gamekeeper.domain.graph import ancestors, any_failed, ended_well
 from gamekeeper.domain.matrix import describe, expand
 from gamekeeper.domain.run import ResolvedPipeline, ResolvedStep, RunState
@@ -169,6 +176,8 @@ class RunProgress:
         container = self.steps[name].spec
         dumped = container.model_dump(exclude_unset=True)
         rendered = render_tree(dumped, self.values(name))
+        if "environment" in rendered:
+            rendered["environment"] = as_texts(rendered["environment"])
         return container if rendered == dumped else Container.model_validate(rendered)
 
     def values(self, name: str) -> Values:

@@ -15,6 +15,7 @@ from gamekeeper.domain.container import Container
 from gamekeeper.domain.expressions import (
     ExpressionError,
     Values,
+    as_texts,
     evaluate,
     is_dynamic,
     render,
@@ -189,6 +190,7 @@ class _Resolver:
     def _try_cell(self, dumped: dict[str, Any], cell: Cell, path: Path) -> None:
         try:
             rendered = render_tree(dumped, replace(self.values, matrix=cell), static_only=True)
+            rendered["environment"] = as_texts(rendered.get("environment", {}))
             Container.model_validate(rendered)
         except (ExpressionError, ValidationError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.message
@@ -239,6 +241,8 @@ class _Resolver:
         if self._lifetime(step) is Lifetime.NODE:
             raw.setdefault("restart", "unless-stopped")
         rendered = self.tree(raw, where)
+        if rendered is not None:
+            rendered["environment"] = as_texts(rendered["environment"])
         return self._validated(rendered, where) if rendered is not None else None
 
     def _validated(self, rendered: Any, where: Path) -> Container | None:

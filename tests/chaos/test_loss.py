@@ -23,7 +23,7 @@ from tests.fixtures.stack import GAMEKEEPER
 log = logging.getLogger(__name__)
 
 AGENTS = 20
-LOSS_SECONDS = float(os.environ.get("GAMEKEEPER_LOSS_SECONDS", "45"))  # 600 was run for docs/measured.md
+LOSS_SECONDS = float(os.environ.get("GAMEKEEPER_LOSS_SECONDS", "45"))  # 600 for the ten minutes of the promise
 FOUND_LOST_SECONDS = 10.0
 
 

@@ -69,11 +69,11 @@ async def test_a_matrix_from_an_output(control_plane: ControlPlane) -> None:
             outputs=["square"],
             container={"environment": cell},
         ),
-        step("sum", container={"environment": {"X": "all ${{ steps.each.outputs.square }}"}}),
+        step("sum", container={"environment": {"X": "${{ steps.each.outputs.square }}"}}),
     )
     assert states == {"list": S, "each": S, "each.0": S, "each.1": S, "each.2": S, "sum": S}
     assert (await environment_of(control_plane, "each.1"))["N"] == "2"
-    assert (await environment_of(control_plane, "sum"))["X"] == 'all ["1","4","9"]'
+    assert (await environment_of(control_plane, "sum"))["X"] == '["1","4","9"]'
     last = control_plane.store.last("each.2")
     assert (last.cell_of, last.cell, last.matrix) == ("each", 2, {"n": 3})
 

@@ -150,8 +150,13 @@ async def test_disabling_a_node_stops_its_steps(control_plane: ControlPlane) -> 
 async def test_a_template_that_fails_late_is_an_error_of_its_step(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
     spec = {"image": "image", "hostname": "${{ from_json(steps.a.status) }}"}
-    states = await control_plane.run(step("a"), {"name": "b", "container": spec})
-    assert states == {"a": S, "b": StepState.ERROR}
+    late = {"image": "image", "stop_grace_period": "${{ steps.a.status }}"}
+    states = await control_plane.run(
+        step("a"), {"name": "b", "container": spec}, {"name": "c", "needs": ["a"], "container": late}
+    )
+    assert states == {"a": S, "b": StepState.ERROR, "c": StepState.ERROR}
+    message = control_plane.store.last("c").message
+    assert message == 'container.stop_grace_period: "succeeded" is not a duration; write one as 30s, 5m or 1h30m'
 
 
 async def test_snapshots_only_grow(control_plane: ControlPlane) -> None:

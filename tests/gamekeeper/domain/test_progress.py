@@ -83,6 +83,13 @@ def test_a_condition_that_fails_is_an_error_of_its_step(condition: str) -> None:
     assert "if" in result.message
 
 
+def test_a_list_reaches_a_command_as_json() -> None:
+    container = {"image": "image", "commands": ['echo "${{ from_json(steps.a.outputs.x) }}"'], "environment": {"N": 5}}
+    progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "container": container})
+    progress.finish("a", OK.model_copy(update={"outputs": {"x": '[1, "b"]'}}))
+    assert progress.render_container("b").environment == {"GAMEKEEPER_EXPR_1": '[1,"b"]', "N": "5"}
+
+
 def test_finally_reads_how_the_run_ended() -> None:
     progress = progress_of(
         {"name": "a"},
