@@ -61,7 +61,8 @@ async def _cpu_model(cache: Path) -> str:
     command = (sys.executable, "-m", "cpuinfo", "--json")
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), CPUINFO_SECONDS)
+        async with asyncio.timeout(CPUINFO_SECONDS):
+            output, _ = await process.communicate()
         model = str(json.loads(output).get("brand_raw", ""))
         cache.write_text(model)
     except (TimeoutError, ValueError, OSError) as error:

@@ -95,7 +95,8 @@ class InventoryReporter:
                 log.debug("the inventory waits: %s", error)
                 delay = RETRY_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), jittered(delay))
+                async with asyncio.timeout(jittered(delay)):
+                    await self._asked.wait()
 
     async def _report(self) -> None:
         inventory = await self._gather()

@@ -264,7 +264,8 @@ class Link:
         lease = welcome.lease_ms
         try:
             while True:
-                answer = await asyncio.wait_for(call.read(), lease / 1000)
+                async with asyncio.timeout(lease / 1000):  # wait_for would lose a cancel that comes with an answer
+                    answer = await call.read()
                 if answer is grpc.aio.EOF:
                     log.info("%s ended the session: %s", self.server, await call.details())
                     return
@@ -291,9 +292,12 @@ class Link:
         loop = asyncio.get_running_loop()
         next_beat = loop.time()
         while True:
-            try:
-                message = await asyncio.wait_for(self._outbox.get(), max(0.0, next_beat - loop.time()))
-            except TimeoutError:
+            message = None
+            if loop.time() < next_beat:  # however much there is to tell, a beat that is due comes first
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(next_beat):
+                        message = await self._outbox.get()
+            if message is None:
                 seq += 1
                 message = self._heartbeat(seq)
                 next_beat = loop.time() + jittered(self._period)

@@ -59,7 +59,8 @@ class Reaper:
             # Ended containers wait for their outcome to be recorded or their log to be kept: look again soon.
             delay = min(delay * 2, PERIOD_SECONDS) if again else PERIOD_SECONDS
             try:
-                await asyncio.wait_for(self._asked.wait(), jittered(delay))
+                async with asyncio.timeout(jittered(delay)):
+                    await self._asked.wait()
                 await asyncio.sleep(SETTLE_SECONDS)
                 delay = SETTLE_SECONDS
             except TimeoutError:

@@ -139,7 +139,8 @@ class LogPump:
             while True:
                 await self._ready.wait()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._plenty.wait(), _LINGER_SECONDS)
+                    async with asyncio.timeout(_LINGER_SECONDS):
+                        await self._plenty.wait()
                 self._ready.clear()
                 self._plenty.clear()
                 ended = self._ended

@@ -7,7 +7,7 @@ import asyncio
 from agent_worker.docker_engine import DockerEngine
 from tests.factories import make_new_container, make_owner
 
-HUNGRY = "(x=$(yes | head -c 90000000)); echo alive; while true; do sleep 0.1; done"
+HUNGRY = "while true; do (x=$(yes | head -c 90000000)); sleep 0.2; done"  # until the events are listened to
 
 
 async def test_kills_for_memory_are_counted(docker_engine: DockerEngine, test_image: str) -> None:

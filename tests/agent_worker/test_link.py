@@ -16,6 +16,7 @@ from gamekeeper.backoff import Backoff
 from gamekeeper.domain.node import NodeFacts
 from gamekeeper.domain.policy import NodePolicy
 from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 
 
@@ -81,3 +82,37 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
         await asyncio.wait_for(link._session(Backoff()), 10)
     await link.close()
     await server.stop(0)
+
+
+class Answering:
+    """A session whose first answer comes when it is told to, and no other."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.reading = asyncio.Event()
+
+    async def read(self) -> Any:
+        self.reading.set()
+        if self.answer.done():
+            await asyncio.Event().wait()
+        return await self.answer
+
+    async def write(self, message: Any) -> None:
+        return None
+
+    def cancel(self) -> None:
+        return None
+
+
+async def test_a_cancel_that_comes_with_an_answer_is_heeded() -> None:
+    link, call = make_link("127.0.0.1:1"), Answering()
+    talking = asyncio.create_task(link._talk(call, pb.Welcome(lease_ms=60_000)))
+    await call.reading.wait()
+    await asyncio.sleep(0)
+    call.answer.set_result(pb.ServerMessage(heartbeat_ack=pb.HeartbeatAck()))
+    await asyncio.sleep(0)
+    talking.cancel()
+    done, _ = await asyncio.wait({talking}, timeout=5)
+    assert done
+    assert talking.cancelled()
+    await link.close()
