@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.actor import current_actor
-from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.models.event import EventRow
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.hlc import HybridClock
@@ -44,6 +44,6 @@ def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
     if event.hlc is not None:
         clock.observe(event.hlc)
     fields = event.model_dump()
-    fields["message"] = event.message[:500]
+    fields["message"] = storable(event.message[:500])
     fields["hlc"] = event.hlc or clock.tick()
     return fields | {"at": utc_now(), "actor": event.actor or current_actor()}

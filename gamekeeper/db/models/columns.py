@@ -8,6 +8,11 @@ from sqlalchemy import DateTime, Dialect
 from sqlalchemy.types import TypeDecorator
 
 
+def storable(text: str) -> str:
+    """Text from outside (a comment, an output, an engine's words) without what PostgreSQL takes in no text at all."""
+    return text.replace("\0", "\ufffd")
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC datetimes; SQLite drops the zone, so it is put back on reading."""
 

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import NodeRow, RunRow, StepRow
+from gamekeeper.db.models.columns import storable
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.domain.event import Event, NodeTime
 from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
@@ -109,7 +110,7 @@ class RunRepository:
         run.version = snapshot.version
         run.state = snapshot.state.value
         run.reason = snapshot.reason.value if snapshot.reason else None
-        run.message = snapshot.message
+        run.message = storable(snapshot.message)
         run.started_at = snapshot.started_at
         run.finished_at = snapshot.finished_at
         run.started_workflow = True
@@ -156,6 +157,7 @@ class RunRepository:
             *("deadline_at", "ports", "outputs", "carried_from"),
         ):
             setattr(row, name, getattr(status, name))
+        row.message = storable(status.message)
 
     async def observe(self, key: StepKey, phase: StepState, message: str, container_id: str, told: NodeTime) -> None:
         """The node's word on how far a step is; the workflow's own state is untouched."""
@@ -168,7 +170,7 @@ class RunRepository:
             self._step_event(row, phase, key.try_, "", message, told)
         row.phase = phase.value
         row.phase_try = key.try_
-        row.phase_message = message[:500]
+        row.phase_message = storable(message[:500])
         row.phase_container_id = container_id or row.phase_container_id
 
     def _step_event(

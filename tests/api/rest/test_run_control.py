@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from gamekeeper.db.run_store import SqlRunStore
+from gamekeeper.domain.run import RunSnapshot, RunState
+from gamekeeper.domain.step import StepState, StepStatus
 from tests.fixtures.api import ApiUnderTest
 
 
@@ -156,3 +159,16 @@ async def test_what_can_not_be_rerun(ready: ApiUnderTest) -> None:
     assert (await ready.http.post(url, json={"args": {"nope": 1}})).status_code == 422
     assert (await ready.http.post("/runs/nothing/rerun")).status_code == 404
     assert len((await ready.http.get("/runs")).json()["items"]) == 1
+
+
+async def test_a_nul_in_a_message_holds_up_no_run(api: ApiUnderTest) -> None:
+    """As an output brings it into a cell's name: PostgreSQL takes it in no text, and would be asked for ever."""
+    await api.add_node()
+    run = await api.submit(step("a"))
+    status = StepStatus(
+        name="a", position=0, type="job", node="node-1", state=StepState.RUNNING, message="n=\0", try_=1
+    )
+    snapshot = RunSnapshot(run_id=run["id"], version=1, state=RunState.FAILED, message="a: n=\0", steps=[status])
+    await SqlRunStore(api.database).write_snapshot(snapshot)
+    found = (await api.http.get(f"/runs/{run['id']}")).json()
+    assert (found["message"], found["steps"][0]["message"]) == ("a: n=\ufffd", "n=\ufffd")
