@@ -125,6 +125,6 @@ def _container_sample(at_ms: int, now: ContainerUsage, before: ContainerUsage, s
         "block_read_bytes_per_second": rate("block_read_bytes"),
         "block_write_bytes_per_second": rate("block_write_bytes"),
         "pids": now.pids,
-        "oom_kills": now.oom_kills,
+        "oom_events": now.oom_events,
     }
     return pb.Sample(at_ms=at_ms, container=now.name, key=key_to_pb(now.key), values=ordered(CONTAINER_METRICS, values))

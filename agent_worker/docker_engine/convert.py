@@ -223,7 +223,7 @@ def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
     )
 
 
-def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_kills: int) -> ContainerUsage | None:
+def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: int) -> ContainerUsage | None:
     """From ``GET /containers/{id}/stats``; None for a container that is not ours or has just ended.
 
     The working set is what can't be dropped: use without file pages that were not touched for long.
@@ -250,7 +250,7 @@ def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_kills: int
         block_read_bytes=by_kind["read"],
         block_write_bytes=by_kind["write"],
         pids=(stats.get("pids_stats") or {}).get("current", 0),
-        oom_kills=oom_kills,
+        oom_events=oom_events,
     )
 
 

@@ -252,7 +252,7 @@ class DockerEngine:
             stats = await self._call(self._api.stats, item["Id"], stream=False, one_shot=True)
         except GoneError:
             return None
-        return usage_from_stats(item, stats, self._watch.oom_kills(item["Id"]))
+        return usage_from_stats(item, stats, self._watch.oom_events(item["Id"]))
 
     async def read_logs(
         self, container_id: str, since_ns: int, *, follow: bool

@@ -43,7 +43,7 @@ class ExitWatch:
         self._filters = {"type": "container", "event": ["start", "oom", "die"], "label": label}
         self._started: dict[str, datetime] = {}
         self._exits: dict[str, CleanExit] = {}
-        self._oom_kills: dict[str, int] = {}
+        self._oom_events: dict[str, int] = {}
         self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Any = None
@@ -63,9 +63,9 @@ class ExitWatch:
     def forget(self, container_id: str) -> None:
         self._exits.pop(container_id, None)
 
-    def oom_kills(self, container_id: str) -> int:
-        """How often the kernel has killed one of its processes for memory, since the agent's start."""
-        return self._oom_kills.get(container_id, 0)
+    def oom_events(self, container_id: str) -> int:
+        """How often the engine said it was out of memory since the agent started: cgroup v1 says it often."""
+        return self._oom_events.get(container_id, 0)
 
     def expect(self, container_id: str) -> asyncio.Future[CleanExit]:
         """Done when the container has ended well; never, when it does not. To be cancelled by who stops waiting."""
@@ -108,7 +108,7 @@ class ExitWatch:
             self._keep(self._started, container_id, moment)
             return
         if action == "oom":
-            self._keep(self._oom_kills, container_id, self.oom_kills(container_id) + 1)
+            self._keep(self._oom_events, container_id, self.oom_events(container_id) + 1)
         started_at = self._started.pop(container_id, None)
         if action == "die" and started_at and event["Actor"]["Attributes"].get("exitCode") == "0":
             exit_ = CleanExit(started_at, moment)

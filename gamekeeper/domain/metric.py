@@ -35,7 +35,7 @@ CONTAINER_METRICS = (
     "block_read_bytes_per_second",
     "block_write_bytes_per_second",
     "pids",
-    "oom_kills",
+    "oom_events",
 )
 MAX_VALUES = 64
 

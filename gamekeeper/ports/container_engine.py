@@ -80,7 +80,7 @@ class ContainerUsage:
     block_read_bytes: int = 0
     block_write_bytes: int = 0
     pids: int = 0
-    oom_kills: int = 0
+    oom_events: int = 0
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_they_are_short_enough_to_read(name: str) -> None:
 async def test_server_and_agent_in_one_process() -> None:
     output = await run(str(EXAMPLES / "both.py"))
     assert re.findall(r"epoch (\d)", output) == ["1", "1", "2", "2"]
-    assert len(re.findall(r"beat \d: \d+\.\d\d ms, clock off by -?0\.\d\d ms", output)) == 4
+    assert len(re.findall(r"beat \d: \d+\.\d\d ms, clock off by -?\d+\.\d\d ms", output)) == 4
 
 
 async def test_the_minimal_agent_speaks_with_the_real_server(api: ApiUnderTest) -> None:
