@@ -53,7 +53,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     signals = NodeSignals(database, dispatcher)
     events = EventService(database, timedelta(days=settings.events_keep_days))
     pipelines = PipelineService(database)
-    runs = RunService(database, dispatcher, events, pipelines, settings.node_wait_seconds)
+    runs = RunService(database, dispatcher, events, settings.node_wait_seconds)
     logs = LogFiles(settings.logs_dir)
     presence = Presence(database, Lease(settings.heartbeat_ms, settings.lease_ms), signals.node_changed)
     enrolment = EnrolmentService(database)

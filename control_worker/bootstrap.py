@@ -5,8 +5,10 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
 from gamekeeper.db.engine import Database
+from gamekeeper.db.run_intake import SqlRunIntake
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.temporal import queues
 from workflows import ALL_WORKFLOWS
@@ -14,11 +16,15 @@ from workflows import ALL_WORKFLOWS
 
 def build(client: Client, database: Database) -> Worker:
     runs = RunActivities(SqlRunStore(database))
+    intake = IntakeActivities(SqlRunIntake(database))
     return Worker(
         client,
         task_queue=queues.CONTROL_PLANE,
         workflows=ALL_WORKFLOWS,
-        activities=[runs.write_snapshot, runs.find_node],
+        activities=[
+            *(runs.write_snapshot, runs.find_node),
+            *(intake.accept_call, intake.accept_scheduled, intake.enter_group, intake.next_in_line),
+        ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )

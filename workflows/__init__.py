@@ -1,7 +1,8 @@
 """Deterministic orchestration, and nothing else. ``ALL_WORKFLOWS`` is what the control worker registers."""
 
 from workflows.pipeline import PipelineWorkflow
+from workflows.scheduled_run import ScheduledRunWorkflow
 
-ALL_WORKFLOWS: list[type] = [PipelineWorkflow]
+ALL_WORKFLOWS: list[type] = [PipelineWorkflow, ScheduledRunWorkflow]
 
-__all__ = ["ALL_WORKFLOWS", "PipelineWorkflow"]
+__all__ = ["ALL_WORKFLOWS", "PipelineWorkflow", "ScheduledRunWorkflow"]

@@ -1,4 +1,4 @@
-"""Runs one step on its node for PipelineWorkflow: waits for the node, hands out tries, reads what came of them."""
+"""Runs one step for PipelineWorkflow: waits for its node, hands out tries, reads what came of them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.units import format_duration, parse_duration
     from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity, step_priority
+    from workflows.pipeline_calls import PipelineCalls
 
 NODE_REFRESH = timedelta(seconds=30)
 
@@ -61,9 +62,10 @@ class NodeGate:
 class StepRunner:
     """The tries of steps that are on their nodes now."""
 
-    def __init__(self, progress: RunProgress, gate: NodeGate) -> None:
+    def __init__(self, progress: RunProgress, gate: NodeGate, calls: PipelineCalls) -> None:
         self._progress = progress
         self._gate = gate
+        self._calls = calls
         self._live: dict[str, workflow.ActivityHandle[StepResult]] = {}
         self._service_keys: dict[str, StepKey] = {}
         self._disabled: set[str] = set()
@@ -76,6 +78,8 @@ class StepRunner:
         self._stop = self.last_stop = reason
         for handle in self._live.values():
             handle.cancel()
+        for name in self._calls.live:
+            self._calls.cancel(name, f"run {self._progress.run_id} ends: {reason}")
 
     def resume(self) -> None:
         """Lets the finally steps run after a stop."""
@@ -86,6 +90,7 @@ class StepRunner:
         self._called_off[name] = StepResult(state=StepState.CANCELED, reason=reason, message=message)
         if name in self._live:
             self._live[name].cancel()
+        self._calls.cancel(name, message)
 
     def stopped_result(self, name: str) -> StepResult | None:
         """The outcome of a step that is not to start any more."""
@@ -115,7 +120,7 @@ class StepRunner:
         tries = self._progress.statuses[name].try_  # 0, or those before somebody asked for one more
         while True:
             tries += 1
-            result = await self._gate_closed(step) or await self._try(step, tries)
+            result = await self._gate_closed(step) or await self._attempt(step, tries)
             if self.stopped_result(name) or not may_retry(step, result, tries):
                 return result
             self._progress.update(name, message=f"try {tries} ended: {result.reason}; trying again")
@@ -163,6 +168,12 @@ class StepRunner:
             )
         except builtins.TimeoutError:
             await self._gate.refresh(step.node)
+
+    async def _attempt(self, step: ResolvedStep, number: int) -> StepResult:
+        if step.call is None:
+            return await self._try(step, number)
+        result = await self._calls.try_(step, step.call, number, lambda: self.stopped_result(step.name))
+        return self._read(step, result)
 
     async def _try(self, step: ResolvedStep, number: int) -> StepResult:
         key = StepKey(run_id=self._progress.run_id, step=step.name, try_=number)

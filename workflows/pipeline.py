@@ -17,14 +17,16 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
     from gamekeeper.domain.node import NodeView
     from gamekeeper.domain.progress import RunProgress
-    from gamekeeper.domain.run import RunInput, RunResult, RunSnapshot, RunState
-    from gamekeeper.domain.step import Reason, StepResult, StepState, StepStatus
+    from gamekeeper.domain.run import SUPERSEDED, RunInput, RunResult, RunSnapshot, RunState
+    from gamekeeper.domain.step import Reason, StepResult, StepStatus
     from gamekeeper.temporal import queues, search_attributes
     from gamekeeper.temporal.policies import control_activity
     from workflows.approvals import ApprovalRunner
+    from workflows.group_queue import GroupQueue
     from workflows.holds import Holds
     from workflows.matrices import MatrixRunner
     from workflows.node_steps import NodeGate, StepRunner
+    from workflows.pipeline_calls import PipelineCalls
 
 PARALLEL_STEPS = 200
 
@@ -36,10 +38,11 @@ class PipelineWorkflow:
         self._pipeline = run_input.pipeline
         self._progress = RunProgress(run_input.run_id, run_input.pipeline, run_input.carried)
         self._gate = NodeGate(run_input.nodes, run_input.pipeline.node_wait)
-        self._runner = StepRunner(self._progress, self._gate)
+        self._runner = StepRunner(self._progress, self._gate, PipelineCalls(self._progress, run_input.callers))
+        self._queue = GroupQueue(run_input.run_id, run_input.pipeline.concurrency)
         self._approvals = ApprovalRunner(self._progress, self._runner)
         self._holds = Holds(self._progress, self._runner)
-        self._matrices = MatrixRunner(self._progress, self._runner, self._run_on_node, self._written)
+        self._matrices = MatrixRunner(self._progress, self._runner, self._run_one, self._written)
         self._paused = False
         self._ended = {name: asyncio.Event() for name in self._progress.statuses}
         self._slots = asyncio.Semaphore(PARALLEL_STEPS)
@@ -53,6 +56,11 @@ class PipelineWorkflow:
         """The API tells of a node's new mode or status; steps that wait for it go on, or end when it is disabled."""
         self._gate.update(node)
         self._runner.node_changed(node.id)
+
+    @workflow.signal
+    def slot_free(self) -> None:
+        """A run of the same concurrency group has ended."""
+        self._queue.wake()
 
     @workflow.update
     def answer_approval(self, answer: ApprovalAnswer) -> None:
@@ -105,8 +113,8 @@ class PipelineWorkflow:
 
     @workflow.run
     async def run(self, _: RunInput) -> RunResult:
-        self._progress.state = RunState.RUNNING
         mirror = asyncio.create_task(self._mirror())
+        await self._wait_for_turn()
         cancelled = await self._run_steps()
         await self._run_finally()
         await self._runner.stop_services()
@@ -114,7 +122,18 @@ class PipelineWorkflow:
         self._progress.state = self._result.state
         workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
         await mirror
+        await self._queue.leave()
         return self._close(cancelled)
+
+    async def _wait_for_turn(self) -> None:
+        """In the run's concurrency group. A run that is cancelled here never begins, and nor do its finally steps."""
+        try:
+            await self._queue.enter(lambda: self._progress.enter(RunState.QUEUED))
+        except asyncio.CancelledError:
+            self._runner.stop(_cancel_cause())
+            return
+        self._started_at = workflow.now()
+        self._progress.enter(self._open_state())
 
     async def _run_steps(self) -> bool:
         """Runs the steps until all ended; True when the run was cancelled meanwhile."""
@@ -128,21 +147,22 @@ class PipelineWorkflow:
                 timeout_summary="time limit of the run",
             )
         except asyncio.CancelledError:
-            reason = Reason.USER
+            reason = _cancel_cause()
         except TimeoutError:
             reason = Reason.TIMEOUT
         # A cancel that arrives together with a step's end raises nothing here, so the reason is asked for as well.
         if workflow.cancellation_reason() is not None:
-            reason = Reason.USER
+            reason = _cancel_cause()
         if reason is not None:
-            self._progress.cancelled = reason is Reason.USER
+            self._progress.cancelled = reason is not Reason.TIMEOUT
             self._paused = False
             self._runner.stop(reason)
         await asyncio.gather(*steps)
-        return reason is Reason.USER
+        return self._progress.cancelled
 
     async def _run_finally(self) -> None:
-        self._runner.resume()
+        if not self._queue.waiting:
+            self._runner.resume()
         await asyncio.gather(*[asyncio.create_task(self._step(step.name)) for step in self._pipeline.finally_])
 
     async def _step(self, name: str) -> None:
@@ -160,9 +180,9 @@ class PipelineWorkflow:
             return await self._approvals.run(name)
         if step.matrix is not None:
             return await self._matrices.run(name)
-        return await self._run_on_node(name)
+        return await self._run_one(name)
 
-    async def _run_on_node(self, name: str) -> StepResult:
+    async def _run_one(self, name: str) -> StepResult:
         while True:
             async with self._slots:
                 stopped = await self._stopped_while_paused(name)
@@ -206,13 +226,18 @@ class PipelineWorkflow:
             version=self._version,
             state=result.state if result else self._open_state(),
             reason=result.reason if result else None,
-            message=result.message if result else "",
-            started_at=self._started_at,
+            message=result.message if result else self._waits_for(),
+            started_at=None if self._queue.waiting else self._started_at,
             finished_at=workflow.now() if result else None,
             steps=steps,
         )
 
+    def _waits_for(self) -> str:
+        return self._queue.message if self._queue.waiting else ""
+
     def _open_state(self) -> RunState:
+        if self._queue.waiting:
+            return RunState.QUEUED
         return RunState.PAUSED if self._paused else RunState.RUNNING
 
     def _outcome(self) -> RunResult:
@@ -220,7 +245,8 @@ class PipelineWorkflow:
         if self._runner.last_stop is Reason.TIMEOUT:
             return RunResult(state=RunState.FAILED, reason=Reason.TIMEOUT, message="the run's time limit was reached")
         if state is RunState.CANCELED:
-            return RunResult(state=state, reason=Reason.USER, message=workflow.cancellation_reason() or "")
+            reason = self._runner.last_stop or Reason.USER
+            return RunResult(state=state, reason=reason, message=workflow.cancellation_reason() or "")
         first = self._progress.first_failure()
         if state is RunState.FAILED and first is not None:
             message = f"step {first.name}: {first.message or first.reason or first.state}"
@@ -243,4 +269,6 @@ class PipelineWorkflow:
         return result
 
 
-__all__ = ["PipelineWorkflow", "StepResult", "StepState"]
+def _cancel_cause() -> Reason:
+    superseded = (workflow.cancellation_reason() or "").startswith(SUPERSEDED)
+    return Reason.SUPERSEDED if superseded else Reason.USER

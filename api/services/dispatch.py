@@ -13,13 +13,13 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gamekeeper.domain.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunInput, RunResult, RunState
+from gamekeeper.domain.run import RunInput, RunResult
 from gamekeeper.errors import ConflictError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal import queues, search_attributes
@@ -57,13 +57,6 @@ class RunDispatcher:
     async def start(self, run: RunInput) -> bool:
         """True when the workflow runs or ran already; False when Temporal did not answer."""
         pipeline = run.pipeline
-        attributes = TypedSearchAttributes(
-            [
-                SearchAttributePair(search_attributes.PIPELINE, pipeline.name),
-                SearchAttributePair(search_attributes.STATE, RunState.RUNNING.value),
-                SearchAttributePair(search_attributes.NODES, pipeline.nodes()[:50]),
-            ]
-        )
         try:
             await self._client.start_workflow(
                 PipelineWorkflow.run,
@@ -71,7 +64,7 @@ class RunDispatcher:
                 id=run_workflow_id(run.run_id),
                 task_queue=queues.CONTROL_PLANE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=attributes,
+                search_attributes=search_attributes.of_run(pipeline),
                 static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
                 static_details="\n".join(
                     f"- {step.name} ({step.type}) on {step.node}" for step in pipeline.steps[:100]
@@ -122,10 +115,10 @@ class RunDispatcher:
     def _run(self, run_id: str) -> WorkflowHandle[PipelineWorkflow, RunResult]:
         return self._client.get_workflow_handle_for(PipelineWorkflow.run, run_workflow_id(run_id))
 
-    async def find_status(self, run_id: str) -> WorkflowExecutionStatus | None:
-        """None for a run whose workflow does not exist. Raises UnavailableError."""
+    async def find_status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        """None for a workflow that does not exist. Raises UnavailableError."""
         try:
-            return (await self._client.get_workflow_handle(run_workflow_id(run_id)).describe()).status
+            return (await self._client.get_workflow_handle(workflow_id).describe()).status
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None

@@ -48,11 +48,7 @@ class PipelineService:
     async def get(self, name: str, version: int | None = None) -> PipelineRow:
         """One version, or the newest. Raises NotFoundError."""
         async with self._database.read() as session:
-            row = await PipelineRepository(session).find(name, version)
-        if row is None:
-            what = f'pipeline "{name}"' + (f" version {version}" if version is not None else "")
-            raise NotFoundError(f"there is no {what}", hint="gamekeeper pipeline ls lists them")
-        return row
+            return await PipelineRepository(session).get(name, version)
 
     async def page(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
         async with self._database.read() as session:

@@ -11,14 +11,15 @@ from temporalio.client import WorkflowExecutionStatus
 from api.services.dispatch import RunDispatcher
 from gamekeeper.backoff import jittered
 from gamekeeper.db.engine import Database
+from gamekeeper.db.intake.intake import stored_input
 from gamekeeper.db.models import RunRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.db.repositories.node import NodeRepository
-from gamekeeper.db.repositories.run import RunRepository, node_view
-from gamekeeper.domain.run import ResolvedPipeline, RunInput, RunSnapshot, RunState
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.run import RunSnapshot, RunState
 from gamekeeper.domain.step import Reason, StepState, StepStatus
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
+from gamekeeper.temporal.ids import run_workflow_id
 
 log = get_logger(__name__)
 
@@ -59,20 +60,23 @@ class RunReconciler:
                 await self._close_if_lost(row)
 
     async def _start(self, row: RunRow) -> None:
-        resolved = ResolvedPipeline.model_validate(row.resolved)
         async with self._database.read() as session:
-            views = [node_view(node) for node in await NodeRepository(session).find_many(resolved.nodes())]
-        carried = [StepStatus.model_validate(status) for status in row.carried]
-        run = RunInput(run_id=row.id, pipeline=resolved, nodes={view.id: view for view in views}, carried=carried)
+            run = await stored_input(session, row)
         if await self._dispatcher.start(run):
             if row.cancel_reason is not None:
                 await self._dispatcher.cancel(row.id, row.cancel_reason)
             async with self._database.write() as session:
                 (await RunRepository(session).get(row.id)).started_workflow = True
 
+    async def _will_be_started(self, row: RunRow) -> bool:
+        """By a workflow that may have been away since it asked for the run."""
+        if row.started_by is None:
+            return False
+        return await self._dispatcher.find_status(row.started_by) is WorkflowExecutionStatus.RUNNING
+
     async def _close_if_lost(self, row: RunRow) -> None:
-        status = await self._dispatcher.find_status(row.id)
-        if status is WorkflowExecutionStatus.RUNNING:
+        status = await self._dispatcher.find_status(run_workflow_id(row.id))
+        if status is WorkflowExecutionStatus.RUNNING or (status is None and await self._will_be_started(row)):
             return
         text = "does not exist" if status is None else f"ended as {status.name.lower()}"
         async with self._database.write() as session:

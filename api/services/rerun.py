@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.services.run import Rerun, RunService, Submission
+from api.services.run import Rerun, RunService
+from gamekeeper.db.intake.submission import Submission
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.repositories.run import step_status
 from gamekeeper.domain.rerun import steps_to_carry

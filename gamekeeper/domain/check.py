@@ -18,7 +18,7 @@ from gamekeeper.domain.check_step import NOT_YET, check_step
 from gamekeeper.domain.expressions import ExpressionError, Scope, check_expression, find_expressions, whole_expression
 from gamekeeper.domain.graph import ancestors, find_cycle
 from gamekeeper.domain.matrix import SPECIAL
-from gamekeeper.domain.pipeline import APPROVAL_OUTPUTS, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.pipeline import APPROVAL_OUTPUTS, CALL_OUTPUTS, NodeSelector, Pipeline, Step, StepType
 from gamekeeper.domain.placed import Placed, place_steps
 from gamekeeper.domain.problem import Path, ProblemList, did_you_mean
 from gamekeeper.domain.source import Document
@@ -103,11 +103,12 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
-    later: list[tuple[Path, Any]] = [((key,), getattr(pipeline, key)) for key in ("concurrency", "schedule")]
-    later += [(("defaults", "disconnect"), pipeline.defaults.disconnect)]
-    for path, value in later:
-        if value is not None:
-            problems.add(path, "not_supported", f'"{path[-1]}" {NOT_YET}', "remove the key")
+    if pipeline.defaults.disconnect is not None:
+        problems.add(("defaults", "disconnect"), "not_supported", f'"disconnect" {NOT_YET}', "remove the key")
+    for index, step in enumerate(pipeline.steps):
+        if step.pipeline is not None and step.pipeline.name == pipeline.name:
+            message = f"a pipeline that calls itself never ends: {pipeline.name} -> {pipeline.name}"
+            problems.add(("steps", index, "pipeline", "name"), "cycle", message, "call another one")
     for name, env in pipeline.envs.items():
         if env.secret is not None:
             problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
@@ -153,28 +154,33 @@ def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: Probl
     outputs = {item.step.name: frozenset(_outputs_of(item.step)) for item in placed}
     for item in placed:
         readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
-        scope = Scope(*names, steps=readable, outputs=outputs)
-        if item.step.if_ is not None:
-            expression = whole_expression(item.step.if_) or item.step.if_
-            _check_one(expression, (*item.path, "if"), scope, problems)
-        _check_tree(item.step.matrix, (*item.path, "matrix"), scope, problems)
-        if item.step.approval is not None:
-            _check_tree(item.step.approval.message, (*item.path, "approval", "message"), scope, problems)
-        if item.step.container is not None:
-            dumped = item.step.container.model_dump(exclude_defaults=True)
-            axes = None if item.step.matrix is None else frozenset(_axes_of(item.step.matrix))
-            _check_tree(dumped, (*item.path, "container"), replace(scope, matrix=axes), problems)
-        for key in ("node", "timeout", "priority", "max_parallel", "fail_fast"):
-            value = getattr(item.step, key)
-            if isinstance(value, str):
-                _check_tree(value, (*item.path, key), Scope(*names), problems)
+        _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs), problems)
     static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
+    static |= {"concurrency": pipeline.concurrency.model_dump()} if pipeline.concurrency else {}
     for key, value in static.items():
         _check_tree(value, (key,), Scope(*names), problems)
 
 
+def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.if_ is not None:
+        _check_one(whole_expression(step.if_) or step.if_, (*path, "if"), scope, problems)
+    _check_tree(step.matrix, (*path, "matrix"), scope, problems)
+    if step.approval is not None:
+        _check_tree(step.approval.message, (*path, "approval", "message"), scope, problems)
+    axes = None if step.matrix is None else frozenset(_axes_of(step.matrix))
+    for part in ("container", "pipeline"):
+        if (given := getattr(step, part)) is not None:
+            _check_tree(given.model_dump(exclude_defaults=True), (*path, part), replace(scope, matrix=axes), problems)
+    for key in ("node", "timeout", "priority", "max_parallel", "fail_fast"):
+        value = getattr(step, key)
+        if isinstance(value, str):
+            _check_tree(value, (*path, key), Scope(scope.args, scope.envs), problems)
+
+
 def _outputs_of(step: Step) -> list[str]:
-    return list(APPROVAL_OUTPUTS) if step.type is StepType.APPROVAL else step.outputs or []
+    own = {StepType.APPROVAL: APPROVAL_OUTPUTS, StepType.PIPELINE: CALL_OUTPUTS}
+    return list(own.get(step.type, step.outputs or []))
 
 
 def _axes_of(matrix: Mapping[str, Any]) -> set[str]:

@@ -8,21 +8,20 @@ from gamekeeper.domain.pipeline import Lifetime, NodeSelector, Step, StepType
 from gamekeeper.domain.placed import Placed
 from gamekeeper.domain.problem import Path, ProblemList
 from gamekeeper.domain.script import find_single_quoted
+from gamekeeper.domain.values import NAME
 
-UNSUPPORTED_STEP_KEYS = ("disconnect", "artifacts", "pipeline")
+UNSUPPORTED_STEP_KEYS = ("disconnect", "artifacts")
 JOB_KEYS = ("matrix", "outputs", "max_parallel", "fail_fast")
+NO_CALL_KEYS = ("container", "lifetime", "outputs", "priority", "approval")
 CONTAINER_KEYS = (*JOB_KEYS, "container", "retry", "lifetime", "node", "timeout", "priority", "on_failure")
 MAX_MATRIX_NAME = 58  # behind it stands the number of a cell
 NOT_YET = "is not supported yet"
-NOT_YET_HINT = "this version runs job, service and approval steps; remove the key"
+NOT_YET_HINT = "remove the key"
 
 
 def check_step(item: Placed, problems: ProblemList) -> None:
     """Adds what is wrong with one step by itself."""
     step, path = item.step, item.path
-    if step.type is StepType.PIPELINE:
-        problems.add((*path, "type"), "not_supported", f'type "{step.type}" {NOT_YET}', NOT_YET_HINT)
-        return
     _check_supported(step, path, problems)
     if step.lifetime is not None and step.type is not StepType.SERVICE:
         message = f'lifetime is for services; step "{step.name}" is a {step.type}'
@@ -31,6 +30,9 @@ def check_step(item: Placed, problems: ProblemList) -> None:
         problems.add((*path, "type"), "finally", "a finally step is a job", f"put the {step.type} among the steps")
     if step.type is StepType.APPROVAL:
         _check_approval(item, problems)
+        return
+    if step.type is StepType.PIPELINE:
+        _check_call(item, problems)
         return
     _check_job_keys(item, problems)
     if step.container is None:
@@ -54,15 +56,31 @@ def _check_approval(item: Placed, problems: ProblemList) -> None:
     elif step.approval.allow:
         hint = "leave it out: every API key may answer"
         problems.add((*path, "approval", "allow"), "not_supported", f'"allow" {NOT_YET}', hint)
-    for key in CONTAINER_KEYS:
+    for key in (*CONTAINER_KEYS, "pipeline"):
         if getattr(step, key) is not None and key != "lifetime":
             problems.add((*path, key), "approval", f'"{key}" is for what runs on a node; "{step.name}" is an approval')
+
+
+def _check_call(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.pipeline is None:
+        problems.add(path, "missing", f'step "{step.name}" has no pipeline', 'add "pipeline" with a name')
+    elif not NAME.fullmatch(step.pipeline.name):
+        message = f'"{step.pipeline.name}" is no name of a pipeline'
+        problems.add((*path, "pipeline", "name"), "name", message, "it is written out, of a-z, 0-9 and -")
+    for key in NO_CALL_KEYS:
+        if getattr(step, key) is not None and key != "lifetime":
+            message = f'"{key}" is for what runs on a node; "{step.name}" runs a pipeline'
+            problems.add((*path, key), "pipeline", message)
+    _check_matrix(step, path, problems)
 
 
 def _check_job_keys(item: Placed, problems: ProblemList) -> None:
     step, path = item.step, item.path
     if step.approval is not None:
         problems.add((*path, "approval"), "approval", f'step "{step.name}" is a {step.type}', "set type: approval")
+    if step.pipeline is not None:
+        problems.add((*path, "pipeline"), "pipeline", f'step "{step.name}" is a {step.type}', "set type: pipeline")
     if step.type is StepType.SERVICE:
         for key in JOB_KEYS:
             if getattr(step, key) is not None:

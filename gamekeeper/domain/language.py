@@ -116,7 +116,8 @@ MODELS: dict[str, Keys] = {
     "PipelineCall": {
         "name": ("Name of a stored pipeline", "announce"),
         "version": ("Of it; the newest by default", 7),
-        "args": ("Its arguments", {"map": "dm1"}),
+        "args": ("Its arguments, with templates", {"map": "dm1"}),
+        "envs": ("Its environment", {"MOTD": "hello"}),
     },
     "Concurrency": {
         "group": ("Runs with the same text are one group", "arena-${{ args.port }}"),
@@ -124,9 +125,10 @@ MODELS: dict[str, Keys] = {
         "on_busy": ("queue, cancel_old or reject", "queue"),
     },
     "Schedule": {
-        "cron": ("Five fields: minute, hour, day, month, weekday", "0 5 * * *"),
+        "cron": ("Five fields: minute, hour, day, month, weekday; or @hourly, @daily and the like", "0 5 * * *"),
         "timezone": ("IANA name", "Europe/Berlin"),
         "overlap": ("skip, queue, allow or cancel_old, while the run before goes on", "skip"),
+        "catch_up": ("How late a run may still start after an outage", "1h"),
     },
     "Container": {
         "image": ("Image to run", "debian:12"),

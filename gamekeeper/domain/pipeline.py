@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, field_validator, model_validator
 
 from gamekeeper.domain.container import Container, Model
+from gamekeeper.domain.cron import check_cron, check_zone
 from gamekeeper.domain.source import core_value
 from gamekeeper.domain.units import parse_duration
 from gamekeeper.domain.values import (
@@ -31,6 +32,8 @@ from gamekeeper.domain.values import (
 
 MAX_STEPS = 2000
 APPROVAL_OUTPUTS = ("by", "comment")
+CALL_OUTPUTS = ("run",)
+MAX_SCHEDULES = 20
 
 
 class StepType(StrEnum):
@@ -164,6 +167,7 @@ class PipelineCall(Model):
     name: Text
     version: Whole | None = None
     args: dict[str, Json] = Field(default_factory=dict)
+    envs: Pairs = Field(default_factory=dict)
 
 
 NodeChoice = Annotated[
@@ -220,16 +224,47 @@ class Step(Model):
         return value
 
 
+def _one_of(code: str, value: Any, words: tuple[str, ...]) -> Any:
+    if value not in words:
+        raise wrong(code, f'"{value}"; use {", ".join(words[:-1])} or {words[-1]}')
+    return value
+
+
+OnBusy = Literal["queue", "cancel_old", "reject"]
+Overlap = Literal["skip", "queue", "allow", "cancel_old"]
+
+
 class Concurrency(Model):
     group: Text
     limit: Whole = 1
-    on_busy: Literal["queue", "cancel_old", "reject"] = "queue"
+    on_busy: OnBusy = "queue"
+
+    @field_validator("on_busy", mode="before")
+    @classmethod
+    def _on_busy_known(cls, value: Any) -> Any:
+        return _one_of("on_busy", value, get_args(OnBusy))
 
 
 class Schedule(Model):
     cron: Text
     timezone: Text = "UTC"
-    overlap: Literal["skip", "queue", "allow", "cancel_old"] = "skip"
+    overlap: Overlap = "skip"
+    catch_up: Duration = "1h"
+
+    @field_validator("cron")
+    @classmethod
+    def _cron_is_one(cls, value: str) -> str:
+        return check_cron(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_is_known(cls, value: str) -> str:
+        return check_zone(value)
+
+    @field_validator("overlap", mode="before")
+    @classmethod
+    def _overlap_known(cls, value: Any) -> Any:
+        return _one_of("overlap", value, get_args(Overlap))
 
 
 class Pipeline(Model):
@@ -251,7 +286,7 @@ class Pipeline(Model):
     ] = Field(default_factory=dict)
     timeout: Duration | None = None
     concurrency: Concurrency | None = None
-    schedule: list[Schedule] | None = None
+    schedule: list[Schedule] | None = Field(default=None, min_length=1, max_length=MAX_SCHEDULES)
     defaults: StepDefaults = Field(default_factory=StepDefaults)
     steps: list[Step] = Field(min_length=1, max_length=MAX_STEPS)
     finally_: list[Step] = Field(default_factory=list, alias="finally", max_length=100)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -18,19 +18,25 @@ from gamekeeper.domain.expressions import (
     as_texts,
     evaluate,
     is_dynamic,
-    render,
-    render_tree,
     whole_expression,
 )
-from gamekeeper.domain.matrix import Cell, describe, expand
-from gamekeeper.domain.pipeline import Approval, Lifetime, Pipeline, Retry, Step, StepType
+from gamekeeper.domain.matrix_trial import try_cells
+from gamekeeper.domain.pipeline import Approval, Lifetime, Pipeline, PipelineCall, Retry, Step, StepType
 from gamekeeper.domain.placed import Placed
 from gamekeeper.domain.problem import Path, ProblemList
-from gamekeeper.domain.run import ResolvedApproval, ResolvedPipeline, ResolvedRetry, ResolvedStep
+from gamekeeper.domain.rendering import Rendering
+from gamekeeper.domain.run import (
+    ResolvedApproval,
+    ResolvedCall,
+    ResolvedConcurrency,
+    ResolvedPipeline,
+    ResolvedRetry,
+    ResolvedStep,
+)
 from gamekeeper.domain.script import build_script
 from gamekeeper.domain.source import Document
-from gamekeeper.domain.units import parse_duration
-from gamekeeper.errors import InvalidError, SpecError
+from gamekeeper.domain.units import format_duration
+from gamekeeper.errors import SpecError
 
 DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
 DEFAULT_SHORT_TIMEOUT = timedelta(minutes=10)
@@ -38,6 +44,8 @@ MAX_CONTAINER_BYTES = 16 * 1024
 MAX_PIPELINE_BYTES = 1024 * 1024
 DEFAULT_PRIORITY = 50
 MAX_HOLD = timedelta(days=7)
+CALL_TIMEOUT = timedelta(days=7)
+MAX_GROUP_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ def resolve(document: Document, call: Call) -> ResolvedPipeline:
     steps = [resolver.step(item) for item in placed]
     timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
     labels = resolver.tree(pipeline.labels, ("labels",))
+    concurrency = resolver.concurrency()
     if problems.problems:
         raise SpecError(problems.problems)
     resolved = ResolvedPipeline(
@@ -73,6 +82,7 @@ def resolve(document: Document, call: Call) -> ResolvedPipeline:
         steps=[step for step, item in zip(steps, placed, strict=True) if step and not item.is_finally],
         finally_=[step for step, item in zip(steps, placed, strict=True) if step and item.is_finally],
         timeout=timeout,
+        concurrency=concurrency,
     )
     _check_size(resolved, problems)
     return resolved
@@ -86,14 +96,13 @@ def _check_size(resolved: ResolvedPipeline, problems: ProblemList) -> None:
         raise SpecError(problems.problems)
 
 
-class _Resolver:
+class _Resolver(Rendering):
     """Holds what every step's resolution needs; problems go to the shared list."""
 
     def __init__(self, pipeline: Pipeline, call: Call, values: Values, problems: ProblemList, needed: set[str]) -> None:
+        super().__init__(values, problems)
         self.pipeline = pipeline
         self.call = call
-        self.values = values
-        self.problems = problems
         self.values.run = {"id": call.run_id, "name": pipeline.name}
         self._needed = needed
 
@@ -101,6 +110,8 @@ class _Resolver:
         step, defaults, path = item.step, self.pipeline.defaults, item.path
         if step.approval is not None:
             return self._approval(item, step.approval)
+        if step.pipeline is not None:
+            return self._call(item, step.pipeline)
         node = self._node(step, path)
         values = self.values
         values.node = {"id": node}
@@ -118,15 +129,53 @@ class _Resolver:
             needs=item.needs,
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
-            continue_on_error=self._flag(forgiving, (*path, "continue_on_error")),
+            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
             timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
             container=container,
             lifetime=self._lifetime(step),
             outputs=step.outputs or [],
-            priority=self._number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
+            priority=self.number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
             hold=self._hold(step, path),
             **self._matrix(step, container, path),
         )
+
+    def _call(self, item: Placed, called: PipelineCall) -> ResolvedStep:
+        step, defaults, path = item.step, self.pipeline.defaults, item.path
+        chosen = step.node or self.call.node or defaults.node
+        timeout = step.timeout or defaults.timeout or format_duration(CALL_TIMEOUT)
+        forgiving = step.continue_on_error or defaults.continue_on_error or False
+        return ResolvedStep(
+            name=step.name,
+            type=step.type,
+            node="",
+            needs=item.needs,
+            if_=self._condition(step, path),
+            retry=self._retry(step.retry or defaults.retry, path),
+            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
+            timeout=self.seconds(timeout, (*path, "timeout")),
+            hold=self._hold(step, path),
+            call=ResolvedCall(
+                name=called.name,
+                version=self.number(called.version, None, 1, (1, 2**31 - 1), (*path, "pipeline", "version"))
+                if called.version is not None
+                else None,
+                args=self.tree(called.args, (*path, "pipeline", "args")) or {},
+                envs=self.tree(called.envs, (*path, "pipeline", "envs")) or {},
+                node=str(self.tree(chosen, (*path, "node"))) if isinstance(chosen, str) else None,
+            ),
+            **self._matrix(step, None, path),
+        )
+
+    def concurrency(self) -> ResolvedConcurrency | None:
+        asked = self.pipeline.concurrency
+        if asked is None:
+            return None
+        group = str(self.tree(asked.group, ("concurrency", "group")))
+        if not 1 <= len(group) <= MAX_GROUP_NAME:
+            message = f"a group's name has 1 to {MAX_GROUP_NAME} characters; this one has {len(group)}"
+            self.problems.add(("concurrency", "group"), "range", message)
+        limit = self.number(asked.limit, None, 1, (1, 10_000), ("concurrency", "limit"))
+        return ResolvedConcurrency(group=group, limit=limit, on_busy=asked.on_busy)
 
     def _approval(self, item: Placed, approval: Approval) -> ResolvedStep:
         expires = self.seconds(approval.expires, (*item.path, "approval", "expires"))
@@ -137,7 +186,7 @@ class _Resolver:
             node="",
             needs=item.needs,
             if_=self._condition(item.step, item.path),
-            continue_on_error=self._flag(item.step.continue_on_error, (*item.path, "continue_on_error")),
+            continue_on_error=self.flag(item.step.continue_on_error, (*item.path, "continue_on_error")),
             timeout=expires,
             approval=ResolvedApproval(message=str(message), allow=approval.allow, expires=expires),
         )
@@ -150,51 +199,19 @@ class _Resolver:
             self.problems.add((*path, "on_failure"), "range", "hold is longer than the limit of 7d")
         return seconds
 
-    def _number(
-        self, value: int | str | None, default: int | str | None, otherwise: int, limits: tuple[int, int], path: Path
-    ) -> int:
-        given = value if value is not None else default
-        number = otherwise if given is None else self.tree(given, path)
-        if isinstance(number, bool) or not isinstance(number, int) or not limits[0] <= number <= limits[1]:
-            self.problems.add(path, "range", f"{number}; use {limits[0]} to {limits[1]}")
-            return otherwise
-        return number
-
-    def _matrix(self, step: Step, container: Container, path: Path) -> dict[str, Any]:
+    def _matrix(self, step: Step, container: Container | None, path: Path) -> dict[str, Any]:
         """What a step with a matrix has beside the others. One whose lists are known now is tried out as a whole."""
         if step.matrix is None:
             return {}
         where = (*path, "matrix")
         matrix = self.tree(step.matrix, where)
         if matrix is not None and "${{" not in str(matrix):
-            self._try_cells(matrix, container, path)
-        fail_fast = True if step.fail_fast is None else self._flag(step.fail_fast, (*path, "fail_fast"))
+            try_cells(matrix, container, path, self)
+        fail_fast = True if step.fail_fast is None else self.flag(step.fail_fast, (*path, "fail_fast"))
         parallel = None
         if step.max_parallel is not None:
-            parallel = self._number(step.max_parallel, None, 1, (1, 256), (*path, "max_parallel"))
+            parallel = self.number(step.max_parallel, None, 1, (1, 256), (*path, "max_parallel"))
         return {"matrix": matrix, "fail_fast": fail_fast, "max_parallel": parallel}
-
-    def _try_cells(self, matrix: Any, container: Container, path: Path) -> None:
-        try:
-            cells = expand(matrix)
-        except InvalidError as error:
-            self.problems.add((*path, "matrix"), "matrix", error.message, error.hint)
-            return
-        dumped = container.model_dump(exclude_unset=True)
-        before = len(self.problems.problems)
-        for cell in cells:
-            self._try_cell(dumped, cell, (*path, "container"))
-            if len(self.problems.problems) > before:
-                return  # the others have the same problem
-
-    def _try_cell(self, dumped: dict[str, Any], cell: Cell, path: Path) -> None:
-        try:
-            rendered = render_tree(dumped, replace(self.values, matrix=cell), static_only=True)
-            rendered["environment"] = as_texts(rendered.get("environment", {}))
-            Container.model_validate(rendered)
-        except (ExpressionError, ValidationError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.message
-            self.problems.add(path, "matrix", f"in the cell {describe(cell)}: {reason}")
 
     def _node(self, step: Step, path: Path) -> str:
         chosen = step.node or self.call.node or self.pipeline.defaults.node
@@ -258,29 +275,6 @@ class _Resolver:
             self.problems.add(where, "too_large", message, "move long scripts into the image or a volume")
             return None
         return container
-
-    def tree(self, value: Any, path: Path) -> Any:
-        try:
-            return render_tree(value, self.values, static_only=True)
-        except ExpressionError as error:
-            self.problems.add(path, "expression", error.message, error.hint)
-            return None
-
-    def seconds(self, text: str, path: Path) -> float:
-        try:
-            duration = parse_duration(str(render(text, self.values))).total_seconds()
-        except (ValueError, ExpressionError) as error:
-            self.problems.add(path, "duration", str(error))
-            return 1.0
-        if duration <= 0:
-            self.problems.add(path, "range", f"{text} is no time at all; use more than 0")
-        return duration
-
-    def _flag(self, value: bool | str, path: Path) -> bool:
-        rendered = self.tree(value, path)
-        if not isinstance(rendered, bool):
-            self.problems.add(path, "type", f'must be true or false, got "{rendered}"')
-        return rendered is True
 
     def _retry(self, retry: Retry | None, path: Path) -> ResolvedRetry:
         if retry is None:

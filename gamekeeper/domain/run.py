@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from gamekeeper.domain.container import Container
 from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.pipeline import Lifetime, StepType
+from gamekeeper.domain.pipeline import Lifetime, OnBusy, StepType
 from gamekeeper.domain.step import Reason, StepStatus
 
 
@@ -28,6 +28,9 @@ class RunState(StrEnum):
 
 
 FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
+
+
+SUPERSEDED = "superseded by run "  # how the reason of a cancel begins that a newer run of the group asked for
 
 
 class ResolvedRetry(BaseModel):
@@ -49,11 +52,31 @@ class ResolvedApproval(BaseModel):
     expires: float
 
 
+class ResolvedCall(BaseModel):
+    """Another stored pipeline that a step runs, pinned to a version when the run is accepted. ``args`` and ``envs`` may
+    hold templates that read the run's progress; ``node`` is for the steps of it that name none."""
+
+    name: str
+    version: int | None = None
+    args: dict[str, Any] = Field(default_factory=dict)
+    envs: dict[str, str] = Field(default_factory=dict)
+    node: str | None = None
+
+
+class ResolvedConcurrency(BaseModel):
+    """At most ``limit`` runs of ``group`` go on at once."""
+
+    group: str
+    limit: int = 1
+    on_busy: OnBusy = "queue"
+
+
 class ResolvedStep(BaseModel):
     """A step with every default filled in. Strings may still hold templates that read the run's progress.
 
-    ``node`` is empty and ``container`` None for an approval. ``hold`` is in seconds. ``matrix`` holds lists, or
-    expressions that give them. A cell of a matrix is a step too: ``cell_of`` names the matrix, ``cell`` its values.
+    ``node`` is empty and ``container`` None for an approval and for a ``call`` of another pipeline. ``hold`` is in
+    seconds. ``matrix`` holds lists, or expressions that give them. A cell of a matrix is a step too: ``cell_of`` names
+    the matrix, ``cell`` its values.
     """
 
     name: str
@@ -73,6 +96,7 @@ class ResolvedStep(BaseModel):
     max_parallel: int | None = None
     fail_fast: bool = True
     approval: ResolvedApproval | None = None
+    call: ResolvedCall | None = None
     cell_of: str | None = None
     cell: dict[str, Any] = Field(default_factory=dict)
 
@@ -95,6 +119,7 @@ class ResolvedPipeline(BaseModel):
     finally_: list[ResolvedStep] = Field(default_factory=list)
     timeout: float | None = None
     node_wait: float = 600.0
+    concurrency: ResolvedConcurrency | None = None
 
     def all_steps(self) -> list[ResolvedStep]:
         return [*self.steps, *self.finally_]
@@ -109,12 +134,43 @@ class ResolvedPipeline(BaseModel):
 
 class RunInput(BaseModel):
     """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
-    are steps that an earlier run has ended, which this one takes as they are."""
+    are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
+    steps this run is, the outermost first."""
 
     run_id: str
     pipeline: ResolvedPipeline
     nodes: dict[str, NodeView] = Field(default_factory=dict)
     carried: list[StepStatus] = Field(default_factory=list)
+    callers: list[str] = Field(default_factory=list)
+
+
+class RunCall(BaseModel):
+    """A step's call of another pipeline, as a run of its own. ``run_id`` is the new run's: the same call makes one run,
+    however often it is made. ``started_by`` is the workflow that begins it; ``callers`` ends with the pipeline that
+    calls."""
+
+    run_id: str
+    call: ResolvedCall
+    parent_run: str
+    parent_step: str
+    started_by: str
+    callers: list[str]
+    node_wait: float
+
+
+class GroupPlace(BaseModel):
+    """Where a run stands in its group: ``place`` counts those that wait, itself included; ``running`` hold a slot."""
+
+    granted: bool
+    place: int = 0
+    running: int = 0
+
+
+class GroupRequest(BaseModel):
+    """Argument of the activities that enter and leave a concurrency group."""
+
+    run_id: str
+    concurrency: ResolvedConcurrency
 
 
 class RunSnapshot(BaseModel):

@@ -3,11 +3,25 @@
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from gamekeeper.domain.run import ResolvedPipeline, RunState
 
 PIPELINE = SearchAttributeKey.for_keyword("GamekeeperPipeline")
 STATE = SearchAttributeKey.for_keyword("GamekeeperState")
 NODES = SearchAttributeKey.for_keyword_list("GamekeeperNodes")
+
+
+def of_run(pipeline: ResolvedPipeline) -> TypedSearchAttributes:
+    """What a run's workflow is started with."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(PIPELINE, pipeline.name),
+            SearchAttributePair(STATE, RunState.RUNNING.value),
+            SearchAttributePair(NODES, pipeline.nodes()[:50]),
+        ]
+    )
+
 
 _TYPES = {
     PIPELINE.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,

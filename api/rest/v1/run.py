@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, Cursor, LastEventId, Limit, RunsDep
-from api.services.run import Submission, check_one_source
+from gamekeeper.db.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
 from gamekeeper.domain.run import ResolvedPipeline, RunState
 from gamekeeper.domain.step import StepState, observed_state
@@ -97,6 +97,10 @@ class RunSummary(BaseModel):
     cancel_reason: str | None
     pipeline_version: int | None = Field(description="Of a stored pipeline")
     rerun_of: str | None
+    parent_run: str | None = Field(description="The run whose step this one is")
+    parent_step: str | None
+    schedule: str | None = Field(description="The schedule that started it")
+    concurrency_group: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -181,7 +185,7 @@ async def create_run(
     submission = submission_of(body, idempotency_key, await request.body())
     if dry_run:
         response.status_code = status.HTTP_200_OK
-        return RunPlan(pipeline=(await runs.plan(submission))[0])
+        return RunPlan(pipeline=await runs.plan(submission))
     row, is_new = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{row.id}"

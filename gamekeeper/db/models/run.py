@@ -13,7 +13,8 @@ from gamekeeper.domain.run import RunState
 class RunRow(SQLModel, table=True):
     """``source`` and ``call`` are what the caller gave, for a rerun; ``carried`` are the steps that a rerun takes from
     ``rerun_of`` as they ended there. ``started_workflow`` is False until Temporal has taken the run: the row is the
-    outbox of its own start."""
+    outbox of its own start, but for a run that the workflow ``started_by`` begins, as a step of its own or on time.
+    A run of a ``concurrency_group`` begins its steps when it holds a slot of it."""
 
     __tablename__ = "runs"
 
@@ -28,6 +29,13 @@ class RunRow(SQLModel, table=True):
     call: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     pipeline_version: int | None = None
     rerun_of: str | None = Field(default=None, index=True, max_length=32)
+    parent_run: str | None = Field(default=None, index=True, max_length=32)
+    parent_step: str | None = Field(default=None, max_length=70)
+    started_by: str | None = Field(default=None, max_length=255)
+    schedule: str | None = Field(default=None, index=True, max_length=80)
+    callers: list[str] = Field(default_factory=list, sa_type=JSON)
+    concurrency_group: str | None = Field(default=None, index=True, max_length=200)
+    holds_slot: bool = False
     carried: list[Any] = Field(default_factory=list, sa_type=JSON)
     resolved: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     version: int = 0

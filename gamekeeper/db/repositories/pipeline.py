@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.errors import NotFoundError
 
 
 class PipelineRepository:
@@ -22,6 +23,14 @@ class PipelineRepository:
         if version is not None:
             query = query.where(PipelineRow.version == version)
         return (await self._session.exec(query.order_by(col(PipelineRow.version).desc()).limit(1))).first()
+
+    async def get(self, name: str, version: int | None = None) -> PipelineRow:
+        """Raises NotFoundError that names what is not there."""
+        row = await self.find(name, version)
+        if row is None:
+            what = f'pipeline "{name}"' + (f" version {version}" if version is not None else "")
+            raise NotFoundError(f"there is no {what}", hint="gamekeeper pipeline ls lists them")
+        return row
 
     async def next_version(self, name: str) -> int:
         query = select(func.max(PipelineRow.version)).where(PipelineRow.name == name)

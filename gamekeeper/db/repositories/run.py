@@ -25,10 +25,13 @@ class RunRepository:
         self._session = session
 
     async def get(self, run_id: str) -> RunRow:
-        row = await self._session.get(RunRow, run_id)
+        row = await self.find(run_id)
         if row is None:
             raise NotFoundError(f'there is no run "{run_id}"', hint="gamekeeper runs ls lists them")
         return row
+
+    async def find(self, run_id: str) -> RunRow | None:
+        return await self._session.get(RunRow, run_id)
 
     async def find_many(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
         rows = (await self._session.exec(select(RunRow).where(col(RunRow.id).in_(run_ids)))).all()

@@ -139,8 +139,8 @@ class _ContainerMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Conta
     CONTAINER_METRIC_BLOCK_READ_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 5
     CONTAINER_METRIC_BLOCK_WRITE_BYTES_PER_SECOND: _ContainerMetric.ValueType  # 6
     CONTAINER_METRIC_PIDS: _ContainerMetric.ValueType  # 7
-    CONTAINER_METRIC_OOM_KILLS: _ContainerMetric.ValueType  # 8
-    """processes killed for memory, since the agent's start"""
+    CONTAINER_METRIC_OOM_EVENTS: _ContainerMetric.ValueType  # 8
+    """how often the engine said so, since the start of the agent"""
 
 class ContainerMetric(_ContainerMetric, metaclass=_ContainerMetricEnumTypeWrapper): ...
 
@@ -153,8 +153,8 @@ CONTAINER_METRIC_NETWORK_SEND_BYTES_PER_SECOND: ContainerMetric.ValueType  # 4
 CONTAINER_METRIC_BLOCK_READ_BYTES_PER_SECOND: ContainerMetric.ValueType  # 5
 CONTAINER_METRIC_BLOCK_WRITE_BYTES_PER_SECOND: ContainerMetric.ValueType  # 6
 CONTAINER_METRIC_PIDS: ContainerMetric.ValueType  # 7
-CONTAINER_METRIC_OOM_KILLS: ContainerMetric.ValueType  # 8
-"""processes killed for memory, since the agent's start"""
+CONTAINER_METRIC_OOM_EVENTS: ContainerMetric.ValueType  # 8
+"""how often the engine said so, since the start of the agent"""
 Global___ContainerMetric: _TypeAlias = ContainerMetric  # noqa: Y015
 
 @_typing.final

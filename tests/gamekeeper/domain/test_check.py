@@ -13,6 +13,7 @@ HEAD = "name: test\nsteps:\n"
 STEP = HEAD + "  - name: build\n    container: {image: alpine}\n"
 
 
+CALL = HEAD + "  - name: build\n    type: pipeline\n"
 APPROVAL = HEAD + "  - name: build\n    type: approval\n    approval: {message: go?}\n"
 MATRIX = HEAD + "  - name: build\n    matrix: {bot: [1]}\n    container:\n      image: a\n      environment:\n"
 OUTPUT = (
@@ -53,15 +54,56 @@ CASES = [
     ("version: 2\n" + STEP, 1, "version", "this server reads version 1", ""),
     ("stages: 1\n" + STEP, 1, "stages", 'unknown key "stages"', 'did you mean "steps"?'),
     ("timeout: 5 minutes\n" + STEP, 1, "timeout", '"5 minutes" is not a duration; write 5m', ""),
-    ("concurrency: {group: a}\n" + STEP, 1, "concurrency", "is not supported yet", ""),
-    ('schedule: [{cron: "0 5 * * *"}]\n' + STEP, 1, "schedule", "is not supported yet", ""),
+    (
+        "concurrency: {group: a, on_busy: replace}\n" + STEP,
+        1,
+        "concurrency.on_busy",
+        '"replace"; use queue, cancel_old or reject',
+        "",
+    ),
+    ('concurrency: {group: "${{ arg.a }}"}\n' + STEP, 1, "concurrency.group", 'unknown name "arg', ""),
+    *[
+        (f'schedule: [{{cron: "{cron}"}}]\n' + STEP, 1, "schedule[0].cron", message, "")
+        for cron, message in [
+            ("0 5 * * 8", 'field 5 "8" is outside 0-7'),
+            ("60 * * * *", 'field 1 "60" is outside 0-59'),
+            ("* * * * * *", '"* * * * * *" has 6 fields; write minute, hour, day, month and weekday'),
+            ("0 5 * *", '"0 5 * *" has 4 fields'),
+            ("@every 1s", '"@every 1s" is not known; use five fields'),
+            ("0 5-3 * * *", 'field 2 "5-3" has a range that ends before it begins'),
+            ("*/0 * * * *", 'field 1 "*/0" has a step outside 1-59'),
+            ("0 5 * * ?", 'field 5 "?" is not a list of numbers'),
+            ("0 5 * FOO *", 'field 4 "FOO" has "FOO", which is no number from 1 to 12'),
+            ("0 0 31 2 *", '"0 0 31 2 *" never comes'),
+        ]
+    ],
+    (
+        'schedule: [{cron: "0 5 * * *", timezone: Europe/Berln}]\n' + STEP,
+        1,
+        "schedule[0].timezone",
+        '"Europe/Berln" is not a time zone; did you mean "Europe/Berlin"?',
+        "",
+    ),
+    (
+        'schedule: [{cron: "0 5 * * *", overlap: drop}]\n' + STEP,
+        1,
+        "schedule[0].overlap",
+        '"drop"; use skip, queue, allow or cancel_old',
+        "",
+    ),
+    ("schedule: []\n" + STEP, 1, "schedule", "at least 1 item", ""),
     ("envs: {KEY: {secret: s3}}\n" + STEP, 1, "envs.KEY", "a secret is not supported yet", ""),
     ("args: {n: {type: integer, default: x}}\n" + STEP, 1, "args.n", 'must be an integer within 2^63, got "x"', ""),
     ("args: {n: {type: integer, default: 99, max: 64}}\n" + STEP, 1, "args.n", "99 is above max 64", ""),
     ("args: {n: {enum: [a, b], default: c}}\n" + STEP, 1, "args.n", '"c" is not one of a, b', ""),
     (step("nam: x"), 5, "steps[0].nam", 'unknown key "nam"', 'did you mean "name"?'),
     (step("type: daemon"), 5, "steps[0].type", '"daemon"; use job, service, approval or pipeline', ""),
-    (step("type: pipeline"), 5, "steps[0].type", "is not supported yet", ""),
+    (step("type: pipeline"), 3, "steps[0]", 'step "build" has no pipeline', 'add "pipeline" with a name'),
+    (step("pipeline: {name: a}"), 5, "steps[0].pipeline", 'step "build" is a job', "set type: pipeline"),
+    (CALL + "    pipeline: {name: My Pipe}\n", 5, "steps[0].pipeline.name", '"My Pipe" is no name', "written out"),
+    (CALL + "    pipeline: {name: test}\n", 5, "steps[0].pipeline.name", "calls itself never ends", "call another"),
+    (CALL + "    pipeline: {name: a}\n    outputs: [b]\n", 6, "steps[0].outputs", '"build" runs a pipeline', ""),
+    (CALL + '    pipeline: {name: a, args: {x: "${{ y }}"}}\n', 5, "steps[0].pipeline.args.x", 'name "y"', ""),
     (step("type: approval"), 3, "steps[0]", 'step "build" has no approval', 'add "approval"'),
     (step("approval: {message: a}"), 5, "steps[0].approval", 'step "build" is a job', "type: approval"),
     (APPROVAL + "    container: {image: a}\n", 6, "steps[0].container", '"build" is an approval', ""),

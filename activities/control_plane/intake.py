@@ -1,0 +1,51 @@
+"""Accepts the runs that workflows ask for, and gives them their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from gamekeeper.domain.run import GroupPlace, GroupRequest, RunCall, RunInput
+from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.ports.run_intake import RunIntake
+
+REFUSED = "RunRefused"
+_MESSAGE_LIMIT = 2000
+
+
+class IntakeActivities:
+    def __init__(self, intake: RunIntake) -> None:
+        self._intake = intake
+
+    @activity.defn(name="run.accept_call")
+    async def accept_call(self, call: RunCall) -> RunInput:
+        with _refusals_are_final():
+            return await self._intake.accept_call(call)
+
+    @activity.defn(name="run.accept_scheduled")
+    async def accept_scheduled(self, scheduled: ScheduledRun) -> RunInput:
+        with _refusals_are_final():
+            return await self._intake.accept_scheduled(scheduled)
+
+    @activity.defn(name="run.enter_group")
+    async def enter_group(self, request: GroupRequest) -> GroupPlace:
+        return await self._intake.enter_group(request)
+
+    @activity.defn(name="run.next_in_line")
+    async def next_in_line(self, request: GroupRequest) -> list[str]:
+        return await self._intake.next_in_line(request)
+
+
+@contextmanager
+def _refusals_are_final() -> Iterator[None]:
+    """What is wrong with a pipeline stays wrong; a database that is away is asked again."""
+    try:
+        yield
+    except (InvalidError, NotFoundError, ConflictError) as error:
+        raise ApplicationError(
+            str(error)[:_MESSAGE_LIMIT], type=REFUSED, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+        ) from error

@@ -1,0 +1,105 @@
+"""SQL of concurrency groups: who holds a slot, who waits, in the order in which they came.
+
+Who reads the others to decide takes the group's lock first, so that two that come at once see one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import RunRow
+from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.domain.event import Event
+from gamekeeper.domain.run import SUPERSEDED, GroupPlace, ResolvedConcurrency, RunState
+from gamekeeper.errors import ConflictError
+
+_OPEN = [state.value for state in RunState if not state.is_final]
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The runs of a group that have not ended, oldest first."""
+
+    name: str
+    running: list[str]
+    waiting: list[str]
+
+
+class RunGroupRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def make_room(self, run_id: str, concurrency: ResolvedConcurrency | None) -> list[str]:
+        """Before a run is added: asks old ones to end, as the pipeline wants it; their ids.
+
+        Raises ConflictError for a group that is full and rejects.
+        """
+        if concurrency is None or concurrency.on_busy == "queue":
+            return []
+        others = await self._locked(concurrency.group)
+        if len(others) < concurrency.limit:
+            return []
+        if concurrency.on_busy == "reject":
+            named = f"run {others[0].id}" if len(others) == 1 else f"{len(others)} runs, the oldest is {others[0].id}"
+            raise ConflictError(
+                f'group "{concurrency.group}" is busy with {named}',
+                hint="wait for its end, cancel it, or let the pipeline queue with on_busy: queue",
+            )
+        old = [row for row in others[: len(others) - concurrency.limit + 1] if row.cancel_reason is None]
+        for row in old:
+            row.cancel_reason = SUPERSEDED + run_id
+            record(self._session, Event(kind="run.cancel_requested", run=row.id, message=row.cancel_reason))
+        return [row.id for row in old]
+
+    async def enter(self, run_id: str, concurrency: ResolvedConcurrency) -> GroupPlace:
+        """Takes a slot when there is one and nobody came before; asked again, it says the same."""
+        rows = await self._locked(concurrency.group)
+        own = next((row for row in rows if row.id == run_id), None)
+        if own is None:
+            return GroupPlace(granted=True)  # closed meanwhile; there is nothing to wait for
+        holders = sum(row.holds_slot for row in rows)
+        before = [row for row in rows[: rows.index(own)] if not row.holds_slot and row.cancel_reason is None]
+        if not own.holds_slot and holders < concurrency.limit and not before:
+            own.holds_slot = True
+        return GroupPlace(granted=own.holds_slot, place=len(before) + 1, running=holders)
+
+    async def next_in_line(self, concurrency: ResolvedConcurrency) -> list[str]:
+        """The first that wait, one for each free slot and at least one: each looks for itself whether it may."""
+        group = await self.get(concurrency.group)
+        return group.waiting[: max(1, concurrency.limit - len(group.running))]
+
+    async def page(self, cursor: str | None, limit: int) -> Page[RunGroup]:
+        """Groups with runs that have not ended, by name."""
+        names = (
+            select(RunRow.concurrency_group)
+            .where(col(RunRow.concurrency_group).is_not(None), col(RunRow.state).in_(_OPEN))
+            .group_by(col(RunRow.concurrency_group))
+            .order_by(col(RunRow.concurrency_group))
+        )
+        if cursor:
+            names = names.where(col(RunRow.concurrency_group) > decode_cursor(cursor))
+        found = (await self._session.exec(names.limit(limit + 1))).all()
+        groups = [await self.get(name) for name in found if name is not None]
+        return cut_page(groups, limit, lambda group: group.name)
+
+    async def get(self, name: str) -> RunGroup:
+        rows = await self._rows(name)
+        running = [row.id for row in rows if row.holds_slot]
+        return RunGroup(name, running, [row.id for row in rows if not row.holds_slot])
+
+    async def _locked(self, group: str) -> Sequence[RunRow]:
+        """On SQLite a writer is alone already."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7))")
+            await (await self._session.connection()).execute(statement, {"name": group})
+        return await self._rows(group)
+
+    async def _rows(self, group: str) -> Sequence[RunRow]:
+        query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(_OPEN))
+        return (await self._session.exec(query.order_by(col(RunRow.created_at), RunRow.id))).all()

@@ -1,0 +1,66 @@
+"""The intake of runs behind the control-plane activities."""
+
+from __future__ import annotations
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.intake.intake import RunIntake
+from gamekeeper.db.intake.plan import RunPlanner
+from gamekeeper.db.intake.submission import Origin, Submission
+from gamekeeper.db.repositories.run_group import RunGroupRepository
+from gamekeeper.domain.run import GroupPlace, GroupRequest, RunCall, RunInput
+from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.errors import ConflictError
+
+
+class SqlRunIntake:
+    """RunIntake on the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._planner = RunPlanner(database)
+        self._intake = RunIntake(database)
+
+    async def accept_call(self, call: RunCall) -> RunInput:
+        asked = call.call
+        submission = Submission(
+            pipeline=asked.name, version=asked.version, args=asked.args, envs=asked.envs, node=asked.node
+        )
+        origin = Origin(
+            parent_run=call.parent_run,
+            parent_step=call.parent_step,
+            started_by=call.started_by,
+            callers=tuple(call.callers),
+        )
+        return await self._accept(call.run_id, submission, origin, call.node_wait)
+
+    async def accept_scheduled(self, scheduled: ScheduledRun) -> RunInput:
+        submission = Submission(
+            pipeline=scheduled.pipeline,
+            version=scheduled.version,
+            args=scheduled.args,
+            envs=scheduled.envs,
+            node=scheduled.node,
+        )
+        origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by)
+        return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
+
+    async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> RunInput:
+        known = await self._intake.find(run_id)
+        if known is not None:
+            return known
+        plan = await self._planner.plan(submission, node_wait, run_id, origin.callers)
+        try:
+            return (await self._intake.accept(run_id, plan, origin, [])).run
+        except ConflictError:
+            known = await self._intake.find(run_id)  # a try of this activity that was thought dead has won
+            if known is None:
+                raise
+            return known
+
+    async def enter_group(self, request: GroupRequest) -> GroupPlace:
+        async with self._database.write() as session:
+            return await RunGroupRepository(session).enter(request.run_id, request.concurrency)
+
+    async def next_in_line(self, request: GroupRequest) -> list[str]:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).next_in_line(request.concurrency)

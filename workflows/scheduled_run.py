@@ -1,0 +1,43 @@
+"""ScheduledRunWorkflow: one time of a schedule. It lasts as long as its run: Temporal's overlap rules count on it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.control_plane.intake import IntakeActivities
+    from gamekeeper.domain.run import RunResult
+    from gamekeeper.domain.schedule import ScheduledRun
+    from gamekeeper.temporal import queues, search_attributes
+    from gamekeeper.temporal.ids import run_workflow_id
+    from gamekeeper.temporal.policies import control_activity
+
+
+@workflow.defn(name="ScheduledRunWorkflow", failure_exception_types=[Exception])
+class ScheduledRunWorkflow:
+    @workflow.run
+    async def run(self, scheduled: ScheduledRun) -> RunResult:
+        """Fails with the run, or with what is wrong with the pipeline."""
+        own = workflow.info()
+        digest = hashlib.sha256(f"{own.workflow_id}/{own.run_id}".encode()).hexdigest()
+        run_id = f"{int(workflow.now().timestamp()):08x}{digest[:8]}"
+        asked = scheduled.model_copy(update={"run_id": run_id, "started_by": own.workflow_id})
+        accepted = await workflow.execute_activity_method(
+            IntakeActivities.accept_scheduled,
+            asked,
+            **control_activity(queues.CONTROL_PLANE, summary=f"accept {scheduled.pipeline}"),
+        )
+        result: RunResult = await workflow.execute_child_workflow(
+            "PipelineWorkflow",
+            accepted,
+            id=run_workflow_id(run_id),
+            task_queue=queues.CONTROL_PLANE,
+            result_type=RunResult,
+            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+            search_attributes=search_attributes.of_run(accepted.pipeline),
+            static_summary=f"{accepted.pipeline.name}, by schedule {scheduled.schedule}",
+        )
+        return result
