@@ -8,7 +8,7 @@ from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
 from api.problems import PROBLEM_RESPONSES, ProblemDetails, install_problem_handlers
 from api.rest import health
-from api.rest.v1 import console, event, log, metric, node, pipeline, run, run_control
+from api.rest.v1 import console, event, log, metric, node, pipeline, run, run_control, run_group, schedule
 from gamekeeper import __version__
 
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
@@ -27,7 +27,7 @@ def create_app(services: Services) -> FastAPI:
 
 def _version_one() -> APIRouter:
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=PROBLEM_RESPONSES)
-    for module in (node, run, run_control, log, console, event, metric, pipeline):
+    for module in (node, run, run_control, run_group, log, console, event, metric, pipeline, schedule):
         router.include_router(module.router)
 
     @router.get("/openapi.json", include_in_schema=False)

@@ -32,6 +32,7 @@ from api.services.reconcile import RunReconciler
 from api.services.rerun import RerunService
 from api.services.run import RunService
 from api.services.run_control import RunControlService
+from api.services.schedule import ScheduleService
 from api.services.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -74,6 +75,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         pipelines,
         RunControlService(database, dispatcher, runs),
         RerunService(runs),
+        ScheduleService(database, client, settings.node_wait_seconds),
     )
     config = LinkConfig.of(settings, client.service_client.config.target_host, client.namespace)
     link_services = LinkServices(

@@ -23,6 +23,7 @@ from api.services.pipeline import PipelineService
 from api.services.rerun import RerunService
 from api.services.run import RunService
 from api.services.run_control import RunControlService
+from api.services.schedule import ScheduleService
 from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError
@@ -44,6 +45,7 @@ class Services:
     pipelines: PipelineService
     control: RunControlService
     reruns: RerunService
+    schedules: ScheduleService
 
 
 def services(connection: HTTPConnection) -> Services:
@@ -96,6 +98,10 @@ def _rerun_service(services: ServicesDep) -> RerunService:
     return services.reruns
 
 
+def _schedule_service(services: ServicesDep) -> ScheduleService:
+    return services.schedules
+
+
 def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
     """The version that If-Match names; None without the header or for ``*``."""
     if if_match is None or if_match.strip() == "*":
@@ -115,6 +121,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 NodesDep = Annotated[NodeService, Depends(_node_service)]
+SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]
 EventsDep = Annotated[EventService, Depends(_event_service)]
 MetricsDep = Annotated[MetricService, Depends(_metric_service)]

@@ -19,7 +19,8 @@ from gamekeeper.db.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.repositories.event import EventFilter
 from gamekeeper.db.repositories.page import Page
-from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.db.repositories.run import RunFilter, RunRepository
+from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.run import SUPERSEDED, ResolvedPipeline, RunState
 from gamekeeper.domain.step import StepStatus
@@ -97,13 +98,17 @@ class RunService:
             await runs.get(run_id)
             return await runs.get_step(run_id, name)
 
-    async def page(
-        self, *, state: str | None, node: str | None, pipeline: str | None, cursor: str | None, limit: int
-    ) -> Page[RunRow]:
+    async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
         async with self._database.read() as session:
-            return await RunRepository(session).page(
-                state=state, node=node, pipeline=pipeline, cursor=cursor, limit=limit
-            )
+            return await RunRepository(session).page(wanted, cursor=cursor, limit=limit)
+
+    async def groups(self, cursor: str | None, limit: int) -> Page[RunGroup]:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).page(cursor, limit)
+
+    async def group(self, name: str) -> RunGroup:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).get(name)
 
     async def cancel(self, run_id: str, reason: str) -> RunRow:
         """Requests the cancel; the request is kept, so it reaches the workflow even when Temporal is away now."""

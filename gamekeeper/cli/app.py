@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gamekeeper import __version__
-from gamekeeper.cli import agent, events, node, pipeline, run_control, runs, stack
+from gamekeeper.cli import agent, events, node, pipeline, run_control, runs, schedule, stack
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import print_error
 from gamekeeper.errors import GamekeeperError, UnavailableError
@@ -22,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptio
 app.add_typer(node.app, name="node")
 app.add_typer(run_control.app, name="runs")  # which is that of runs.py, with more
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(schedule.app, name="schedule")
 app.command("run")(runs.run)
 app.command("up")(stack.up)
 app.command("down")(stack.down)

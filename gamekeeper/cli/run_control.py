@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.node import JsonOption, pairs
-from gamekeeper.cli.output import console, print_json
+from gamekeeper.cli.node import JsonOption, list_all, pairs
+from gamekeeper.cli.output import console, print_json, print_table
 from gamekeeper.cli.runs import app, show_started
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN")]
@@ -99,6 +99,22 @@ def skip(context: typer.Context, run_id: RunArgument, step: StepArgument, as_jso
 def fail(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
     """Let a held step fail now."""
     _answer_hold(context, run_id, step, "fail", f"step {step} has failed", as_json)
+
+
+@app.command("queue")
+def queue(
+    context: typer.Context,
+    group: Annotated[str, typer.Argument(help="Only this concurrency group")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show concurrency groups: the runs that go on and those that wait, the next one first."""
+    obj: Context = context.obj
+    items = list_all(obj, "/run-groups", {"name": group} if group else {})
+    if as_json:
+        print_json(items)
+        return
+    rows = [(item["name"], ", ".join(item["running"]), ", ".join(item["waiting"])) for item in items]
+    print_table(("GROUP", "RUNNING", "WAITING"), rows)
 
 
 @app.command("rerun")

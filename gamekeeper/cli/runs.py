@@ -92,13 +92,17 @@ def list_runs(
     state: str = "",
     node: str = "",
     pipeline: str = "",
+    schedule: Annotated[str, typer.Option(help="Those that it has started")] = "",
+    parent: Annotated[str, typer.Option(help="The steps of this run that run pipelines")] = "",
+    group: Annotated[str, typer.Option(help="Concurrency group")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All pages")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
     obj: Context = context.obj
-    filters = {"state": state, "node": node, "pipeline": pipeline, "limit": 500 if every else limit}
+    filters: dict[str, Any] = {"state": state, "node": node, "pipeline": pipeline, "schedule": schedule}
+    filters |= {"parent": parent, "group": group, "limit": 500 if every else limit}
     parameters = {key: value for key, value in filters.items() if value}
     items = list_all(obj, "/runs", parameters) if every else obj.call("GET", "/runs", params=parameters)["items"]
     if as_json:

@@ -26,6 +26,16 @@ def read_args(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: P
     return values
 
 
+def check_call(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: ProblemList) -> None:
+    """What is wrong already with arguments of which some hold templates that are rendered later."""
+    _refuse_unknown("args", declared, given, problems)
+    for name, arg in declared.items():
+        if name not in given:
+            _default(name, arg, problems)
+        elif "${{" not in str(given[name]):
+            _check(name, arg, given[name], problems)
+
+
 def read_envs(declared: Mapping[str, Env], given: Mapping[str, Any], problems: ProblemList) -> dict[str, str]:
     """The text of every declared environment value; a required one that is not given is a problem."""
     _refuse_unknown("envs", declared, given, problems)

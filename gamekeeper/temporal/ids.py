@@ -5,3 +5,8 @@ RUN_PREFIX = "run/"
 
 def run_workflow_id(run_id: str) -> str:
     return RUN_PREFIX + run_id
+
+
+def schedule_workflow_id(schedule: str) -> str:
+    """To which Temporal adds the time."""
+    return f"schedule/{schedule}"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep
+from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
 from api.rest.v1.run import RunCreate, submission_of
 from gamekeeper.domain.language import json_schema
 from gamekeeper.domain.problem import Problem
@@ -87,8 +87,10 @@ async def get_pipeline(name: PipelineName, pipelines: PipelinesDep) -> StoredPip
 
 
 @router.delete("/pipelines/{name}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep) -> None:
-    """All its versions. Runs of it go on; a pipeline that is stored again under the name goes on counting."""
+async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules: SchedulesDep) -> None:
+    """All its versions. Runs of it go on; a pipeline that is stored again under the name goes on counting. 409 while
+    schedules start it."""
+    await schedules.check_none_of(name)
     await pipelines.delete(name)
 
 

@@ -15,6 +15,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from gamekeeper.db.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
+from gamekeeper.db.repositories.run import RunFilter
 from gamekeeper.domain.run import ResolvedPipeline, RunState
 from gamekeeper.domain.step import StepState, observed_state
 
@@ -198,11 +199,15 @@ async def list_runs(
     state: RunState | None = None,
     node: Annotated[str | None, Query(max_length=63)] = None,
     pipeline: Annotated[str | None, Query(max_length=63, description="Pipeline name")] = None,
+    schedule: Annotated[str | None, Query(max_length=80)] = None,
+    parent: Annotated[str | None, Query(max_length=32, description="The run whose steps they are")] = None,
+    group: Annotated[str | None, Query(max_length=200, description="Concurrency group")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunList:
     """Runs, newest first."""
-    page = await runs.page(state=state, node=node, pipeline=pipeline, cursor=cursor, limit=limit)
+    wanted = RunFilter(state, node, pipeline, schedule, parent, group)
+    page = await runs.page(wanted, cursor=cursor, limit=limit)
     return RunList(items=[RunSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 

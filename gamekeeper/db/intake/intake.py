@@ -13,9 +13,12 @@ from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.run import RunRepository, node_view
-from gamekeeper.db.repositories.run_group import RunGroupRepository
+from gamekeeper.db.repositories.run_group import RunGroupRepository, lock_name
 from gamekeeper.domain.run import ResolvedPipeline, RunInput
 from gamekeeper.domain.step import StepStatus
+from gamekeeper.errors import ConflictError
+
+MAX_OPEN_OF_SCHEDULE = 100
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,12 @@ class RunIntake:
         self._database = database
 
     async def accept(self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> Accepted:
-        """Raises ConflictError for a run that exists, and for a group that is busy and rejects."""
+        """Raises ConflictError for a run that exists, for a group that is busy and rejects, and for a schedule whose
+        runs pile up."""
         row, steps = _rows(run_id, plan, origin, carried)
         async with self._database.write() as session:
+            if origin.schedule is not None:
+                await _check_not_flooded(session, origin.schedule)
             superseded = await RunGroupRepository(session).make_room(run_id, plan.pipeline.concurrency)
             await RunRepository(session).add(row, steps)
         callers = list(origin.callers)
@@ -46,6 +52,14 @@ class RunIntake:
         async with self._database.read() as session:
             row = await RunRepository(session).find(run_id)
             return await stored_input(session, row) if row else None
+
+
+async def _check_not_flooded(session: AsyncSession, schedule: str) -> None:
+    """Runs that take longer than their schedule's period, and may overlap, would pile up without an end."""
+    await lock_name(session, f"schedule/{schedule}")
+    count = (await RunRepository(session).count_open_by_schedule()).get(schedule, 0)
+    if count >= MAX_OPEN_OF_SCHEDULE:
+        raise ConflictError(f"{count} runs of schedule {schedule} have not ended; this one is left out")
 
 
 async def stored_input(session: AsyncSession, row: RunRow) -> RunInput:

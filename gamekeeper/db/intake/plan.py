@@ -11,6 +11,7 @@ from gamekeeper.db.intake.submission import Submission
 from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.pipeline import PipelineRepository
+from gamekeeper.domain.arguments import check_call
 from gamekeeper.domain.check import check_document
 from gamekeeper.domain.node import NodeView
 from gamekeeper.domain.problem import Path, ProblemList
@@ -105,16 +106,23 @@ class RunPlanner:
             if _is_static(call):
                 await self._plan(document, Call(call.args, call.envs, call.node), chain)
             else:
-                await self._check_later(document, chain, problems, path)
+                await self._check_later(document, call, chain, problems, path)
         except NotFoundError as error:
             problems.add((*path, "name"), "unknown", error.message, error.hint)
         except SpecError as error:
             for found in error.problems:
                 problems.add(path, found.code, f"{call.name}: {found.path}: {found.message}", found.hint)
 
-    async def _check_later(self, document: Document, chain: _Chain, problems: ProblemList, path: Path) -> None:
-        """Of a call whose arguments are not known yet: the pipelines that it calls in turn."""
+    async def _check_later(
+        self, document: Document, call: ResolvedCall, chain: _Chain, problems: ProblemList, path: Path
+    ) -> None:
+        """Of a call whose arguments are not all known yet: those that are, and the pipelines that it calls in turn."""
         pipeline, _ = await asyncio.to_thread(check_document, document)
+        if len(chain.names) == 1:  # below it nothing is known
+            found = ProblemList({})
+            check_call(pipeline.args, call.args, found)
+            if found.problems:
+                raise SpecError(found.problems)
         for step in pipeline.steps:
             if step.pipeline is not None:
                 version = step.pipeline.version if isinstance(step.pipeline.version, int) else None

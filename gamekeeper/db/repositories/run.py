@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
@@ -18,6 +19,20 @@ from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
 from gamekeeper.domain.run import RunSnapshot, RunState
 from gamekeeper.domain.step import StepKey, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
+
+OPEN_STATES = [state.value for state in RunState if not state.is_final]
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """What a list of runs is narrowed to; None is no limit."""
+
+    state: str | None = None
+    node: str | None = None
+    pipeline: str | None = None
+    schedule: str | None = None
+    parent_run: str | None = None
+    concurrency_group: str | None = None
 
 
 class RunRepository:
@@ -46,16 +61,14 @@ class RunRepository:
         self._session.add_all(steps)
         record(self._session, Event(kind=f"run.{run.state}", run=run.id, message=f"pipeline {run.pipeline}"))
 
-    async def page(
-        self, *, state: str | None, node: str | None, pipeline: str | None, cursor: str | None, limit: int
-    ) -> Page[RunRow]:
+    async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
         query = select(RunRow).order_by(col(RunRow.id).desc())
-        if state:
-            query = query.where(RunRow.state == state)
-        if pipeline:
-            query = query.where(RunRow.pipeline == pipeline)
-        if node:
-            query = query.where(col(RunRow.id).in_(select(StepRow.run_id).where(StepRow.node_id == node)))
+        for name in ("state", "pipeline", "schedule", "parent_run", "concurrency_group"):
+            value = getattr(wanted, name)
+            if value is not None:
+                query = query.where(getattr(RunRow, name) == value)
+        if wanted.node:
+            query = query.where(col(RunRow.id).in_(select(StepRow.run_id).where(StepRow.node_id == wanted.node)))
         if cursor:
             query = query.where(col(RunRow.id) < decode_cursor(cursor))
         rows = (await self._session.exec(query.limit(limit + 1))).all()
@@ -86,11 +99,15 @@ class RunRepository:
         return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
 
     async def open_runs(self, created_before: datetime, after_id: str = "") -> list[RunRow]:
-        states = [RunState.QUEUED.value, RunState.RUNNING.value, RunState.PAUSED.value]
         query = select(RunRow).where(
-            col(RunRow.state).in_(states), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
+            col(RunRow.state).in_(OPEN_STATES), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
         )
         return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
+
+    async def count_open_by_schedule(self) -> dict[str, int]:
+        query = select(RunRow.schedule, func.count()).where(col(RunRow.schedule).is_not(None))
+        rows = await self._session.exec(query.where(col(RunRow.state).in_(OPEN_STATES)).group_by(col(RunRow.schedule)))
+        return {schedule: count for schedule, count in rows.all() if schedule is not None}
 
     async def count_by_state(self) -> dict[str, int]:
         rows = await self._session.exec(select(RunRow.state, func.count()).group_by(RunRow.state))

@@ -15,11 +15,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.db.repositories.run import OPEN_STATES
 from gamekeeper.domain.event import Event
-from gamekeeper.domain.run import SUPERSEDED, GroupPlace, ResolvedConcurrency, RunState
+from gamekeeper.domain.run import SUPERSEDED, GroupPlace, ResolvedConcurrency
 from gamekeeper.errors import ConflictError
 
-_OPEN = [state.value for state in RunState if not state.is_final]
+
+async def lock_name(session: AsyncSession, name: str) -> None:
+    """Until the transaction's end, alone among those that lock the name. On SQLite a writer is alone already."""
+    if session.get_bind().dialect.name == "postgresql":
+        statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7))")
+        await (await session.connection()).execute(statement, {"name": name})
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class RunGroupRepository:
         """Groups with runs that have not ended, by name."""
         names = (
             select(RunRow.concurrency_group)
-            .where(col(RunRow.concurrency_group).is_not(None), col(RunRow.state).in_(_OPEN))
+            .where(col(RunRow.concurrency_group).is_not(None), col(RunRow.state).in_(OPEN_STATES))
             .group_by(col(RunRow.concurrency_group))
             .order_by(col(RunRow.concurrency_group))
         )
@@ -94,12 +100,9 @@ class RunGroupRepository:
         return RunGroup(name, running, [row.id for row in rows if not row.holds_slot])
 
     async def _locked(self, group: str) -> Sequence[RunRow]:
-        """On SQLite a writer is alone already."""
-        if self._session.get_bind().dialect.name == "postgresql":
-            statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7))")
-            await (await self._session.connection()).execute(statement, {"name": group})
+        await lock_name(self._session, f"group/{group}")
         return await self._rows(group)
 
     async def _rows(self, group: str) -> Sequence[RunRow]:
-        query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(_OPEN))
+        query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(OPEN_STATES))
         return (await self._session.exec(query.order_by(col(RunRow.created_at), RunRow.id))).all()

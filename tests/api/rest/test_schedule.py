@@ -1,0 +1,231 @@
+"""Schedules over REST, on the real Temporal server, with a dummy engine."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.rest.test_run_control import step
+from tests.fixtures.api import ApiUnderTest
+
+YEARLY = "0 5 1 1 *"
+
+
+class Scheduled:
+    """A stored pipeline with a name of its own: the tests share one Temporal server."""
+
+    def __init__(self, api: ApiUnderTest) -> None:
+        self.api = api
+        self.name = f"p-{uuid.uuid4().hex[:8]}"
+        self.first = f"{self.name}-0"
+
+    async def push(self, *lines: dict[str, Any], sleep: float = 0, **fields: Any) -> None:
+        spec = {"name": self.name, "schedule": list(lines), "steps": [step("a", dummy={"sleep": sleep})]} | fields
+        answer = await self.api.http.post("/pipelines", json={"spec": spec})
+        assert answer.status_code == 201, answer.text
+
+    async def apply(self, status: int = 200, **body: Any) -> Any:
+        answer = await self.api.http.put(f"/pipelines/{self.name}/schedules", json={"node": "node-1"} | body)
+        assert answer.status_code == status, answer.text
+        return answer.json()["items"] if status == 200 else answer.json()
+
+    async def post(self, what: str, body: dict[str, Any] | None = None, status: int = 202) -> dict[str, Any]:
+        answer = await self.api.http.post(f"/schedules/{self.first}/{what}", json=body)
+        assert answer.status_code == status, answer.text
+        return dict(answer.json())
+
+    async def get(self) -> dict[str, Any]:
+        return dict((await self.api.http.get(f"/schedules/{self.first}")).json())
+
+    async def listed(self) -> list[dict[str, Any]]:
+        return list((await self.api.http.get("/runs", params={"schedule": self.first})).json()["items"])
+
+    async def runs(self, count: int) -> list[dict[str, Any]]:
+        """Its runs, once there are so many that have ended."""
+        async with asyncio.timeout(30):
+            while True:
+                items = await self.listed()
+                if len([item for item in items if item["finished_at"]]) >= count:
+                    return items
+                await asyncio.sleep(0.05)
+
+    async def refused(self) -> list[str]:
+        """The workflows of times that made no run."""
+        query = "WorkflowType='ScheduledRunWorkflow' AND ExecutionStatus='Failed'"
+        found = [item.id async for item in self.api.client.list_workflows(query)]
+        return [name for name in found if name.startswith(f"schedule/{self.first}-")]
+
+    async def clean_up(self) -> None:
+        for item in (await self.api.http.get("/schedules")).json()["items"]:
+            if item["pipeline"] == self.name:
+                await self.api.http.delete(f"/schedules/{item['id']}")
+
+
+@pytest.fixture
+async def scheduled(api: ApiUnderTest) -> AsyncIterator[Scheduled]:
+    await api.add_node()
+    await api.start_agent()
+    await api.start_control_worker()
+    made = Scheduled(api)
+    yield made
+    await made.clean_up()
+
+
+async def test_it_is_what_the_pipeline_says(scheduled: Scheduled) -> None:
+    lines = [
+        {"cron": "*/15 4-6 * * MON", "timezone": "Europe/Berlin", "overlap": "cancel_old", "catch_up": "5m"},
+        {"cron": YEARLY},
+    ]
+    await scheduled.push(*lines)
+    first, second = await scheduled.apply()
+    assert first["id"] == scheduled.first
+    assert (first["cron"], first["timezone"], first["overlap"], first["catch_up"]) == (
+        "*/15 4-6 * * MON",
+        "Europe/Berlin",
+        "cancel_old",
+        300.0,
+    )
+    assert (second["cron"], second["timezone"], second["overlap"]) == (YEARLY, "UTC", "skip")
+    assert second["next_at"][0] == f"{datetime.now(UTC).year + 1}-01-01T05:00:00Z"
+    assert (first["running"], first["missed"], first["last_at"], first["created_by"]) == (0, 0, None, "key:admin")
+    assert await scheduled.apply() == [first, second]
+    listed = (await scheduled.api.http.get("/schedules")).json()["items"]
+    assert [item for item in listed if item["pipeline"] == scheduled.name] == [first, second]
+
+
+async def test_it_follows_the_pipeline(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": YEARLY}, {"cron": "@daily"})
+    await scheduled.apply()
+    await scheduled.post("pause", {"note": "holidays"}, status=200)
+    await scheduled.push({"cron": "@hourly"})
+    (only,) = await scheduled.apply()
+    assert (only["cron"], only["paused"], only["note"]) == ("@hourly", True, "holidays")
+    assert (await scheduled.api.http.get(f"/schedules/{scheduled.name}-1")).status_code == 404
+
+
+async def test_a_day_and_a_weekday_mean_either(scheduled: Scheduled) -> None:
+    """As cron has it; Temporal by itself would take days that are both."""
+    await scheduled.push({"cron": "0 12 13 * FRI"})
+    (made,) = await scheduled.apply()
+    days = [datetime.fromisoformat(at) for at in made["next_at"]]
+    assert len(days) == 5
+    assert all(day.day == 13 or day.weekday() == 4 for day in days)
+    assert (days[-1] - days[0]).days < 40
+
+
+async def test_a_trigger_runs_the_newest_version(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": YEARLY}, args=["map"])
+    refused = await scheduled.apply(status=422)
+    assert refused["problems"][0]["path"] == "args.map"
+    await scheduled.apply(args={"map": "dm1"})
+    await scheduled.post("trigger")
+    (run,) = await scheduled.runs(1)
+    assert (run["state"], run["pipeline"], run["schedule"]) == ("succeeded", scheduled.name, scheduled.first)
+    await scheduled.push({"cron": YEARLY}, args=["map"], description="newer")
+    await scheduled.post("trigger")
+    versions = [item["pipeline_version"] for item in await scheduled.runs(2)]
+    assert sorted(versions) == [1, 2]
+    assert (await scheduled.get())["last_at"] is not None
+
+
+async def test_a_pinned_version_stays(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": YEARLY})
+    await scheduled.push({"cron": YEARLY}, description="newer")
+    (made,) = await scheduled.apply(version=1)
+    assert made["version"] == 1
+    await scheduled.post("trigger")
+    (run,) = await scheduled.runs(1)
+    assert run["pipeline_version"] == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_it_starts_by_itself(scheduled: Scheduled) -> None:
+    """The next full minute comes in a minute at most."""
+    await scheduled.push({"cron": "* * * * *"})
+    await scheduled.apply()
+    async with asyncio.timeout(75):
+        while not (items := await scheduled.listed()):
+            await asyncio.sleep(0.2)
+    created = datetime.fromisoformat(items[0]["created_at"])
+    assert created.second < 5  # of the minute that it was due at
+
+
+async def test_what_is_missing_is_told(scheduled: Scheduled) -> None:
+    spec = {"name": scheduled.name, "steps": [step("a")]}
+    await scheduled.api.http.post("/pipelines", json={"spec": spec})
+    refused = await scheduled.apply(status=422)
+    assert refused["detail"] == f'pipeline "{scheduled.name}" version 1 has no "schedule"'
+    assert (await scheduled.api.http.put("/pipelines/nothing/schedules", json={})).status_code == 404
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/trigger")):
+        answer = await scheduled.api.http.request(method, f"/schedules/nothing{path}")
+        assert (answer.status_code, answer.json()["detail"]) == (404, 'there is no schedule "nothing"')
+
+
+async def test_pause_and_resume(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": "@hourly"})
+    await scheduled.apply()
+    paused = await scheduled.post("pause", {"note": "moving house"}, status=200)
+    assert (paused["paused"], paused["note"], paused["next_at"]) == (True, "moving house", [])
+    resumed = await scheduled.post("resume", status=200)
+    assert (resumed["paused"], len(resumed["next_at"])) == (False, 5)
+    events = (await scheduled.api.http.get("/events", params={"kind": "schedule"})).json()["items"]
+    assert [event["kind"] for event in events] == ["schedule.resumed", "schedule.paused", "schedule.created"]
+    assert {event["actor"] for event in events} == {"key:admin"}
+
+
+async def test_a_backfill(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": "@hourly"})
+    await scheduled.apply()
+    now = datetime.now(UTC).replace(minute=30, second=0, microsecond=0) - timedelta(hours=1)
+    span = {"from": (now - timedelta(hours=3)).isoformat(), "to": now.isoformat()}
+    assert await scheduled.post("backfill", span) == {"runs": 3}
+    runs = await scheduled.runs(3)
+    assert [run["state"] for run in runs] == ["succeeded"] * 3
+
+
+async def test_storms_are_refused(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": "* * * * *"})
+    await scheduled.apply()
+    await scheduled.post("pause", status=200)
+    now = datetime.now(UTC)
+    year = {"from": (now - timedelta(days=365)).isoformat(), "to": now.isoformat()}
+    refused = await scheduled.post("backfill", year, status=422)
+    assert "comes more than 1000 times" in refused["detail"]
+    for start, end in ((now, now), (now, now + timedelta(days=1)), (now, now - timedelta(days=1))):
+        await scheduled.post("backfill", {"from": start.isoformat(), "to": end.isoformat()}, status=422)
+    many = {"name": "many", "schedule": [{"cron": "@daily"}] * 21, "steps": [step("a")]}
+    answer = await scheduled.api.http.post("/pipelines", json={"spec": many})
+    assert "limit of 20" in answer.json()["problems"][0]["message"]
+
+
+async def test_runs_of_a_schedule_do_not_pile_up(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gamekeeper.db.intake.intake.MAX_OPEN_OF_SCHEDULE", 2)
+    await scheduled.push({"cron": YEARLY, "overlap": "allow"}, sleep=60)
+    await scheduled.apply()
+    async with asyncio.timeout(30):
+        while not await scheduled.refused():
+            await scheduled.post("trigger")  # Temporal makes one run of those of the same second
+            await asyncio.sleep(0.3)
+    assert (await scheduled.get())["running"] == 2
+    items = await scheduled.listed()
+    assert len(items) == 2
+    for item in items:
+        await scheduled.api.http.post(f"/runs/{item['id']}/cancel", json={})
+    await scheduled.runs(2)
+
+
+async def test_the_pipeline_of_a_schedule_stays(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": YEARLY})
+    await scheduled.apply()
+    kept = await scheduled.api.http.delete(f"/pipelines/{scheduled.name}")
+    assert (kept.status_code, kept.json()["detail"]) == (
+        409,
+        f'pipeline "{scheduled.name}" is started by {scheduled.first}',
+    )
+    await scheduled.api.http.delete(f"/schedules/{scheduled.first}")
+    assert (await scheduled.api.http.delete(f"/pipelines/{scheduled.name}")).status_code == 204
