@@ -42,6 +42,9 @@ migration: venv-dev ## Write a migration for changed tables: make migration m="A
 bench: venv docker ## Measure step overhead, start latency and the agent at rest
 	@$(VENV)/python -m bench.run
 
+bench-engine: venv docker ## Measure the pipeline engine: large pipelines, runs a second, cancels
+	@$(VENV)/python -m bench.engine
+
 bench-logs: venv docker ## Measure the log path: 1 GiB, plain, through a killed agent and a cut network
 	@$(VENV)/python -m bench.logs
 
@@ -55,4 +58,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen keys lock migration bench bench-logs bench-fleet images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen keys lock migration bench bench-engine bench-logs bench-fleet images venv venv-dev docker

@@ -47,6 +47,7 @@ class DummyEngine:
     def __init__(self, node: str) -> None:
         self._node = node
         self._by_id: dict[str, _Container] = {}
+        self._ids: dict[str, str] = {}
         self._resources: set[str] = set()
 
     async def ping(self) -> None:
@@ -80,6 +81,7 @@ class DummyEngine:
             exit_code=0,
         )
         self._by_id[info.id] = _Container(info, new)
+        self._ids[info.name] = info.id
         return info.id
 
     async def prepare_outputs(self, container_id: str) -> None:
@@ -132,10 +134,8 @@ class DummyEngine:
             await container.ended.wait()
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
-        for container in self._by_id.values():
-            if name_or_id in (container.info.id, container.info.name):
-                return container.info
-        return None
+        container = self._by_id.get(self._ids.get(name_or_id, name_or_id))
+        return container.info if container else None
 
     async def stop(self, container_id: str, grace: float) -> None:
         container = self._by_id.get(container_id)
@@ -146,7 +146,8 @@ class DummyEngine:
         self._end(container, TERMINATED if grace > 0 else KILLED)
 
     async def remove(self, container_id: str) -> None:
-        self._by_id.pop(container_id, None)
+        if (container := self._by_id.pop(container_id, None)) is not None:
+            self._ids.pop(container.info.name, None)
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
         infos = [container.info for container in self._by_id.values()]

@@ -38,6 +38,7 @@ RETRY_AFTER = "retry-after-ms"
 OUTBOX = 10_000
 WELCOME_SECONDS = 15.0
 FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
+PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
 SOON_SECONDS = 3.0  # and asked again within that
 
 
@@ -82,6 +83,7 @@ class Link:
         self._welcomed = welcomed
         self._outbox: asyncio.Queue[pb.AgentMessage] = asyncio.Queue()
         self._phases: dict[StepKey, pb.StepPhase] = {}
+        self._untold: dict[StepKey, asyncio.TimerHandle] = {}
         self._epoch = 0
         self._offset = ClockOffset()
         self._period = 1.0
@@ -112,11 +114,18 @@ class Link:
             hlc=self.clock.tick(),
         )
         self._phases[key] = told
+        if key not in self._untold:
+            self._untold[key] = asyncio.get_running_loop().call_later(PHASE_SECONDS, self._tell, key)
+
+    def _tell(self, key: StepKey) -> None:
+        del self._untold[key]
         if self.connected.is_set() and self._outbox.qsize() < OUTBOX:  # the newest is told again after a reconnect
-            self._outbox.put_nowait(pb.AgentMessage(step_phase=told))
+            self._outbox.put_nowait(pb.AgentMessage(step_phase=self._phases[key]))
 
     def forget(self, key: StepKey) -> None:
         self._phases.pop(key, None)
+        if (untold := self._untold.pop(key, None)) is not None:
+            untold.cancel()
 
     @property
     def _metadata(self) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.node.parts import NodeParts
 from activities.node.steps import StepActivities
@@ -16,6 +16,7 @@ from agent_worker.identity import Identity
 from gamekeeper.temporal import queues
 
 MAX_STEPS = 1000
+MAX_POLLERS = 8
 PUSHED_HEARTBEAT_SECONDS = 10.0
 POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
 
@@ -39,7 +40,7 @@ def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: t
             task_queue=queue,
             activities=activities,
             max_concurrent_activities=MAX_STEPS,
-            activity_task_poller_behavior=PollerBehaviorSimpleMaximum(1),
+            activity_task_poller_behavior=PollerBehaviorAutoscaling(minimum=1, initial=1, maximum=MAX_POLLERS),
             graceful_shutdown_timeout=hand_over,
             max_heartbeat_throttle_interval=timedelta(seconds=beat),
             default_heartbeat_throttle_interval=timedelta(seconds=beat),

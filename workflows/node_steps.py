@@ -217,7 +217,7 @@ class StepRunner:
             timeout=step.timeout,
             service=step.type is StepType.SERVICE,
             lifetime=step.lifetime,
-            network=self._progress.pipeline.needs_network(step.node),
+            network=self._progress.needs_network(step.node),
             outputs=step.outputs,
         )
 
@@ -248,6 +248,10 @@ class StepRunner:
             return StepResult(state=StepState.ERROR, reason=Reason.AGENT_LOST, message=message)
         message = cause.message if isinstance(cause, ApplicationError) else str(cause or error)
         return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=message)
+
+    @property
+    def has_services(self) -> bool:
+        return bool(self._service_keys)
 
     async def stop_services(self) -> None:
         """Ends the services that live as long as the run. One that can't be reached is left to the node's reaper."""

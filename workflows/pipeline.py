@@ -7,7 +7,8 @@ are in ``gamekeeper.domain.progress``; here stands what needs Temporal: waiting,
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -29,6 +30,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.pipeline_calls import PipelineCalls
 
 PARALLEL_STEPS = 200
+LINGER = timedelta(milliseconds=100)
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @workflow.defn(name="PipelineWorkflow", failure_exception_types=[Exception])
@@ -50,6 +53,9 @@ class PipelineWorkflow:
         self._result: RunResult | None = None
         self._version = 0
         self._written_version = 0
+        self._engine = run_input.engine
+        self._told_at = _LONG_AGO
+        self._asked_for = 0
 
     @workflow.signal
     def node_changed(self, node: NodeView) -> None:
@@ -199,14 +205,17 @@ class PipelineWorkflow:
 
     async def _written(self) -> None:
         """Until the read model has all that is known now."""
-        following = self._version + 1
+        following = self._asked_for = self._version + 1
         await workflow.wait_condition(lambda: self._written_version >= following)
 
     async def _mirror(self) -> None:
         """Keeps the read model at the newest state: one write at a time, each with all that changed meanwhile."""
         final = False
         while not final:
-            await workflow.wait_condition(lambda: self._progress.has_changes or self._result is not None)
+            await workflow.wait_condition(self._has_news)
+            if self._engine >= 2:
+                await self._linger()
+            self._told_at = workflow.now()
             snapshot = self._snapshot()
             final = snapshot.state.is_final
             workflow.set_current_details(self._progress.markdown())
@@ -216,6 +225,23 @@ class PipelineWorkflow:
                 **control_activity(queues.CONTROL_PLANE, summary=f"state {self._progress.state}"),
             )
             self._written_version = snapshot.version
+
+    def _has_news(self) -> bool:
+        if self._result is not None:
+            return True
+        ends_now = self._engine >= 2 and self._progress.all_ended and not self._runner.has_services
+        return self._progress.has_changes and not ends_now
+
+    async def _linger(self) -> None:
+        """Each write is an activity and a workflow task: what changes close together is told together."""
+        wait = self._told_at + LINGER - workflow.now()
+        if wait > timedelta():
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._result is not None or self._asked_for > self._version,
+                    timeout=wait,
+                    timeout_summary="changes are told together",
+                )
 
     def _snapshot(self) -> RunSnapshot:
         self._version += 1

@@ -32,6 +32,7 @@ from api.settings import ApiSettings
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
 from gamekeeper.db.models import ContainerRow
+from gamekeeper.db.models.columns import utc_now
 from gamekeeper.domain.condition import Vitals
 from gamekeeper.domain.event import NodeTime
 from gamekeeper.domain.hlc import HybridClock
@@ -324,5 +325,6 @@ def _reported(node_id: str, item: pb.Container) -> ReportedContainer:
         exit_code=item.exit_code if item.ended else None,
         ports=[port[:60] for port in item.ports[:100]],
         started_at=time_from_ms(item.started_at_ms),
+        seen_at=utc_now(),
     )
     return ReportedContainer(row, key, item.ended, timedelta(milliseconds=item.age_ms))

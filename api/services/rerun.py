@@ -26,7 +26,7 @@ class RerunService:
 
         Raises NotFoundError, ConflictError for a run that goes on, InvalidError and SpecError for what can't be run.
         """
-        row, steps = await self._runs.get(run_id)
+        row, steps = await self._runs.get_whole(run_id)
         if not RunState(row.state).is_final:
             raise ConflictError(f"run {run_id} is {row.state}", hint="cancel it, or wait for its end")
         if not row.source:

@@ -92,6 +92,13 @@ class RunService:
             runs = RunRepository(session)
             return await runs.get(run_id), await runs.steps(run_id)
 
+    async def get_whole(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
+        """With what the caller gave and what it was resolved to."""
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            row = await runs.find_whole(run_id)
+            return row or await runs.get(run_id), await runs.steps(run_id)
+
     async def get_step(self, run_id: str, name: str) -> StepRow:
         async with self._database.read() as session:
             runs = RunRepository(session)

@@ -130,8 +130,9 @@ def _check_names(placed: list[Placed], problems: ProblemList) -> None:
 
 def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
     finals = {item.step.name for item in placed if item.is_finally}
+    regular = {item.step.name for item in placed if not item.is_finally}
     for item in placed:
-        same = {other.step.name for other in placed if other.is_finally == item.is_finally}
+        same = finals if item.is_finally else regular
         for need in item.needs:
             if need in same:
                 continue

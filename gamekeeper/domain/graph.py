@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gamekeeper.domain.step import Reason, StepState
 
@@ -52,9 +52,3 @@ def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool)
     if state is StepState.SKIPPED:
         return reason is Reason.CONDITION
     return state in (StepState.FAILED, StepState.ERROR) and continue_on_error
-
-
-def any_failed(states: Iterable[tuple[StepState, bool]]) -> bool:
-    """Whether a run with these (state, continue_on_error) of its steps has failed."""
-    bad = (StepState.FAILED, StepState.ERROR, StepState.CANCELED)
-    return any(state in bad and not forgiven for state, forgiven in states)

@@ -15,11 +15,13 @@ from gamekeeper.domain.expressions import (
     render_tree,
     uses_status_function,
 )
-from gamekeeper.domain.graph import ancestors, any_failed, ended_well
+from gamekeeper.domain.graph import ancestors, ended_well
 from gamekeeper.domain.matrix import describe, expand
+from gamekeeper.domain.pipeline import StepType
 from gamekeeper.domain.run import ResolvedPipeline, ResolvedStep, RunState
 from gamekeeper.domain.step import Reason, StepResult, StepState, StepStatus
 
+BAD_STATES = frozenset({StepState.FAILED, StepState.ERROR, StepState.CANCELED})
 MAX_SNAPSHOT_BYTES = 512 * 1024  # of outputs; a workflow task's commands may be 4 MB in all
 RETRYABLE = {
     Reason.EXIT_CODE: "failure",
@@ -54,6 +56,9 @@ class RunProgress:
             for index, step in enumerate(steps)
         }
         self._needs = {step.name: step.needs for step in steps}
+        self._service_nodes = {step.node for step in steps if step.type is StepType.SERVICE}
+        self._failed: set[str] = set()
+        self._open = set(self.steps)
         self._cells: dict[str, list[str]] = {}
         for status in carried:
             self._carry(status)
@@ -62,10 +67,25 @@ class RunProgress:
 
     def _carry(self, status: StepStatus) -> None:
         """A step, or a cell of a matrix, that an earlier run has ended."""
-        self.statuses[status.name] = status
         if status.cell_of:
             self._add_cell(status.cell_of, status.name, status.matrix)
             self._cells.setdefault(status.cell_of, []).append(status.name)
+        self._set(status)
+
+    def _set(self, status: StepStatus) -> None:
+        self.statuses[status.name] = status
+        if status.state in BAD_STATES and not self.steps[status.name].continue_on_error:
+            self._failed.add(status.name)
+        else:
+            self._failed.discard(status.name)
+        if status.state.is_final:
+            self._open.discard(status.name)
+        else:
+            self._open.add(status.name)
+
+    @property
+    def all_ended(self) -> bool:
+        return not self._open
 
     def _add_cell(self, name: str, cell_name: str, cell: dict[str, Any]) -> None:
         update = {"name": cell_name, "matrix": None, "cell_of": name, "cell": cell}
@@ -73,7 +93,7 @@ class RunProgress:
         self._needs[cell_name] = self.steps[name].needs
 
     def update(self, name: str, **fields: Any) -> None:
-        self.statuses[name] = self.statuses[name].model_copy(update=fields)
+        self._set(self.statuses[name].model_copy(update=fields))
         self._changed[name] = None
 
     def enter(self, state: RunState) -> None:
@@ -106,7 +126,7 @@ class RunProgress:
         for index, (cell_name, cell) in enumerate(zip(names, cells, strict=True)):
             self._add_cell(name, cell_name, cell)
             own = {"name": cell_name, "cell_of": name, "cell": index, "matrix": cell, "message": describe(cell)}
-            self.statuses[cell_name] = status.model_copy(update=own)
+            self._set(status.model_copy(update=own))
             self._changed[cell_name] = None
         return names
 
@@ -175,6 +195,8 @@ class RunProgress:
         """The step's container with the last templates filled in. Raises ExpressionError or a ValidationError."""
         container = self.steps[name].spec
         dumped = container.model_dump(exclude_unset=True)
+        if "${{" not in str(dumped):
+            return container
         rendered = render_tree(dumped, self.values(name))
         if "environment" in rendered:
             rendered["environment"] = as_texts(rendered["environment"])
@@ -205,15 +227,14 @@ class RunProgress:
         """How the run would end with what is known now."""
         if self.cancelled:
             return RunState.CANCELED
-        pairs = [(status.state, self.steps[name].continue_on_error) for name, status in self.statuses.items()]
-        return RunState.FAILED if any_failed(pairs) else RunState.SUCCEEDED
+        return RunState.FAILED if self._failed else RunState.SUCCEEDED
 
     def first_failure(self) -> StepStatus | None:
-        bad = (StepState.FAILED, StepState.ERROR, StepState.CANCELED)
-        for name, status in self.statuses.items():
-            if status.state in bad and not self.steps[name].continue_on_error:
-                return status
-        return None
+        return next((status for name, status in self.statuses.items() if name in self._failed), None)
+
+    def needs_network(self, node: str) -> bool:
+        """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
+        return node in self._service_nodes
 
     def markdown(self) -> str:
         """The run as a table, for the Temporal web UI."""

@@ -30,6 +30,7 @@ class RunState(StrEnum):
 FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 
 
+ENGINE = 2  # of a new run; 2 tells changes that come close together at once
 SUPERSEDED = "superseded by run "  # how the reason of a cancel begins that a newer run of the group asked for
 
 
@@ -127,21 +128,19 @@ class ResolvedPipeline(BaseModel):
     def nodes(self) -> list[str]:
         return sorted({step.node for step in self.all_steps() if step.node})
 
-    def needs_network(self, node: str) -> bool:
-        """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
-        return any(step.type is StepType.SERVICE and step.node == node for step in self.all_steps())
-
 
 class RunInput(BaseModel):
     """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
     are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
-    steps this run is, the outermost first."""
+    steps this run is, the outermost first. ``engine`` counts changes of what the workflow does in which order: a run
+    goes on as it began, so a new one is said by who starts it, and 1 is what was before there were any."""
 
     run_id: str
     pipeline: ResolvedPipeline
     nodes: dict[str, NodeView] = Field(default_factory=dict)
     carried: list[StepStatus] = Field(default_factory=list)
     callers: list[str] = Field(default_factory=list)
+    engine: int = 1
 
 
 class RunCall(BaseModel):

@@ -18,7 +18,7 @@ from activities.node.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node import NodeStatus, NodeView
 from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.domain.run import RunInput, RunResult
+from gamekeeper.domain.run import ENGINE, RunInput, RunResult
 from gamekeeper.domain.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
@@ -60,7 +60,7 @@ class ControlPlane:
         seen = view or NodeView(id=self.node, status=NodeStatus.ONLINE)
         return await self.client.start_workflow(
             PipelineWorkflow.run,
-            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}),
+            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}, engine=ENGINE),
             id=f"run/{run_id}",
             task_queue=self.queue,
         )

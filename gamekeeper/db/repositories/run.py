@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,6 +21,8 @@ from gamekeeper.domain.run import RunSnapshot, RunState
 from gamekeeper.domain.step import StepKey, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
 
+# Every change of a step reads its run; these columns hold the whole pipeline, three times over.
+WITHOUT_TEXT = [defer(getattr(RunRow, name), raiseload=True) for name in ("source", "call", "resolved", "carried")]
 OPEN_STATES = [state.value for state in RunState if not state.is_final]
 
 
@@ -46,14 +49,20 @@ class RunRepository:
         return row
 
     async def find(self, run_id: str) -> RunRow | None:
+        return await self._session.get(RunRow, run_id, options=WITHOUT_TEXT)
+
+    async def find_whole(self, run_id: str) -> RunRow | None:
+        """With what the caller gave and what it was resolved to: a megabyte at most."""
         return await self._session.get(RunRow, run_id)
 
     async def find_many(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
-        rows = (await self._session.exec(select(RunRow).where(col(RunRow.id).in_(run_ids)))).all()
+        query = select(RunRow).where(col(RunRow.id).in_(run_ids)).options(*WITHOUT_TEXT)
+        rows = (await self._session.exec(query)).all()
         return {row.id: row for row in rows}
 
     async def by_idempotency_key(self, key: str) -> RunRow | None:
-        return (await self._session.exec(select(RunRow).where(RunRow.idempotency_key == key))).first()
+        query = select(RunRow).where(RunRow.idempotency_key == key).options(*WITHOUT_TEXT)
+        return (await self._session.exec(query)).first()
 
     async def add(self, run: RunRow, steps: Sequence[StepRow]) -> None:
         self._session.add(run)
@@ -62,7 +71,7 @@ class RunRepository:
         record(self._session, Event(kind=f"run.{run.state}", run=run.id, message=f"pipeline {run.pipeline}"))
 
     async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
-        query = select(RunRow).order_by(col(RunRow.id).desc())
+        query = select(RunRow).order_by(col(RunRow.id).desc()).options(*WITHOUT_TEXT)
         for name in ("state", "pipeline", "schedule", "parent_run", "concurrency_group"):
             value = getattr(wanted, name)
             if value is not None:
@@ -89,9 +98,16 @@ class RunRepository:
         return row
 
     async def find_steps(self, keys: Sequence[StepKey]) -> dict[tuple[str, str], StepRow]:
-        run_ids = {key.run_id for key in keys}
-        rows = (await self._session.exec(select(StepRow).where(col(StepRow.run_id).in_(run_ids)))).all()
-        return {(row.run_id, row.name): row for row in rows}
+        found: dict[tuple[str, str], StepRow] = {}
+        for run_id in {key.run_id for key in keys}:
+            names = [key.step for key in keys if key.run_id == run_id]
+            found |= {(run_id, row.name): row for row in await self._named_steps(run_id, names)}
+        return found
+
+    async def _named_steps(self, run_id: str, names: Sequence[str]) -> list[StepRow]:
+        """A run may have thousands, of which few change at a time."""
+        query = select(StepRow).where(StepRow.run_id == run_id, col(StepRow.name).in_(names))
+        return list((await self._session.exec(query)).all())
 
     async def unstarted(self, created_before: datetime) -> list[RunRow]:
         """Accepted runs that Temporal has not taken yet."""
@@ -102,7 +118,7 @@ class RunRepository:
         query = select(RunRow).where(
             col(RunRow.state).in_(OPEN_STATES), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
         )
-        return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
+        return list((await self._session.exec(query.options(*WITHOUT_TEXT).order_by(RunRow.id).limit(200))).all())
 
     async def count_open_by_schedule(self) -> dict[str, int]:
         query = select(RunRow.schedule, func.count()).where(col(RunRow.schedule).is_not(None))
@@ -118,7 +134,8 @@ class RunRepository:
         run = await self._lock(snapshot.run_id)
         if run is None or snapshot.version <= run.version:
             return False
-        rows = {row.name: row for row in await self.steps(snapshot.run_id)} if snapshot.steps else {}
+        names = [status.name for status in snapshot.steps]
+        rows = {row.name: row for row in await self._named_steps(snapshot.run_id, names)}
         rows |= self._add_cells(snapshot, rows)
         changed = [(rows[status.name], status) for status in snapshot.steps if status.name in rows]
         if not snapshot.state.is_final:
@@ -164,7 +181,7 @@ class RunRepository:
 
     async def _lock(self, run_id: str) -> RunRow | None:
         """Writers of one run take turns: an older snapshot must not overtake a newer one."""
-        return await self._session.get(RunRow, run_id, with_for_update=True)
+        return await self._session.get(RunRow, run_id, with_for_update=True, options=WITHOUT_TEXT)
 
     def _write_step(self, row: StepRow, status: StepStatus) -> None:
         if row.state != status.state.value or row.try_number != status.try_:

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
-from gamekeeper.db.repositories.run import OPEN_STATES
+from gamekeeper.db.repositories.run import OPEN_STATES, WITHOUT_TEXT
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.run import SUPERSEDED, GroupPlace, ResolvedConcurrency
 from gamekeeper.errors import ConflictError
@@ -105,4 +105,5 @@ class RunGroupRepository:
 
     async def _rows(self, group: str) -> Sequence[RunRow]:
         query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(OPEN_STATES))
+        query = query.options(*WITHOUT_TEXT)
         return (await self._session.exec(query.order_by(col(RunRow.created_at), RunRow.id))).all()
