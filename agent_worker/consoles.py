@@ -91,6 +91,8 @@ class Consoles:
         info = await self._engine.find(request.key.container_name)
         if info is None or info.owner is None or info.owner.key != request.key:
             raise StartError("the container is gone")
+        if info.status is ContainerStatus.EXITED and request.command:
+            return await self._engine.look_in(info.id, request)
         if info.status is not ContainerStatus.RUNNING:
             raise StartError(f"the container is {info.status.value}")
         return await self._engine.open_console(info.id, request)

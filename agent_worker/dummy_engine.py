@@ -190,6 +190,14 @@ class DummyEngine:
             raise StartError("the container is not running")
         return DummyConsole(request)
 
+    async def look_in(self, container_id: str, request: ConsoleRequest) -> DummyConsole:
+        if container_id not in self._by_id:
+            raise StartError("the container is gone")
+        return DummyConsole(request)
+
+    async def sweep_consoles(self) -> None:
+        return None
+
     async def ensure_network(self, name: str, run_id: str) -> None:
         self._resources.add(run_id or name)
 

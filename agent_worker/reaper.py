@@ -48,6 +48,7 @@ class Reaper:
 
     async def run_forever(self) -> None:
         delay = SETTLE_SECONDS
+        await self._sweep()
         while True:
             await self._link.connected.wait()
             self._asked.clear()
@@ -65,6 +66,12 @@ class Reaper:
                 delay = SETTLE_SECONDS
             except TimeoutError:
                 continue
+
+    async def _sweep(self) -> None:
+        try:
+            await self._engine.sweep_consoles()
+        except GamekeeperError as error:
+            log.warning("what old consoles left stays: %s", error)
 
     async def _round(self) -> bool:
         """One report and its verdicts; True when another is due soon: ended containers are here, or some have gone."""

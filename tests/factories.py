@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from gamekeeper.domain.console import ConsoleRequest, ConsoleSize
 from gamekeeper.domain.container import Container
 from gamekeeper.domain.resolve import Call, resolve
 from gamekeeper.domain.run import ResolvedPipeline
@@ -58,3 +59,7 @@ def make_pipeline(*steps: dict[str, Any], node: str = "node-1", **fields: Any) -
 
 def resolve_text(text: str, **call: Any) -> ResolvedPipeline:
     return resolve(parse_text(text), Call(**({"node": "node-1", "run_id": "run"} | call)))
+
+
+def make_console(*command: str, tty: bool = False) -> ConsoleRequest:
+    return ConsoleRequest("id", make_key(), command, tty, ConsoleSize(100, 30))

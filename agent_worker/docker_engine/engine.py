@@ -27,6 +27,7 @@ from agent_worker.docker_engine.convert import (
 from agent_worker.docker_engine.errors import GoneError, explain, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.log_stream import LogPump
+from agent_worker.docker_engine.look_in import look_in, sweep
 from agent_worker.docker_engine.pull import ImagePuller
 from agent_worker.docker_engine.unchunked import LOGS_URL, UNIX_URL, UnchunkedAdapter
 from gamekeeper.domain.console import ConsoleRequest
@@ -283,6 +284,12 @@ class DockerEngine:
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
         return await self._call(open_console, self._api, self._waits, container_id, request)
+
+    async def look_in(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
+        return await self._call(look_in, self._api, self._waits, self._node, container_id, request)
+
+    async def sweep_consoles(self) -> None:
+        await self._call(sweep, self._api, self._node)
 
     async def ensure_network(self, name: str, run_id: str) -> None:
         await self._prepare(f"network {name}", self._make_network, name, run_id)

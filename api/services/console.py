@@ -131,11 +131,11 @@ class ConsoleService:
 
 
 def _check_runs(row: StepRow) -> None:
-    """Where it may be that a container runs, its node knows better."""
+    """Where it may be that a container runs, or is held after its end, its node knows better."""
     phase = StepState(row.phase) if row.phase and row.phase_try == row.try_number else None
     state = observed_state(StepState(row.state), phase)
     is_service = row.type == StepType.SERVICE and state is StepState.SUCCEEDED
-    if state is not StepState.RUNNING and not is_service:
+    if state not in (StepState.RUNNING, StepState.HELD) and not is_service:
         raise ConflictError(f'step "{row.name}" of run {row.run_id} has no running container: it is {state.value}')
 
 

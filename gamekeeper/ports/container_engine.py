@@ -188,6 +188,14 @@ class ContainerEngine(Protocol):
         StartError when it can't be begun, also for a container that does not run."""
         ...
 
+    async def look_in(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
+        """A command with the files, volumes and network of a container that has ended, beside it. What it changes is
+        gone with the console, but for volumes. Not idempotent. Raises StartError."""
+        ...
+
+    async def sweep_consoles(self) -> None:
+        """Removes what consoles of an earlier agent process left of ``look_in``; idempotent."""
+
     async def ensure_network(self, name: str, run_id: str) -> None: ...
 
     async def ensure_volume(self, name: str, run_id: str) -> None: ...

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from agent_worker.dummy_engine import DummyEngine
-from gamekeeper.domain.console import ConsoleRequest, ConsoleSize
 from gamekeeper.domain.log import LogStream
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
@@ -22,7 +21,7 @@ from gamekeeper.ports.container_engine import (
     NewContainer,
     StartError,
 )
-from tests.factories import make_key, make_new_container, make_owner
+from tests.factories import make_console, make_key, make_new_container, make_owner
 
 Make = Callable[..., NewContainer]
 
@@ -249,5 +248,19 @@ async def running(subject: Subject) -> str:
     return container_id
 
 
-def make_console(*command: str, tty: bool = False) -> ConsoleRequest:
-    return ConsoleRequest("id", make_key(), command, tty, ConsoleSize(100, 30))
+async def test_a_look_into_what_has_ended(subject: Subject) -> None:
+    container_id = await subject.ended(subject.new(exit_code=3))
+    console = await subject.engine.look_in(container_id, make_console("cat"))
+    await console.write(b"still here\n")
+    await until_text(console, b"still here\n")
+    await console.end_input()
+    async with asyncio.timeout(20):
+        while await console.read() is not None:
+            pass
+    assert await console.exit_code() == 0
+    await console.close()
+    info = await subject.engine.find(container_id)
+    assert info is not None
+    assert info.exit_code == 3
+    with pytest.raises(StartError):
+        await subject.engine.look_in("gone", make_console("cat"))

@@ -115,3 +115,22 @@ def test_events_tell_who_was_there(stack: Stack, run_id: str) -> None:
     subprocess.run(command(stack, "exec", run_id, "work", "--", "true"), check=True, timeout=60)
     found = stack.until(lambda: stack.json("events", "--kind", "step.console_closed", "--run", run_id))
     assert (found[0]["message"], found[0]["step"]) == ("exit code 0", "work")
+
+
+def test_a_shell_in_a_held_step(stack: Stack) -> None:
+    spec = f"""
+name: held
+steps:
+  - name: work
+    on_failure: hold 5m
+    container: {{image: "{stack.image}", commands: [echo reason > /workspace/why, cp /workspace/why /tmp/, exit 3]}}
+"""
+    made = stack.submit(spec)
+    stack.until(lambda: stack.step(made, "work")["state"] == "held")
+    look = command(stack, "exec", made, "work", "--", "sh", "-c", "cat /workspace/why /tmp/why; exit 6")
+    done = subprocess.run(look, capture_output=True, timeout=30, check=False)
+    assert (done.stdout, done.returncode) == (b"reason\nreason\n", 6)
+    stack.command("runs", "fail", made, "work")
+    assert stack.until_ended(made)["state"] == "failed"
+    again = subprocess.run(look, capture_output=True, timeout=30, check=False)
+    assert b"has no running container: it is failed" in again.stderr

@@ -23,6 +23,7 @@ def states(run: dict[str, Any]) -> dict[str, str]:
 
 def test_there_is_a_test_for_each() -> None:
     tested = {"matrix", "outputs", "approval", "hold", "retry", "conditions", "service", "priority", "older"}
+    tested |= {"announce", "calls", "concurrency", "schedule"}
     assert {path.stem for path in FOLDER.glob("*.yaml")} == tested
 
 
@@ -48,6 +49,38 @@ def test_outputs(stack: Stack) -> None:
     run = stack.until_ended(start(stack, "outputs"))
     assert run["state"] == "succeeded"
     assert stack.log(run["id"], "show").endswith('hello\nplayers ["dm1-64x64","ctf1-64x64"]\n')
+
+
+def test_calls(stack: Stack) -> None:
+    stack.command("pipeline", "push", str(FOLDER / "announce.yaml"))
+    run = stack.until_ended(start(stack, "calls"))
+    assert run["state"] == "succeeded"
+    called = stack.json("runs", "ls", "--parent", run["id"])
+    said = sorted(stack.log(item["id"], "say").splitlines()[-1] for item in called)
+    assert said == ["announced: ctf1 is up", "announced: dm1 is up"]
+
+
+def test_concurrency(stack: Stack) -> None:
+    first, second = start(stack, "concurrency"), start(stack, "concurrency")
+    stack.until(lambda: stack.json("runs", "queue", "arena-8303")[0]["waiting"] == [second])
+    ends = [stack.until_ended(run_id) for run_id in (first, second)]
+    assert ends[0]["finished_at"] <= ends[1]["started_at"]
+
+
+def test_schedule(stack: Stack) -> None:
+    stack.command("pipeline", "push", str(FOLDER / "schedule.yaml"))
+    made = stack.json("schedule", "apply", "nightly", "--node", stack.node, "--arg", f"image={stack.image}")
+    assert [item["cron"] for item in made] == ["0 5 * * *", "@hourly"]
+    assert "nightly-0" in stack.command("schedule", "ls").stdout
+    stack.command("schedule", "trigger", "nightly-0")
+    stack.until(lambda: stack.json("runs", "ls", "--schedule", "nightly-0") != [])
+    (run,) = stack.json("runs", "ls", "--schedule", "nightly-0")
+    assert stack.until_ended(run["id"])["state"] == "succeeded"
+    stack.command("schedule", "pause", "nightly-1", "-m", "holidays")
+    assert stack.json("schedule", "show", "nightly-1")["note"] == "holidays"
+    for name in ("nightly-0", "nightly-1"):
+        stack.command("schedule", "rm", name)
+    assert stack.json("schedule", "ls") == []
 
 
 def test_approval(stack: Stack) -> None:
