@@ -175,8 +175,9 @@ class PipelineWorkflow:
         if not self._progress.statuses[name].state.is_final:  # a rerun carries finished steps over
             for need in self._progress.steps[name].needs:
                 await self._ended[need].wait()
-            stopped = self._runner.stopped_result(name)
-            result = stopped or self._progress.decide(name) or await self._perform(name)
+            with workflow.create_event_group(name).scope():  # all that is done for it stands together in the web UI
+                stopped = self._runner.stopped_result(name)
+                result = stopped or self._progress.decide(name) or await self._perform(name)
             self._progress.finish(name, result)
         self._ended[name].set()
 

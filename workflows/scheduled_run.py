@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -20,10 +18,8 @@ class ScheduledRunWorkflow:
     @workflow.run
     async def run(self, scheduled: ScheduledRun) -> RunResult:
         """Fails with the run, or with what is wrong with the pipeline."""
-        own = workflow.info()
-        digest = hashlib.sha256(f"{own.workflow_id}/{own.run_id}".encode()).hexdigest()
-        run_id = f"{int(workflow.now().timestamp()):08x}{digest[:8]}"
-        asked = scheduled.model_copy(update={"run_id": run_id, "started_by": own.workflow_id})
+        run_id = f"{int(workflow.now().timestamp()):08x}{workflow.uuid4().hex[:8]}"
+        asked = scheduled.model_copy(update={"run_id": run_id, "started_by": workflow.info().workflow_id})
         accepted = await workflow.execute_activity_method(
             IntakeActivities.accept_scheduled,
             asked,

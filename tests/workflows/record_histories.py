@@ -6,25 +6,39 @@ Run once for each released version of a workflow; what is recorded stays, and ev
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
+import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
+from gamekeeper.db.engine import Database
+from gamekeeper.db.intake.intake import RunIntake
+from gamekeeper.db.intake.plan import RunPlanner
+from gamekeeper.db.intake.submission import Origin, Submission, new_run_id
+from gamekeeper.db.migrate import upgrade
+from gamekeeper.db.models import NodeRow, PipelineRow
+from gamekeeper.db.run_intake import SqlRunIntake
+from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.domain.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run import RunResult
+from gamekeeper.domain.schedule import ScheduledRun
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
+from gamekeeper.temporal.ids import run_workflow_id
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step
-from workflows import ALL_WORKFLOWS, PipelineWorkflow
+from workflows import ALL_WORKFLOWS, PipelineWorkflow, ScheduledRunWorkflow
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -37,17 +51,26 @@ async def record(version: str) -> None:
     )
     await ensure_search_attributes(environment.client)
     plane = ControlPlane(environment.client, queues.CONTROL_PLANE)
-    runs = RunActivities(plane.store)
+    folder = tempfile.TemporaryDirectory()
+    url = f"sqlite+aiosqlite:///{folder.name}/gk.db"
+    await asyncio.to_thread(upgrade, url)
+    database = Database(url)
+    runs, intake = RunActivities(SqlRunStore(database)), IntakeActivities(SqlRunIntake(database))
     async with AsyncExitStack() as stack, plane.stack:
+        stack.push_async_callback(database.close)
         worker = Worker(
             environment.client,
             task_queue=queues.CONTROL_PLANE,
             workflows=ALL_WORKFLOWS,
-            activities=[runs.write_snapshot, runs.find_node],
+            activities=[
+                *(runs.write_snapshot, runs.find_node),
+                *(intake.accept_call, intake.accept_scheduled, intake.enter_group, intake.next_in_line),
+            ],
         )
         await stack.enter_async_context(worker)
         await plane.start_node()
-        handles = {
+        handles = await started_from_rows(plane, database)
+        handles |= {
             "branches": await plane.submit(step("a"), step("b", ["a"]), step("c", ["a"]), step("d", ["b", "c"])),
             "failure": await plane.submit(
                 step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
@@ -71,7 +94,7 @@ async def record(version: str) -> None:
                 {"name": "ask", "type": "approval", "approval": {"message": "go?", "expires": "300ms"}}, step("a")
             ),
             "hold": await plane.submit(step("a", dummy={"exit_code": 3}, on_failure="hold 1h"), step("b")),
-            "pause": await plane.submit(step("a", dummy={"sleep": 1.5}), step("b")),
+            "pause": await plane.submit(step("a", dummy={"sleep": 3}), step("b")),
             "step-cancel": await plane.submit(step("a", dummy={"sleep": 30}), step("b", [])),
         }
         await asyncio.sleep(1)
@@ -86,7 +109,43 @@ async def record(version: str) -> None:
     await environment.shutdown()
 
 
-async def talk(handles: dict[str, WorkflowHandle[PipelineWorkflow, RunResult]]) -> None:
+async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str, WorkflowHandle[Any, RunResult]]:
+    """Runs that others start, and those that wait for one another."""
+    inner = {"name": "inner", "steps": [step("x", dummy={"sleep": 0.1})]}
+    async with database.write() as session:
+        session.add(NodeRow(id=plane.node, name=plane.node))
+        session.add(PipelineRow(name="inner", version=1, source=json.dumps(inner)))
+    call = {"name": "b", "type": "pipeline", "pipeline": {"name": "inner"}}
+    group = {"concurrency": {"group": "g"}}
+    newer = {"concurrency": {"group": "g", "on_busy": "cancel_old"}}
+    handles: dict[str, WorkflowHandle[Any, RunResult]] = {
+        "call": await accepted(plane, database, {"name": "call", "steps": [step("a"), call]}),
+        "group-first": await accepted(plane, database, {"name": "g", "steps": [step("a", dummy={"sleep": 4})]} | group),
+        "group-next": await accepted(plane, database, {"name": "g", "steps": [step("a")]} | group),
+        "group-superseded": await accepted(plane, database, {"name": "g", "steps": [step("a")]} | group),
+        "scheduled": await plane.client.start_workflow(
+            ScheduledRunWorkflow.run,
+            ScheduledRun(schedule="inner-0", pipeline="inner", node=plane.node, node_wait=30),
+            id="schedule/inner-0",
+            task_queue=plane.queue,
+        ),
+    }
+    await asyncio.sleep(0.5)
+    await handles["group-superseded"].cancel(reason="superseded by run 1")
+    handles["group-newer"] = await accepted(plane, database, {"name": "g", "steps": [step("a")]} | newer)
+    return handles
+
+
+async def accepted(plane: ControlPlane, database: Database, spec: dict[str, Any]) -> WorkflowHandle[Any, RunResult]:
+    run_id = new_run_id()
+    plan = await RunPlanner(database).plan(Submission(spec=spec, node=plane.node), 30, run_id)
+    made = await RunIntake(database).accept(run_id, plan, Origin(), [])
+    return await plane.client.start_workflow(
+        PipelineWorkflow.run, made.run, id=run_workflow_id(run_id), task_queue=plane.queue
+    )
+
+
+async def talk(handles: dict[str, WorkflowHandle[Any, RunResult]]) -> None:
     """What users say to the runs."""
     by = "key:recorder"
     await handles["cancel"].cancel(reason="recorded")

@@ -295,3 +295,19 @@ async def test_urgent_steps_go_first(control_plane: ControlPlane) -> None:
     assert await ended(handle) == "completed"
     order = sorted((control_plane.store.last(name).started_at, name) for name in (*names, "urgent"))
     assert "urgent" in [name for _, name in order[:2]]
+
+
+async def test_what_is_done_for_a_step_is_a_group_in_the_history(control_plane: ControlPlane) -> None:
+    await control_plane.start_node()
+    handle = await control_plane.submit(
+        step("a", dummy={"exit_code": 1}, retry={"attempts": 2, "backoff": "10ms", "on": ["failure"]}),
+        step("each", [], matrix={"n": [1, 2]}),
+    )
+    await ended(handle)
+    groups = [
+        (event.activity_task_scheduled_event_attributes.activity_id, marker.label.id)
+        for event in (await handle.fetch_history()).events
+        for marker in event.event_group_markers
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert sorted(groups) == [("a.1", "a"), ("a.2", "a"), ("each.0.1", "each"), ("each.1.1", "each")]
