@@ -7,31 +7,27 @@ are in ``gamekeeper.domain.progress``; here stands what needs Temporal: waiting,
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 with workflow.unsafe.imports_passed_through():
-    from activities.control_plane.runs import RunActivities
     from gamekeeper.domain.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
     from gamekeeper.domain.node import NodeView
     from gamekeeper.domain.progress import RunProgress
-    from gamekeeper.domain.run import SUPERSEDED, RunInput, RunResult, RunSnapshot, RunState
-    from gamekeeper.domain.step import Reason, StepResult, StepStatus
-    from gamekeeper.temporal import queues, search_attributes
-    from gamekeeper.temporal.policies import control_activity
+    from gamekeeper.domain.run import SUPERSEDED, RunInput, RunResult, RunState
+    from gamekeeper.domain.step import Reason, StepResult, StepState, StepStatus
+    from gamekeeper.temporal import search_attributes
     from workflows.approvals import ApprovalRunner
     from workflows.group_queue import GroupQueue
     from workflows.holds import Holds
     from workflows.matrices import MatrixRunner
+    from workflows.mirror import Mirror, OpenRun
     from workflows.node_steps import NodeGate, StepRunner
     from workflows.pipeline_calls import PipelineCalls
 
 PARALLEL_STEPS = 200
-LINGER = timedelta(milliseconds=100)
-_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @workflow.defn(name="PipelineWorkflow", failure_exception_types=[Exception])
@@ -45,17 +41,15 @@ class PipelineWorkflow:
         self._queue = GroupQueue(run_input.run_id, run_input.pipeline.concurrency)
         self._approvals = ApprovalRunner(self._progress, self._runner)
         self._holds = Holds(self._progress, self._runner)
-        self._matrices = MatrixRunner(self._progress, self._runner, self._run_one, self._written)
+        self._mirror = Mirror(self._progress, run_input.engine, self._now)
+        self._matrices = MatrixRunner(self._progress, self._runner, self._run_one, self._mirror.written)
         self._paused = False
         self._ended = {name: asyncio.Event() for name in self._progress.statuses}
         self._slots = asyncio.Semaphore(PARALLEL_STEPS)
         self._started_at = workflow.now()
         self._result: RunResult | None = None
-        self._version = 0
-        self._written_version = 0
         self._engine = run_input.engine
-        self._told_at = _LONG_AGO
-        self._asked_for = 0
+        self._expecting: set[str] = set()
 
     @workflow.signal
     def node_changed(self, node: NodeView) -> None:
@@ -105,6 +99,9 @@ class PipelineWorkflow:
         text = f"canceled by {request.by}" + (f": {request.reason}" if request.reason else "")
         for name in (request.step, *self._progress.cells(request.step)):
             self._runner.call_off(name, Reason.USER, text)
+            if self._engine >= 2 and name in self._expecting:
+                self._progress.finish(name, StepResult(state=StepState.CANCELED, reason=Reason.USER, message=text))
+                self._ended[name].set()
 
     @cancel_step.validator
     def _check_cancel(self, request: StepCancel) -> None:
@@ -119,12 +116,13 @@ class PipelineWorkflow:
 
     @workflow.run
     async def run(self, _: RunInput) -> RunResult:
-        mirror = asyncio.create_task(self._mirror())
+        mirror = asyncio.create_task(self._mirror.run())
         await self._wait_for_turn()
         cancelled = await self._run_steps()
         await self._run_finally()
         await self._runner.stop_services()
         self._result = self._outcome()
+        self._mirror.finish(self._result)
         self._progress.state = self._result.state
         workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
         await mirror
@@ -139,7 +137,7 @@ class PipelineWorkflow:
             self._runner.stop(_cancel_cause())
             return
         self._started_at = workflow.now()
-        self._progress.enter(self._open_state())
+        self._progress.enter(self._now().state)
 
     async def _run_steps(self) -> bool:
         """Runs the steps until all ended; True when the run was cancelled meanwhile."""
@@ -173,8 +171,11 @@ class PipelineWorkflow:
 
     async def _step(self, name: str) -> None:
         if not self._progress.statuses[name].state.is_final:  # a rerun carries finished steps over
+            self._expecting.add(name)
             for need in self._progress.steps[name].needs:
                 await self._ended[need].wait()
+            self._expecting.discard(name)
+        if not self._progress.statuses[name].state.is_final:  # nor was it canceled while it waited for what it needs
             with workflow.create_event_group(name).scope():  # all that is done for it stands together in the web UI
                 stopped = self._runner.stopped_result(name)
                 result = stopped or self._progress.decide(name) or await self._perform(name)
@@ -204,68 +205,12 @@ class PipelineWorkflow:
             return self._runner.stopped_result(name)
         return None
 
-    async def _written(self) -> None:
-        """Until the read model has all that is known now."""
-        following = self._asked_for = self._version + 1
-        await workflow.wait_condition(lambda: self._written_version >= following)
-
-    async def _mirror(self) -> None:
-        """Keeps the read model at the newest state: one write at a time, each with all that changed meanwhile."""
-        final = False
-        while not final:
-            await workflow.wait_condition(self._has_news)
-            if self._engine >= 2:
-                await self._linger()
-            self._told_at = workflow.now()
-            snapshot = self._snapshot()
-            final = snapshot.state.is_final
-            workflow.set_current_details(self._progress.markdown())
-            await workflow.execute_activity_method(
-                RunActivities.write_snapshot,
-                snapshot,
-                **control_activity(queues.CONTROL_PLANE, summary=f"state {self._progress.state}"),
-            )
-            self._written_version = snapshot.version
-
-    def _has_news(self) -> bool:
-        if self._result is not None:
-            return True
-        ends_now = self._engine >= 2 and self._progress.all_ended and not self._runner.has_services
-        return self._progress.has_changes and not ends_now
-
-    async def _linger(self) -> None:
-        """Each write is an activity and a workflow task: what changes close together is told together."""
-        wait = self._told_at + LINGER - workflow.now()
-        if wait > timedelta():
-            with suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self._result is not None or self._asked_for > self._version,
-                    timeout=wait,
-                    timeout_summary="changes are told together",
-                )
-
-    def _snapshot(self) -> RunSnapshot:
-        self._version += 1
-        steps = self._progress.take_changes()
-        result = None if self._progress.has_changes else self._result  # the end comes with the last change
-        return RunSnapshot(
-            run_id=self._progress.run_id,
-            version=self._version,
-            state=result.state if result else self._open_state(),
-            reason=result.reason if result else None,
-            message=result.message if result else self._waits_for(),
-            started_at=None if self._queue.waiting else self._started_at,
-            finished_at=workflow.now() if result else None,
-            steps=steps,
-        )
-
-    def _waits_for(self) -> str:
-        return self._queue.message if self._queue.waiting else ""
-
-    def _open_state(self) -> RunState:
+    def _now(self) -> OpenRun:
+        ends_now = self._progress.all_ended and not self._runner.has_services
         if self._queue.waiting:
-            return RunState.QUEUED
-        return RunState.PAUSED if self._paused else RunState.RUNNING
+            return OpenRun(RunState.QUEUED, self._queue.message, None, ends_now)
+        state = RunState.PAUSED if self._paused else RunState.RUNNING
+        return OpenRun(state, "", self._started_at, ends_now)
 
     def _outcome(self) -> RunResult:
         state = self._progress.outcome()

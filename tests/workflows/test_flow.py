@@ -311,3 +311,18 @@ async def test_what_is_done_for_a_step_is_a_group_in_the_history(control_plane: 
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     assert sorted(groups) == [("a.1", "a"), ("a.2", "a"), ("each.0.1", "each"), ("each.1.1", "each")]
+
+
+async def test_a_step_that_waits_is_canceled_at_once(control_plane: ControlPlane) -> None:
+    await control_plane.start_node()
+    handle = await control_plane.submit(
+        step("a", dummy={"sleep": 30}), step("b", ["a"]), step("c", ["b"], **{"if": "always()"})
+    )
+    await control_plane.until_started("a")
+    await handle.execute_update(PipelineWorkflow.cancel_step, StepCancel(step="b", by=BY))
+    await control_plane.until("c", StepState.SUCCEEDED)
+    assert control_plane.store.last("b").message == "canceled by key:tester"
+    assert not control_plane.store.last("a").state.is_final
+    await handle.execute_update(PipelineWorkflow.cancel_step, StepCancel(step="a", by=BY))
+    await ended(handle)
+    assert control_plane.states()["b"] is StepState.CANCELED
