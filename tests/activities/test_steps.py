@@ -119,6 +119,7 @@ async def test_a_strangers_container_of_our_name_is_not_touched() -> None:
     info = await node.engine.find(container_id)
     assert info is not None
     object.__setattr__(info, "name", key.container_name)
+    node.engine._ids[key.container_name] = container_id
     result = await node.job(job(key=key))
     assert "is not this step's" in result.message
     assert (await node.only()).status is ContainerStatus.CREATED

@@ -85,7 +85,8 @@ async def test_a_run_is_told_from_its_request_to_its_containers(api: ApiUnderTes
     await api.add_node()
     await api.start_agent()
     await api.start_control_worker()
-    run = await api.submit({"name": "work", "container": {"image": "image"}})
+    container = {"image": "image", "environment": {"DUMMY_SLEEP": "0.5"}}  # a phase that passes sooner is not told
+    run = await api.submit({"name": "work", "container": container})
     await api.until_run(run["id"], "succeeded")
 
     async def removed() -> bool:
