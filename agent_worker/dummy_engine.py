@@ -184,6 +184,10 @@ class DummyEngine:
         if follow:
             await container.ended.wait()
 
+    async def last_log_line(self, container_id: str) -> LogLine | None:
+        container = self._by_id.get(container_id)
+        return container.lines[-1] if container and container.lines else None
+
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DummyConsole:
         container = self._by_id.get(container_id)
         if container is None or container.info.status is not ContainerStatus.RUNNING:

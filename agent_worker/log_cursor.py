@@ -28,12 +28,13 @@ class _Position:
 
 @dataclass
 class LogCursor:
-    """Mutable: ``advance`` moves it over lines that are being kept."""
+    """Mutable: ``advance`` moves it over lines that are being kept. ``newest`` is not known of an earlier process."""
 
     positions: dict[int, _Position] = field(default_factory=dict)
     read_bytes: int = 0
     first_ts_ns: int = 0
     lost: bool = False
+    newest: LogLine | None = None
 
     @property
     def by_count(self) -> bool:
@@ -49,13 +50,16 @@ class LogCursor:
     def advance(self, lines: Sequence[LogLine]) -> None:
         if lines and not self.positions:
             self.first_ts_ns = lines[0].ts_ns
-        for line in lines:
-            position = self.positions.setdefault(int(line.stream), _Position())
-            self.read_bytes += len(line.data) + LINE_BYTES
-            same = line.ts_ns == position.ts_ns
-            position.at_ts = position.at_ts + 1 if same else 1
-            position.ts_ns = line.ts_ns
+        position, stream_before = _Position(), None
+        for stream, ts_ns, data in lines:
+            if stream is not stream_before:
+                position = self.positions.setdefault(int(stream), _Position())
+                stream_before = stream
+            self.read_bytes += len(data) + LINE_BYTES
+            position.at_ts = position.at_ts + 1 if ts_ns == position.ts_ns else 1
+            position.ts_ns = ts_ns
             position.total += 1
+        self.newest = lines[-1] if lines else self.newest
 
     def filter(self) -> LineFilter:
         """For one reading of the log from ``since_ns`` on."""

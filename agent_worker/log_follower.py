@@ -34,9 +34,9 @@ class LogFollower:
         self._spool = spool
         self._tasks: dict[StepKey, asyncio.Task[None]] = {}
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool) -> None:
+    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         if key not in self._tasks:
-            task = asyncio.create_task(self._follow(key, container_id, until_removed))
+            task = asyncio.create_task(self._follow(key, container_id, until_removed, one_file))
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
 
@@ -63,16 +63,17 @@ class LogFollower:
         """After a start: takes up every container of this node whose log has not ended."""
         for info in await self._engine.list_owned():
             if info.owner is not None and info.status is not ContainerStatus.CREATED:
-                self.follow(info.owner.key, info.id, until_removed=info.owner.lifetime == "node")
+                until_removed, one_file = info.owner.lifetime == "node", info.owner.kind == "job"
+                self.follow(info.owner.key, info.id, until_removed=until_removed, one_file=one_file)
 
-    async def _follow(self, key: StepKey, container_id: str, until_removed: bool) -> None:
+    async def _follow(self, key: StepKey, container_id: str, until_removed: bool, one_file: bool) -> None:
         cursor = await asyncio.to_thread(self._spool.open, key)
         backoff = Backoff(initial=0.2, maximum=5)
         behind = False
         while cursor is not None:
             before, follow = cursor.read_bytes, not behind
             try:
-                behind = await self._read_once(key, container_id, cursor, follow=follow)
+                behind = await self._read_once(key, container_id, cursor, follow=follow, one_file=one_file)
                 backoff.reset()
                 info = await self._engine.find(container_id)
             except UnavailableError as error:
@@ -86,7 +87,7 @@ class LogFollower:
                 return
             grown = cursor.read_bytes > before
             if info.status not in ALIVE and not until_removed:
-                if not follow and not grown:
+                if (not follow and not grown) or await self._has_all(container_id, cursor):
                     await self._end(key, cursor, "")
                     return
                 behind = True  # Docker may end the stream of who follows before it has sent all: look whether it did
@@ -95,7 +96,19 @@ class LogFollower:
                 continue  # it also ends it where it begins a new file
             await asyncio.sleep(RESTART_POLL_SECONDS if info.status not in ALIVE else 0.1)
 
-    async def _read_once(self, key: StepKey, container_id: str, cursor: LogCursor, *, follow: bool) -> bool:
+    async def _has_all(self, container_id: str, cursor: LogCursor) -> bool:
+        """Whether the newest line of a long log is the one that was read last: reading it all again takes as long as
+        reading it did."""
+        if cursor.by_count or cursor.newest is None:
+            return False
+        try:
+            return await self._engine.last_log_line(container_id) == cursor.newest
+        except UnavailableError:
+            return False
+
+    async def _read_once(
+        self, key: StepKey, container_id: str, cursor: LogCursor, *, follow: bool, one_file: bool
+    ) -> bool:
         """Reads from the cursor on until the engine ends the stream. True when what is there should be read first:
         who follows a log from far behind is not shown what was rotated meanwhile."""
         known, read_before = cursor.filter(), cursor.read_bytes
@@ -108,7 +121,8 @@ class LogFollower:
                 known.lost, cursor.lost = False, cursor.lost or known.lost
                 cursor.advance(fresh)
                 await self._keep(partial(self._spool.append, key, fresh, cursor, gap))
-                if follow and not cursor.by_count and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
+                falls_behind = follow and not one_file and not cursor.by_count
+                if falls_behind and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
                     return True
         return not follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
 

@@ -97,7 +97,7 @@ class Spool:
             for stream, ts_ns, data in items:
                 if stream is LogStream.GAP:
                     data = LogGap(seq, seq, data.decode()).encode()
-                batch.records.append(record_to_pb(LogRecord(seq, stream, ts_ns, data)))
+                batch.records.add(seq=seq, stream=stream, ts_ns=ts_ns, data=data)
                 seq, held = seq + 1, held + len(data)
                 if held >= CHUNK_BYTES:
                     self.held_bytes += _insert(db, key, first, seq - 1, batch)

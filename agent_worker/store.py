@@ -10,6 +10,9 @@ from pathlib import Path
 
 from gamekeeper.errors import UnavailableError
 
+# Large pages for large messages; a long write-ahead log, because most of them are deleted before it is written back.
+_PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "wal_autocheckpoint=2000")
+
 
 class Store:
     """One file; ``transaction()`` gives its connection and commits."""
@@ -19,7 +22,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        for pragma in _PRAGMAS:
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(schema)
 

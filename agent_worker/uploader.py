@@ -16,7 +16,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 log = get_logger(__name__)
 
-UPLOAD_BYTES = 1024 * 1024
+UPLOAD_BYTES = 3 * 1024 * 1024
 LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a log does not feel it
 
 

@@ -112,6 +112,8 @@ class LogFiles:
 
 
 def _contiguous(last_seq: int, records: Sequence[LogRecord]) -> list[LogRecord]:
+    if [record[0] for record in records] == list(range(last_seq + 1, last_seq + 1 + len(records))):
+        return list(records)  # as they come from an agent that did not have to repeat itself
     fresh: list[LogRecord] = []
     for record in sorted(records, key=lambda record: record.seq):
         if record.seq == last_seq + 1 or (record.seq > last_seq and _bridges(record, last_seq)):
@@ -126,7 +128,7 @@ def _bridges(record: LogRecord, last_seq: int) -> bool:
 
 
 def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:
-    data = b"".join(_encode(record) for record in records)
+    data = b"".join([part for record in records for part in _encode(record)])
     _write_at(log.path, log.size, data)
     log.size += len(data)
 
@@ -163,9 +165,11 @@ def _read_clocks(path: Path) -> LogClocks:
     return LogClocks(list(_CLOCK.iter_unpack(data[:whole])))
 
 
-def _encode(record: LogRecord) -> bytes:
-    tail = _HEADER.pack(0, record.seq, record.ts_ns, record.stream, len(record.data))[4:] + record.data
-    return struct.pack(">I", zlib.crc32(tail)) + tail
+def _encode(record: LogRecord) -> tuple[bytes, bytes]:
+    """The header, which begins with the sum of all that follows, and the data."""
+    seq, stream, ts_ns, data = record
+    head = _HEADER.pack(0, seq, ts_ns, stream, len(data))
+    return zlib.crc32(data, zlib.crc32(head[4:])).to_bytes(4, "big") + head[4:], data
 
 
 def _recover(path: Path) -> tuple[LogState, int]:

@@ -105,7 +105,8 @@ class StepTry:
             if self._step.outputs:
                 await self._engine.prepare_outputs(container_id)
             await self._engine.start(container_id)
-        self._parts.logs.follow(self._key, container_id, until_removed=self._step.outlives_run)
+        until_removed, one_file = self._step.outlives_run, not self._step.service
+        self._parts.logs.follow(self._key, container_id, until_removed=until_removed, one_file=one_file)
         self._parts.phases.report(self._key, StepState.RUNNING, container_id=container_id)
         self._parts.containers.changed()
         return container_id

@@ -259,7 +259,7 @@ class DockerEngine:
         self, container_id: str, since_ns: int, *, follow: bool
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         try:
-            response = await self._call(self._open_log, container_id, since_ns, follow)
+            response = await self._call(self._open_log, container_id, since_ns, follow, "all")
         except GoneError:
             return
         try:
@@ -269,9 +269,20 @@ class DockerEngine:
         except (OSError, DockerException, HTTPError) as error:
             raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
 
-    def _open_log(self, container_id: str, since_ns: int, follow: bool) -> Any:
+    async def last_log_line(self, container_id: str) -> LogLine | None:
+        try:
+            response = await self._call(self._open_log, container_id, 0, False, "1")
+            lines = [line async for batch in LogPump(response).batches() for line in batch]
+        except GoneError:
+            return None
+        except (OSError, DockerException, HTTPError) as error:
+            raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
+        return lines[-1] if lines else None
+
+    def _open_log(self, container_id: str, since_ns: int, follow: bool, tail: str) -> Any:
         since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"
         parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": since}
+        parameters["tail"] = tail
         base = LOGS_URL if self._api.base_url.startswith(UNIX_URL) else self._api.base_url
         url = f"{base}/v{self._api.api_version}/containers/{container_id}/logs"
         response = self._api.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_SECONDS, None))

@@ -19,13 +19,14 @@ from docker.errors import DockerException
 from gamekeeper.domain.log import LogLine, LogStream
 
 _HEADER = 8
+_STAMP = len("2006-01-02T15:04:05.000000000Z")
 _STDERR = 2
 _SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
 _PART_BYTES = 16 * 1024  # Docker cuts longer lines into parts of this size
 _READ_BYTES = 256 * 1024
 _MAX_HELD_BYTES = 1024 * 1024
 _LINE_BYTES = 64
-_PLENTY_BYTES = 256 * 1024
+_PLENTY_BYTES = 512 * 1024
 _LINGER_SECONDS = 0.05  # lines that come together are kept together: each batch costs a transaction
 
 
@@ -41,7 +42,7 @@ class FrameReader:
         self._swallows = swallows
         self._cut: dict[LogStream, int] = {}
         self._owed: set[LogStream] = set()
-        self._second = ("", 0)
+        self._second = (b"", 0)
 
     def __iter__(self) -> Iterator[list[LogLine]]:
         """The lines of each piece that arrives. Large ones, for a busy process makes its threads wait at each read."""
@@ -58,16 +59,19 @@ class FrameReader:
             end = at + _HEADER + int.from_bytes(data[at + 4 : at + _HEADER], "big")
             if end > size:
                 break
-            lines.append(self._line(data[at], data[at + _HEADER : end]))
+            lines.append(self._line(data[at], data, at + _HEADER, end))
             at = end
         return lines, data[at:]
 
-    def _line(self, kind: int, frame: bytes) -> LogLine:
+    def _line(self, kind: int, piece: bytes, begin: int, end: int) -> LogLine:
         if kind == _SYSTEM_ERROR:
-            raise DockerException(frame.decode(errors="replace").strip())
+            raise DockerException(piece[begin:end].decode(errors="replace").strip())
         stream = LogStream.STDERR if kind == _STDERR else LogStream.STDOUT
-        stamp, _, data = frame.partition(b" ")
-        ts_ns = self._nanoseconds(stamp.decode())
+        blank = begin + _STAMP
+        if piece[blank : blank + 1] != b" ":
+            blank = piece.index(b" ", begin, end)  # a time of another width
+        ts_ns = self._nanoseconds(piece[begin:blank])
+        data = piece[blank + 1 : end]
         return LogLine(stream, ts_ns, self._whole(stream, ts_ns, data) if self._swallows else data)
 
     def _whole(self, stream: LogStream, ts_ns: int, data: bytes) -> bytes:
@@ -83,12 +87,14 @@ class FrameReader:
             self._owed.add(stream)
         return before + data
 
-    def _nanoseconds(self, stamp: str) -> int:
+    def _nanoseconds(self, stamp: bytes) -> int:
         second = stamp[:19]
         if second != self._second[0]:
-            self._second = (second, calendar.timegm(time.strptime(second, "%Y-%m-%dT%H:%M:%S")))
-        fraction = stamp[20:].rstrip("Z")
-        return self._second[1] * 1_000_000_000 + int(fraction.ljust(9, "0")[:9] or 0)
+            self._second = (second, calendar.timegm(time.strptime(second.decode(), "%Y-%m-%dT%H:%M:%S")))
+        if len(stamp) == _STAMP:
+            return self._second[1] * 1_000_000_000 + int(stamp[20:29])
+        fraction = stamp[20:].rstrip(b"Z")
+        return self._second[1] * 1_000_000_000 + int(fraction.ljust(9, b"0")[:9] or 0)
 
 
 class LogPump:

@@ -183,6 +183,10 @@ class ContainerEngine(Protocol):
         file; reading what is there does neither."""
         ...
 
+    async def last_log_line(self, container_id: str) -> LogLine | None:
+        """The newest line that the engine holds, without reading the log; None when there is none."""
+        ...
+
     async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
         """A command beside the container's process, or without one that process itself. Not idempotent. Raises
         StartError when it can't be begun, also for a container that does not run."""

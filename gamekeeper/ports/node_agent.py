@@ -33,7 +33,7 @@ class Journal(Protocol):
 class StepLogs(Protocol):
     """Ships a container's log. Outlives the activity: a service's log goes on after its step has ended."""
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool) -> None:
+    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         """Starts to follow, or does nothing when that container is followed already."""
 
     async def drain(self, key: StepKey, deadline: float) -> bool:

@@ -43,14 +43,14 @@ def record_to_pb(record: LogRecord) -> pb.LogRecord:
 
 
 def record_from_pb(message: pb.LogRecord) -> LogRecord:
-    stream = _STREAMS.get(message.stream)
-    if stream is None or message.seq < 1:
-        raise InvalidError(f"log record {message.seq} has stream {message.stream}")
-    if stream is LogStream.GAP and LogGap.decode(message.data).last != message.seq:
-        raise InvalidError(f"gap record {message.seq} does not end the gap that it tells of")
+    stream, seq, data = _STREAMS.get(message.stream), message.seq, message.data
+    if stream is None or seq < 1:
+        raise InvalidError(f"log record {seq} has stream {message.stream}")
+    if stream is LogStream.GAP and LogGap.decode(data).last != seq:
+        raise InvalidError(f"gap record {seq} does not end the gap that it tells of")
     if stream is LogStream.END:
-        LogEnd.decode(message.data)
-    return LogRecord(message.seq, stream, message.ts_ns, message.data)
+        LogEnd.decode(data)
+    return LogRecord(seq, stream, message.ts_ns, data)
 
 
 def facts_to_pb(facts: NodeFacts) -> pb.Facts:

@@ -33,7 +33,7 @@ class FakeStepLogs:
         self.followed: list[StepKey] = []
         self.drained: list[StepKey] = []
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool) -> None:
+    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         self.followed.append(key)
 
     async def drain(self, key: StepKey, deadline: float) -> bool:
