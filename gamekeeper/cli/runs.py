@@ -126,6 +126,10 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
         print_json(found)
         return
     console.print(f"run {found['id']} of {found['pipeline']}: {coloured(found['state'])} {found['message']}".rstrip())
+    if found["parent_run"]:
+        console.print(f"step {found['parent_step']} of run {found['parent_run']}")
+    if found["schedule"]:
+        console.print(f"started by schedule {found['schedule']}")
     rows = [
         (
             step["name"],

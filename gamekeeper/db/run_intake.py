@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.intake.intake import RunIntake
 from gamekeeper.db.intake.plan import RunPlanner
 from gamekeeper.db.intake.submission import Origin, Submission
+from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
+from gamekeeper.domain.event import Event
 from gamekeeper.domain.run import GroupPlace, GroupRequest, RunCall, RunInput
 from gamekeeper.domain.schedule import ScheduledRun
-from gamekeeper.errors import ConflictError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 
 
 class SqlRunIntake:
@@ -42,13 +45,24 @@ class SqlRunIntake:
             node=scheduled.node,
         )
         origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by)
-        return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
+        try:
+            return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
+        except (InvalidError, NotFoundError, ConflictError) as error:
+            await self._tell_refused(scheduled.schedule, str(error))
+            raise
+
+    async def _tell_refused(self, schedule: str, why: str) -> None:
+        """Nobody waits for the answer, so it goes into the event log."""
+        async with self._database.write() as session:
+            data = {"schedule": schedule}
+            record(session, Event(kind="schedule.refused", message=f"{schedule}: {why}"[:2000], data=data))
 
     async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> RunInput:
         known = await self._intake.find(run_id)
         if known is not None:
             return known
-        plan = await self._planner.plan(submission, node_wait, run_id, origin.callers)
+        groups = await self._held_above(origin.parent_run)
+        plan = await self._planner.plan(submission, node_wait, run_id, origin.callers, groups)
         try:
             return (await self._intake.accept(run_id, plan, origin, [])).run
         except ConflictError:
@@ -56,6 +70,15 @@ class SqlRunIntake:
             if known is None:
                 raise
             return known
+
+    async def _held_above(self, run_id: str | None) -> frozenset[str]:
+        """The concurrency groups of a run and of those whose steps it is."""
+        groups = set()
+        async with self._database.read() as session:
+            while run_id is not None and (row := await RunRepository(session).find(run_id)) is not None:
+                groups.add(row.concurrency_group)
+                run_id = row.parent_run
+        return frozenset(group for group in groups if group is not None)
 
     async def enter_group(self, request: GroupRequest) -> GroupPlace:
         async with self._database.write() as session:

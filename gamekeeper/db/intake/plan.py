@@ -16,7 +16,7 @@ from gamekeeper.domain.check import check_document
 from gamekeeper.domain.node import NodeView
 from gamekeeper.domain.problem import Path, ProblemList
 from gamekeeper.domain.resolve import Call, resolve
-from gamekeeper.domain.run import ResolvedCall, ResolvedPipeline
+from gamekeeper.domain.run import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
 from gamekeeper.domain.source import Document, parse_text
 from gamekeeper.errors import NotFoundError, SpecError
 
@@ -35,13 +35,16 @@ class Plan:
 
 @dataclass
 class _Chain:
-    """The pipelines that call one another down to the one that is planned now, and the calls looked at in all."""
+    """The pipelines that call one another down to the one that is planned now, with the concurrency groups that they
+    hold, and the calls looked at in all."""
 
     names: tuple[str, ...]
+    groups: frozenset[str] = frozenset()
     looked_at: list[str] = field(default_factory=list)
 
-    def below(self, name: str) -> _Chain:
-        return _Chain((*self.names, name), self.looked_at)
+    def below(self, name: str, group: ResolvedConcurrency | None = None) -> _Chain:
+        groups = self.groups | {group.group} if group else self.groups
+        return _Chain((*self.names, name), groups, self.looked_at)
 
 
 class RunPlanner:
@@ -49,14 +52,21 @@ class RunPlanner:
         self._database = database
 
     async def plan(
-        self, submission: Submission, node_wait: float, run_id: str = "", callers: tuple[str, ...] = ()
+        self,
+        submission: Submission,
+        node_wait: float,
+        run_id: str = "",
+        callers: tuple[str, ...] = (),
+        held_groups: frozenset[str] = frozenset(),
     ) -> Plan:
-        """``callers`` are the pipelines whose steps this one is. Raises SpecError with every problem, and
-        NotFoundError for a stored pipeline that is not there."""
+        """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold.
+
+        Raises SpecError with every problem, and NotFoundError for a stored pipeline that is not there.
+        """
         submission = await self.stored(submission)
         document = await asyncio.to_thread(submission.document)
         call = Call(submission.args, submission.envs, submission.node, run_id)
-        resolved, views = await self._plan(document, call, _Chain(callers))
+        resolved, views = await self._plan(document, call, _Chain(callers, held_groups))
         resolved.node_wait = node_wait
         return Plan(submission, resolved, views)
 
@@ -79,7 +89,10 @@ class RunPlanner:
             nodes = NodeRepository(session)
             views = admit(resolved, await nodes.find_many(resolved.nodes()), await nodes.ids(), document)
         problems = ProblemList(document.positions)
-        below = chain.below(resolved.name)
+        if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
+            message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
+            problems.add(("concurrency", "group"), "cycle", message, "give one of them another group")
+        below = chain.below(resolved.name, resolved.concurrency)
         for index, step in enumerate(resolved.steps):
             if step.call is not None:
                 await self._plan_call(step.call, below, ("steps", index, "pipeline"), problems)

@@ -185,3 +185,18 @@ async def test_what_can_only_be_wrong_later_is_the_step_s_error(ready: ApiUnderT
     row = ended["steps"][1]
     assert (row["state"], row["reason"]) == ("error", "internal")
     assert "args.n" in row["message"]
+
+
+async def test_a_call_that_would_wait_for_its_caller(ready: ApiUnderTest) -> None:
+    group = {"args": {"g": "arena"}, "concurrency": {"group": "${{ args.g }}"}}
+    await store(ready, "announce", step("say"), **group)
+    ((path, code, message),) = await problems(ready, call("a"), **group)
+    assert (path, code) == ("steps[0].pipeline", "cycle")
+    assert message == 'announce: concurrency.group: the caller holds group "arena", so this would wait for ever'
+    first = step("a", dummy={"step_output": "g=arena"}, outputs=["g"])
+    late = call("b", "a", with_={"args": {"g": "${{ steps.a.outputs.g }}"}})  # known only in the run
+    answer = await ready.http.post(
+        "/runs", json={"spec": {"name": "t", "steps": [first, late]} | group, "node": "node-1"}
+    )
+    ended = await ready.until_run(answer.json()["id"], "failed", "succeeded")
+    assert 'the caller holds group "arena"' in ended["steps"][1]["message"]

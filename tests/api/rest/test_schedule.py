@@ -229,3 +229,20 @@ async def test_the_pipeline_of_a_schedule_stays(scheduled: Scheduled) -> None:
     )
     await scheduled.api.http.delete(f"/schedules/{scheduled.first}")
     assert (await scheduled.api.http.delete(f"/pipelines/{scheduled.name}")).status_code == 204
+
+
+async def test_a_time_that_makes_no_run_is_told(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": YEARLY})
+    await scheduled.apply()
+    await scheduled.push({"cron": YEARLY}, args=["map"])  # the newest version asks for what nobody gives
+    await scheduled.post("trigger")
+
+    async def refused() -> list[str]:
+        items = (await scheduled.api.http.get("/events", params={"kind": "schedule.refused"})).json()["items"]
+        return [item["message"] for item in items]
+
+    async with asyncio.timeout(20):
+        while not (told := await refused()):
+            await asyncio.sleep(0.05)
+    assert told == [f"{scheduled.first}: 1 problem in the pipeline; first: args.map: is required"]
+    assert await scheduled.listed() == []
