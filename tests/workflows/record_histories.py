@@ -70,33 +70,7 @@ async def record(version: str) -> None:
         await stack.enter_async_context(worker)
         await plane.start_node()
         handles = await started_from_rows(plane, database)
-        handles |= {
-            "branches": await plane.submit(step("a"), step("b", ["a"]), step("c", ["a"]), step("d", ["b", "c"])),
-            "failure": await plane.submit(
-                step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
-            ),
-            "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
-            "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
-            "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
-            "matrix": await plane.submit(
-                step("list", dummy={"step_output": "all=[0, 1, 2]"}, outputs=["all"]),
-                step(
-                    "each",
-                    matrix={"n": "${{ from_json(steps.list.outputs.all) }}"},
-                    max_parallel=2,
-                    dummy={"exit_code": "${{ matrix.n }}", "sleep": 0.1},
-                ),
-            ),
-            "approval": await plane.submit(
-                {"name": "ask", "type": "approval", "approval": {"message": "go?"}}, step("a")
-            ),
-            "unanswered": await plane.submit(
-                {"name": "ask", "type": "approval", "approval": {"message": "go?", "expires": "300ms"}}, step("a")
-            ),
-            "hold": await plane.submit(step("a", dummy={"exit_code": 3}, on_failure="hold 1h"), step("b")),
-            "pause": await plane.submit(step("a", dummy={"sleep": 3}), step("b")),
-            "step-cancel": await plane.submit(step("a", dummy={"sleep": 30}), step("b", [])),
-        }
+        handles |= await submitted(plane)
         await asyncio.sleep(1)
         await talk(handles)
         for name, handle in handles.items():
@@ -107,6 +81,34 @@ async def record(version: str) -> None:
             )  # paths of the recorder's machine
             (FOLDER / f"{version}-{name}.json").write_text(text)
     await environment.shutdown()
+
+
+async def submitted(plane: ControlPlane) -> dict[str, WorkflowHandle[Any, RunResult]]:
+    return {
+        "branches": await plane.submit(step("a"), step("b", ["a"]), step("c", ["a"]), step("d", ["b", "c"])),
+        "failure": await plane.submit(
+            step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
+        ),
+        "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
+        "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
+        "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
+        "matrix": await plane.submit(
+            step("list", dummy={"step_output": "all=[0, 1, 2]"}, outputs=["all"]),
+            step(
+                "each",
+                matrix={"n": "${{ from_json(steps.list.outputs.all) }}"},
+                max_parallel=2,
+                dummy={"exit_code": "${{ matrix.n }}", "sleep": 0.1},
+            ),
+        ),
+        "approval": await plane.submit({"name": "ask", "type": "approval", "approval": {"message": "go?"}}, step("a")),
+        "unanswered": await plane.submit(
+            {"name": "ask", "type": "approval", "approval": {"message": "go?", "expires": "300ms"}}, step("a")
+        ),
+        "hold": await plane.submit(step("a", dummy={"exit_code": 3}, on_failure="hold 1h"), step("b")),
+        "pause": await plane.submit(step("a", dummy={"sleep": 3}), step("b")),
+        "step-cancel": await plane.submit(step("a", dummy={"sleep": 30}), step("b", [])),
+    }
 
 
 async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str, WorkflowHandle[Any, RunResult]]:
