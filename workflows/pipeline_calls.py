@@ -84,17 +84,7 @@ class PipelineCalls:
         return call.model_copy(update={"args": render_tree(call.args, values), "envs": envs})
 
     async def _child(self, step: ResolvedStep, run: RunInput, stopped: Callable[[], StepResult | None]) -> StepResult:
-        handle = await workflow.start_child_workflow(
-            CHILD,
-            run,
-            id=run_workflow_id(run.run_id),
-            task_queue=queues.CONTROL_PLANE,
-            result_type=RunResult,
-            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            search_attributes=search_attributes.of_run(run.pipeline),
-            static_summary=f"{run.pipeline.name}, step {step.name} of run {self._progress.run_id}",
-        )
+        handle = await start_run(run, f"step {step.name} of run {self._progress.run_id}")
         self.live[step.name] = handle
         if stopped():
             handle.cancel(self._why)  # it was stopped while it was accepted; once begun, it ends as any other
@@ -115,6 +105,21 @@ class PipelineCalls:
             return result
         message = f"run {run.run_id} was ended after {format_duration(timedelta(seconds=step.timeout))}"
         return StepResult(state=StepState.FAILED, reason=Reason.TIMEOUT, message=message)
+
+
+async def start_run(run: RunInput, asked_by: str) -> workflow.ChildWorkflowHandle[Any, RunResult]:
+    """An accepted run as a child workflow, which is cancelled with its parent and waited for."""
+    return await workflow.start_child_workflow(
+        CHILD,
+        run,
+        id=run_workflow_id(run.run_id),
+        task_queue=queues.CONTROL_PLANE,
+        result_type=RunResult,
+        cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+        search_attributes=search_attributes.of_run(run.pipeline),
+        static_summary=f"{run.pipeline.name}, {asked_by}",
+    )
 
 
 def child_run_id(run_id: str, step: str, number: int) -> str:

@@ -8,9 +8,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.run import RunResult
     from gamekeeper.domain.schedule import ScheduledRun
-    from gamekeeper.temporal import queues, search_attributes
-    from gamekeeper.temporal.ids import run_workflow_id
+    from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import control_activity
+    from workflows.pipeline_calls import start_run
 
 
 @workflow.defn(name="ScheduledRunWorkflow", failure_exception_types=[Exception])
@@ -25,15 +25,4 @@ class ScheduledRunWorkflow:
             asked,
             **control_activity(queues.CONTROL_PLANE, summary=f"accept {scheduled.pipeline}"),
         )
-        result: RunResult = await workflow.execute_child_workflow(
-            "PipelineWorkflow",
-            accepted,
-            id=run_workflow_id(run_id),
-            task_queue=queues.CONTROL_PLANE,
-            result_type=RunResult,
-            cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-            parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-            search_attributes=search_attributes.of_run(accepted.pipeline),
-            static_summary=f"{accepted.pipeline.name}, by schedule {scheduled.schedule}",
-        )
-        return result
+        return await (await start_run(accepted, f"by schedule {scheduled.schedule}"))
