@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 SETTLE_SECONDS = 10.0
-PERIOD_SECONDS = 60.0
+PERIOD_SECONDS = 30.0
 M_ARENA_MAX = -8
 
 

@@ -4,6 +4,10 @@ exit code and its whole log.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
 from tests.fixtures.stack import Stack
@@ -87,3 +91,43 @@ def test_down_and_up_leave_containers_running_and_forget_nothing(stack: Stack) -
     assert ended["steps"][0]["exit_code"] == 42
     assert ended["steps"][0]["container"] == container.id
     assert stack.until(lambda: stack.log(run_id, "count").count("line ") >= 100)
+
+
+INNER = """
+name: inner-of-kill
+concurrency: {{group: kill}}
+steps:
+  - name: work
+    container: {{image: "{image}", commands: [sleep 3, echo done]}}
+"""
+OUTER = """
+name: outer-of-kill
+steps:
+  - {name: both, type: pipeline, matrix: {n: [1, 2]}, pipeline: {name: inner-of-kill}}
+"""
+
+
+def is_back(stack: Stack, part: str, killed: int) -> bool:
+    found = stack.status()
+    pid = (found["agents"][0] if part == "agent" else found[part])["pid"]
+    return pid not in (None, killed) and found["api"]["health"] == "ok"
+
+
+@pytest.mark.timeout(240)
+def test_kills_while_runs_of_runs_wait_for_one_another(stack: Stack, tmp_path: Path) -> None:
+    """Four runs of a group of one, called by two others, while each process dies: all end well, one after another."""
+    (tmp_path / "inner.yaml").write_text(INNER.format(image=stack.image))
+    stack.command("pipeline", "push", str(tmp_path / "inner.yaml"))
+    outer = [stack.submit(OUTER) for _ in range(2)]
+    stack.until(lambda: len(stack.json("runs", "ls", "--group", "kill", "--state", "running")) == 1)
+    for part in ("control_worker", "api", "temporal", "agent"):
+        killed = stack.kill(part)
+        stack.until(partial(is_back, stack, part, killed))
+    for run_id in outer:
+        assert stack.until_ended(run_id, 120)["state"] == "succeeded"
+    inner = [stack.json("runs", "show", item["id"]) for item in stack.json("runs", "ls", "--group", "kill")]
+    assert [run["state"] for run in inner] == ["succeeded"] * 4
+    assert {run["parent_run"] for run in inner} == set(outer)
+    assert [run["steps"][0]["try"] for run in inner] == [1] * 4
+    spans = sorted((run["started_at"], run["finished_at"]) for run in inner)
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
