@@ -75,13 +75,21 @@ def _row(item: dict[str, Any], *first: str) -> tuple[Any, ...]:
     return *first, item["version"], ago(item["created_at"]), item["created_by"], item["description"]
 
 
+def name_and_version(text: str) -> tuple[str, int | None]:
+    """Of ``NAME`` or ``NAME@3``."""
+    name, at, version = text.partition("@")
+    if at and not version.isdecimal():
+        raise InvalidError(f'"{version}" is no version; write {name}@3')
+    return name, int(version) if at else None
+
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]")]
 
 
 def _stored(obj: Context, name: str) -> dict[str, Any]:
     """One version by ``NAME@3``, or the newest."""
-    name, _, version = name.partition("@")
-    path = f"/pipelines/{name}" + (f"/versions/{version}" if version else "")
+    name, version = name_and_version(name)
+    path = f"/pipelines/{name}" + (f"/versions/{version}" if version is not None else "")
     found: dict[str, Any] = obj.call("GET", path)
     return found
 

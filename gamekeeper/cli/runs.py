@@ -13,7 +13,7 @@ from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import follow_log, follow_run, print_log, print_merged
 from gamekeeper.cli.node import JsonOption, list_all, pairs
 from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
-from gamekeeper.cli.pipeline import read_file
+from gamekeeper.cli.pipeline import name_and_version, read_file
 from gamekeeper.errors import InvalidError
 
 app = typer.Typer(no_args_is_help=True, help="Runs of pipelines.")
@@ -50,10 +50,8 @@ def _source(file: Path | None, pipeline: str) -> dict[str, Any]:
         raise InvalidError("give a pipeline file or --pipeline NAME, one of both")
     if file is not None:
         return {"yaml": read_file(file)}
-    name, _, version = pipeline.partition("@")
-    if version and not version.isdigit():
-        raise InvalidError(f'"{version}" is no version; write NAME@3')
-    return {"pipeline": name, "version": int(version) if version else None}
+    name, version = name_and_version(pipeline)
+    return {"pipeline": name, "version": version}
 
 
 def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bool) -> None:

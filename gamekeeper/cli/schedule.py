@@ -9,6 +9,7 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.node import JsonOption, pairs
 from gamekeeper.cli.output import ago, console, print_json, print_table
+from gamekeeper.cli.pipeline import name_and_version
 
 app = typer.Typer(no_args_is_help=True, help="Schedules of stored pipelines.")
 
@@ -27,9 +28,9 @@ def apply(
 ) -> None:
     """Make the schedules of a stored pipeline what its own `schedule` says."""
     obj: Context = context.obj
-    name, _, version = pipeline.partition("@")
+    name, version = name_and_version(pipeline)
     body = {
-        "version": int(version) if version else None,
+        "version": version,
         "args": pairs(arg, "--arg"),
         "envs": pairs(env, "--env"),
         "node": node or None,

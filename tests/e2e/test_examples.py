@@ -69,6 +69,8 @@ def test_concurrency(stack: Stack) -> None:
 
 def test_schedule(stack: Stack) -> None:
     stack.command("pipeline", "push", str(FOLDER / "schedule.yaml"))
+    refused = stack.command("schedule", "apply", "nightly@newest", check=False)
+    assert (refused.returncode, '"newest" is no version; write nightly@3' in refused.stderr) == (2, True)
     made = stack.json("schedule", "apply", "nightly", "--node", stack.node, "--arg", f"image={stack.image}")
     assert [item["cron"] for item in made] == ["0 5 * * *", "@hourly"]
     assert "nightly-0" in stack.command("schedule", "ls").stdout
