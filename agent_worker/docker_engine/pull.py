@@ -45,23 +45,29 @@ class ImagePuller:
     async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
         pull = self._pulls.get(image)
         if pull is None:
-            pull = _Pull(asyncio.create_task(asyncio.to_thread(self._pull, image, idle_timeout)))
+            loop = asyncio.get_running_loop()
+
+            def tell(text: str) -> None:
+                """Listeners belong to the loop, and the pull has a thread."""
+                loop.call_soon_threadsafe(self._tell, image, text)
+
+            pull = _Pull(asyncio.create_task(asyncio.to_thread(self._pull, image, idle_timeout, tell)))
             self._pulls[image] = pull
             pull.task.add_done_callback(lambda _: self._pulls.pop(image, None))
         pull.listeners.append(progress)
         await asyncio.shield(pull.task)
 
-    def _pull(self, image: str, idle_timeout: float) -> None:
+    def _pull(self, image: str, idle_timeout: float, tell: Progress) -> None:
         with translated(self._socket):
             try:
-                self._read(image, idle_timeout)
+                self._read(image, idle_timeout, tell)
             except (RequestsConnectionError, ReadTimeout) as error:
                 if not is_silence(error):
                     raise
                 message = f"image {image} can't be pulled: nothing moved for {idle_timeout:.0f} s"
                 raise ImageError(message, hint=_hint(image)) from error
 
-    def _read(self, image: str, idle_timeout: float) -> None:
+    def _read(self, image: str, idle_timeout: float, tell: Progress) -> None:
         layers = _Layers()
         reported = 0.0
         for event in self._events(image, idle_timeout):
@@ -71,7 +77,7 @@ class ImagePuller:
             layers.update(event)
             if time.monotonic() - reported > REPORT_SECONDS:
                 reported = time.monotonic()
-                self._tell(image, layers.text())
+                tell(layers.text())
 
     def _events(self, image: str, idle_timeout: float) -> Iterator[dict[str, Any]]:
         """The SDK's own pull switches every time limit off, so the request is made here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import docker
@@ -33,11 +34,16 @@ def pushed(registry: str, test_image: str) -> Iterator[str]:
 
 
 async def test_a_pull_tells_its_progress_and_is_made_once(docker_engine: DockerEngine, pushed: str) -> None:
-    told: list[str] = []
+    told: list[tuple[str, int]] = []
+
+    def listen(text: str) -> None:
+        told.append((text, threading.get_ident()))
+
     assert not await docker_engine.has_image(pushed)
-    await asyncio.gather(*[docker_engine.pull(pushed, told.append, 30) for _ in range(5)])
+    await asyncio.gather(*[docker_engine.pull(pushed, listen, 30) for _ in range(5)])
     assert await docker_engine.has_image(pushed)
-    assert any(text.startswith(f"pulling {pushed}: ") for text in told)
+    assert any(text.startswith(f"pulling {pushed}: ") for text, _ in told)
+    assert {thread for _, thread in told} == {threading.get_ident()}  # who listens may touch what is the loop's
 
 
 async def test_what_a_registry_refuses_is_told_in_its_words(docker_engine: DockerEngine, registry: str) -> None:
