@@ -87,7 +87,7 @@ class LogFollower:
                 return
             grown = cursor.read_bytes > before
             if info.status not in ALIVE and not until_removed:
-                if (not follow and not grown) or await self._has_all(container_id, cursor):
+                if (not follow and not grown) or (one_file and await self._has_all(container_id, cursor)):
                     await self._end(key, cursor, "")
                     return
                 behind = True  # Docker may end the stream of who follows before it has sent all: look whether it did

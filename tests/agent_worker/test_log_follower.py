@@ -67,13 +67,13 @@ class RotatingEngine(DummyEngine):
                 yield [line(number)]
 
 
-async def follow_to_the_end(engine: DummyEngine, spool: Spool) -> StepKey:
+async def follow_to_the_end(engine: DummyEngine, spool: Spool, *, one_file: bool = False) -> StepKey:
     new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0"})
     container_id = await engine.create(new)
     await engine.start(container_id)
     await engine.wait(container_id)
     follower = LogFollower(engine, spool)
-    follower.follow(new.owner.key, container_id, until_removed=False)
+    follower.follow(new.owner.key, container_id, until_removed=False, one_file=one_file)
     assert await follower.drain(new.owner.key, 20)
     return new.owner.key
 
@@ -81,6 +81,30 @@ async def follow_to_the_end(engine: DummyEngine, spool: Spool) -> StepKey:
 @pytest.fixture
 def never_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_follower, "BEHIND_SECONDS", 1e12)
+
+
+class OneFileEngine(RotatingEngine):
+    """Tells the newest line of its last view, as the end of the file does."""
+
+    async def last_log_line(self, container_id: str) -> LogLine | None:
+        assert container_id
+        return line(self._views[-1][-1])
+
+
+async def test_a_long_log_of_one_file_is_read_once(spool: Spool) -> None:
+    engine = OneFileEngine(range(1, 40))
+    await follow_to_the_end(engine, spool, one_file=True)
+    assert engine.follows == [True]
+    assert [record.seq for record in records(spool)] == list(range(1, 41))
+
+
+async def test_a_long_log_of_one_file_is_read_on_where_its_end_was_not_sent(spool: Spool) -> None:
+    engine = OneFileEngine(range(1, 30), range(1, 40))
+    await follow_to_the_end(engine, spool, one_file=True)
+    assert engine.follows[:2] == [True, False]
+    *lines, end = records(spool)
+    assert [record.data for record in lines] == [line(number).data for number in range(1, 40)]
+    assert json.loads(end.data)["complete"]
 
 
 async def test_a_stream_that_ends_before_all_was_sent_is_not_believed(spool: Spool) -> None:
