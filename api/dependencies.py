@@ -119,6 +119,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
     return int(text)
 
 
+NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]

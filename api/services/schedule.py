@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain import cron
 from gamekeeper.domain.check import check_document
 from gamekeeper.domain.event import Event
-from gamekeeper.domain.pipeline import Overlap
+from gamekeeper.domain.pipeline import MAX_SCHEDULES, Overlap
 from gamekeeper.domain.schedule import MAX_BACKFILL, Schedule, ScheduledRun, ScheduleSpec, schedule_id
 from gamekeeper.domain.source import parse_text
 from gamekeeper.domain.units import parse_duration
@@ -55,7 +56,11 @@ async def _asking(name: str = "") -> AsyncIterator[None]:
     """Temporal's errors as ours."""
     try:
         yield
+    except temporal.ScheduleAlreadyRunningError as error:
+        raise ConflictError(f'schedule "{name}" was made by somebody else just now', hint="apply it again") from error
     except RPCError as error:
+        if error.status is RPCStatusCode.INVALID_ARGUMENT:
+            raise InvalidError(f"Temporal does not take the schedule: {error.message}") from error
         if error.status is RPCStatusCode.NOT_FOUND:
             raise NotFoundError(f'there is no schedule "{name}"', hint="gamekeeper schedule ls lists them") from error
         raise UnavailableError(f"Temporal does not answer: {error.message}", hint="gamekeeper status") from error
@@ -153,8 +158,10 @@ class ScheduleService:
         return [schedule.model_copy(update={"running": running.get(schedule.id, 0)}) for schedule in schedules]
 
     async def of(self, pipeline: str) -> list[str]:
-        """The ids of a pipeline's schedules."""
-        return [schedule.id for schedule in await self.list_all() if schedule.runs.pipeline == pipeline]
+        """The ids of a pipeline's schedules. Each is asked for: Temporal's list is behind what was just made."""
+        names = [schedule_id(pipeline, index) for index in range(MAX_SCHEDULES)]
+        found = await asyncio.gather(*[self._find(name) for name in names])
+        return [schedule.id for schedule in found if schedule is not None and schedule.runs.pipeline == pipeline]
 
     async def check_none_of(self, pipeline: str) -> None:
         """Raises ConflictError while schedules start the pipeline."""

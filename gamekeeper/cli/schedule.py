@@ -55,6 +55,8 @@ def show(context: typer.Context, schedule: IdArgument, as_json: JsonOption = Fal
         return
     for key, value in found.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if key == "version" and value is None:
+            shown = "the newest at each time"
         console.print(f"{key:12} {shown}", markup=False, highlight=False)
 
 

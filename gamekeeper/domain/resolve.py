@@ -174,6 +174,9 @@ class _Resolver(Rendering):
         if not 1 <= len(group) <= MAX_GROUP_NAME:
             message = f"a group's name has 1 to {MAX_GROUP_NAME} characters; this one has {len(group)}"
             self.problems.add(("concurrency", "group"), "range", message)
+        elif not group.isprintable():  # a NUL, say, no database takes
+            message = "a group's name is of printable characters in one line"
+            self.problems.add(("concurrency", "group"), "value", message)
         limit = self.number(asked.limit, None, 1, (1, 10_000), ("concurrency", "limit"))
         return ResolvedConcurrency(group=group, limit=limit, on_busy=asked.on_busy)
 

@@ -222,9 +222,7 @@ async def until_text(console: EngineConsole, wanted: bytes) -> bytes:
     return text
 
 
-async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
-    container_id = await running(subject)
-    console = await subject.engine.open_console(container_id, make_console("cat"))
+async def echoes_to_its_end(console: EngineConsole) -> None:
     await console.write(b"hello \xff\n")
     await until_text(console, b"hello \xff\n")
     await console.end_input()
@@ -232,6 +230,12 @@ async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
         while await console.read() is not None:
             pass
     assert await console.exit_code() == 0
+
+
+async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
+    container_id = await running(subject)
+    console = await subject.engine.open_console(container_id, make_console("cat"))
+    await echoes_to_its_end(console)
     await console.close()
     await console.close()
 
@@ -251,13 +255,7 @@ async def running(subject: Subject) -> str:
 async def test_a_look_into_what_has_ended(subject: Subject) -> None:
     container_id = await subject.ended(subject.new(exit_code=3))
     console = await subject.engine.look_in(container_id, make_console("cat"))
-    await console.write(b"still here\n")
-    await until_text(console, b"still here\n")
-    await console.end_input()
-    async with asyncio.timeout(20):
-        while await console.read() is not None:
-            pass
-    assert await console.exit_code() == 0
+    await echoes_to_its_end(console)
     await console.close()
     info = await subject.engine.find(container_id)
     assert info is not None

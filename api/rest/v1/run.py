@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import SAFE_ID, Cursor, LastEventId, Limit, RunsDep
+from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from gamekeeper.db.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
 from gamekeeper.db.repositories.run import RunFilter
@@ -197,11 +197,13 @@ async def create_run(
 async def list_runs(
     runs: RunsDep,
     state: RunState | None = None,
-    node: Annotated[str | None, Query(max_length=63)] = None,
-    pipeline: Annotated[str | None, Query(max_length=63, description="Pipeline name")] = None,
-    schedule: Annotated[str | None, Query(max_length=80)] = None,
-    parent: Annotated[str | None, Query(max_length=32, description="The run whose steps they are")] = None,
-    group: Annotated[str | None, Query(max_length=200, description="Concurrency group")] = None,
+    node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL)] = None,
+    pipeline: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Pipeline name")] = None,
+    schedule: Annotated[str | None, Query(max_length=80, pattern=NO_NUL)] = None,
+    parent: Annotated[
+        str | None, Query(max_length=32, pattern=NO_NUL, description="The run whose steps they are")
+    ] = None,
+    group: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Concurrency group")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunList:

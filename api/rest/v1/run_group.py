@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import Cursor, Limit, RunsDep
+from api.dependencies import NO_NUL, Cursor, Limit, RunsDep
 
 router = APIRouter(prefix="/run-groups", tags=["runs"])
 
@@ -28,7 +28,7 @@ class RunGroupList(BaseModel):
 @router.get("")
 async def list_run_groups(
     runs: RunsDep,
-    name: Annotated[str | None, Query(max_length=200, description="Only this group")] = None,
+    name: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only this group")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunGroupList:

@@ -137,3 +137,16 @@ async def test_groups_are_by_their_rendered_name(ready: ApiUnderTest) -> None:
         assert answer.json()["concurrency_group"] == f"arena-{port}"
     answer = await ready.http.post("/runs", json={"spec": spec, "node": "node-1", "args": {"port": 2}})
     assert answer.status_code == 409
+
+
+async def test_a_name_that_no_database_takes_is_refused(ready: ApiUnderTest) -> None:
+    spec = {
+        "name": "test",
+        "args": ["g"],
+        "concurrency": {"group": "g-${{ args.g }}"},
+        "steps": [step("a")],
+    }
+    for bad in ("\x07", "two\nlines", "x" * 300):
+        answer = await ready.http.post("/runs", json={"spec": spec, "node": "node-1", "args": {"g": bad}})
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["problems"][0]["path"] == "concurrency.group"
