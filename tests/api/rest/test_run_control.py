@@ -87,7 +87,7 @@ async def until_try(api: ApiUnderTest, run_id: str, number: int) -> dict[str, An
 
 
 async def test_pause_and_resume(ready: ApiUnderTest) -> None:
-    run = await ready.submit(step("a", dummy={"sleep": 0.5}), step("b", "a"))
+    run = await ready.submit(step("a", dummy={"sleep": 3}), step("b", "a"))
     await ready.until_step(run["id"], "a", "running")
     assert (await ready.http.post(f"/runs/{run['id']}/pause")).status_code == 200
     await ready.until_run(run["id"], "paused")
