@@ -61,9 +61,12 @@ def test_calls(stack: Stack) -> None:
 
 
 def test_concurrency(stack: Stack) -> None:
-    first, second = start(stack, "concurrency"), start(stack, "concurrency")
+    first = start(stack, "concurrency", "--arg", "seconds=600")
+    second = start(stack, "concurrency", "--arg", "seconds=0")
     stack.until(lambda: stack.json("runs", "queue", "arena-8303")[0]["waiting"] == [second])
+    stack.command("runs", "cancel", first)
     ends = [stack.until_ended(run_id) for run_id in (first, second)]
+    assert [end["state"] for end in ends] == ["canceled", "succeeded"]
     assert ends[0]["finished_at"] <= ends[1]["started_at"]
 
 
