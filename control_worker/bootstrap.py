@@ -23,7 +23,8 @@ def build(client: Client, database: Database) -> Worker:
         workflows=ALL_WORKFLOWS,
         activities=[
             *(runs.write_snapshot, runs.find_node),
-            *(intake.accept_call, intake.accept_scheduled, intake.enter_group, intake.next_in_line),
+            *(intake.accept_call, intake.accept_scheduled, intake.load),
+            *(intake.enter_group, intake.next_in_line),
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),

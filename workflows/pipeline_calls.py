@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.expressions import ExpressionError, as_texts, render_tree
     from gamekeeper.domain.progress import RunProgress
-    from gamekeeper.domain.run import ResolvedCall, ResolvedStep, RunCall, RunInput, RunResult
+    from gamekeeper.domain.run import AcceptedRun, ResolvedCall, ResolvedStep, RunCall, RunResult
     from gamekeeper.domain.step import Reason, StepResult, StepState
     from gamekeeper.domain.units import format_duration
     from gamekeeper.temporal import queues, search_attributes
@@ -83,12 +83,14 @@ class PipelineCalls:
         envs = as_texts(render_tree(call.envs, values))
         return call.model_copy(update={"args": render_tree(call.args, values), "envs": envs})
 
-    async def _child(self, step: ResolvedStep, run: RunInput, stopped: Callable[[], StepResult | None]) -> StepResult:
-        handle = await start_run(run, f"step {step.name} of run {self._progress.run_id}")
+    async def _child(
+        self, step: ResolvedStep, accepted: AcceptedRun, stopped: Callable[[], StepResult | None]
+    ) -> StepResult:
+        handle = await start_run(accepted, f"step {step.name} of run {self._progress.run_id}")
         self.live[step.name] = handle
         if stopped():
             handle.cancel(self._why)  # it was stopped while it was accepted; once begun, it ends as any other
-        in_time = True
+        in_time, run_id = True, accepted.run.run_id
         try:
             try:
                 limit = timedelta(seconds=step.timeout)
@@ -96,29 +98,29 @@ class PipelineCalls:
             except builtins.TimeoutError:
                 in_time = False
                 handle.cancel(f"time limit of {self._why}")
-            result = _read(await handle, run.run_id)
+            result = _read(await handle, run_id)
         except ChildWorkflowError as error:
-            result = _explain(error, run.run_id)
+            result = _explain(error, run_id)
         finally:
             del self.live[step.name]
         if in_time:
             return result
-        message = f"run {run.run_id} was ended after {format_duration(timedelta(seconds=step.timeout))}"
+        message = f"run {run_id} was ended after {format_duration(timedelta(seconds=step.timeout))}"
         return StepResult(state=StepState.FAILED, reason=Reason.TIMEOUT, message=message)
 
 
-async def start_run(run: RunInput, asked_by: str) -> workflow.ChildWorkflowHandle[Any, RunResult]:
+async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkflowHandle[Any, RunResult]:
     """An accepted run as a child workflow, which is cancelled with its parent and waited for."""
     return await workflow.start_child_workflow(
         CHILD,
-        run,
-        id=run_workflow_id(run.run_id),
+        accepted.run,
+        id=run_workflow_id(accepted.run.run_id),
         task_queue=queues.CONTROL_PLANE,
         result_type=RunResult,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        search_attributes=search_attributes.of_run(run.pipeline),
-        static_summary=f"{run.pipeline.name}, {asked_by}",
+        search_attributes=search_attributes.of_run(accepted.pipeline, accepted.nodes),
+        static_summary=f"{accepted.pipeline}, {asked_by}",
     )
 
 

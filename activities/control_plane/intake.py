@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from gamekeeper.domain.run import GroupPlace, GroupRequest, RunCall, RunInput
+from gamekeeper.domain.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.schedule import ScheduledRun
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.ports.run_intake import RunIntake
@@ -22,14 +22,19 @@ class IntakeActivities:
         self._intake = intake
 
     @activity.defn(name="run.accept_call")
-    async def accept_call(self, call: RunCall) -> RunInput:
+    async def accept_call(self, call: RunCall) -> AcceptedRun:
         with _refusals_are_final():
             return await self._intake.accept_call(call)
 
     @activity.defn(name="run.accept_scheduled")
-    async def accept_scheduled(self, scheduled: ScheduledRun) -> RunInput:
+    async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
         with _refusals_are_final():
             return await self._intake.accept_scheduled(scheduled)
+
+    @activity.defn(name="run.load")
+    async def load(self, asked: RunById) -> RunInput:
+        with _refusals_are_final():
+            return await self._intake.load(asked)
 
     @activity.defn(name="run.enter_group")
     async def enter_group(self, request: GroupRequest) -> GroupPlace:

@@ -64,7 +64,7 @@ class RunDispatcher:
                 id=run_workflow_id(run.run_id),
                 task_queue=queues.CONTROL_PLANE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=search_attributes.of_run(pipeline),
+                search_attributes=search_attributes.of_run(pipeline.name, pipeline.nodes()),
                 static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
                 static_details="\n".join(
                     f"- {step.name} ({step.type}) on {step.node}" for step in pipeline.steps[:100]

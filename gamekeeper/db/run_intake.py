@@ -10,7 +10,7 @@ from gamekeeper.db.intake.submission import Origin, Submission
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
 from gamekeeper.domain.event import Event
-from gamekeeper.domain.run import GroupPlace, GroupRequest, RunCall, RunInput
+from gamekeeper.domain.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.schedule import ScheduledRun
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 
@@ -23,7 +23,7 @@ class SqlRunIntake:
         self._planner = RunPlanner(database)
         self._intake = RunIntake(database)
 
-    async def accept_call(self, call: RunCall) -> RunInput:
+    async def accept_call(self, call: RunCall) -> AcceptedRun:
         asked = call.call
         submission = Submission(
             pipeline=asked.name, version=asked.version, args=asked.args, envs=asked.envs, node=asked.node
@@ -36,7 +36,7 @@ class SqlRunIntake:
         )
         return await self._accept(call.run_id, submission, origin, call.node_wait)
 
-    async def accept_scheduled(self, scheduled: ScheduledRun) -> RunInput:
+    async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
         submission = Submission(
             pipeline=scheduled.pipeline,
             version=scheduled.version,
@@ -57,19 +57,25 @@ class SqlRunIntake:
             data = {"schedule": schedule}
             record(session, Event(kind="schedule.refused", message=f"{schedule}: {why}"[:2000], data=data))
 
-    async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> RunInput:
+    async def load(self, asked: RunById) -> RunInput:
+        found = await self._intake.find(asked.run_id)
+        if found is None:
+            raise NotFoundError(f'there is no run "{asked.run_id}"')
+        return found.model_copy(update={"engine": asked.engine})
+
+    async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
         known = await self._intake.find(run_id)
         if known is not None:
-            return known
+            return _told(known)
         groups = await self._held_above(origin.parent_run)
         plan = await self._planner.plan(submission, node_wait, run_id, origin.callers, groups)
         try:
-            return (await self._intake.accept(run_id, plan, origin, [])).run
+            return _told((await self._intake.accept(run_id, plan, origin, [])).run)
         except ConflictError:
             known = await self._intake.find(run_id)  # a try of this activity that was thought dead has won
             if known is None:
                 raise
-            return known
+            return _told(known)
 
     async def _held_above(self, run_id: str | None) -> frozenset[str]:
         """The concurrency groups of a run and of those whose steps it is."""
@@ -87,3 +93,8 @@ class SqlRunIntake:
     async def next_in_line(self, request: GroupRequest) -> list[str]:
         async with self._database.read() as session:
             return await RunGroupRepository(session).next_in_line(request.concurrency)
+
+
+def _told(run: RunInput) -> AcceptedRun:
+    by_id = RunById(run_id=run.run_id, engine=run.engine)
+    return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())

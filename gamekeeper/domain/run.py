@@ -143,6 +143,22 @@ class RunInput(BaseModel):
     engine: int = 1
 
 
+class RunById(BaseModel):
+    """The other argument of PipelineWorkflow: a run that loads the rest itself. What a workflow starts it starts so, or
+    each pipeline that it calls would go through its own history, twice. ``engine`` as in RunInput."""
+
+    run_id: str
+    engine: int
+
+
+class AcceptedRun(BaseModel):
+    """What is told of a run to the workflow that asked for it and is to start it."""
+
+    run: RunById
+    pipeline: str
+    nodes: list[str]
+
+
 class RunCall(BaseModel):
     """A step's call of another pipeline, as a run of its own. ``run_id`` is the new run's: the same call makes one run,
     however often it is made. ``started_by`` is the workflow that begins it; ``callers`` ends with the pipeline that

@@ -5,20 +5,20 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from gamekeeper.domain.run import ResolvedPipeline, RunState
+from gamekeeper.domain.run import RunState
 
 PIPELINE = SearchAttributeKey.for_keyword("GamekeeperPipeline")
 STATE = SearchAttributeKey.for_keyword("GamekeeperState")
 NODES = SearchAttributeKey.for_keyword_list("GamekeeperNodes")
 
 
-def of_run(pipeline: ResolvedPipeline) -> TypedSearchAttributes:
+def of_run(pipeline: str, nodes: list[str]) -> TypedSearchAttributes:
     """What a run's workflow is started with."""
     return TypedSearchAttributes(
         [
-            SearchAttributePair(PIPELINE, pipeline.name),
+            SearchAttributePair(PIPELINE, pipeline),
             SearchAttributePair(STATE, RunState.RUNNING.value),
-            SearchAttributePair(NODES, pipeline.nodes()[:50]),
+            SearchAttributePair(NODES, nodes[:50]),
         ]
     )
 

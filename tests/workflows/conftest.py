@@ -12,6 +12,7 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
+from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
 from activities.node.parts import NodeParts
 from activities.node.steps import StepActivities
@@ -23,6 +24,7 @@ from gamekeeper.domain.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.run_intake import FakeRunIntake
 from tests.fakes.run_store import FakeRunStore
 from workflows import ALL_WORKFLOWS, PipelineWorkflow
 
@@ -33,6 +35,7 @@ class ControlPlane:
     def __init__(self, client: Client, queue: str) -> None:
         self.client = client
         self.store = FakeRunStore()
+        self.intake = FakeRunIntake()
         self.node = f"node-{uuid.uuid4().hex[:8]}"
         self.engine = DummyEngine(self.node)
         self.queue = queue
@@ -101,13 +104,13 @@ async def control_plane(temporal_client: Client, monkeypatch: pytest.MonkeyPatch
     queue = f"control-plane-{uuid.uuid4().hex}"
     monkeypatch.setattr(queues, "CONTROL_PLANE", queue)  # a task queue of its own for each test
     plane = ControlPlane(temporal_client, queue)
-    runs = RunActivities(plane.store)
+    runs, intake = RunActivities(plane.store), IntakeActivities(plane.intake)
     async with plane.stack:
         worker = Worker(
             temporal_client,
             task_queue=queue,
             workflows=ALL_WORKFLOWS,
-            activities=[runs.write_snapshot, runs.find_node],
+            activities=[runs.write_snapshot, runs.find_node, intake.load, intake.enter_group, intake.next_in_line],
         )
         await plane.stack.enter_async_context(worker)
         yield plane

@@ -31,7 +31,7 @@ from gamekeeper.db.run_intake import SqlRunIntake
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.domain.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run import RunResult
-from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.domain.schedule import ScheduledRun, ScheduleSpec, ScheduleTerms
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
 from gamekeeper.temporal.ids import run_workflow_id
@@ -64,7 +64,8 @@ async def record(version: str) -> None:
             workflows=ALL_WORKFLOWS,
             activities=[
                 *(runs.write_snapshot, runs.find_node),
-                *(intake.accept_call, intake.accept_scheduled, intake.enter_group, intake.next_in_line),
+                *(intake.accept_call, intake.accept_scheduled, intake.load),
+                *(intake.enter_group, intake.next_in_line),
             ],
         )
         await stack.enter_async_context(worker)
@@ -73,6 +74,7 @@ async def record(version: str) -> None:
         handles |= await submitted(plane)
         await asyncio.sleep(1)
         await talk(handles)
+        handles["called"] = await child_of(plane, handles["call"])
         for name, handle in handles.items():
             await ended(handle)
             text = (await handle.fetch_history()).to_json()
@@ -81,6 +83,15 @@ async def record(version: str) -> None:
             )  # paths of the recorder's machine
             (FOLDER / f"{version}-{name}.json").write_text(text)
     await environment.shutdown()
+
+
+async def child_of(
+    plane: ControlPlane, handle: WorkflowHandle[Any, RunResult]
+) -> WorkflowHandle[PipelineWorkflow, RunResult]:
+    """The run that the last step was."""
+    await ended(handle)
+    run_id = (await handle.query(PipelineWorkflow.get_steps))[-1].outputs["run"]
+    return plane.client.get_workflow_handle_for(PipelineWorkflow.run, run_workflow_id(str(run_id)))
 
 
 async def submitted(plane: ControlPlane) -> dict[str, WorkflowHandle[Any, RunResult]]:
@@ -127,7 +138,10 @@ async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str
         "group-superseded": await accepted(plane, database, {"name": "g", "steps": [step("a")]} | group),
         "scheduled": await plane.client.start_workflow(
             ScheduledRunWorkflow.run,
-            ScheduledRun(schedule="inner-0", pipeline="inner", node=plane.node, node_wait=30),
+            ScheduleTerms(
+                spec=ScheduleSpec(cron="@daily", timezone="UTC", overlap="skip", catch_up=60),
+                runs=ScheduledRun(schedule="inner-0", pipeline="inner", node=plane.node, node_wait=30),
+            ),
             id="schedule/inner-0",
             task_queue=plane.queue,
         ),

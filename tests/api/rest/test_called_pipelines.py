@@ -200,3 +200,15 @@ async def test_a_call_that_would_wait_for_its_caller(ready: ApiUnderTest) -> Non
     )
     ended = await ready.until_run(answer.json()["id"], "failed", "succeeded")
     assert 'the caller holds group "arena"' in ended["steps"][1]["message"]
+
+
+async def test_large_pipelines_are_not_in_their_caller_s_history(ready: ApiUnderTest) -> None:
+    """Twelve of 400 KiB at once would be over what Temporal takes in one message."""
+    container = {"image": "i", "environment": {"WHAT": "x" * 10_000}}
+    seldom = [{"name": f"s{n}", "needs": [], "if": "run.id == 'x'", "container": container} for n in range(40)]
+    await store(ready, "announce", step("say"), *seldom)
+    run = await ready.submit(call("b", matrix={"n": list(range(12))}))
+    assert (await ready.until_run(run["id"], "failed", "succeeded"))["state"] == "succeeded"
+    handle = ready.client.get_workflow_handle(f"run/{run['id']}")
+    history = await handle.fetch_history()
+    assert sum(event.ByteSize() for event in history.events) < 200_000
