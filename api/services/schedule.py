@@ -1,4 +1,5 @@
-"""Schedules: Temporal alone keeps them, with what their user wrote in the memo; there is no second copy to disagree."""
+"""Schedules: Temporal alone keeps them, with what their user wrote as the argument of what they start: there is no
+second copy to disagree."""
 
 from __future__ import annotations
 
@@ -23,15 +24,21 @@ from gamekeeper.domain import cron
 from gamekeeper.domain.check import check_document
 from gamekeeper.domain.event import Event
 from gamekeeper.domain.pipeline import MAX_SCHEDULES, Overlap
-from gamekeeper.domain.schedule import MAX_BACKFILL, Schedule, ScheduledRun, ScheduleSpec, schedule_id
+from gamekeeper.domain.schedule import (
+    MAX_BACKFILL,
+    Schedule,
+    ScheduledRun,
+    ScheduleSpec,
+    ScheduleTerms,
+    schedule_id,
+)
 from gamekeeper.domain.source import parse_text
 from gamekeeper.domain.units import parse_duration
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.ids import schedule_workflow_id
-from workflows import ScheduledRunWorkflow
 
-MEMO = "gamekeeper"
+WORKFLOW = "ScheduledRunWorkflow"
 NEXT_SHOWN = 5
 _OVERLAP = {
     "skip": temporal.ScheduleOverlapPolicy.SKIP,
@@ -104,19 +111,17 @@ class ScheduleService:
             node=call.node,
             node_wait=self._node_wait,
         )
-        made = Schedule(id=name, spec=spec, runs=runs, created_by=current_actor())
-        wanted = made.model_dump(mode="json", include={"spec", "runs", "created_by"})
+        terms = ScheduleTerms(spec=spec, runs=runs, created_by=current_actor())
         known = await self._find(name)
         if known is not None and (known.spec, known.runs) == (spec, runs):
             return await self.get(name)
         async with _asking(name):
-            if known is not None:  # a memo can't be changed
-                await self._client.get_schedule_handle(name).delete()
-            await self._client.create_schedule(
-                name,
-                _for_temporal(made, paused=known.paused if known else False, note=known.note if known else ""),
-                memo={MEMO: wanted},
-            )
+            if known is None:
+                await self._client.create_schedule(name, _for_temporal(terms, temporal.ScheduleState()))
+            else:
+                await self._client.get_schedule_handle(name).update(
+                    lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
+                )
         await self._tell(name, "schedule.changed" if known else "schedule.created", f"{spec.cron} {spec.timezone}")
         return await self.get(name)
 
@@ -135,21 +140,28 @@ class ScheduleService:
         try:
             async with _asking(name):
                 described = await self._client.get_schedule_handle(name).describe()
-                memo = await described.memo()
         except NotFoundError:
             return None
-        if MEMO not in memo:
-            return None  # somebody else's
+        terms = await self._terms(described.schedule.action)
+        if terms is None:
+            return None
         info, state = described.info, described.schedule.state
         return Schedule(
             id=name,
-            **memo[MEMO],
+            **dict(terms),
             paused=state.paused,
             note=state.note or "",
             missed=info.num_actions_missed_catchup_window + info.num_actions_skipped_overlap,
             last_at=info.recent_actions[-1].started_at if info.recent_actions else None,
             next_at=[] if state.paused else list(islice(info.next_action_times, NEXT_SHOWN)),
         )
+
+    async def _terms(self, action: temporal.ScheduleAction) -> ScheduleTerms | None:
+        """None of a schedule that is somebody else's."""
+        if not isinstance(action, temporal.ScheduleActionStartWorkflow) or action.workflow != WORKFLOW:
+            return None
+        terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
+        return terms[0]
 
     async def list_all(self) -> list[Schedule]:
         found = [await self._find(name) for name in await self._ids()]
@@ -233,19 +245,19 @@ def _count(spec: ScheduleSpec, start: datetime, end: datetime) -> int:
     return count
 
 
-def _for_temporal(schedule: Schedule, *, paused: bool, note: str) -> temporal.Schedule:
-    spec = schedule.spec
+def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.Schedule:
+    spec = terms.spec
     return temporal.Schedule(
         action=temporal.ScheduleActionStartWorkflow(
-            ScheduledRunWorkflow.run,
-            schedule.runs,
-            id=schedule_workflow_id(schedule.id),
+            WORKFLOW,
+            terms,
+            id=schedule_workflow_id(terms.runs.schedule),
             task_queue=queues.CONTROL_PLANE,
-            static_summary=f"{schedule.runs.pipeline}, {spec.cron} {spec.timezone}",
+            static_summary=f"{terms.runs.pipeline}, {spec.cron} {spec.timezone}",
         ),
         spec=temporal.ScheduleSpec(cron_expressions=cron.for_temporal(spec.cron), time_zone_name=spec.timezone),
         policy=temporal.SchedulePolicy(
             overlap=_OVERLAP[spec.overlap], catchup_window=timedelta(seconds=max(10.0, spec.catch_up))
         ),
-        state=temporal.ScheduleState(paused=paused, note=note or None),
+        state=state,
     )

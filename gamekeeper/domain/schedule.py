@@ -36,19 +36,25 @@ class ScheduleSpec(BaseModel):
     catch_up: float
 
 
-class Schedule(BaseModel):
+class ScheduleTerms(BaseModel):
+    """What a schedule's user asked for: the argument of each of its workflows, where it is read again, since Temporal
+    gives a cron line back as calendars."""
+
+    spec: ScheduleSpec
+    runs: ScheduledRun
+    created_by: str = ""
+
+
+class Schedule(ScheduleTerms):
     """A schedule as Temporal knows it; times are UTC, the newest and the next few."""
 
     id: str
-    spec: ScheduleSpec
-    runs: ScheduledRun
     paused: bool = False
     note: str = ""
     running: int = 0
     missed: int = 0
     last_at: datetime | None = None
     next_at: list[datetime] = Field(default_factory=list)
-    created_by: str = ""
 
 
 def schedule_id(pipeline: str, index: int) -> str:

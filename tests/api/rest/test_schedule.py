@@ -101,10 +101,14 @@ async def test_it_is_what_the_pipeline_says(scheduled: Scheduled) -> None:
 async def test_it_follows_the_pipeline(scheduled: Scheduled) -> None:
     await scheduled.push({"cron": YEARLY}, {"cron": "@daily"})
     await scheduled.apply()
+    await scheduled.post("trigger")
+    await scheduled.runs(1)
     await scheduled.post("pause", {"note": "holidays"}, status=200)
+    before = await scheduled.get()
     await scheduled.push({"cron": "@hourly"})
     (only,) = await scheduled.apply()
     assert (only["cron"], only["paused"], only["note"]) == ("@hourly", True, "holidays")
+    assert only["last_at"] == before["last_at"] is not None  # changed, not made anew
     assert (await scheduled.api.http.get(f"/schedules/{scheduled.name}-1")).status_code == 404
 
 
