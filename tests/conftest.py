@@ -4,7 +4,7 @@ A part that can't be had fails the test that needs it, with what to do; nothing 
 """
 
 from tests.fixtures.api import api
-from tests.fixtures.database import database, database_url, postgres_server
+from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
@@ -16,6 +16,8 @@ __all__ = [
     "database",
     "database_url",
     "docker_engine",
+    "migrated_postgres",
+    "migrated_sqlite",
     "postgres_server",
     "raw",
     "registry",
