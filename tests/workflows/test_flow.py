@@ -207,11 +207,12 @@ async def test_nobody_looks_after_a_held_step(control_plane: ControlPlane) -> No
 
 async def test_a_paused_run_starts_nothing(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    handle = await control_plane.submit(step("a", dummy={"sleep": 0.5}), step("b"))
+    handle = await control_plane.submit(step("a", dummy={"sleep": 60}), step("b"))
     await control_plane.until_started("a")
     await handle.execute_update(PipelineWorkflow.set_paused, PauseRequest(paused=True, by=BY))
     with pytest.raises(WorkflowUpdateFailedError):
         await handle.execute_update(PipelineWorkflow.set_paused, PauseRequest(paused=True, by=BY))
+    control_plane.engine.finish("a")
     await control_plane.until("a", S)
     assert control_plane.store.snapshots[-1].state is RunState.PAUSED
     assert not await control_plane.engine.list_owned(step="b")

@@ -124,10 +124,11 @@ async def test_a_node_that_stays_away_is_an_error_in_the_end(control_plane: Cont
 
 async def test_maintenance_lets_running_steps_go_on_and_no_new_ones_start(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    handle = await control_plane.submit(step("a", dummy={"sleep": 0.5}), step("b"))
+    handle = await control_plane.submit(step("a", dummy={"sleep": 60}), step("b"))
     await control_plane.until_started("a")
     online = NodeView(id=control_plane.node, status=NodeStatus.ONLINE)
     await handle.signal(PipelineWorkflow.node_changed, online.model_copy(update={"mode": NodeMode.MAINTENANCE}))
+    control_plane.engine.finish("a")
     await control_plane.until("b", StepState.WAITING_NODE)
     assert control_plane.store.last("a").state is S
     assert "is in maintenance" in control_plane.store.last("b").message

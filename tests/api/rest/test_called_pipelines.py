@@ -41,8 +41,10 @@ async def test_a_step_is_a_run_of_its_own(ready: ApiUnderTest) -> None:
 
 async def test_it_stays_with_the_version_of_the_submission(ready: ApiUnderTest) -> None:
     await store(ready, "announce", step("old"))
-    run = await ready.submit(step("wait", dummy={"sleep": 0.5}), call("b", "wait"))
+    run = await ready.submit(step("wait", dummy={"sleep": 60}), call("b", "wait"))
+    await ready.until_step(run["id"], "wait", "running")
     await store(ready, "announce", step("new"))
+    ready.finish("wait")
     ended = await ready.until_run(run["id"], "succeeded", "failed")
     child = (await ready.http.get(f"/runs/{ended['steps'][1]['outputs']['run']}")).json()
     assert (child["pipeline_version"], states(child)) == (1, {"old": "succeeded"})
@@ -160,8 +162,10 @@ async def test_a_cycle_that_comes_while_it_runs(ready: ApiUnderTest) -> None:
     """The called pipeline was changed after the submission, and its newest version is not pinned below."""
     await store(ready, "leaf", step("say"))
     await store(ready, "announce", call("deeper", calls="leaf"))
-    run = await ready.submit(step("wait", dummy={"sleep": 1}), call("b", "wait"), pipeline=None)
+    run = await ready.submit(step("wait", dummy={"sleep": 60}), call("b", "wait"), pipeline=None)
+    await ready.until_step(run["id"], "wait", "running")
     await store(ready, "leaf", call("up", calls="announce"))
+    ready.finish("wait")
     ended = await ready.until_run(run["id"], "failed", "succeeded")
     row = ended["steps"][1]
     assert row["state"] == "error", row

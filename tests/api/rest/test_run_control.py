@@ -87,11 +87,12 @@ async def until_try(api: ApiUnderTest, run_id: str, number: int) -> dict[str, An
 
 
 async def test_pause_and_resume(ready: ApiUnderTest) -> None:
-    run = await ready.submit(step("a", dummy={"sleep": 3}), step("b", "a"))
+    run = await ready.submit(step("a", dummy={"sleep": 60}), step("b", "a"))
     await ready.until_step(run["id"], "a", "running")
     assert (await ready.http.post(f"/runs/{run['id']}/pause")).status_code == 200
     await ready.until_run(run["id"], "paused")
     assert (await ready.http.post(f"/runs/{run['id']}/pause")).status_code == 409
+    ready.finish("a")
     row = await ready.until_step(run["id"], "a", "succeeded")
     assert [item["id"] for item in (await ready.http.get("/runs", params={"state": "paused"})).json()["items"]] == [
         run["id"]
