@@ -50,7 +50,7 @@ def make_step_input(**overrides: Any) -> RunStepInput:
 def make_pipeline(*steps: dict[str, Any], node: str = "node-1", **fields: Any) -> ResolvedPipeline:
     """A resolved pipeline of steps given as the language writes them; a step without a container gets one."""
     image = {"container": {"image": "image"}}
-    full = [step if step.get("type") == "approval" else image | step for step in steps]
+    full = [step if step.get("type") in ("approval", "pipeline") else image | step for step in steps]
     finals = [image | step for step in fields.pop("finally_", [])]
     call = Call(node=node, run_id="run", args=fields.pop("given", {}))
     spec = {"name": "test", "steps": full, **({"finally": finals} if finals else {}), **fields}

@@ -1,25 +1,47 @@
-"""RunIntake in memory: runs that a test has put there, given out once ``may_load`` is set."""
+"""RunIntake in memory: runs that a test has put there, and calls of the pipelines that it has put there."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from gamekeeper.domain.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.node import NodeStatus, NodeView
+from gamekeeper.domain.run import (
+    ENGINE,
+    AcceptedRun,
+    GroupPlace,
+    GroupRequest,
+    ResolvedCall,
+    ResolvedPipeline,
+    RunById,
+    RunCall,
+    RunInput,
+)
 from gamekeeper.domain.schedule import ScheduledRun
-from gamekeeper.errors import InvalidError, NotFoundError
+from gamekeeper.errors import NotFoundError
 
 
 class FakeRunIntake:
+    """``pipelines`` make the pipeline of a call; ``may_load`` holds back what is loaded while it is not set."""
+
     def __init__(self) -> None:
         self.runs: dict[str, RunInput] = {}
+        self.pipelines: dict[str, Callable[[ResolvedCall], ResolvedPipeline]] = {}
         self.asked_for: asyncio.Queue[str] = asyncio.Queue()
         self.may_load = asyncio.Event()
+        self.may_load.set()
 
     async def accept_call(self, call: RunCall) -> AcceptedRun:
-        raise InvalidError(f"no pipeline {call.call.name} here")
+        if call.call.name not in self.pipelines:
+            raise NotFoundError(f"there is no pipeline {call.call.name}")
+        pipeline = self.pipelines[call.call.name](call.call)
+        nodes = {name: NodeView(id=name, status=NodeStatus.ONLINE) for name in pipeline.nodes()}
+        self.runs[call.run_id] = RunInput(run_id=call.run_id, pipeline=pipeline, nodes=nodes, engine=ENGINE)
+        by_id = RunById(run_id=call.run_id, engine=ENGINE)
+        return AcceptedRun(run=by_id, pipeline=pipeline.name, nodes=pipeline.nodes())
 
     async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
-        raise InvalidError(f"no pipeline {scheduled.pipeline} here")
+        raise NotFoundError(f"there is no pipeline {scheduled.pipeline}")
 
     async def load(self, asked: RunById) -> RunInput:
         self.asked_for.put_nowait(asked.run_id)

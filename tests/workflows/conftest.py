@@ -110,7 +110,10 @@ async def control_plane(temporal_client: Client, monkeypatch: pytest.MonkeyPatch
             temporal_client,
             task_queue=queue,
             workflows=ALL_WORKFLOWS,
-            activities=[runs.write_snapshot, runs.find_node, intake.load, intake.enter_group, intake.next_in_line],
+            activities=[
+                *(runs.write_snapshot, runs.find_node),
+                *(intake.accept_call, intake.load, intake.enter_group, intake.next_in_line),
+            ],
         )
         await plane.stack.enter_async_context(worker)
         yield plane

@@ -23,6 +23,7 @@ BY = "key:tester"
 async def begin(plane: ControlPlane, *steps: dict[str, Any], **fields: Any) -> WorkflowHandle[Any, RunResult]:
     """Started, and asking for the rest; its node is offline in what it is to load."""
     run_id = uuid.uuid4().hex[:12]
+    plane.intake.may_load.clear()
     nodes = {plane.node: NodeView(id=plane.node, status=NodeStatus.OFFLINE)}
     pipeline = make_pipeline(*steps, node=plane.node, **fields)
     plane.intake.runs[run_id] = RunInput(run_id=run_id, pipeline=pipeline, nodes=nodes, engine=ENGINE)

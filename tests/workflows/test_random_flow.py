@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.domain.run import RunState
+from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step
 
@@ -17,7 +18,8 @@ CONDITIONS = (None, None, "true", "false", "success()", "failure()", "always()",
 
 @dataclass(frozen=True)
 class Made:
-    """A step: what it needs by place, its condition, how it ends, and its cells, of which the first may fail."""
+    """A step: what it needs by place, its condition, how it ends, and its cells, of which the first may fail. It is a
+    job, or a call of a pipeline with one job that ends so."""
 
     needs: frozenset[int]
     condition: str | None
@@ -25,6 +27,7 @@ class Made:
     forgiven: bool
     attempts: int
     cells: int
+    calls: bool
 
     def written(self, name: str) -> dict[str, Any]:
         code = "3" if self.fails else "0"
@@ -36,12 +39,16 @@ class Made:
             code = f"${{{{ matrix.n == 0 ? {code} : 0 }}}}"
         if self.condition:
             fields["if"] = self.condition
-        return step(name, [f"s{need}" for need in sorted(self.needs)], dummy={"exit_code": code}, **fields)
+        needs = [f"s{need}" for need in sorted(self.needs)]
+        if self.calls:
+            call = {"name": "inner", "args": {"code": code}}
+            return {"name": name, "type": "pipeline", "needs": needs, "pipeline": call} | fields
+        return step(name, needs, dummy={"exit_code": code}, **fields)
 
 
 @st.composite
 def pipelines(draw: st.DrawFn) -> tuple[list[Made], list[Made]]:
-    def made(place: int) -> Made:
+    def made(place: int, may_call: bool = True) -> Made:
         return Made(
             needs=draw(st.frozensets(st.integers(0, place - 1), max_size=3)) if place else frozenset(),
             condition=draw(st.sampled_from(CONDITIONS)),
@@ -49,10 +56,11 @@ def pipelines(draw: st.DrawFn) -> tuple[list[Made], list[Made]]:
             forgiven=draw(st.booleans()),
             attempts=draw(st.sampled_from((1, 1, 2))),
             cells=draw(st.sampled_from((0, 0, 1, 3))),
+            calls=may_call and draw(st.booleans()),
         )
 
     steps = [made(place) for place in range(draw(st.integers(1, 6)))]
-    return steps, [made(0) for _ in range(draw(st.integers(0, 1)))]
+    return steps, [made(0, may_call=False) for _ in range(draw(st.integers(0, 1)))]
 
 
 def predict(steps: list[Made], finals: list[Made]) -> tuple[list[str], RunState]:
@@ -90,6 +98,9 @@ async def test_a_run_ends_as_the_rules_predict(
     steps, finals = pipeline
     if not control_plane.has_node:
         await control_plane.start_node()
+    control_plane.intake.pipelines["inner"] = lambda call: make_pipeline(
+        step("x", dummy={"exit_code": call.args["code"]}), node=control_plane.node
+    )
     control_plane.store.snapshots.clear()
     names = [f"s{place}" for place in range(len(steps))]
     last = [f"z{place}" for place in range(len(finals))]
@@ -98,5 +109,6 @@ async def test_a_run_ends_as_the_rules_predict(
     handle = await control_plane.submit(*written, finally_=closing)
     await ended(handle)
     states, outcome = predict(steps, finals)
-    found = [control_plane.store.last(name).state.value for name in [*names, *last]]
-    assert (found, control_plane.store.snapshots[-1].state) == (states, outcome)
+    told = [snapshot for snapshot in control_plane.store.snapshots if f"run/{snapshot.run_id}" == handle.id]
+    found = {status.name: status.state.value for snapshot in told for status in snapshot.steps}
+    assert ([found[name] for name in [*names, *last]], told[-1].state) == (states, outcome)
