@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from gamekeeper.domain.log import LogLine, LogStream
 
@@ -21,9 +22,19 @@ _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so the
 
 @dataclass
 class _Position:
+    """``at_ts`` lines in a row have the newest time."""
+
     ts_ns: int = 0
     at_ts: int = 0
     total: int = 0
+
+    def advance(self, times: Sequence[int]) -> None:
+        newest = times[-1]
+        at_newest = sum(1 for _ in takewhile(lambda ts_ns: ts_ns == newest, reversed(times)))
+        goes_on = at_newest == len(times) and newest == self.ts_ns
+        self.at_ts = self.at_ts + at_newest if goes_on else at_newest
+        self.ts_ns = newest
+        self.total += len(times)
 
 
 @dataclass
@@ -50,15 +61,10 @@ class LogCursor:
     def advance(self, lines: Sequence[LogLine]) -> None:
         if lines and not self.positions:
             self.first_ts_ns = lines[0].ts_ns
-        position, stream_before = _Position(), None
-        for stream, ts_ns, data in lines:
-            if stream is not stream_before:
-                position = self.positions.setdefault(int(stream), _Position())
-                stream_before = stream
-            self.read_bytes += len(data) + LINE_BYTES
-            position.at_ts = position.at_ts + 1 if ts_ns == position.ts_ns else 1
-            position.ts_ns = ts_ns
-            position.total += 1
+        self.read_bytes += sum([len(line[2]) for line in lines]) + LINE_BYTES * len(lines)
+        for stream in {line[0] for line in lines}:
+            times = [line[1] for line in lines if line[0] is stream]
+            self.positions.setdefault(int(stream), _Position()).advance(times)
         self.newest = lines[-1] if lines else self.newest
 
     def filter(self) -> LineFilter:

@@ -1,7 +1,7 @@
 """The log spool: lines on the agent's disk, numbered, until the control plane has acknowledged them.
 
-Lines are stored in chunks that are already the messages to send. Each chunk is written together with the cursor of
-what was read from the container, so that after a kill reading resumes exactly behind it.
+Lines are stored packed, in chunks that are already the messages to send. Each chunk is written together with the
+cursor of what was read from the container, so that after a kill reading resumes exactly behind it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent_worker.log_cursor import LogCursor
 from agent_worker.store import Store
 from gamekeeper.domain.log import LogEnd, LogGap, LogLine, LogRecord, LogStream
+from gamekeeper.domain.log_pack import LinePacker
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.convert import key_to_pb, record_to_pb
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 );
 CREATE INDEX IF NOT EXISTS chunks_by_key ON chunks (key, last_seq);
 """
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
 RESERVE_BYTES = 64 * 1024 * 1024  # acknowledging needs room too, so a full disk must not be filled by us
 
 
@@ -92,18 +93,9 @@ class Spool:
     ) -> None:
         with self._store.transaction() as db:
             seq = db.execute("SELECT next_seq FROM logs WHERE key = ?", (str(key),)).fetchone()[0]
-            batch, held = pb.LogBatch(key=key_to_pb(key)), 0
-            first = seq
-            for stream, ts_ns, data in items:
-                if stream is LogStream.GAP:
-                    data = LogGap(seq, seq, data.decode()).encode()
-                batch.records.add(seq=seq, stream=stream, ts_ns=ts_ns, data=data)
-                seq, held = seq + 1, held + len(data)
-                if held >= CHUNK_BYTES:
-                    self.held_bytes += _insert(db, key, first, seq - 1, batch)
-                    batch, held, first = pb.LogBatch(key=key_to_pb(key)), 0, seq
-            if batch.records:
-                self.held_bytes += _insert(db, key, first, seq - 1, batch)
+            for record in _pack(seq, items):
+                self.held_bytes += _insert(db, key, seq, record)
+                seq = record.seq + 1
             db.execute(
                 "UPDATE logs SET next_seq = ?, cursor = coalesce(?, cursor), ended = max(ended, ?) WHERE key = ?",
                 (seq, cursor, ended, str(key)),
@@ -143,11 +135,11 @@ class Spool:
                 return
             last = row[0] - 1
             data = LogGap(server_seq + 1, last, reason).encode()
-            batch = pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(LogRecord(last, LogStream.GAP, 0, data))])
+            batch = _batch(key, LogRecord(last, LogStream.GAP, 0, data))
             first_id = db.execute("SELECT min(id) FROM chunks").fetchone()[0]
             db.execute(
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
-                (first_id - 1, str(key), server_seq + 1, last, batch.SerializeToString()),
+                (first_id - 1, str(key), server_seq + 1, last, batch),
             )
         self.has_data.set()
 
@@ -171,14 +163,39 @@ class Spool:
         self._store.close()
 
 
-def _insert(db: sqlite3.Connection, key: StepKey, first: int, last: int, batch: pb.LogBatch) -> int:
+def _pack(seq: int, items: Sequence[tuple[LogStream, int, bytes]]) -> Iterator[LogRecord]:
+    """Numbers the items from ``seq`` on; the lines among them go together, up to ``CHUNK_BYTES``."""
+    lines = LinePacker()
+    for stream, ts_ns, data in items:
+        if stream in (LogStream.GAP, LogStream.END):
+            if lines.size:
+                yield lines.record(seq - 1)
+                lines = LinePacker()
+            yield LogRecord(
+                seq, stream, ts_ns, LogGap(seq, seq, data.decode()).encode() if stream is LogStream.GAP else data
+            )
+        else:
+            lines.add(stream, ts_ns, data)
+            if lines.size >= CHUNK_BYTES:
+                yield lines.record(seq)
+                lines = LinePacker()
+        seq += 1
+    if lines.size:
+        yield lines.record(seq - 1)
+
+
+def _insert(db: sqlite3.Connection, key: StepKey, first: int, record: LogRecord) -> int:
     """The size of what was inserted."""
-    data = batch.SerializeToString()
+    batch = _batch(key, record)
     db.execute(
         "INSERT INTO chunks (key, first_seq, last_seq, batch) VALUES (?, ?, ?, ?)",
-        (str(key), first, last, data),
+        (str(key), first, record.seq, batch),
     )
-    return len(data)
+    return len(batch)
+
+
+def _batch(key: StepKey, record: LogRecord) -> bytes:
+    return pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(record)]).SerializeToString()
 
 
 def _key(text: str) -> StepKey:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gamekeeper.domain.log import LogClocks, LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log_pack import first_seq, readable
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
@@ -58,8 +59,9 @@ class LogFiles:
         async with log.lock:
             fresh = _contiguous(log.state.last_seq, records)
             if fresh:
-                if abs(clock_offset_ns - log.clocks.offset_ns(fresh[0].seq)) > _CLOCK_MOVED_NS:
-                    log.clocks = await asyncio.to_thread(_write_clock, log, fresh[0].seq, clock_offset_ns)
+                first = log.state.last_seq + 1
+                if abs(clock_offset_ns - log.clocks.offset_ns(first)) > _CLOCK_MOVED_NS:
+                    log.clocks = await asyncio.to_thread(_write_clock, log, first, clock_offset_ns)
                 await asyncio.to_thread(_write, log, fresh)
                 end = next((record for record in fresh if record.stream is LogStream.END), None)
                 log.state = LogState(fresh[-1].seq, LogEnd.decode(end.data) if end else log.state.end)
@@ -112,19 +114,12 @@ class LogFiles:
 
 
 def _contiguous(last_seq: int, records: Sequence[LogRecord]) -> list[LogRecord]:
-    if [record[0] for record in records] == list(range(last_seq + 1, last_seq + 1 + len(records))):
-        return list(records)  # as they come from an agent that did not have to repeat itself
     fresh: list[LogRecord] = []
     for record in sorted(records, key=lambda record: record.seq):
-        if record.seq == last_seq + 1 or (record.seq > last_seq and _bridges(record, last_seq)):
+        if record.seq > last_seq and first_seq(record) <= last_seq + 1:
             fresh.append(record)
             last_seq = record.seq
     return fresh
-
-
-def _bridges(record: LogRecord, last_seq: int) -> bool:
-    """A gap record stands for all it says is missing."""
-    return record.stream is LogStream.GAP and LogGap.decode(record.data).first <= last_seq + 1
 
 
 def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:
@@ -208,8 +203,8 @@ def _read_batch(path: Path, offset: int, size: int, after_seq: int) -> tuple[lis
             if end > size:
                 break
             offset = end
-            if record.seq > after_seq:  # a file of an older version may hold a record twice
-                batch.append(record)
+            if record.seq > after_seq:  # what was sent twice is in the file twice
+                batch += [found for found in readable(record) if found.seq > after_seq]
                 after_seq = record.seq
                 held += len(record.data)
             if len(batch) >= _READ_BATCH or held >= _READ_BATCH_BYTES:

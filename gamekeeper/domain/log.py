@@ -15,17 +15,19 @@ MAX_REASON = 1000
 
 
 class LogStream(IntEnum):
-    """``GAP`` records a loss, ``END`` closes the log; both hold JSON, the others what the container wrote."""
+    """``GAP`` records a loss, ``END`` closes the log; both hold JSON. ``LINES`` holds many lines (``log_pack``), on
+    their way and at rest alone; the others hold what the container wrote."""
 
     STDOUT = 1
     STDERR = 2
     GAP = 3
     END = 4
+    LINES = 5
 
 
 class LogRecord(NamedTuple):
     """``seq`` counts from 1 without holes within one try of one step; ``ts_ns`` is Docker's time of the line. A tuple,
-    because there are tens of thousands a second."""
+    because there are tens of thousands a second. Of many lines in one it is the last one's."""
 
     seq: int
     stream: LogStream

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log_pack import check_pack
 from gamekeeper.domain.node import NodeFacts
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import InvalidError
@@ -46,11 +47,14 @@ def record_from_pb(message: pb.LogRecord) -> LogRecord:
     stream, seq, data = _STREAMS.get(message.stream), message.seq, message.data
     if stream is None or seq < 1:
         raise InvalidError(f"log record {seq} has stream {message.stream}")
+    record = LogRecord(seq, stream, message.ts_ns, data)
+    if stream is LogStream.LINES:
+        check_pack(record)
     if stream is LogStream.GAP and LogGap.decode(data).last != seq:
         raise InvalidError(f"gap record {seq} does not end the gap that it tells of")
     if stream is LogStream.END:
         LogEnd.decode(data)
-    return LogRecord(seq, stream, message.ts_ns, data)
+    return record
 
 
 def facts_to_pb(facts: NodeFacts) -> pb.Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_worker.log_cursor import WHOLE_BYTES, LogCursor
-from agent_worker.spool import Spool
+from agent_worker.spool import CHUNK_BYTES, Spool
 from gamekeeper.domain.log import LogEnd, LogLine, LogStream
+from gamekeeper.domain.log_pack import readable
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_key
 
@@ -35,7 +37,8 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def sent(spool: Spool) -> list[tuple[int, int, bytes]]:
     batches = [pb.LogBatch.FromString(chunk.batch) for chunk in spool.pending(10**9)]
-    return [(record.seq, record.stream, record.data) for batch in batches for record in batch.records]
+    found = [line for batch in batches for record in batch.records for line in readable(record_from_pb(record))]
+    return [(record.seq, record.stream, record.data) for record in found]
 
 
 def keep(spool: Spool, key: StepKey, *lines: LogLine) -> None:
@@ -65,9 +68,10 @@ def test_records_are_numbered_without_holes(spool: Spool) -> None:
 
 def test_a_large_append_becomes_several_messages(spool: Spool) -> None:
     key = make_key()
-    keep(spool, key, *[line(index, b"x" * 1000) for index in range(1, 200)])
+    keep(spool, key, *[line(index, b"x" * 1000) for index in range(1, 1000)])
     chunks = spool.pending(10**9)
     assert len(chunks) == 4
+    assert max(len(chunk.batch) for chunk in chunks) < CHUNK_BYTES + 2000
     assert [chunk.first_seq for chunk in chunks[1:]] == [chunk.last_seq + 1 for chunk in chunks[:-1]]
 
 
@@ -177,3 +181,14 @@ def test_a_log_that_may_be_rotated_is_resumed_by_time(steps: list[tuple[int, Log
     times = accumulate((abs(delta) * 700_000_000 for delta, _ in steps), initial=10**11)
     log = [LogLine(stream, ts, b"%d" % ts) for ts, (_, stream) in zip(times, steps, strict=False)]
     assert read_again(log, cut, LogCursor(read_bytes=WHOLE_BYTES)) == log
+
+
+@given(st.lists(st.tuples(st.sampled_from((OUT, ERR)), st.integers(0, 3))), st.lists(st.integers(0, 30)))
+def test_a_cursor_moves_over_many_lines_as_over_each(stamps: list[tuple[LogStream, int]], cuts: list[int]) -> None:
+    lines = [line(ts_ns, stream=stream) for stream, ts_ns in stamps]
+    many, single = LogCursor(), LogCursor()
+    for begin, end in pairwise([0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]):
+        many.advance(lines[begin:end])
+    for item in lines:
+        single.advance([item])
+    assert many == single

@@ -133,6 +133,8 @@ async def test_records_that_can_not_be_are_refused(uploading: Uploading) -> None
     for record in (
         pb.LogRecord(seq=0, stream=1),
         pb.LogRecord(seq=held + 1, stream=9),
+        pb.LogRecord(seq=held + 1, stream=LogStream.LINES, data=b""),
+        pb.LogRecord(seq=held + 1, stream=LogStream.LINES, data=b"\xff" * 40),
         pb.LogRecord(seq=held + 1, stream=LogStream.END, data=b"\xff"),
         pb.LogRecord(seq=held + 1, stream=LogStream.END, data=b"[]"),
         pb.LogRecord(seq=held + 2, stream=LogStream.GAP, data=b'{"from": "x", "to": 2}'),

@@ -12,7 +12,8 @@ import pytest
 
 from api import log_files
 from api.log_files import LogFiles
-from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log_pack import LinePacker
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from tests.factories import make_key
@@ -24,6 +25,13 @@ def record(seq: int, data: bytes = b"line\n") -> LogRecord:
 
 def end(seq: int, complete: bool = True) -> LogRecord:
     return LogRecord(seq, LogStream.END, seq, LogEnd(complete).encode())
+
+
+def pack(first: int, last: int) -> LogRecord:
+    lines = LinePacker()
+    for seq in range(first, last + 1):
+        lines.add(*record(seq)[1:])
+    return lines.record(last)
 
 
 async def all_of(files: LogFiles, key: StepKey, after: int = 0, follow: bool = False) -> list[LogRecord]:
@@ -44,6 +52,26 @@ async def test_repeats_are_dropped_and_holes_are_not_filled(tmp_path: Path) -> N
     assert await files.append(key, [record(2), record(1), record(3)]) == 3
     assert await files.append(key, [record(6), record(5)]) == 3
     assert [item.seq for item in await all_of(files, key)] == [1, 2, 3]
+
+
+async def test_packed_lines_are_read_one_by_one(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    assert await files.append(key, [pack(1, 3), pack(4, 9)]) == 9
+    assert await files.append(key, [pack(20, 25)]) == 9  # after a hole
+    assert await files.append(key, [pack(4, 9), pack(8, 12)]) == 12  # what was sent again ends elsewhere
+    assert await files.append(key, [record(13), end(14)]) == 14
+    for found in (files, LogFiles(tmp_path)):
+        assert await all_of(found, key) == [*(record(seq) for seq in range(1, 14)), end(14)]
+        assert [item.seq for item in await all_of(found, key, after=5)] == list(range(6, 15))
+
+
+async def test_lines_that_can_t_be_told_apart_are_a_gap(tmp_path: Path) -> None:
+    files, key = LogFiles(tmp_path), make_key()
+    broken = pack(2, 4)._replace(data=pack(2, 4).data[:-3])
+    assert await files.append(key, [record(1), broken, record(5)]) == 5
+    before, gap, after = await all_of(files, key)
+    assert (before.seq, gap.stream, after.seq) == (1, LogStream.GAP, 5)
+    assert LogGap.decode(gap.data) == LogGap(2, 4, "the lines 2 to 4 are not 55 bytes long")
 
 
 async def test_a_gap_record_bridges_what_is_lost(tmp_path: Path) -> None:

@@ -675,10 +675,10 @@ class LogRecord(_message.Message):
     seq: _builtins.int
     """from 1, without holes, within one try of one step"""
     stream: _builtins.int
-    """1 stdout, 2 stderr, 3 gap, 4 end"""
+    """1 stdout, 2 stderr, 3 gap, 4 end, 5 lines"""
     ts_ns: _builtins.int
     data: _builtins.bytes
-    """of a gap: JSON {"from", "to", "reason"}, with seq = to; of the end: {"complete", "reason"}"""
+    """of a gap: JSON {"from", "to", "reason"}, with seq = to; of the end: {"complete", "reason"};"""
     def __init__(
         self,
         *,
