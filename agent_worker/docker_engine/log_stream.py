@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import struct
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -18,7 +19,7 @@ from docker.errors import DockerException
 
 from gamekeeper.domain.log import LogLine, LogStream
 
-_HEADER = 8
+_HEADER = struct.Struct(">BxxxI")
 _STAMP = len("2006-01-02T15:04:05.000000000Z")
 _STDERR = 2
 _SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
@@ -42,7 +43,7 @@ class FrameReader:
         self._swallows = swallows
         self._cut: dict[LogStream, int] = {}
         self._owed: set[LogStream] = set()
-        self._second = (b"", 0)
+        self._second = (b"no time", 0)
 
     def __iter__(self) -> Iterator[list[LogLine]]:
         """The lines of each piece that arrives. Large ones, for a busy process makes its threads wait at each read."""
@@ -55,22 +56,24 @@ class FrameReader:
     def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
         """The whole frames, and what is left of the next one."""
         lines, at, size = [], 0, len(data)
-        while at + _HEADER <= size:
-            end = at + _HEADER + int.from_bytes(data[at + 4 : at + _HEADER], "big")
+        while at + _HEADER.size <= size:
+            kind, length = _HEADER.unpack_from(data, at)
+            begin, end = at + _HEADER.size, at + _HEADER.size + length
             if end > size:
                 break
-            lines.append(self._line(data[at], data, at + _HEADER, end))
+            if kind == _SYSTEM_ERROR:
+                raise DockerException(data[begin:end].decode(errors="replace").strip())
+            lines.append(self._line(LogStream.STDERR if kind == _STDERR else LogStream.STDOUT, data, begin, end))
             at = end
         return lines, data[at:]
 
-    def _line(self, kind: int, piece: bytes, begin: int, end: int) -> LogLine:
-        if kind == _SYSTEM_ERROR:
-            raise DockerException(piece[begin:end].decode(errors="replace").strip())
-        stream = LogStream.STDERR if kind == _STDERR else LogStream.STDOUT
+    def _line(self, stream: LogStream, piece: bytes, begin: int, end: int) -> LogLine:
         blank = begin + _STAMP
-        if piece[blank : blank + 1] != b" ":
-            blank = piece.index(b" ", begin, end)  # a time of another width
-        ts_ns = self._nanoseconds(piece[begin:blank])
+        if piece[blank - 1 : blank + 1] == b"Z " and piece.startswith(self._second[0], begin):
+            ts_ns = self._second[1] + int(piece[begin + 20 : blank - 1])  # the second of the line before, as most have
+        else:
+            blank = piece.index(b" ", begin, end)
+            ts_ns = self._nanoseconds(piece[begin:blank])
         data = piece[blank + 1 : end]
         return LogLine(stream, ts_ns, self._whole(stream, ts_ns, data) if self._swallows else data)
 
@@ -89,12 +92,10 @@ class FrameReader:
 
     def _nanoseconds(self, stamp: bytes) -> int:
         second = stamp[:19]
-        if second != self._second[0]:
-            self._second = (second, calendar.timegm(time.strptime(second.decode(), "%Y-%m-%dT%H:%M:%S")))
-        if len(stamp) == _STAMP:
-            return self._second[1] * 1_000_000_000 + int(stamp[20:29])
+        begin = calendar.timegm(time.strptime(second.decode(), "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000
+        self._second = (second + b".", begin)
         fraction = stamp[20:].rstrip(b"Z")
-        return self._second[1] * 1_000_000_000 + int(fraction.ljust(9, b"0")[:9] or 0)
+        return begin + int(fraction.ljust(9, b"0")[:9] or 0)
 
 
 class LogPump:
