@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import control_activity
 
-LINGER = timedelta(milliseconds=100)
+LINGER = timedelta(milliseconds=250)
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
