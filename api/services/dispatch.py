@@ -67,7 +67,8 @@ class RunDispatcher:
                 search_attributes=search_attributes.of_run(pipeline.name, pipeline.nodes()),
                 static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
                 static_details="\n".join(
-                    f"- {step.name} ({step.type}) on {step.node}" for step in pipeline.steps[:100]
+                    f"- {step.name} ({step.type})" + (f" on {step.node}" if step.node else "")
+                    for step in pipeline.steps[:100]
                 ),
             )
         except WorkflowAlreadyStartedError:

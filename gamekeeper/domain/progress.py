@@ -237,12 +237,21 @@ class RunProgress:
         return node in self._service_nodes
 
     def markdown(self) -> str:
-        """The run as a table, for the Temporal web UI."""
-        rows = ["| step | state | node | try | |", "| --- | --- | --- | --- | --- |"]
-        for status in self.statuses.values():
+        """The run as a table, for the Temporal web UI: the first 200 steps, cells below their step."""
+        rows = [_table_row("step", "state", "node", "try", ""), "| --- | --- | --- | --- | --- |"]
+        placed = sorted(
+            self.statuses.values(), key=lambda status: (status.position, -1 if status.cell is None else status.cell)
+        )
+        for status in placed[:200]:
             note = status.message or (status.reason.value if status.reason else "")
-            rows.append(f"| {status.name} | {status.state} | {status.node} | {status.try_ or ''} | {note} |")
-        return "\n".join(rows[:202])
+            rows.append(_table_row(status.name, status.state, status.node, str(status.try_ or ""), note))
+        return "\n".join(rows)
+
+
+def _table_row(*cells: str) -> str:
+    """The web UI puts nothing between columns, so what is in them ends with a space that stays."""
+    kept = [" ".join(cell.split()).replace("|", "\\|") for cell in cells]
+    return "| " + " | ".join(f"{cell}\u00a0\u00a0" if cell else "" for cell in kept) + " |"
 
 
 def _as_value(status: StepStatus) -> Mapping[str, Any]:

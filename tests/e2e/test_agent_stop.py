@@ -75,6 +75,7 @@ def test_without_it_containers_are_left_running(stack: Stack, node: str, tmp_pat
     stack.command("runs", "cancel", run_id)
     with agent_again(stack, tmp_path):
         assert stack.until_ended(run_id)["state"] == "canceled"
+        stack.until(lambda: stack.containers(run_id) == [])
 
 
 @contextmanager

@@ -163,3 +163,12 @@ def test_observed_state(owned: StepState, phase: StepState | None, shown: StepSt
 def test_the_table_for_the_temporal_ui_is_bounded() -> None:
     progress = progress_of(*[{"name": f"s{index}"} for index in range(500)])
     assert len(progress.markdown().splitlines()) == 202
+
+
+def test_the_table_for_the_temporal_ui_has_cells_below_their_step() -> None:
+    progress = progress_of({"name": "m", "matrix": {"n": [1, 2]}}, {"name": "z"})
+    progress.expand("m")
+    progress.finish("z", FAILED.model_copy(update={"message": "said a|b\nand more"}))
+    rows = [[cell.strip() for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| m", "| m.0", "| m.1", "| z"]
+    assert rows[-1][-1].startswith("said a\\|b and more")
