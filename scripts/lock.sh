@@ -3,6 +3,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 compile() { .venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate \
-    --no-emit-index-url --no-emit-find-links "$@" pyproject.toml; }
+    "$@" pyproject.toml; }
 compile --extra build -o requirements.lock "$@"
 compile --extra build --extra dev -c requirements.lock -o requirements-dev.lock "$@"
