@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord, LogStream
-from gamekeeper.domain.log_pack import first_seq, readable
+from gamekeeper.domain.log_pack import first_seq, unpack
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
@@ -204,7 +204,7 @@ def _read_batch(path: Path, offset: int, size: int, after_seq: int) -> tuple[lis
                 break
             offset = end
             if record.seq > after_seq:  # what was sent twice is in the file twice
-                batch += [found for found in readable(record) if found.seq > after_seq]
+                batch += [found for found in unpack(record) if found.seq > after_seq]
                 after_seq = record.seq
                 held += len(record.data)
             if len(batch) >= _READ_BATCH or held >= _READ_BATCH_BYTES:

@@ -12,6 +12,7 @@ import struct
 from gamekeeper.domain.log import LogGap, LogRecord, LogStream
 from gamekeeper.errors import InvalidError
 
+MAX_LINES = 65_536
 _COUNT = struct.Struct(">I")
 _LINE = struct.Struct(">qBI")
 _STREAMS = {int(stream): stream for stream in (LogStream.STDOUT, LogStream.STDERR)}
@@ -37,45 +38,41 @@ class LinePacker:
 
 
 def first_seq(record: LogRecord) -> int:
-    """The first number that a record stands for. Raises InvalidError for what was never made here."""
+    """The first number that a record stands for."""
     if record.stream is LogStream.LINES:
         return record.seq - _count(record) + 1
     return LogGap.decode(record.data).first if record.stream is LogStream.GAP else record.seq
 
 
 def check_pack(record: LogRecord) -> None:
-    """Looks at the count alone, in no time. Raises InvalidError."""
-    count = _count(record)
-    if not 1 <= count <= record.seq or _COUNT.size + count * _LINE.size > len(record.data):
-        raise InvalidError(f"log record {record.seq} can't have {count} lines in {len(record.data)} bytes")
+    """Whether the lines add up: what is kept can be told apart later. Raises InvalidError."""
+    data, size, count, place = record.data, len(record.data), _count(record), _COUNT.size
+    if not 1 <= count <= min(record.seq, MAX_LINES):
+        raise InvalidError(f"log record {record.seq} can't have {count} lines; a pack has at most {MAX_LINES}")
+    for _ in range(count):
+        if place + _LINE.size > size:
+            break
+        _, stream, length = _LINE.unpack_from(data, place)
+        if stream not in _STREAMS:
+            raise InvalidError(f"log record {record.seq} has a line of stream {stream}")
+        place += _LINE.size + length
+    else:
+        if place == size:
+            return
+    raise InvalidError(f"the {count} lines of log record {record.seq} are not {size} bytes long")
 
 
 def unpack(record: LogRecord) -> list[LogRecord]:
-    """The lines of a record. Raises InvalidError where they do not add up."""
-    data, place = record.data, _COUNT.size
-    seq, lines = first_seq(record), []
-    try:
-        for number in range(seq, record.seq + 1):
-            ts_ns, stream, length = _LINE.unpack_from(data, place)
-            place += _LINE.size
-            lines.append(LogRecord(number, _STREAMS[stream], ts_ns, data[place : place + length]))
-            place += length
-    except (struct.error, KeyError) as error:
-        raise InvalidError(f"the lines {seq} to {record.seq} can't be told apart") from error
-    if place != len(data):
-        raise InvalidError(f"the lines {seq} to {record.seq} are not {len(data)} bytes long")
-    return lines
-
-
-def readable(record: LogRecord) -> list[LogRecord]:
-    """What a record says to who reads the log: its lines, or that they are lost."""
+    """The lines of a record that was checked; any other record is its own line."""
     if record.stream is not LogStream.LINES:
         return [record]
-    try:
-        return unpack(record)
-    except InvalidError as error:
-        gap = LogGap(first_seq(record), record.seq, error.message)
-        return [LogRecord(record.seq, LogStream.GAP, record.ts_ns, gap.encode())]
+    data, place, lines = record.data, _COUNT.size, []
+    for seq in range(first_seq(record), record.seq + 1):
+        ts_ns, stream, length = _LINE.unpack_from(data, place)
+        place += _LINE.size
+        lines.append(LogRecord(seq, _STREAMS[stream], ts_ns, data[place : place + length]))
+        place += length
+    return lines
 
 
 def _count(record: LogRecord) -> int:

@@ -18,7 +18,7 @@ from agent_worker.dummy_engine import DummyEngine
 from agent_worker.log_follower import ROTATED_AWAY, LogFollower
 from agent_worker.spool import Spool
 from gamekeeper.domain.log import LogLine, LogRecord, LogStream
-from gamekeeper.domain.log_pack import readable
+from gamekeeper.domain.log_pack import unpack
 from gamekeeper.domain.step import StepKey
 from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -42,7 +42,7 @@ def long_logs_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def records(spool: Spool) -> list[LogRecord]:
     batches = [pb.LogBatch.FromString(chunk.batch) for chunk in spool.pending(10**9)]
-    return [line for batch in batches for record in batch.records for line in readable(record_from_pb(record))]
+    return [line for batch in batches for record in batch.records for line in unpack(record_from_pb(record))]
 
 
 def line(number: int) -> LogLine:

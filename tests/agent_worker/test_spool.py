@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent_worker.log_cursor import WHOLE_BYTES, LogCursor
 from agent_worker.spool import CHUNK_BYTES, Spool
 from gamekeeper.domain.log import LogEnd, LogLine, LogStream
-from gamekeeper.domain.log_pack import readable
+from gamekeeper.domain.log_pack import unpack
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.convert import record_from_pb
@@ -37,7 +37,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 def sent(spool: Spool) -> list[tuple[int, int, bytes]]:
     batches = [pb.LogBatch.FromString(chunk.batch) for chunk in spool.pending(10**9)]
-    found = [line for batch in batches for record in batch.records for line in readable(record_from_pb(record))]
+    found = [line for batch in batches for record in batch.records for line in unpack(record_from_pb(record))]
     return [(record.seq, record.stream, record.data) for record in found]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from api import log_files
 from api.log_files import LogFiles
-from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
 from gamekeeper.domain.log_pack import LinePacker
 from gamekeeper.domain.step import StepKey
 from gamekeeper.errors import UnavailableError
@@ -63,15 +63,6 @@ async def test_packed_lines_are_read_one_by_one(tmp_path: Path) -> None:
     for found in (files, LogFiles(tmp_path)):
         assert await all_of(found, key) == [*(record(seq) for seq in range(1, 14)), end(14)]
         assert [item.seq for item in await all_of(found, key, after=5)] == list(range(6, 15))
-
-
-async def test_lines_that_can_t_be_told_apart_are_a_gap(tmp_path: Path) -> None:
-    files, key = LogFiles(tmp_path), make_key()
-    broken = pack(2, 4)._replace(data=pack(2, 4).data[:-3])
-    assert await files.append(key, [record(1), broken, record(5)]) == 5
-    before, gap, after = await all_of(files, key)
-    assert (before.seq, gap.stream, after.seq) == (1, LogStream.GAP, 5)
-    assert LogGap.decode(gap.data) == LogGap(2, 4, "the lines 2 to 4 are not 55 bytes long")
 
 
 async def test_a_gap_record_bridges_what_is_lost(tmp_path: Path) -> None:

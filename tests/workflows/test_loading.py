@@ -56,7 +56,7 @@ async def test_a_cancel_that_came_meanwhile(control_plane: ControlPlane, fields:
     assert await control_plane.engine.list_owned() == []
 
 
-async def test_it_answers_once_it_is_loaded(control_plane: ControlPlane) -> None:
+async def test_it_refuses_updates_until_it_is_loaded(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
     handle = await begin(control_plane, step("a"))
     with pytest.raises(WorkflowUpdateFailedError) as caught:
