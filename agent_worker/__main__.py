@@ -20,11 +20,11 @@ from temporalio.service import RPCError
 
 from agent_worker import memory
 from agent_worker.bootstrap import Agent, build
-from agent_worker.dial import register
-from agent_worker.farewell import HAND_OVER_SECONDS, stop_containers
 from agent_worker.identity import Identity, load_identity, save_identity
+from agent_worker.node_link.dial import register
 from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
+from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.workers import build_workers
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError
 from gamekeeper.logging import configure_logging, get_logger

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from agent_worker.consoles import Consoles
-from agent_worker.facts import gather_facts
-from agent_worker.gpu import Gpus
 from agent_worker.identity import Identity
-from agent_worker.inventory import InventoryReporter, gather_inventory
 from agent_worker.journal import SqliteJournal
-from agent_worker.link import Introduction, Link
-from agent_worker.log_follower import LogFollower
-from agent_worker.node_metrics import NodeSampler
+from agent_worker.logs.log_follower import LogFollower
+from agent_worker.logs.spool import Spool
+from agent_worker.logs.uploader import Uploader
+from agent_worker.machine.facts import gather_facts
+from agent_worker.machine.gpu import Gpus
+from agent_worker.machine.inventory import InventoryReporter, gather_inventory
+from agent_worker.machine.node_metrics import NodeSampler
+from agent_worker.machine.telemetry import Telemetry
+from agent_worker.node_link.consoles import Consoles
+from agent_worker.node_link.session import Introduction, Link
+from agent_worker.node_link.subscription import Subscription
 from agent_worker.reaper import Reaper
 from agent_worker.settings import AgentSettings
-from agent_worker.spool import Spool
-from agent_worker.subscription import Subscription
-from agent_worker.telemetry import Telemetry
-from agent_worker.uploader import Uploader
-from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from gamekeeper.domain.console import ConsoleRequest, ConsoleSize, ConsoleText
-from gamekeeper.domain.log import LogLine, LogStream
+from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from agent_worker.store import Store
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.ports.node_agent import Begun
 
 _SCHEMA = """

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import InvalidError
 
 

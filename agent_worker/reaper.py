@@ -10,10 +10,10 @@ import asyncio
 import time
 
 from agent_worker.journal import SqliteJournal
-from agent_worker.link import Link
-from agent_worker.spool import Spool
+from agent_worker.logs.spool import Spool
+from agent_worker.node_link.session import Link
 from gamekeeper.backoff import jittered
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus

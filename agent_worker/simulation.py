@@ -16,18 +16,18 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from agent_worker.consoles import Consoles
-from agent_worker.dial import register
 from agent_worker.dummy_engine import DummyEngine
 from agent_worker.identity import Identity
-from agent_worker.inventory import InventoryReporter
-from agent_worker.link import Introduction, Link
-from agent_worker.subscription import Subscription
-from agent_worker.telemetry import Telemetry
+from agent_worker.machine.inventory import InventoryReporter
+from agent_worker.machine.telemetry import Telemetry
+from agent_worker.node_link.consoles import Consoles
+from agent_worker.node_link.dial import register
+from agent_worker.node_link.session import Introduction, Link
+from agent_worker.node_link.subscription import Subscription
 from gamekeeper import __version__
-from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
-from gamekeeper.domain.node import NodeFacts
-from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 

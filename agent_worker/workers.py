@@ -9,8 +9,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
-from activities.node.parts import NodeParts
-from activities.node.steps import StepActivities
+from activities.node.context import NodeContext
+from activities.node.step.steps import StepActivities
 from agent_worker.bootstrap import Agent
 from agent_worker.identity import Identity
 from gamekeeper.temporal import queues
@@ -27,8 +27,8 @@ def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: t
     ``hand_over`` is how long steps may go on towards their end once the workers are being shut down.
     """
     beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
-    parts = NodeParts(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
-    steps = StepActivities(parts)
+    context = NodeContext(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
+    steps = StepActivities(context)
     node = identity.node_id
     plan: dict[str, list[Callable[..., Any]]] = {
         queues.node_queue(node): [steps.run_job, steps.start_service],

@@ -14,26 +14,26 @@ from api.grpc.node_link import LinkConfig, LinkServices, NodeLink
 from api.grpc.server import LinkServer, build_server
 from api.grpc.telemetry import TelemetryIntake
 from api.log_files import LogFiles
-from api.services.condition import ConditionService
-from api.services.console import ConsoleService
-from api.services.container import ContainerService
-from api.services.dispatch import RunDispatcher
-from api.services.enrolment import EnrolmentService
+from api.services.access.enrolment import EnrolmentService
+from api.services.access.key import KeyService
 from api.services.event import EventService
-from api.services.inventory import InventoryService
-from api.services.key import KeyService
-from api.services.log import LogService
-from api.services.metric import MetricService
-from api.services.node import NodeService
-from api.services.node_signals import NodeSignals
-from api.services.pipeline import PipelineService
-from api.services.presence import Lease, Presence
-from api.services.reconcile import RunReconciler
-from api.services.rerun import RerunService
-from api.services.run import RunService
-from api.services.run_control import RunControlService
-from api.services.schedule import ScheduleService
-from api.services.step_phase import StepPhaseService
+from api.services.node.condition import ConditionService
+from api.services.node.console import ConsoleService
+from api.services.node.container import ContainerService
+from api.services.node.inventory import InventoryService
+from api.services.node.metric import MetricService
+from api.services.node.node import NodeService
+from api.services.node.node_signals import NodeSignals
+from api.services.node.presence import Lease, Presence
+from api.services.run.dispatch import RunDispatcher
+from api.services.run.log import LogService
+from api.services.run.pipeline import PipelineService
+from api.services.run.reconcile import RunReconciler
+from api.services.run.rerun import RerunService
+from api.services.run.run import RunService
+from api.services.run.run_control import RunControlService
+from api.services.run.schedule import ScheduleService
+from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 

@@ -12,18 +12,18 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
-from api.services.console import ConsoleService
-from api.services.dispatch import RunDispatcher
+from api.services.access.key import KeyService
 from api.services.event import EventService
-from api.services.key import KeyService
-from api.services.log import LogService
-from api.services.metric import MetricService
-from api.services.node import NodeService
-from api.services.pipeline import PipelineService
-from api.services.rerun import RerunService
-from api.services.run import RunService
-from api.services.run_control import RunControlService
-from api.services.schedule import ScheduleService
+from api.services.node.console import ConsoleService
+from api.services.node.metric import MetricService
+from api.services.node.node import NodeService
+from api.services.run.dispatch import RunDispatcher
+from api.services.run.log import LogService
+from api.services.run.pipeline import PipelineService
+from api.services.run.rerun import RerunService
+from api.services.run.run import RunService
+from api.services.run.run_control import RunControlService
+from api.services.run.schedule import ScheduleService
 from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord, LogStream
-from gamekeeper.domain.log_pack import first_seq, unpack
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log.log_pack import first_seq, unpack
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.log_store import LogState
 from gamekeeper.uncancelled import uncancelled

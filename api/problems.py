@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
 
-from gamekeeper.domain.problem import Problem, dotted
+from gamekeeper.domain.language.problem import Problem, dotted
 from gamekeeper.errors import GamekeeperError, SpecError
 from gamekeeper.logging import get_logger
 

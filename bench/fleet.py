@@ -27,7 +27,7 @@ from httpx_sse import SSEError, connect_sse
 from rich.console import Console
 from rich.table import Table
 
-from agent_worker.dial import Dial, register
+from agent_worker.node_link.dial import Dial, register
 from bench.stack import GAMEKEEPER, Stack, stack
 from gamekeeper import __version__
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

@@ -7,8 +7,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
+from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
 from gamekeeper.db.engine import Database
-from gamekeeper.db.run_intake import SqlRunIntake
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.temporal import queues
 from workflows import ALL_WORKFLOWS

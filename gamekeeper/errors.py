@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from gamekeeper.domain.problem import Problem
+    from gamekeeper.domain.language.problem import Problem
 
 
 class GamekeeperError(Exception):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.domain.language import MODELS, json_schema
+from gamekeeper.domain.language.key_docs import MODELS, json_schema
 
 PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
 HEAD = """\

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from gamekeeper.domain.console import ConsoleRequest, ConsoleSize
-from gamekeeper.domain.container import Container
-from gamekeeper.domain.resolve import Call, resolve
-from gamekeeper.domain.run import ResolvedPipeline
-from gamekeeper.domain.source import Document, parse_text
-from gamekeeper.domain.step import RunStepInput, StepKey
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.resolve import Call, resolve
+from gamekeeper.domain.language.resolved import ResolvedPipeline
+from gamekeeper.domain.language.source import Document, parse_text
+from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
+from gamekeeper.domain.run.step import RunStepInput, StepKey
 from gamekeeper.ports.container_engine import NewContainer, Ownership
 
 

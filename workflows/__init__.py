@@ -1,7 +1,7 @@
 """Deterministic orchestration, and nothing else. ``ALL_WORKFLOWS`` is what the control worker registers."""
 
-from workflows.pipeline import PipelineWorkflow
-from workflows.scheduled_run import ScheduledRunWorkflow
+from workflows.run.pipeline import PipelineWorkflow
+from workflows.run.scheduled_run import ScheduledRunWorkflow
 
 ALL_WORKFLOWS: list[type] = [PipelineWorkflow, ScheduledRunWorkflow]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from gamekeeper.domain.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
-from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.run.schedule import ScheduledRun
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.ports.run_intake import RunIntake
 

@@ -2,8 +2,8 @@
 
 from temporalio import activity
 
-from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunSnapshot
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.run import RunSnapshot
 from gamekeeper.ports.run_store import RunStore
 
 

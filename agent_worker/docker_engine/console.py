@@ -22,8 +22,8 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import RequestException
 
 from agent_worker.docker_engine.errors import explain
-from gamekeeper.domain.console import MAX_PIECE_BYTES, ConsoleRequest, ConsoleSize, ConsoleText
-from gamekeeper.domain.log import LogStream
+from gamekeeper.domain.log.log import LogStream
+from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import StartError
 

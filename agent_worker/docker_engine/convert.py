@@ -6,11 +6,11 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from gamekeeper.domain.container import Container, Healthcheck
-from gamekeeper.domain.outputs import VARIABLE
-from gamekeeper.domain.ports_syntax import parse_port
-from gamekeeper.domain.step import StepKey
-from gamekeeper.domain.units import parse_bytes, parse_duration
+from gamekeeper.domain.language.container import Container, Healthcheck
+from gamekeeper.domain.language.outputs import VARIABLE
+from gamekeeper.domain.language.published_port import parse_port
+from gamekeeper.domain.language.units import parse_bytes, parse_duration
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,

@@ -24,14 +24,14 @@ from agent_worker.docker_engine.convert import (
     info_from_listed,
     usage_from_stats,
 )
+from agent_worker.docker_engine.ended_console import look_in, sweep
 from agent_worker.docker_engine.errors import GoneError, explain, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
+from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL, UnchunkedAdapter
 from agent_worker.docker_engine.log_stream import LogPump
-from agent_worker.docker_engine.look_in import look_in, sweep
 from agent_worker.docker_engine.pull import ImagePuller
-from agent_worker.docker_engine.unchunked import LOGS_URL, UNIX_URL, UnchunkedAdapter
-from gamekeeper.domain.console import ConsoleRequest
-from gamekeeper.domain.log import LogLine
+from gamekeeper.domain.log.log import LogLine
+from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,

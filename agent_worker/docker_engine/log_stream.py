@@ -17,7 +17,7 @@ from typing import Any
 
 from docker.errors import DockerException
 
-from gamekeeper.domain.log import LogLine, LogStream
+from gamekeeper.domain.log.log import LogLine, LogStream
 
 _HEADER = struct.Struct(">BxxxI")
 _STAMP = len("2006-01-02T15:04:05.000000000Z")

@@ -14,7 +14,7 @@ from docker.api.client import APIClient
 from docker.errors import NotFound
 
 from agent_worker.docker_engine.convert import OUTPUTS_FILE, OUTPUTS_FOLDER
-from gamekeeper.domain.outputs import MAX_BYTES, VARIABLE
+from gamekeeper.domain.language.outputs import MAX_BYTES, VARIABLE
 from gamekeeper.errors import InvalidError
 
 _TAR_BYTES = MAX_BYTES + 64 * 1024  # with its headers and padding

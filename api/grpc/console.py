@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from anyio import BrokenResourceError, ClosedResourceError
 
-from api.services.console import Console
-from gamekeeper.domain.console import ConsoleEnd
+from api.services.node.console import Console
+from gamekeeper.domain.run.console import ConsoleEnd
 from gamekeeper.rpc.console import console_input_to_pb, console_output_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 

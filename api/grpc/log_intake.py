@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from gamekeeper.domain.log import LogRecord
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.log.log import LogRecord
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError, NotFoundError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb

@@ -20,24 +20,24 @@ from api.grpc.errors import translated
 from api.grpc.log_intake import LogIntake
 from api.grpc.subscription import pushes
 from api.grpc.telemetry import TelemetryIntake
-from api.services.condition import ConditionService
-from api.services.console import ConsoleService
-from api.services.container import ContainerService, Disposal, ReportedContainer
-from api.services.enrolment import EnrolmentService
+from api.services.access.enrolment import EnrolmentService
 from api.services.event import EventService
-from api.services.inventory import InventoryService
-from api.services.presence import AgentSession, Presence
-from api.services.step_phase import StepPhaseService
+from api.services.node.condition import ConditionService
+from api.services.node.console import ConsoleService
+from api.services.node.container import ContainerService, Disposal, ReportedContainer
+from api.services.node.inventory import InventoryService
+from api.services.node.presence import AgentSession, Presence
+from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
 from gamekeeper.db.models import ContainerRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.domain.condition import Vitals
-from gamekeeper.domain.event import NodeTime
-from gamekeeper.domain.hlc import HybridClock
-from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.domain.step import StepState
+from gamekeeper.domain.event.event import NodeTime
+from gamekeeper.domain.event.hlc import HybridClock
+from gamekeeper.domain.node.condition import Vitals
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import InvalidError, PreconditionError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.convert import (

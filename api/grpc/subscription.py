@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from api.services.event import EventService
-from api.services.presence import AgentSession
+from api.services.node.presence import AgentSession
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.repositories.event import EventFilter
-from gamekeeper.domain.console import ConsoleRequest
+from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import PreconditionError
 from gamekeeper.rpc.console import console_request_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 
-from api.services.condition import ConditionService
-from api.services.metric import MetricService, node_subject, step_subject
-from gamekeeper.domain.condition import Vitals
-from gamekeeper.domain.metric import MAX_VALUES, NODE_METRICS, Sample, named
+from api.services.node.condition import ConditionService
+from api.services.node.metric import MetricService, node_subject, step_subject
+from gamekeeper.domain.node.condition import Vitals
+from gamekeeper.domain.node.metric import MAX_VALUES, NODE_METRICS, Sample, named
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

@@ -7,10 +7,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from pydantic import BaseModel
 
 from api.dependencies import ServicesDep
-from api.services.metric import MetricService
+from api.services.node.metric import MetricService
 from gamekeeper import __version__
-from gamekeeper.domain.metric import NODE_METRICS
-from gamekeeper.domain.run import RunState
+from gamekeeper.domain.node.metric import NODE_METRICS
+from gamekeeper.domain.run.run import RunState
 from gamekeeper.errors import GamekeeperError
 
 router = APIRouter(tags=["health"])

@@ -4,7 +4,7 @@
     python examples/node_link/client.py 127.0.0.1:7381 TOKEN
 
 It takes no steps: those come from Temporal, on the task queue node:<id>. A real agent keeps its node key in a file, and
-reconnects with backoff for ever: see agent_worker/link.py.
+reconnects with backoff for ever: see agent_worker/node_link/session.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from gamekeeper import __version__
-from gamekeeper.domain.clock_offset import ClockOffset
+from gamekeeper.domain.node.clock_offset import ClockOffset
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import PROTOCOL_VERSION

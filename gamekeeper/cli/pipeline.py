@@ -11,9 +11,9 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.node import JsonOption, list_all
 from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table
-from gamekeeper.domain.check import check_document
-from gamekeeper.domain.pipeline_diff import mermaid
-from gamekeeper.domain.source import parse_text
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.pipeline_diff import mermaid
+from gamekeeper.domain.language.source import parse_text
 from gamekeeper.errors import InvalidError, SpecError
 
 app = typer.Typer(no_args_is_help=True, help="Pipelines: files and stored versions.")

@@ -15,7 +15,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import coloured, console, print_json
-from gamekeeper.domain.pipeline import as_label
+from gamekeeper.domain.language.pipeline import as_label
 from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.layout import StackRecord, StateDir

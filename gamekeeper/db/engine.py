@@ -19,7 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
-from gamekeeper.domain.hlc import HybridClock
+from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, UnavailableError
 
 T = TypeVar("T")

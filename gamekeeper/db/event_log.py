@@ -15,8 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.actor import current_actor
 from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.models.event import EventRow
-from gamekeeper.domain.event import Event
-from gamekeeper.domain.hlc import HybridClock
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.hlc import HybridClock
 
 _LOCK_KEY = 4_207_002
 _PENDING = "pending_events"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gamekeeper.db.engine import Database
-from gamekeeper.db.repositories.node import NodeRepository
-from gamekeeper.db.repositories.run import RunRepository, node_view
-from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunSnapshot
+from gamekeeper.db.repositories.node import NodeRepository, node_view
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.run import RunSnapshot
 
 
 class SqlRunStore:

@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gamekeeper.domain.console import ConsoleRequest, ConsoleSize, ConsoleText
-from gamekeeper.domain.container import Container
-from gamekeeper.domain.log import LogLine
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.log.log import LogLine
+from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
+from gamekeeper.domain.run.step import StepKey
 
 
 class ContainerStatus(StrEnum):

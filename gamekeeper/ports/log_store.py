@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord
+from gamekeeper.domain.run.step import StepKey
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from gamekeeper.domain.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepKey, StepState
 
 
 @dataclass(frozen=True)

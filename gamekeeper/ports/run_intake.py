@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gamekeeper.domain.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
-from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.run.schedule import ScheduledRun
 
 
 class RunIntake(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunSnapshot
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.run import RunSnapshot
 
 
 class RunStore(Protocol):

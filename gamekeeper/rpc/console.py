@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gamekeeper.domain.console import (
+from gamekeeper.domain.log.log import LogStream
+from gamekeeper.domain.run.console import (
     ConsoleEnd,
     ConsoleInput,
     ConsoleOutput,
@@ -11,7 +12,6 @@ from gamekeeper.domain.console import (
     ConsoleText,
     EndOfInput,
 )
-from gamekeeper.domain.log import LogStream
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

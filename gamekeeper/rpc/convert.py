@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from gamekeeper.domain.inventory import Disk, Gpu, Inventory, NetworkInterface
-from gamekeeper.domain.log import LogEnd, LogGap, LogRecord, LogStream
-from gamekeeper.domain.log_pack import check_pack
-from gamekeeper.domain.node import NodeFacts
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.log.log import LogEnd, LogGap, LogRecord, LogStream
+from gamekeeper.domain.log.log_pack import check_pack
+from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 

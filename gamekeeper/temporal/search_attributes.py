@@ -5,7 +5,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from gamekeeper.domain.run import RunState
+from gamekeeper.domain.run.run import RunState
 
 PIPELINE = SearchAttributeKey.for_keyword("GamekeeperPipeline")
 STATE = SearchAttributeKey.for_keyword("GamekeeperState")

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from api.grpc.server import SERVICE, build_server
-from gamekeeper.domain.log import LogEnd, LogGap, LogStream
+from gamekeeper.domain.log.log import LogEnd, LogGap, LogStream
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from tests.fixtures.api import ApiUnderTest

@@ -12,9 +12,9 @@ import pytest
 
 from api import log_files
 from api.log_files import LogFiles
-from gamekeeper.domain.log import LogEnd, LogRecord, LogStream
-from gamekeeper.domain.log_pack import LinePacker
-from gamekeeper.domain.step import StepKey
+from gamekeeper.domain.log.log import LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log.log_pack import LinePacker
+from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from tests.factories import make_key
 

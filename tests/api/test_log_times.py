@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from gamekeeper.domain.log import LogEnd, LogStream
+from gamekeeper.domain.log.log import LogEnd, LogStream
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent

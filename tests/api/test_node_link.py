@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import pytest
 
-from agent_worker.dial import Dial
-from agent_worker.link import Vitals
-from gamekeeper.domain.metric import NODE_METRICS, ordered
+from agent_worker.node_link.dial import Dial
+from agent_worker.node_link.session import Vitals
+from gamekeeper.domain.node.metric import NODE_METRICS, ordered
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent, code_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from api.services.presence import Lease
+from api.services.node.presence import Lease
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.slow_proxy import slow_proxy
 

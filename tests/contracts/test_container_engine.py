@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent_worker.dummy_engine import DummyEngine
-from gamekeeper.domain.log import LogStream
+from gamekeeper.domain.log.log import LogStream
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
     ContainerEngine,

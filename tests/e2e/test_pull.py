@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.agent_worker.test_pull import pushed
+from tests.agent_worker.docker_engine.test_pull import pushed
 from tests.fixtures.stack import Stack
 
 __all__ = ["pushed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gamekeeper.domain.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepKey, StepState
 from gamekeeper.ports.node_agent import Begun
 
 

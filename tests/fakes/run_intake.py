@@ -5,19 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gamekeeper.domain.node import NodeStatus, NodeView
-from gamekeeper.domain.run import (
-    ENGINE,
-    AcceptedRun,
-    GroupPlace,
-    GroupRequest,
-    ResolvedCall,
-    ResolvedPipeline,
-    RunById,
-    RunCall,
-    RunInput,
-)
-from gamekeeper.domain.schedule import ScheduledRun
+from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedPipeline
+from gamekeeper.domain.node.node import NodeStatus, NodeView
+from gamekeeper.domain.run.run import ENGINE, AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.run.schedule import ScheduledRun
 from gamekeeper.errors import NotFoundError
 
 

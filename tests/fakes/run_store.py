@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gamekeeper.domain.node import NodeView
-from gamekeeper.domain.run import RunSnapshot
-from gamekeeper.domain.step import StepStatus
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.run import RunSnapshot
+from gamekeeper.domain.run.step import StepStatus
 
 
 class FakeRunStore:

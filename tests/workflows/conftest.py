@@ -14,13 +14,13 @@ from temporalio.worker import Worker
 
 from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
-from activities.node.parts import NodeParts
-from activities.node.steps import StepActivities
+from activities.node.context import NodeContext
+from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
-from gamekeeper.domain.node import NodeStatus, NodeView
-from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.domain.run import ENGINE, RunInput, RunResult
-from gamekeeper.domain.step import StepState
+from gamekeeper.domain.node.node import NodeStatus, NodeView
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.run import ENGINE, RunInput, RunResult
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
@@ -45,8 +45,10 @@ class ControlPlane:
     async def start_node(self, at_once: int = 200) -> None:
         """``at_once``: how many steps it takes at a time."""
         self.has_node = True
-        parts = NodeParts(self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2)
-        steps = StepActivities(parts)
+        context = NodeContext(
+            self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2
+        )
+        steps = StepActivities(context)
         for queue, activities in (
             (queues.node_queue(self.node), [steps.run_job, steps.start_service]),
             (queues.node_control_queue(self.node), [steps.stop_service]),

@@ -21,17 +21,17 @@ from temporalio.worker import Worker
 
 from activities.control_plane.intake import IntakeActivities
 from activities.control_plane.runs import RunActivities
+from gamekeeper.control_plane.intake.accept import RunAcceptance
+from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
+from gamekeeper.control_plane.intake.plan import RunPlanner
+from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.db.engine import Database
-from gamekeeper.db.intake.intake import RunIntake
-from gamekeeper.db.intake.plan import RunPlanner
-from gamekeeper.db.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow, PipelineRow
-from gamekeeper.db.run_intake import SqlRunIntake
 from gamekeeper.db.run_store import SqlRunStore
-from gamekeeper.domain.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
-from gamekeeper.domain.run import RunResult
-from gamekeeper.domain.schedule import ScheduledRun, ScheduleSpec, ScheduleTerms
+from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run.run import RunResult
+from gamekeeper.domain.run.schedule import ScheduledRun, ScheduleSpec, ScheduleTerms
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
 from gamekeeper.temporal.ids import run_workflow_id
@@ -155,7 +155,7 @@ async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str
 async def accepted(plane: ControlPlane, database: Database, spec: dict[str, Any]) -> WorkflowHandle[Any, RunResult]:
     run_id = new_run_id()
     plan = await RunPlanner(database).plan(Submission(spec=spec, node=plane.node), 30, run_id)
-    made = await RunIntake(database).accept(run_id, plan, Origin(), [])
+    made = await RunAcceptance(database).accept(run_id, plan, Origin(), [])
     return await plane.client.start_workflow(
         PipelineWorkflow.run, made.run, id=run_workflow_id(run_id), task_queue=plane.queue
     )

@@ -13,11 +13,11 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.control_plane.runs import RunActivities
-from activities.node.parts import NodeParts
-from activities.node.steps import StepActivities
+from activities.node.context import NodeContext
+from activities.node.step.steps import StepActivities
 from agent_worker.workers import POLLED_HEARTBEAT_SECONDS
-from gamekeeper.domain.policy import NodePolicy
-from gamekeeper.domain.step import StepState
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import find_binary
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
@@ -37,7 +37,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     plane = ControlPlane(environment.client, queue)
     runs = RunActivities(plane.store)
     beat = timedelta(seconds=POLLED_HEARTBEAT_SECONDS)
-    parts = NodeParts(
+    context = NodeContext(
         plane.engine,
         FakeJournal(),
         FakeStepLogs(),
@@ -55,7 +55,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     node = Worker(
         environment.client,
         task_queue=queues.node_queue(plane.node),
-        activities=[StepActivities(parts).run_job],
+        activities=[StepActivities(context).run_job],
         max_heartbeat_throttle_interval=beat,
         default_heartbeat_throttle_interval=beat,
     )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
 
-from gamekeeper.domain.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
-from gamekeeper.domain.node import NodeStatus, NodeView
-from gamekeeper.domain.run import ENGINE, RunInput, RunState
-from gamekeeper.domain.step import Reason, StepState, StepStatus
+from gamekeeper.domain.node.node import NodeStatus, NodeView
+from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run.run import ENGINE, RunInput, RunState
+from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import C, F, K, S, step

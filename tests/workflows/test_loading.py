@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
-from gamekeeper.domain.control import PauseRequest
-from gamekeeper.domain.node import NodeStatus, NodeView
-from gamekeeper.domain.run import ENGINE, RunById, RunInput, RunResult, RunState
-from gamekeeper.domain.step import StepState
+from gamekeeper.domain.node.node import NodeStatus, NodeView
+from gamekeeper.domain.run.control import PauseRequest
+from gamekeeper.domain.run.run import ENGINE, RunById, RunInput, RunResult, RunState
+from gamekeeper.domain.run.step import StepState
 from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step

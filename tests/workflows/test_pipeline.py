@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from temporalio.service import RPCError
 
-from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
-from gamekeeper.domain.run import RunState
-from gamekeeper.domain.step import Reason, StepState
+from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
+from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.step import Reason, StepState
 from gamekeeper.ports.container_engine import ContainerStatus
 from tests.workflows.conftest import ControlPlane, ended
 from workflows import PipelineWorkflow

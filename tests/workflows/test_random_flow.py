@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.domain.run import RunState
+from gamekeeper.domain.run.run import RunState
 from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step

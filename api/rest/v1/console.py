@@ -20,8 +20,8 @@ from starlette.websockets import WebSocketDisconnect
 from api.dependencies import ConsolesDep
 from api.rest.v1.log import StepName
 from api.rest.v1.run import RunId
-from api.services.console import Console
-from gamekeeper.domain.console import MAX_PIECE_BYTES, ConsoleEnd, ConsoleInput, ConsoleSize, EndOfInput
+from api.services.node.console import Console
+from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleEnd, ConsoleInput, ConsoleSize, EndOfInput
 from gamekeeper.errors import InvalidError, UnavailableError
 
 router = APIRouter(prefix="/runs", tags=["consoles"])

@@ -15,9 +15,9 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
 from api.rest.v1.run import RunId
-from api.services.log import LogService, StampedRecord
-from gamekeeper.domain.log import LogClocks, LogEnd, LogRecord, LogStream
-from gamekeeper.domain.step import StepKey
+from api.services.run.log import LogService, StampedRecord
+from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
+from gamekeeper.domain.run.step import StepKey
 
 router = APIRouter(prefix="/runs", tags=["logs"])
 

@@ -13,7 +13,7 @@ from api.dependencies import LogsDep, MetricsDep, NodesDep
 from api.rest.v1.log import StepName
 from api.rest.v1.node import NodeId
 from api.rest.v1.run import RunId
-from api.services.metric import MetricService, node_subject, step_subject
+from api.services.node.metric import MetricService, node_subject, step_subject
 
 router = APIRouter(tags=["metrics"])
 

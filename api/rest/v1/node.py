@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
-from api.services.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
+from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
-from gamekeeper.domain.condition import Condition
-from gamekeeper.domain.node import NodeMode, NodeStatus
+from gamekeeper.domain.node.condition import Condition
+from gamekeeper.domain.node.node import NodeMode, NodeStatus
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 

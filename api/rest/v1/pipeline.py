@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
 from api.rest.v1.run import RunCreate, submission_of
-from gamekeeper.domain.language import json_schema
-from gamekeeper.domain.problem import Problem
+from gamekeeper.domain.language.key_docs import json_schema
+from gamekeeper.domain.language.problem import Problem
 from gamekeeper.errors import InvalidError, SpecError
 
 router = APIRouter(tags=["pipelines"])

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.dependencies import RerunsDep, RunControlDep, RunsDep
 from api.rest.v1.log import StepName
 from api.rest.v1.run import CancelRequest, Run, RunId, shown
-from gamekeeper.domain.control import HoldAction
-from gamekeeper.domain.rerun import FAILED
+from gamekeeper.domain.run.control import HoldAction
+from gamekeeper.domain.run.rerun import FAILED
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

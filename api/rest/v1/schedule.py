@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, SchedulesDep
 from api.rest.v1.pipeline import PipelineName
-from api.services.schedule import ScheduleCall
-from gamekeeper.domain import schedule as domain
-from gamekeeper.domain.pipeline import Overlap
+from api.services.run.schedule import ScheduleCall
+from gamekeeper.domain.language.pipeline import Overlap
+from gamekeeper.domain.run import schedule as domain
 
 router = APIRouter(tags=["schedules"])
 

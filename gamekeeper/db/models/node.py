@@ -7,7 +7,7 @@ from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
-from gamekeeper.domain.node import NodeMode, NodeStatus
+from gamekeeper.domain.node.node import NodeMode, NodeStatus
 
 
 class NodeRow(SQLModel, table=True):

@@ -7,7 +7,7 @@ from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
-from gamekeeper.domain.run import RunState
+from gamekeeper.domain.run.run import RunState
 
 
 class RunRow(SQLModel, table=True):

@@ -10,7 +10,7 @@ from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime
-from gamekeeper.domain.step import StepState
+from gamekeeper.domain.run.step import StepState
 
 
 class StepRow(SQLModel, table=True):

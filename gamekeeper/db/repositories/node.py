@@ -12,8 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
-from gamekeeper.domain.node import NodeStatus
-from gamekeeper.domain.step import FINAL_STATES, StepState
+from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
+from gamekeeper.domain.run.step import FINAL_STATES, StepState
 from gamekeeper.errors import NotFoundError
 
 _PAGE = 200
@@ -108,3 +108,7 @@ class NodeRepository:
     async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:
         await self._session.exec(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))
         self._session.add_all(rows)
+
+
+def node_view(row: NodeRow) -> NodeView:
+    return NodeView(id=row.id, mode=NodeMode(row.mode), status=NodeStatus(row.status))

@@ -12,13 +12,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import record
-from gamekeeper.db.models import NodeRow, RunRow, StepRow
+from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
-from gamekeeper.domain.event import Event, NodeTime
-from gamekeeper.domain.node import NodeMode, NodeStatus, NodeView
-from gamekeeper.domain.run import RunSnapshot, RunState
-from gamekeeper.domain.step import StepKey, StepState, StepStatus
+from gamekeeper.domain.event.event import Event, NodeTime
+from gamekeeper.domain.run.run import RunSnapshot, RunState
+from gamekeeper.domain.run.step import StepKey, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
 
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
@@ -232,7 +231,3 @@ def step_status(row: StepRow) -> StepStatus:
     names = StepStatus.model_fields.keys() - {"node", "try_", "finally_"}
     fields = {name: getattr(row, name) for name in names}
     return StepStatus(**fields, node=row.node_id, try_=row.try_number, finally_=row.is_finally)
-
-
-def node_view(row: NodeRow) -> NodeView:
-    return NodeView(id=row.id, mode=NodeMode(row.mode), status=NodeStatus(row.status))

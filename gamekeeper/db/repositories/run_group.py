@@ -16,8 +16,9 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.db.repositories.run import OPEN_STATES, WITHOUT_TEXT
-from gamekeeper.domain.event import Event
-from gamekeeper.domain.run import SUPERSEDED, GroupPlace, ResolvedConcurrency
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.language.resolved import ResolvedConcurrency
+from gamekeeper.domain.run.run import SUPERSEDED, GroupPlace
 from gamekeeper.errors import ConflictError
 
 

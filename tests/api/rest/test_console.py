@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi.routing import APIWebSocketRoute, iter_route_contexts
 
-from agent_worker import consoles
 from agent_worker.dummy_engine import DummyConsole
+from agent_worker.node_link import consoles
 from api.rest.v1 import console as rest
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.fixtures.websocket import WebSocket, websocket

@@ -115,7 +115,7 @@ async def test_enrolment_token_is_good_once(api: ApiUnderTest) -> None:
     identity = await api.enrol()
     assert identity.node_id == "node-1"
     token = (await api.http.post("/nodes/node-1/enrolment-tokens", json={"minutes": 5})).json()["token"]
-    from agent_worker.dial import register
+    from agent_worker.node_link.dial import register
 
     await register(api.link_address, token)
     for bad in (token, "wrong", ""):

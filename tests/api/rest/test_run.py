@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.domain.policy import NodePolicy
+from gamekeeper.domain.node.policy import NodePolicy
 from tests.fixtures.api import ApiUnderTest
 
 
@@ -228,7 +228,7 @@ async def test_what_was_accepted_while_temporal_was_away_is_started(
     with monkeypatch.context() as patch:
         patch.setattr(dispatcher, "start", away)
         made = await api.submit(step("a"))
-    monkeypatch.setattr("api.services.reconcile.SETTLE", __import__("datetime").timedelta(0))
+    monkeypatch.setattr("api.services.run.reconcile.SETTLE", __import__("datetime").timedelta(0))
     await api.process.reconciler.reconcile()
     await api.until_run(made["id"], "succeeded")
 
@@ -241,8 +241,8 @@ async def test_a_run_whose_workflow_is_gone_is_closed(api: ApiUnderTest, monkeyp
     made = await api.submit(step("a"))
     await api.until_step(made["id"], "a", "waiting_node")
     await api.client.get_workflow_handle(f"run/{made['id']}").terminate("by hand")
-    monkeypatch.setattr("api.services.reconcile.SETTLE", timedelta(0))
-    monkeypatch.setattr("api.services.reconcile.LOST_AFTER", timedelta(0))
+    monkeypatch.setattr("api.services.run.reconcile.SETTLE", timedelta(0))
+    monkeypatch.setattr("api.services.run.reconcile.LOST_AFTER", timedelta(0))
     await api.process.reconciler.reconcile()
     ended = await api.until_run(made["id"], "failed")
     assert "terminated" in ended["message"]

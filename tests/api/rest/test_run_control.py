@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gamekeeper.db.run_store import SqlRunStore
-from gamekeeper.domain.run import RunSnapshot, RunState
-from gamekeeper.domain.step import StepState, StepStatus
+from gamekeeper.domain.run.run import RunSnapshot, RunState
+from gamekeeper.domain.run.step import StepState, StepStatus
 from tests.fixtures.api import ApiUnderTest
 
 

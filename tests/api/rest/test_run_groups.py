@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.rest.test_run_control import ready, states, step
 from tests.fixtures.api import ApiUnderTest
-from workflows import group_queue
+from workflows.run import group_queue
 
 __all__ = ["ready"]
 
@@ -118,8 +118,8 @@ async def test_a_workflow_that_is_gone_frees_its_slot(ready: ApiUnderTest, monke
     second = await submit(ready, sleep=0)
     await until_waiting(ready, second["id"], 1)
     await ready.client.get_workflow_handle(f"run/{first['id']}").terminate()
-    monkeypatch.setattr("api.services.reconcile.LOST_AFTER", group_queue.LOOK_AGAIN * 0)
-    monkeypatch.setattr("api.services.reconcile.SETTLE", group_queue.LOOK_AGAIN * 0)
+    monkeypatch.setattr("api.services.run.reconcile.LOST_AFTER", group_queue.LOOK_AGAIN * 0)
+    monkeypatch.setattr("api.services.run.reconcile.SETTLE", group_queue.LOOK_AGAIN * 0)
     await ready.process.reconciler.reconcile()
     assert (await ready.until_run(second["id"], "succeeded", "failed"))["state"] == "succeeded"
 

@@ -208,7 +208,7 @@ async def test_storms_are_refused(scheduled: Scheduled) -> None:
 
 
 async def test_runs_of_a_schedule_do_not_pile_up(scheduled: Scheduled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gamekeeper.db.intake.intake.MAX_OPEN_OF_SCHEDULE", 2)
+    monkeypatch.setattr("gamekeeper.control_plane.intake.accept.MAX_OPEN_OF_SCHEDULE", 2)
     await scheduled.push({"cron": YEARLY, "overlap": "allow"}, sleep=60)
     await scheduled.apply()
     async with asyncio.timeout(30):

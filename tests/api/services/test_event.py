@@ -14,7 +14,7 @@ from api.services.event import EventBatch, EventService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.event import EventFilter, EventRepository
-from gamekeeper.domain.event import Event
+from gamekeeper.domain.event.event import Event
 
 
 @pytest.fixture

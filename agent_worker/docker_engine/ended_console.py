@@ -1,0 +1,103 @@
+"""A terminal in what an ended container left: its files as they were, its volumes and network, another command.
+
+An ended container takes no further command, and started again it would run its own once more. So its file system is
+committed to an image without a name, and a container of that runs what was asked for, with the same settings. Both go
+with the console; what an agent that was killed left of them, the next one sweeps up.
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any
+
+from docker.api.client import APIClient
+from docker.errors import APIError
+
+from agent_worker.docker_engine.console import DockerConsole
+from agent_worker.docker_engine.convert import LABEL
+from agent_worker.docker_engine.errors import explain
+from gamekeeper.domain.run.console import ConsoleRequest
+from gamekeeper.errors import UnavailableError
+from gamekeeper.ports.container_engine import StartError
+
+LOOKS_IN = f"{LABEL}looks-in"
+_STREAMS = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
+
+
+class LookInConsole(DockerConsole):
+    """Its container and image are removed when it is closed."""
+
+    def __init__(self, api: APIClient, threads: Executor, container_id: str, image: str, *, tty: bool) -> None:
+        super().__init__(api, threads, container_id, "", tty=tty)
+        self._image = image
+
+    async def close(self) -> None:
+        await super().close()
+        with suppress(UnavailableError):  # the next agent sweeps it up
+            await self._on_thread(_remove, self._api, self._container_id, self._image)
+
+
+def look_in(api: APIClient, threads: Executor, node: str, container_id: str, request: ConsoleRequest) -> LookInConsole:
+    """Blocks for as long as the engine copies what the container has written. Raises StartError."""
+    labels = {LOOKS_IN: node}
+    image = ""
+    made = ""
+    try:
+        ended = api.inspect_container(container_id)
+        image = api.commit(container_id, conf={"Labels": labels})["Id"]
+        name = f"{ended['Name'].strip('/')}-look-{secrets.token_hex(4)}"
+        config = _config(ended, image, labels, request)
+        made = api.create_container_from_config(config, name)["Id"]  # type: ignore[no-untyped-call]
+        console = LookInConsole(api, threads, made, image, tty=request.tty)
+        console.begin(f"containers/{made}/attach", {}, _STREAMS)
+        api.start(made)
+        if request.tty:
+            with suppress(APIError):  # it has ended
+                api.resize(made, request.size.rows, request.size.columns)
+        return console
+    except APIError as error:
+        _remove(api, made, image)
+        raise StartError(explain(error)) from error
+
+
+def sweep(api: APIClient, node: str) -> None:
+    """Removes what consoles of an earlier agent left."""
+    filters = {"label": f"{LOOKS_IN}={node}"}
+    for container in api.containers(all=True, filters=filters):
+        _remove(api, container["Id"], container["ImageID"])
+    for image in api.images(filters=filters):
+        _remove(api, "", image["Id"])
+
+
+def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: ConsoleRequest) -> dict[str, Any]:
+    """The ended container's own settings, but for its command, its ports and who owns it."""
+    old = ended["Config"]
+    environment = [*(old.get("Env") or []), *(["TERM=xterm-256color"] if request.tty else [])]
+    disowned = {name: "" for name in old.get("Labels") or {} if name.startswith(LABEL)}
+    host = ended["HostConfig"] | {"PortBindings": {}, "RestartPolicy": {"Name": "no"}, "AutoRemove": False}
+    return {
+        "Image": image,
+        "Entrypoint": [],
+        "Cmd": list(request.command),
+        "Env": environment,
+        "WorkingDir": old.get("WorkingDir", ""),
+        "User": old.get("User", ""),
+        "Hostname": old.get("Hostname", ""),
+        "Labels": disowned | labels,
+        "Tty": request.tty,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": host,
+    }
+
+
+def _remove(api: APIClient, container_id: str, image: str) -> None:
+    if container_id:
+        with suppress(APIError):
+            api.remove_container(container_id, force=True, v=True)
+    if image:
+        with suppress(APIError):
+            api.remove_image(image)

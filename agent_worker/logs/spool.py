@@ -1,0 +1,203 @@
+"""The log spool: lines on the agent's disk, numbered, until the control plane has acknowledged them.
+
+Lines are stored packed, in chunks that are already the messages to send. Each chunk is written together with the
+cursor of what was read from the container, so that after a kill reading resumes exactly behind it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_worker.logs.log_cursor import LogCursor
+from agent_worker.store import Store
+from gamekeeper.domain.log.log import LogEnd, LogGap, LogLine, LogRecord, LogStream
+from gamekeeper.domain.log.log_pack import LinePacker
+from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.convert import key_to_pb, record_to_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS logs (
+    key TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, acked INTEGER NOT NULL, ended INTEGER NOT NULL,
+    refused TEXT NOT NULL, cursor TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS chunks (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    batch BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS chunks_by_key ON chunks (key, last_seq);
+"""
+CHUNK_BYTES = 256 * 1024
+RESERVE_BYTES = 64 * 1024 * 1024  # acknowledging needs room too, so a full disk must not be filled by us
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One message to send, encoded."""
+
+    key: StepKey
+    first_seq: int
+    last_seq: int
+    batch: bytes
+
+
+class Spool:
+    """``has_data`` is set whenever something may wait to be sent; ``held_bytes`` is how much does."""
+
+    def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self._store = Store(path, _SCHEMA)
+        self._reserve = reserve_bytes
+        with self._store.transaction() as db:
+            self.held_bytes: int = db.execute("SELECT coalesce(sum(length(batch)), 0) FROM chunks").fetchone()[0]
+        self.has_data = threading.Event()
+        self.has_data.set()
+
+    def open(self, key: StepKey) -> LogCursor | None:
+        """Where to go on reading; None when the log has its end already."""
+        with self._store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO logs VALUES (?, 1, 0, 0, '', '{}')", (str(key),))
+            row = db.execute("SELECT ended, cursor FROM logs WHERE key = ?", (str(key),)).fetchone()
+        return None if row[0] else LogCursor.decode(row[1])
+
+    def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor, gap: str = "") -> None:
+        """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk.
+
+        ``gap`` says why lines are missing before these; the gap takes a number of its own.
+        """
+        self._check_room()
+        items = [(line.stream, line.ts_ns, line.data) for line in lines]
+        if gap:
+            items.insert(0, (LogStream.GAP, lines[0].ts_ns, gap.encode()))
+        self._append(key, items, cursor.encode(), ended=False)
+
+    def _check_room(self) -> None:
+        folder = self._store.path.parent
+        free = shutil.disk_usage(folder).free
+        if free < self._reserve:
+            megabytes = f"{free / 1e6:.0f} MB left, {self._reserve / 1e6:.0f} MB are kept free"
+            raise UnavailableError(f"the disk of {folder} is full ({megabytes})", hint=f"free space in {folder}")
+
+    def end(self, key: StepKey, end: LogEnd, ts_ns: int) -> None:
+        """Closes the log; does nothing when it is closed."""
+        if self.open(key) is not None:
+            self._append(key, [(LogStream.END, ts_ns, end.encode())], None, ended=True)
+
+    def _append(
+        self, key: StepKey, items: Sequence[tuple[LogStream, int, bytes]], cursor: str | None, *, ended: bool
+    ) -> None:
+        with self._store.transaction() as db:
+            seq = db.execute("SELECT next_seq FROM logs WHERE key = ?", (str(key),)).fetchone()[0]
+            for record in _pack(seq, items):
+                self.held_bytes += _insert(db, key, seq, record)
+                seq = record.seq + 1
+            db.execute(
+                "UPDATE logs SET next_seq = ?, cursor = coalesce(?, cursor), ended = max(ended, ?) WHERE key = ?",
+                (seq, cursor, ended, str(key)),
+            )
+        self.has_data.set()
+
+    def pending(self, limit_bytes: int) -> list[Chunk]:
+        """The oldest chunks to send, at least one when there is any."""
+        self.has_data.clear()
+        chunks, held = [], 0
+        query = """SELECT chunks.key, first_seq, last_seq, batch FROM chunks JOIN logs ON logs.key = chunks.key
+                   WHERE logs.refused = '' ORDER BY chunks.id LIMIT 500"""
+        with self._store.transaction() as db:
+            for key, first, last, batch in db.execute(query):
+                chunks.append(Chunk(_key(key), first, last, batch))
+                held += len(batch)
+                if held >= limit_bytes:
+                    break
+        return chunks
+
+    def acknowledge(self, key: StepKey, seq: int) -> None:
+        """The control plane keeps everything up to ``seq``."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE logs SET acked = max(acked, ?) WHERE key = ?", (seq, str(key)))
+            self._delete(db, "key = ? AND last_seq <= ?", (str(key), seq))
+
+    def _delete(self, db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
+        size = db.execute(f"SELECT coalesce(sum(length(batch)), 0) FROM chunks WHERE {where}", values).fetchone()[0]
+        db.execute(f"DELETE FROM chunks WHERE {where}", values)
+        self.held_bytes -= size
+
+    def fill_hole(self, key: StepKey, server_seq: int, reason: str) -> None:
+        """What the server has lost and we no longer have becomes a gap record before the oldest chunk."""
+        with self._store.transaction() as db:
+            row = db.execute("SELECT min(first_seq) FROM chunks WHERE key = ?", (str(key),)).fetchone()
+            if row[0] is None or row[0] <= server_seq + 1:
+                return
+            last = row[0] - 1
+            data = LogGap(server_seq + 1, last, reason).encode()
+            batch = _batch(key, LogRecord(last, LogStream.GAP, 0, data))
+            first_id = db.execute("SELECT min(id) FROM chunks").fetchone()[0]
+            db.execute(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+                (first_id - 1, str(key), server_seq + 1, last, batch),
+            )
+        self.has_data.set()
+
+    def refuse(self, key: StepKey, reason: str) -> None:
+        """The server will never take this log: it stays here and is not sent again."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE logs SET refused = ? WHERE key = ?", (reason or "refused", str(key)))
+
+    def is_settled(self, key: StepKey) -> bool:
+        """Whether nothing of the log is left to do: acknowledged to its end, refused, or never begun."""
+        with self._store.transaction() as db:
+            row = db.execute("SELECT ended, acked, next_seq, refused FROM logs WHERE key = ?", (str(key),)).fetchone()
+        return row is None or bool(row[3]) or (bool(row[0]) and row[1] >= row[2] - 1)
+
+    def forget(self, key: StepKey) -> None:
+        with self._store.transaction() as db:
+            self._delete(db, "key = ?", (str(key),))
+            db.execute("DELETE FROM logs WHERE key = ?", (str(key),))
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _pack(seq: int, items: Sequence[tuple[LogStream, int, bytes]]) -> Iterator[LogRecord]:
+    """Numbers the items from ``seq`` on; the lines among them go together, up to ``CHUNK_BYTES``."""
+    lines = LinePacker()
+    for stream, ts_ns, data in items:
+        if stream in (LogStream.GAP, LogStream.END):
+            if lines.size:
+                yield lines.record(seq - 1)
+                lines = LinePacker()
+            yield LogRecord(
+                seq, stream, ts_ns, LogGap(seq, seq, data.decode()).encode() if stream is LogStream.GAP else data
+            )
+        else:
+            lines.add(stream, ts_ns, data)
+            if lines.size >= CHUNK_BYTES:
+                yield lines.record(seq)
+                lines = LinePacker()
+        seq += 1
+    if lines.size:
+        yield lines.record(seq - 1)
+
+
+def _insert(db: sqlite3.Connection, key: StepKey, first: int, record: LogRecord) -> int:
+    """The size of what was inserted."""
+    batch = _batch(key, record)
+    db.execute(
+        "INSERT INTO chunks (key, first_seq, last_seq, batch) VALUES (?, ?, ?, ?)",
+        (str(key), first, record.seq, batch),
+    )
+    return len(batch)
+
+
+def _batch(key: StepKey, record: LogRecord) -> bytes:
+    return pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(record)]).SerializeToString()
+
+
+def _key(text: str) -> StepKey:
+    run_id, step, number = text.split("/")
+    return StepKey(run_id=run_id, step=step, try_=int(number))

@@ -1,0 +1,69 @@
+"""Sends the spool to the control plane, oldest first, and drops what is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent_worker.logs.spool import Chunk, Spool
+from agent_worker.node_link.session import Link
+from gamekeeper.backoff import Backoff
+from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.ports.node_agent import Containers
+from gamekeeper.rpc.convert import key_from_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+log = get_logger(__name__)
+
+UPLOAD_BYTES = 3 * 1024 * 1024
+LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a log does not feel it
+
+
+class Uploader:
+    """``containers`` is told when a log is settled, because its container may then go.
+
+    ``bytes_per_second`` is what the server allows; 0 is no limit. What waits meanwhile waits on disk.
+    """
+
+    def __init__(self, link: Link, spool: Spool, containers: Containers) -> None:
+        self._link = link
+        self._spool = spool
+        self._containers = containers
+        self.bytes_per_second = 0
+
+    async def run_forever(self) -> None:
+        backoff = Backoff(initial=0.2, maximum=10)
+        while True:
+            await asyncio.to_thread(self._spool.has_data.wait, 1.0)
+            try:
+                await self._link.connected.wait()
+                await asyncio.sleep(LINGER_SECONDS)
+                while chunks := await asyncio.to_thread(self._spool.pending, UPLOAD_BYTES):
+                    await self._send(chunks)
+                    if self.bytes_per_second:
+                        await asyncio.sleep(sum(len(chunk.batch) for chunk in chunks) / self.bytes_per_second)
+                backoff.reset()
+            except UnavailableError as error:
+                if backoff.failures in (0, 20):
+                    log.warning("logs wait on disk: %s", error)
+                await asyncio.sleep(backoff.next_delay())
+
+    async def _send(self, chunks: list[Chunk]) -> None:
+        answer = await self._link.upload([chunk.batch for chunk in chunks])
+        first: dict[StepKey, int] = {}
+        for chunk in chunks:
+            first.setdefault(chunk.key, chunk.first_seq)
+        for ack in answer.acks:
+            await asyncio.to_thread(self._settle, ack, first)
+
+    def _settle(self, ack: pb.LogAck, first: dict[StepKey, int]) -> None:
+        key = key_from_pb(ack.key)
+        if ack.refused:
+            log.error("the log of %s is refused and stays on this node: %s", key, ack.refused)
+            self._spool.refuse(key, ack.refused)
+            return
+        self._spool.acknowledge(key, ack.seq)
+        if key in first and ack.seq < first[key] - 1:
+            log.error("the server lost the log of %s from line %d on; the loss is recorded", key, ack.seq + 1)
+            self._spool.fill_hole(key, ack.seq, "the control plane lost them")

@@ -1,0 +1,363 @@
+"""The agent's side of the node link: one session with heartbeats and phases, reconnected for ever.
+
+It carries presence and streams only. When it is down the agent's work goes on, and what is to be told waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from agent_worker.identity import Identity
+from agent_worker.node_link.dial import CALL_SECONDS, Dial, addresses
+from gamekeeper import __version__
+from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
+from gamekeeper.domain.event.hlc import HybridClock
+from gamekeeper.domain.node.clock_offset import ClockOffset
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.errors import GamekeeperError, UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.rpc.convert import facts_to_pb, key_to_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.version import PROTOCOL_VERSION
+
+log = get_logger(__name__)
+
+SELDOM = 8  # failures after which a backoff is near its maximum
+RETRY_AFTER = "retry-after-ms"
+OUTBOX = 10_000
+WELCOME_SECONDS = 15.0
+FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
+PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
+SOON_SECONDS = 3.0  # and asked again within that
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What each heartbeat tells of the node."""
+
+    docker_error: str = ""
+    spool_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What the agent says of itself: at the beginning of each session, and with each heartbeat."""
+
+    facts: Callable[[], Awaitable[NodeFacts]]
+    policy: NodePolicy
+    vitals: Callable[[], Vitals] = Vitals
+
+
+class Link:
+    """``welcomed`` is called with each Welcome. Phases satisfy the activities' ``Phases`` port.
+
+    ``clock`` follows the server's: by the estimated offset of this machine's own clock, and by its stamps.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        identity: Identity,
+        introduction: Introduction,
+        welcomed: Callable[[pb.Welcome], None],
+        compression: str = "",
+    ) -> None:
+        self._servers = addresses(servers)
+        self._compression = compression
+        self._instance = uuid.uuid4().hex
+        self._turn = 0
+        self._dial = Dial(self._servers[0], compression)
+        self._identity = identity
+        self._introduction = introduction
+        self._welcomed = welcomed
+        self._outbox: asyncio.Queue[pb.AgentMessage] = asyncio.Queue()
+        self._phases: dict[StepKey, pb.StepPhase] = {}
+        self._untold: dict[StepKey, asyncio.TimerHandle] = {}
+        self._epoch = 0
+        self._offset = ClockOffset()
+        self._period = 1.0
+        self._sent: dict[int, int] = {}
+        self._seen_at = -math.inf
+        self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
+        self.connected = asyncio.Event()
+
+    @property
+    def server(self) -> str:
+        return self._dial.address
+
+    async def stagger(self) -> None:
+        """Waits a part of a heartbeat's period: when a whole fleet comes back, its sessions go before all else."""
+        await asyncio.sleep(jittered(self._period / 2, spread=1.0))
+
+    def server_time_ns(self) -> int:
+        """Now by the server's clock, as far as it is known."""
+        return time.time_ns() - self._offset.offset_ns
+
+    def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
+        told = pb.StepPhase(
+            key=key_to_pb(key),
+            phase=phase.value,
+            message=message[:500],
+            container_id=container_id,
+            at_ns=time.time_ns(),
+            hlc=self.clock.tick(),
+        )
+        self._phases[key] = told
+        if key not in self._untold:
+            self._untold[key] = asyncio.get_running_loop().call_later(PHASE_SECONDS, self._tell, key)
+
+    def _tell(self, key: StepKey) -> None:
+        del self._untold[key]
+        if self.connected.is_set() and self._outbox.qsize() < OUTBOX:  # the newest is told again after a reconnect
+            self._outbox.put_nowait(pb.AgentMessage(step_phase=self._phases[key]))
+
+    def forget(self, key: StepKey) -> None:
+        self._phases.pop(key, None)
+        if (untold := self._untold.pop(key, None)) is not None:
+            untold.cancel()
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("authorization", f"Bearer {self._identity.node_key}"),
+            ("gamekeeper-epoch", str(self._epoch)),
+        )
+
+    async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
+        """Raises UnavailableError while the link is down, like all that follow."""
+        answer: pb.ReportContainersResponse = await self._call(self._dial.control.ReportContainers, request)
+        return answer
+
+    async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
+        answer: pb.ReportInventoryResponse = await self._call(self._dial.control.ReportInventory, request)
+        return answer
+
+    async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
+        """Sends encoded batches and returns what the server keeps."""
+
+        async def messages() -> AsyncIterator[bytes]:
+            for batch in batches:
+                yield batch
+
+        answer: pb.UploadLogsResponse = await self._call(self._dial.upload_logs, messages())
+        return answer
+
+    async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:
+        """Sends until the iterator or the session ends; a slow server makes the iterator wait."""
+        await self._call(self._dial.bulk.ReportMetrics, batches, timeout=None)
+
+    async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
+        """Events of this node after ``after_seq``, and directives, until the session ends."""
+        self._check_connected()
+        with _translated(self.server):
+            async for push in self._dial.control.Subscribe(
+                pb.SubscribeRequest(after_seq=after_seq), metadata=self._metadata
+            ):
+                yield push
+
+    async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
+        """What is typed, until the server ends the console."""
+        self._check_connected()
+        with _translated(self.server):
+            async for given in self._dial.bulk.Console(outputs, metadata=self._metadata):
+                yield given
+
+    async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
+        self._check_connected()
+        with _translated(self.server):
+            return await method(request, metadata=self._metadata, timeout=timeout)
+
+    def _check_connected(self) -> None:
+        if not self.connected.is_set():
+            raise UnavailableError(f"the node link to {self.server} is down")
+
+    async def run_forever(self) -> None:
+        """Holds a session; ends only when cancelled."""
+        backoff = Backoff()
+        while True:
+            wait, is_passing = 0.0, True
+            try:
+                await self._session(backoff)
+            except grpc.aio.AioRpcError as error:
+                self._log_loss(error)
+                wait = _retry_after(error)
+                is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
+                if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
+                    backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
+            except GamekeeperError as error:
+                log.warning("%s", error)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                log.warning("node link to %s: the stream was cut", self.server)
+            finally:
+                if self.connected.is_set():
+                    self._seen_at = time.monotonic()
+                self.connected.clear()
+            fresh = is_passing and time.monotonic() - self._seen_at < FRESH_SECONDS
+            backoff.maximum = SOON_SECONDS if fresh else MAXIMUM_SECONDS
+            await asyncio.sleep(max(wait, backoff.next_delay()))
+            await self._next_server()
+
+    async def _next_server(self) -> None:
+        if len(self._servers) > 1:
+            self._turn += 1
+            old, self._dial = self._dial, Dial(self._servers[self._turn % len(self._servers)], self._compression)
+            await old.close()
+
+    def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
+        """Told when a working link breaks and when the reason is not a passing one; silent while it retries."""
+        if self.connected.is_set() or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            log.warning("node link to %s: %s", self.server, error.details())
+
+    async def _session(self, backoff: Backoff) -> None:
+        hello = pb.AgentMessage(hello=self._hello(await self._introduction.facts()))
+        call = self._dial.control.Session(metadata=self._metadata)
+        try:
+            welcome = await self._greet(call, hello)
+        except BaseException:
+            call.cancel()
+            raise
+        self._period = (
+            welcome.heartbeat_ms / 1000 if self._epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
+        )
+        self._epoch = welcome.epoch
+        self._sent = {}
+        self._offset = ClockOffset()  # perhaps another server, perhaps a clock that was set
+        self._outbox = asyncio.Queue()
+        for phase in self._phases.values():
+            self._outbox.put_nowait(pb.AgentMessage(step_phase=phase))
+        self.connected.set()
+        self._welcomed(welcome)
+        backoff.reset()
+        log.info("node link to %s is up as node %s, epoch %d", self.server, welcome.node_id, welcome.epoch)
+        await self._talk(call, welcome)
+
+    async def _greet(self, call: Any, hello: pb.AgentMessage) -> pb.Welcome:
+        try:
+            async with asyncio.timeout(WELCOME_SECONDS):
+                with suppress(asyncio.InvalidStateError):  # the call has failed already, and reading tells why
+                    await call.write(hello)
+                first: Any = await call.read()
+        except TimeoutError as error:
+            raise UnavailableError(f"{self.server} did not welcome us in {WELCOME_SECONDS:.0f} s") from error
+        if first is grpc.aio.EOF or first.WhichOneof("body") != "welcome":
+            await call.code()  # raises nothing; the status below says why
+            raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
+        welcome: pb.Welcome = first.welcome
+        return welcome
+
+    def _hello(self, facts: NodeFacts) -> pb.Hello:
+        return pb.Hello(
+            protocol_version=PROTOCOL_VERSION,
+            agent_version=__version__,
+            facts=facts_to_pb(facts),
+            policy_json=self._introduction.policy.model_dump_json(),
+            instance=self._instance,
+        )
+
+    async def _talk(self, call: Any, welcome: pb.Welcome) -> None:
+        """Until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it."""
+        writing = asyncio.create_task(self._write(call))
+        lease = welcome.lease_ms
+        try:
+            while True:
+                async with asyncio.timeout(lease / 1000):  # wait_for would lose a cancel that comes with an answer
+                    answer = await call.read()
+                if answer is grpc.aio.EOF:
+                    log.info("%s ended the session: %s", self.server, await call.details())
+                    return
+                if answer.WhichOneof("body") == "heartbeat_ack":
+                    self._learn(answer.heartbeat_ack)
+                    lease = answer.heartbeat_ack.lease_ms or lease
+        except TimeoutError as error:
+            raise UnavailableError(f"{self.server} was silent for {lease} ms; reconnecting") from error
+        finally:
+            writing.cancel()
+            call.cancel()
+
+    def _learn(self, ack: pb.HeartbeatAck) -> None:
+        sent_ns = self._sent.pop(ack.seq, 0)
+        if ack.received_ns and sent_ns:  # a server of the version before tells no times
+            self._offset.add(sent_ns, ack.received_ns, ack.sent_ns, time.time_ns())
+            self.clock.observe(ack.hlc)
+        if ack.heartbeat_ms:
+            self._period = ack.heartbeat_ms / 1000
+
+    async def _write(self, call: Any) -> None:
+        """Beats at once, so that the clock is known soon, then periodically; phases as they come."""
+        seq = 0
+        loop = asyncio.get_running_loop()
+        next_beat = loop.time()
+        while True:
+            message = None
+            if loop.time() < next_beat:  # however much there is to tell, a beat that is due comes first
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(next_beat):
+                        message = await self._outbox.get()
+            if message is None:
+                seq += 1
+                message = self._heartbeat(seq)
+                next_beat = loop.time() + jittered(self._period)
+            try:
+                await call.write(message)
+            except asyncio.InvalidStateError:
+                return  # the session has ended; who reads it hears why
+
+    def _heartbeat(self, seq: int) -> pb.AgentMessage:
+        vitals = self._introduction.vitals()
+        self._sent[seq] = sent_ns = time.time_ns()
+        beat = pb.Heartbeat(
+            seq=seq,
+            sent_ns=sent_ns,
+            clock_offset_ns=self._offset.offset_ns,
+            round_trip_ns=self._offset.round_trip_ns,
+            hlc=self.clock.tick(),
+            docker_error=vitals.docker_error[:300],
+            spool_bytes=vitals.spool_bytes,
+        )
+        return pb.AgentMessage(heartbeat=beat)
+
+    async def close(self) -> None:
+        await self._dial.close()
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    """Seconds that the server asks us to wait at least."""
+    for key, value in error.trailing_metadata() or ():
+        if key == RETRY_AFTER and str(value).isdigit():
+            return min(300.0, int(value) / 1000)
+    return 0.0
+
+
+class _translated:
+    """gRPC's errors as ours, once."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise UnavailableError(f"{self._server}: {error.details()}") from error
+        if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+            raise UnavailableError(f"{self._server}: the stream was cut") from error
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels this task. gRPC also raises CancelledError for a stream whose connection broke."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,1 @@
+"""Who may call: keys of users, and the enrolment of nodes."""

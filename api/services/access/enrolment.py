@@ -1,0 +1,65 @@
+"""How a machine becomes a node: a one-time token buys a node key, and the key is the node's identity."""
+
+from __future__ import annotations
+
+import time
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.node.node import NodeStatus
+from gamekeeper.errors import UnauthenticatedError
+from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key
+
+KNOWN_SECONDS = 15.0
+
+
+class EnrolmentService:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[str, float]] = {}
+
+    async def register(self, token: str) -> tuple[str, str]:
+        """Spends the token: (node id, node key). A key from an earlier registration ends with it.
+
+        Raises UnauthenticatedError for a token that is unknown, used or expired, without saying which.
+        """
+        key = new_key(NODE_KEY_PREFIX)
+        async with self._database.write() as session:
+            nodes = NodeRepository(session)
+            spent = await nodes.use_token(hash_key(token))
+            if spent is None:
+                raise UnauthenticatedError(
+                    "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
+                )
+            (await nodes.get(spent.node_id)).key_hash = hash_key(key)
+            record(session, Event(kind="node.registered", node=spent.node_id))
+        self.forget(spent.node_id)
+        return spent.node_id, key
+
+    async def authenticate(self, authorization: str) -> str:
+        """The node behind a bearer key. A removed node, or a key that was replaced, is refused within seconds."""
+        key = authorization.removeprefix("Bearer ").strip()
+        key_hash = hash_key(key)
+        node_id, good_until = self._known.get(key_hash, ("", 0.0))
+        if time.monotonic() < good_until:
+            return node_id
+        async with self._database.read() as session:
+            row = await NodeRepository(session).by_key_hash(key_hash) if key else None
+        if row is None:
+            self._known.pop(key_hash, None)
+            raise UnauthenticatedError("the node key is not known here", hint="enrol the node again")
+        self._known[key_hash] = (row.id, time.monotonic() + KNOWN_SECONDS)
+        return row.id
+
+    async def load(self) -> None:
+        """All keys at once: after a restart the whole fleet calls."""
+        async with self._database.read() as session:
+            rows = await NodeRepository(session).with_status(*NodeStatus)
+        good_until = time.monotonic() + KNOWN_SECONDS
+        self._known = {row.key_hash: (row.id, good_until) for row in rows if row.key_hash}
+
+    def forget(self, node_id: str) -> None:
+        """A node was removed or registered anew."""
+        self._known = {key: item for key, item in self._known.items() if item[0] != node_id}

@@ -1,0 +1,1 @@
+"""Use cases of nodes: presence, inventory, conditions, metrics, containers and consoles."""

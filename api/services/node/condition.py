@@ -1,0 +1,71 @@
+"""Raises and clears node conditions from what nodes tell; each change is written and an event at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.node.condition import Condition, ConditionType, Vitals, judge
+from gamekeeper.domain.node.node import NodeStatus
+from gamekeeper.errors import NotFoundError
+
+
+class ConditionService:
+    """What stands is held in memory, so that a healthy heartbeat costs no query."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._standing: dict[str, dict[ConditionType, Condition]] = {}
+
+    async def load(self) -> None:
+        """What stands, of all nodes at once."""
+        async with self._database.read() as session:
+            rows = await NodeRepository(session).with_status(*NodeStatus)
+        for row in rows:
+            conditions = [Condition.model_validate(item) for item in row.conditions]
+            self._standing[row.id] = {item.type: item for item in conditions}
+
+    async def observe(self, node_id: str, vitals: Vitals) -> None:
+        """Judges by what is known; conditions of what is not told stay as they are."""
+        standing = await self._of(node_id)
+        found = judge(vitals, frozenset(standing))
+        raised = {kind: reason for kind, reason in found.items() if reason is not None and kind not in standing}
+        cleared = [kind for kind, reason in found.items() if reason is None and kind in standing]
+        if raised or cleared:
+            await self._change(node_id, standing, raised, cleared)
+
+    async def _of(self, node_id: str) -> dict[ConditionType, Condition]:
+        if node_id not in self._standing:
+            async with self._database.read() as session:
+                row = await NodeRepository(session).find(node_id)
+            conditions = [Condition.model_validate(item) for item in (row.conditions if row else [])]
+            self._standing.setdefault(node_id, {item.type: item for item in conditions})
+        return self._standing[node_id]
+
+    async def _change(
+        self,
+        node_id: str,
+        standing: Mapping[ConditionType, Condition],
+        raised: Mapping[ConditionType, str],
+        cleared: list[ConditionType],
+    ) -> None:
+        now = utc_now()
+        after = {kind: item for kind, item in standing.items() if kind not in cleared}
+        after |= {kind: Condition(type=kind, reason=reason, since=now) for kind, reason in raised.items()}
+        try:
+            async with self._database.write() as session:
+                row = await NodeRepository(session).get(node_id)
+                row.conditions = [item.model_dump(mode="json") for item in after.values()]
+                for kind, reason in raised.items():
+                    event = Event(kind="node.condition_raised", node=node_id, reason=kind.value, message=reason)
+                    record(session, event)
+                for kind in cleared:
+                    record(session, Event(kind="node.condition_cleared", node=node_id, reason=kind.value))
+        except NotFoundError:
+            self._standing.pop(node_id, None)
+            return
+        self._standing[node_id] = after

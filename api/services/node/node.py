@@ -1,0 +1,154 @@
+"""Nodes: what operators do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.db.repositories.page import Page
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.node.node import NodeMode, NodeStatus
+from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
+from gamekeeper.keys import TOKEN_PREFIX, hash_key, new_key
+
+TOKEN_LIFETIME = timedelta(minutes=10)
+MAX_TOKEN_LIFETIME = timedelta(hours=24)
+
+NodeChanged = Callable[[str], Awaitable[None]]
+
+
+class NodeService:
+    """``changed`` is told of a node whose mode changed or that was removed, after it is in the database.
+
+    ``ask_for_reports`` asks a connected agent, and says whether there is one. ``removed`` hears of a node that is gone.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        changed: NodeChanged,
+        ask_for_reports: Callable[[str], bool],
+        removed: Callable[[str], None],
+    ) -> None:
+        self._removed = removed
+        self._database = database
+        self._changed = changed
+        self._ask_for_reports = ask_for_reports
+
+    async def create(self, fields: dict[str, Any]) -> NodeRow:
+        row = NodeRow(**fields)
+        row.name = row.name or row.id
+        async with self._database.write() as session:
+            nodes = NodeRepository(session)
+            if await nodes.find(row.id) is not None:
+                raise ConflictError(f'there is a node "{row.id}" already', hint=f"gamekeeper node show {row.id}")
+            nodes.add(row)
+            record(session, Event(kind="node.created", node=row.id))
+        return row
+
+    async def get(self, node_id: str) -> NodeRow:
+        async with self._database.read() as session:
+            return await NodeRepository(session).get(node_id)
+
+    async def page(
+        self, *, status: str | None, mode: str | None, label: str | None, cursor: str | None, limit: int
+    ) -> Page[NodeRow]:
+        pair = _label_pair(label) if label else None
+        async with self._database.read() as session:
+            return await NodeRepository(session).page(status=status, mode=mode, label=pair, cursor=cursor, limit=limit)
+
+    async def edit(self, node_id: str, fields: dict[str, Any], if_match: int | None) -> NodeRow:
+        """Raises PreconditionError when ``if_match`` names another version than the stored one."""
+        async with self._database.write() as session:
+            row = await NodeRepository(session).get(node_id)
+            _match(row, if_match)
+            mode_before = row.mode
+            changes = {
+                name: [getattr(row, name), value] for name, value in fields.items() if getattr(row, name) != value
+            }
+            for name, value in fields.items():
+                setattr(row, name, value)
+            if changes:
+                message = f"mode {mode_before} -> {row.mode}" if row.mode != mode_before else ", ".join(changes)
+                record(session, Event(kind="node.edited", node=node_id, message=message, data=changes))
+            row.version += 1
+            row.updated_at = utc_now()
+        if row.mode != mode_before:
+            await self._changed(node_id)
+        return row
+
+    async def delete(self, node_id: str, if_match: int | None, *, force: bool) -> None:
+        """Raises ConflictError while steps live on the node, unless forced: then they are stopped first."""
+        async with self._database.write() as session:
+            nodes = NodeRepository(session)
+            row = await nodes.get(node_id)
+            _match(row, if_match)
+            live = await nodes.live_steps(node_id)
+            if live and not force:
+                names = ", ".join(f"{step.run_id}/{step.name}" for step in live[:5])
+                raise ConflictError(
+                    f'node "{node_id}" has {len(live)} live step(s): {names}',
+                    hint="wait for them, cancel their runs, or force it (which stops them)",
+                )
+            row.mode = NodeMode.DISABLED.value
+        if live:
+            await self._changed(node_id)
+        async with self._database.write() as session:
+            nodes = NodeRepository(session)
+            await nodes.delete(await nodes.get(node_id))
+            reason = "forced" if live else ""
+            record(session, Event(kind="node.removed", node=node_id, reason=reason))
+        self._removed(node_id)
+
+    async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
+        """A one-time enrolment token and when it expires. It is shown this once."""
+        token = new_key(TOKEN_PREFIX)
+        expires_at = utc_now() + lifetime
+        async with self._database.write() as session:
+            nodes = NodeRepository(session)
+            await nodes.get(node_id)
+            nodes.add_token(EnrolmentTokenRow(token_hash=hash_key(token), node_id=node_id, expires_at=expires_at))
+            record(
+                session, Event(kind="node.token_made", node=node_id, message=f"good until {expires_at:%H:%M:%S} UTC")
+            )
+        return token, expires_at
+
+    async def containers(self, node_id: str) -> list[ContainerRow]:
+        async with self._database.read() as session:
+            nodes = NodeRepository(session)
+            await nodes.get(node_id)
+            return await nodes.containers(node_id)
+
+    async def refresh(self, node_id: str) -> None:
+        """Raises ConflictError when the node's agent is not connected."""
+        await self.get(node_id)
+        if not self._ask_for_reports(node_id):
+            raise ConflictError(f'the agent of node "{node_id}" is not connected', hint="it reports when it is back")
+
+    async def count_by_status(self) -> dict[str, int]:
+        async with self._database.read() as session:
+            rows = await NodeRepository(session).with_status(*NodeStatus)
+        counts = dict.fromkeys((status.value for status in NodeStatus), 0)
+        for row in rows:
+            counts[row.status] += 1
+        return counts
+
+
+def _match(row: NodeRow, if_match: int | None) -> None:
+    if if_match is not None and if_match != row.version:
+        raise PreconditionError(
+            f'node "{row.id}" is at version {row.version}, not {if_match}', hint="read it again, then repeat"
+        )
+
+
+def _label_pair(label: str) -> tuple[str, str]:
+    key, separator, value = label.partition("=")
+    if not separator or not key:
+        raise InvalidError(f'"{label}" is not a label filter', hint="write it as label=KEY=VALUE")
+    return key, value

@@ -1,0 +1,313 @@
+"""Who is there: sessions of agents, leases, and the observed status of nodes.
+
+Heartbeats live in memory and reach the database in batches; only a change of status is written at once and told to
+the runs that wait for it. After a restart of this process every node that was online gets one lease to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import NodeRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.node.node import NodeFacts, NodeStatus
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.console import ConsoleRequest
+from gamekeeper.errors import ConflictError, GamekeeperError, NotFoundError, PreconditionError
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
+
+TICK_SECONDS = 0.5
+FLUSH_SECONDS = 5.0
+RETURN_SECONDS = 10.0
+OPENINGS = 200
+BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
+MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
+SLOWEST_BEAT_MS = 5000
+MAX_REFUSED = 100
+MAX_DIRECTIVES = 100
+REPORTS = (1, 2)  # the node link's directives: containers, inventory
+
+
+@dataclass(frozen=True)
+class Lease:
+    """``heartbeat_ms`` is the period of a small fleet; it grows with the fleet. ``lease_ms`` of silence end it."""
+
+    heartbeat_ms: int
+    lease_ms: int
+
+    def heartbeat_for(self, sessions: int) -> int:
+        return max(self.heartbeat_ms, min(SLOWEST_BEAT_MS, sessions * MS_PER_SESSION))
+
+
+@dataclass
+class AgentSession:
+    """One connected agent. ``superseded`` is set when a newer session of the same node takes over.
+
+    ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
+    agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
+    """
+
+    node_id: str
+    epoch: int
+    instance: str = ""
+    refused: set[str] = field(default_factory=set)
+    superseded: asyncio.Event = field(default_factory=asyncio.Event)
+    clock_offset_ns: int = 0
+    directives: asyncio.Queue[int | ConsoleRequest] = field(default_factory=lambda: asyncio.Queue(MAX_DIRECTIVES))
+
+    def push(self, directive: int | ConsoleRequest) -> bool:
+        """False when the agent has not read for so long that there is no more room."""
+        try:
+            self.directives.put_nowait(directive)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+
+class Presence:
+    """``changed`` is told of a node whose status changed, after it is in the database."""
+
+    def __init__(self, database: Database, lease: Lease, changed: Callable[[str], Awaitable[None]]) -> None:
+        self._database = database
+        self._lease = lease
+        self._changed = changed
+        self._sessions: dict[str, AgentSession] = {}
+        self._beats: dict[str, float] = {}
+        self._status: dict[str, NodeStatus] = {}
+        self._trust: dict[str, int] = {}
+        self._unsaved: set[str] = set()
+        self._openings: list[_Opening] = []
+        self._opener: asyncio.Task[None] | None = None
+
+    async def load(self) -> None:
+        """Nodes that were there when this process ended get a while to come back, all of them at once."""
+        async with self._database.read() as session:
+            rows = await NodeRepository(session).with_status(NodeStatus.ONLINE, NodeStatus.SUSPECT)
+        for row in rows:
+            self._status[row.id] = NodeStatus(row.status)
+            self._beats[row.id] = time.monotonic() + RETURN_SECONDS
+
+    @property
+    def heartbeat_ms(self) -> int:
+        return self._lease.heartbeat_for(len(self._sessions))
+
+    @property
+    def lease_ms(self) -> int:
+        return self._lease.lease_ms
+
+    def session(self, node_id: str) -> AgentSession | None:
+        return self._sessions.get(node_id)
+
+    def ask_for_reports(self, node_id: str) -> bool:
+        """Asks the node's agent for its inventory and containers; False when it is not connected."""
+        session = self._sessions.get(node_id)
+        return session is not None and all(session.push(directive) for directive in REPORTS)
+
+    async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = "") -> AgentSession:
+        """Begins a session with a new epoch; an older session of the node is superseded.
+
+        Sessions that begin together are written together: after a restart a whole fleet comes back at once.
+        Raises ConflictError while another agent with the same key is there and beats: who came first stays, so that
+        two never take the node from each other in turns.
+        """
+        await self._check_rival(node_id, instance)
+        opening = _Opening(node_id, facts, policy)
+        self._openings.append(opening)
+        if self._opener is None or self._opener.done():
+            self._opener = asyncio.create_task(self._open_all())
+        epoch = await opening.epoch
+        current = AgentSession(node_id, epoch, instance)
+        old = self._sessions.get(node_id)
+        if old is not None and old.epoch > epoch:
+            raise PreconditionError(f"another agent took over node {node_id}", hint="run one agent for a node")
+        self._sessions[node_id] = current
+        if old is not None:
+            old.superseded.set()
+        before = self._status.get(node_id)
+        self._status[node_id] = NodeStatus.ONLINE
+        self._beats[node_id] = time.monotonic()
+        if before is not NodeStatus.ONLINE:
+            log.info("node %s is online (epoch %d)", node_id, epoch)
+            await self._changed(node_id)
+        return current
+
+    async def _check_rival(self, node_id: str, instance: str) -> None:
+        live = self._sessions.get(node_id)
+        if live is None or not instance or live.instance in ("", instance):
+            return
+        silence, patience = time.monotonic() - self._beats.get(node_id, 0.0), self._suspect_after()
+        if silence > patience:
+            return
+        if instance not in live.refused and len(live.refused) < MAX_REFUSED:
+            live.refused.add(instance)
+            async with self._database.write() as session:
+                message = f"a second agent has its key; epoch {live.epoch} was heard {silence:.1f} s ago and stays"
+                record(session, Event(kind="node.agent_refused", node=node_id, message=message))
+        raise ConflictError(
+            f"another agent holds node {node_id}: epoch {live.epoch}, heard {silence:.1f} s ago",
+            hint=f"run one agent for a node; this one is let in when that one is silent for {patience:.1f} s",
+        )
+
+    async def _open_all(self) -> None:
+        while self._openings:
+            batch, self._openings = self._openings[:OPENINGS], self._openings[OPENINGS:]
+            try:
+                async with self._database.write() as session:
+                    rows = await NodeRepository(session).find_many([opening.node_id for opening in batch])
+                    by_id = {row.id: row for row in rows}
+                    epochs = [self._write_opening(session, opening, by_id.get(opening.node_id)) for opening in batch]
+            except GamekeeperError as error:
+                for opening in batch:
+                    opening.fail(error)
+                continue
+            for opening, epoch in zip(batch, epochs, strict=True):
+                opening.succeed(epoch)
+
+    def _write_opening(self, session: AsyncSession, opening: _Opening, row: NodeRow | None) -> int | None:
+        """The new epoch; None for a node that was removed."""
+        if row is None:
+            return None
+        node_id = row.id
+        old = self._sessions.get(node_id)
+        row.epoch += 1
+        _write_facts(row, opening.facts, opening.policy)
+        was_online = row.status == NodeStatus.ONLINE.value
+        row.status = NodeStatus.ONLINE.value
+        row.last_seen_at = utc_now()
+        common = {"node": node_id, "actor": f"agent:{node_id}"}
+        data = {"epoch": row.epoch, "agent_version": opening.facts.agent_version}
+        record(session, Event(kind="node.session_opened", data=data, **common))
+        if old is not None:
+            message = f"epoch {old.epoch} was still open; its agent is refused from now on"
+            record(session, Event(kind="node.superseded", message=message, data=data, **common))
+        if not was_online:
+            record(session, Event(kind="node.online", **common))
+        return row.epoch
+
+    async def beat(self, session: AgentSession) -> None:
+        node_id = session.node_id
+        if self._sessions.get(node_id) is not session:
+            return
+        self._beats[node_id] = time.monotonic()
+        self._unsaved.add(node_id)
+        if self._status.get(node_id) is NodeStatus.ONLINE:
+            return
+        self._trust[node_id] = self._trust.get(node_id, 0) + 1
+        if self._trust[node_id] >= BEATS_TO_TRUST:
+            await self._set_statuses({node_id: (NodeStatus.ONLINE, "its heartbeats are back")})
+
+    def close(self, session: AgentSession) -> None:
+        """The stream ended. The lease goes on: an agent that reconnects within it was never away."""
+        if self._sessions.get(session.node_id) is session:
+            del self._sessions[session.node_id]
+
+    async def check_epoch(self, node_id: str, epoch: int) -> None:
+        """Raises PreconditionError for a write of an older epoch."""
+        current = self._sessions.get(node_id)
+        newest = current.epoch if current else await self._stored_epoch(node_id)
+        if epoch != newest:
+            raise PreconditionError(
+                f"node {node_id}: epoch {epoch} is over, the newest is {newest}", hint="open a new session"
+            )
+
+    async def _stored_epoch(self, node_id: str) -> int:
+        async with self._database.read() as session:
+            return (await NodeRepository(session).get(node_id)).epoch
+
+    async def watch_forever(self) -> None:
+        flushed = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self._tick()
+                if time.monotonic() - flushed > FLUSH_SECONDS:
+                    await self._flush()
+                    flushed = time.monotonic()
+            except GamekeeperError as error:
+                log.warning("the status of nodes waits: %s", error)
+
+    async def _tick(self) -> None:
+        now, lease, suspect = time.monotonic(), self._lease.lease_ms / 1000, self._suspect_after()
+        changes: dict[str, tuple[NodeStatus, str]] = {}
+        for node_id, status in self._status.items():
+            silence = now - self._beats.get(node_id, now)
+            why = f"no heartbeat for {silence:.1f} s"
+            if silence > lease and status is not NodeStatus.OFFLINE:
+                changes[node_id] = (NodeStatus.OFFLINE, why)
+            elif suspect < silence <= lease and status is NodeStatus.ONLINE:
+                changes[node_id] = (NodeStatus.SUSPECT, why)
+        if changes:
+            await self._set_statuses(changes)
+
+    def _suspect_after(self) -> float:
+        """One beat may come late and another be lost before anybody is suspected."""
+        return min(0.8 * self._lease.lease_ms, max(0.5 * self._lease.lease_ms, 1.5 * self.heartbeat_ms)) / 1000
+
+    async def _flush(self) -> None:
+        node_ids = list(self._unsaved)
+        if not node_ids:
+            return
+        async with self._database.write() as session:
+            await NodeRepository(session).set_seen(node_ids, utc_now())
+        self._unsaved.difference_update(node_ids)
+
+    async def _set_statuses(self, changes: Mapping[str, tuple[NodeStatus, str]]) -> None:
+        """All in one transaction: when a switch dies, many nodes go at once."""
+        async with self._database.write() as session:
+            rows = await NodeRepository(session).find_many(list(changes))
+            for row in rows:
+                status, why = changes[row.id]
+                row.status = status.value
+                record(session, Event(kind=f"node.{status.value}", node=row.id, message=why))
+        found = {row.id for row in rows}
+        for node_id, (status, why) in changes.items():
+            self._trust[node_id] = 0
+            before = self._status.pop(node_id, NodeStatus.NEVER_SEEN)
+            if node_id not in found:
+                continue  # the node was removed
+            self._status[node_id] = status
+            log.info("node %s is %s: %s", node_id, status, why)
+            if before.reachable != status.reachable:
+                await self._changed(node_id)
+
+
+class _Opening:
+    """A session that is about to begin."""
+
+    def __init__(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> None:
+        self.node_id = node_id
+        self.facts = facts
+        self.policy = policy
+        self.epoch: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def succeed(self, epoch: int | None) -> None:
+        if epoch is None:
+            self.fail(NotFoundError(f'there is no node "{self.node_id}"'))
+        elif not self.epoch.done():
+            self.epoch.set_result(epoch)
+
+    def fail(self, error: GamekeeperError) -> None:
+        if not self.epoch.done():
+            self.epoch.set_exception(error)
+
+
+def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:
+    row.hardware = facts.model_dump(include={"cpu_model", "cpu_count", "memory_bytes", "disk_bytes", "architecture"})
+    row.system = facts.model_dump(
+        include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver"}
+    )
+    if not row.inventory:  # which says more
+        row.capacity = {"cpus": facts.cpu_count, "memory_bytes": facts.memory_bytes, "disk_bytes": facts.disk_bytes}
+    row.agent_version = facts.agent_version
+    row.policy = policy.model_dump()

@@ -1,0 +1,1 @@
+"""Use cases of pipelines, runs, their steps and their logs."""

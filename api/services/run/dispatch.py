@@ -1,0 +1,135 @@
+"""Talks to Temporal about runs: starts, cancels and signals their workflows, each idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run.run import RunInput, RunResult
+from gamekeeper.errors import ConflictError, UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.temporal import queues, search_attributes
+from gamekeeper.temporal.ids import run_workflow_id
+from workflows.run.pipeline import PipelineWorkflow
+
+log = get_logger(__name__)
+
+UPDATE_LIMIT = timedelta(seconds=10)
+
+
+@asynccontextmanager
+async def _updating(run_id: str) -> AsyncIterator[None]:
+    """Temporal's errors of an update as ours."""
+    try:
+        yield
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        raise ConflictError(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        hint = "is the control_worker up? gamekeeper status"
+        raise UnavailableError(f"run {run_id} did not answer in {UPDATE_LIMIT.seconds} s", hint=hint) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise ConflictError(f"run {run_id} does not go on: it ended, or has not begun yet") from error
+        raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+
+
+class RunDispatcher:
+    """A call that Temporal does not take now is logged and left to the reconciler, which repeats it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def start(self, run: RunInput) -> bool:
+        """True when the workflow runs or ran already; False when Temporal did not answer."""
+        pipeline = run.pipeline
+        try:
+            await self._client.start_workflow(
+                PipelineWorkflow.run,
+                run,
+                id=run_workflow_id(run.run_id),
+                task_queue=queues.CONTROL_PLANE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                search_attributes=search_attributes.of_run(pipeline.name, pipeline.nodes()),
+                static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
+                static_details="\n".join(
+                    f"- {step.name} ({step.type})" + (f" on {step.node}" if step.node else "")
+                    for step in pipeline.steps[:100]
+                ),
+            )
+        except WorkflowAlreadyStartedError:
+            return True
+        except RPCError as error:
+            log.warning("run %s waits: Temporal did not take it (%s)", run.run_id, error.message)
+            return False
+        return True
+
+    async def cancel(self, run_id: str, reason: str) -> bool:
+        """False when the request did not reach a workflow."""
+        try:
+            await self._client.get_workflow_handle(run_workflow_id(run_id)).cancel(reason=reason)
+        except RPCError as error:
+            log.warning("the cancel of run %s waits: %s", run_id, error.message)
+            return False
+        return True
+
+    async def tell_node(self, run_id: str, node: NodeView) -> bool:
+        """Signals a node's new state to one run. True when nothing is left to do, the run having ended included."""
+        try:
+            handle = self._client.get_workflow_handle(run_workflow_id(run_id))
+            await handle.signal(PipelineWorkflow.node_changed, node)
+        except RPCError as error:
+            return error.status is RPCStatusCode.NOT_FOUND
+        return True
+
+    async def answer_approval(self, run_id: str, answer: ApprovalAnswer) -> None:
+        """Like all updates: raises ConflictError with the workflow's own words when it refuses."""
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.answer_approval, answer, rpc_timeout=UPDATE_LIMIT)
+
+    async def answer_hold(self, run_id: str, answer: HoldAnswer) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.answer_hold, answer, rpc_timeout=UPDATE_LIMIT)
+
+    async def set_paused(self, run_id: str, request: PauseRequest) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.set_paused, request, rpc_timeout=UPDATE_LIMIT)
+
+    async def cancel_step(self, run_id: str, request: StepCancel) -> None:
+        async with _updating(run_id):
+            await self._run(run_id).execute_update(PipelineWorkflow.cancel_step, request, rpc_timeout=UPDATE_LIMIT)
+
+    def _run(self, run_id: str) -> WorkflowHandle[PipelineWorkflow, RunResult]:
+        return self._client.get_workflow_handle_for(PipelineWorkflow.run, run_workflow_id(run_id))
+
+    async def find_status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        """None for a workflow that does not exist. Raises UnavailableError."""
+        try:
+            return (await self._client.get_workflow_handle(workflow_id).describe()).status
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+
+    async def ping(self) -> None:
+        """Raises UnavailableError when Temporal does not answer."""
+        try:
+            if await self._client.service_client.check_health():
+                return
+        except RPCError as error:
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        raise UnavailableError("Temporal says that it is not serving")

@@ -1,0 +1,71 @@
+"""Stored pipelines: checked when they are stored, numbered, and never changed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gamekeeper.actor import current_actor
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import PipelineRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.pipeline import PipelineRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.pipeline_diff import unified_diff
+from gamekeeper.domain.language.source import parse_text
+from gamekeeper.errors import NotFoundError
+
+
+class PipelineService:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def push(self, source: str) -> tuple[PipelineRow, bool]:
+        """The stored version, and whether it is new: a text equal to the newest version makes none.
+
+        Raises SpecError with every problem, and ConflictError when two store the same pipeline at once.
+        """
+        pipeline, _ = await asyncio.to_thread(lambda: check_document(parse_text(source)))
+        async with self._database.write() as session:
+            pipelines = PipelineRepository(session)
+            newest = await pipelines.find(pipeline.name)
+            if newest is not None and newest.source == source:
+                return newest, False
+            row = PipelineRow(
+                name=pipeline.name,
+                version=await pipelines.next_version(pipeline.name),
+                source=source,
+                description=pipeline.description or "",
+                created_by=current_actor(),
+            )
+            pipelines.add(row)
+            data = {"pipeline": row.name, "version": row.version}
+            record(session, Event(kind="pipeline.stored", message=f"{row.name} version {row.version}", data=data))
+        return row, True
+
+    async def get(self, name: str, version: int | None = None) -> PipelineRow:
+        """One version, or the newest. Raises NotFoundError."""
+        async with self._database.read() as session:
+            return await PipelineRepository(session).get(name, version)
+
+    async def page(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
+        async with self._database.read() as session:
+            return await PipelineRepository(session).newest(cursor, limit)
+
+    async def versions(self, name: str, cursor: str | None, limit: int) -> Page[PipelineRow]:
+        await self.get(name)
+        async with self._database.read() as session:
+            return await PipelineRepository(session).versions(name, cursor, limit)
+
+    async def diff(self, name: str, old: int, new: int) -> str:
+        first, second = await self.get(name, old), await self.get(name, new)
+        return unified_diff(name, (first.version, first.source), (second.version, second.source))
+
+    async def delete(self, name: str) -> None:
+        """Runs of it go on, and keep what they run."""
+        async with self._database.write() as session:
+            if not await PipelineRepository(session).delete(name, utc_now()):
+                raise NotFoundError(f'there is no pipeline "{name}"', hint="gamekeeper pipeline ls lists them")
+            record(session, Event(kind="pipeline.deleted", message=name, data={"pipeline": name}))

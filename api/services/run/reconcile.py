@@ -1,0 +1,124 @@
+"""Brings runs and workflows together again after anything died between the database and Temporal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from temporalio.client import WorkflowExecutionStatus
+
+from api.services.run.dispatch import RunDispatcher
+from gamekeeper.backoff import jittered
+from gamekeeper.control_plane.intake.accept import stored_input
+from gamekeeper.db.engine import Database
+from gamekeeper.db.models import RunRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.run.run import RunSnapshot, RunState
+from gamekeeper.domain.run.step import Reason, StepState, StepStatus
+from gamekeeper.errors import GamekeeperError
+from gamekeeper.logging import get_logger
+from gamekeeper.temporal.ids import run_workflow_id
+
+log = get_logger(__name__)
+
+PERIOD_SECONDS = 5.0
+SETTLE = timedelta(seconds=5)
+LOST_AFTER = timedelta(seconds=60)
+
+
+class RunReconciler:
+    """Starts what was accepted and never started, repeats cancels, and closes runs whose workflow is gone."""
+
+    def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+
+    async def run_forever(self) -> None:
+        while True:
+            try:
+                await self.reconcile()
+            except GamekeeperError as error:
+                log.warning("reconciling runs waits: %s", error)
+            except Exception:  # one row that nobody foresaw must not end the care for all the others
+                log.exception("reconciling runs failed; trying again")
+            await asyncio.sleep(jittered(PERIOD_SECONDS))
+
+    async def reconcile(self) -> None:
+        now = utc_now()
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            unstarted = await runs.unstarted(now - SETTLE)
+            started = [row async for row in _all_open(runs, now - SETTLE) if row.started_workflow]
+        for row in unstarted:
+            await self._start(row)
+        for row in started:
+            if row.cancel_reason is not None:
+                await self._dispatcher.cancel(row.id, row.cancel_reason)
+            if now - row.created_at > LOST_AFTER:
+                await self._close_if_lost(row)
+
+    async def _start(self, row: RunRow) -> None:
+        async with self._database.read() as session:
+            run = await stored_input(session, row)
+        if await self._dispatcher.start(run):
+            if row.cancel_reason is not None:
+                await self._dispatcher.cancel(row.id, row.cancel_reason)
+            async with self._database.write() as session:
+                (await RunRepository(session).get(row.id)).started_workflow = True
+
+    async def _will_be_started(self, row: RunRow) -> bool:
+        """By a workflow that may have been away since it asked for the run."""
+        if row.started_by is None:
+            return False
+        return await self._dispatcher.find_status(row.started_by) is WorkflowExecutionStatus.RUNNING
+
+    async def _close_if_lost(self, row: RunRow) -> None:
+        status = await self._dispatcher.find_status(run_workflow_id(row.id))
+        if status is WorkflowExecutionStatus.RUNNING or (status is None and await self._will_be_started(row)):
+            return
+        text = "does not exist" if status is None else f"ended as {status.name.lower()}"
+        async with self._database.write() as session:
+            runs = RunRepository(session)
+            current = await runs.get(row.id)
+            if RunState(current.state).is_final or current.version != row.version:
+                return
+            canceled = status is WorkflowExecutionStatus.CANCELED
+            await runs.apply(
+                RunSnapshot(
+                    run_id=row.id,
+                    version=current.version + 1,
+                    state=RunState.CANCELED if canceled else RunState.FAILED,
+                    reason=Reason.USER if canceled else Reason.INTERNAL,
+                    message=f"its Temporal workflow {text} without telling how the run ended",
+                    started_at=current.started_at,
+                    finished_at=utc_now(),
+                    steps=[
+                        _lost(step.name, step.position, step.type, step.node_id, step.try_number)
+                        for step in await runs.steps(row.id)
+                        if not StepState(step.state).is_final
+                    ],
+                )
+            )
+
+
+async def _all_open(runs: RunRepository, created_before: datetime) -> AsyncIterator[RunRow]:
+    after_id = ""
+    while rows := await runs.open_runs(created_before, after_id):
+        for row in rows:
+            yield row
+        after_id = rows[-1].id
+
+
+def _lost(name: str, position: int, kind: str, node: str, tries: int) -> StepStatus:
+    return StepStatus(
+        name=name,
+        position=position,
+        type=kind,
+        node=node,
+        try_=tries,
+        state=StepState.ERROR,
+        reason=Reason.INTERNAL,
+        message="the run's Temporal workflow is gone",
+    )

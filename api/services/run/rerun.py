@@ -1,0 +1,57 @@
+"""Reruns: a new run of what an ended one ran, with the results that stand carried over. The old run stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.services.run.run import Rerun, RunService
+from gamekeeper.control_plane.intake.submission import Submission
+from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.repositories.run import step_status
+from gamekeeper.domain.language.resolved import ResolvedPipeline
+from gamekeeper.domain.run.rerun import steps_to_carry
+from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.step import StepStatus
+from gamekeeper.errors import ConflictError
+
+
+class RerunService:
+    def __init__(self, runs: RunService) -> None:
+        self._runs = runs
+
+    async def rerun(
+        self, run_id: str, start: str, args: Mapping[str, Any], idempotency: tuple[str | None, str]
+    ) -> RunRow:
+        """``start`` as in ``gamekeeper.domain.run.rerun``; ``args`` replace those of the old run, one by one.
+
+        Raises NotFoundError, ConflictError for a run that goes on, InvalidError and SpecError for what can't be run.
+        """
+        row, steps = await self._runs.get_whole(run_id)
+        if not RunState(row.state).is_final:
+            raise ConflictError(f"run {run_id} is {row.state}", hint="cancel it, or wait for its end")
+        if not row.source:
+            raise ConflictError(f"run {run_id} was made before its pipeline was kept", hint="submit the pipeline anew")
+        call = row.call
+        submission = Submission(
+            yaml=row.source,
+            pipeline=row.pipeline if row.pipeline_version else None,
+            version=row.pipeline_version,
+            args=call.get("args", {}) | dict(args),
+            envs=call.get("envs", {}),
+            node=call.get("node"),
+            idempotency_key=idempotency[0],
+            fingerprint=idempotency[1],
+        )
+        made, _ = await self._runs.submit(submission, Rerun(run_id, lambda resolved: _carried(resolved, steps, start)))
+        return made
+
+
+def _carried(resolved: ResolvedPipeline, rows: list[StepRow], start: str) -> list[StepStatus]:
+    ended = {row.name: step_status(row) for row in rows if not row.is_finally}
+    carried = steps_to_carry(resolved, ended, start)
+    return [
+        status.model_copy(update={"carried_from": row.carried_from or row.run_id})
+        for row in rows
+        if (status := ended.get(row.name)) is not None and (row.cell_of or row.name) in carried
+    ]

@@ -1,0 +1,144 @@
+"""Runs: accepting, starting, cancelling and reading them.
+
+An accepted run is in the database before Temporal hears of it, and the row is the outbox of its own start: what was
+answered with 201 starts, whatever dies in between (see ``reconcile.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from api.services.event import EventBatch, EventService
+from api.services.run.dispatch import RunDispatcher
+from gamekeeper.control_plane.intake.accept import RunAcceptance
+from gamekeeper.control_plane.intake.plan import RunPlanner
+from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.run import RunFilter, RunRepository
+from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.language.resolved import ResolvedPipeline
+from gamekeeper.domain.run.run import SUPERSEDED, RunState
+from gamekeeper.domain.run.step import StepStatus
+from gamekeeper.errors import ConflictError
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """Of which run a new one is, and the steps that it takes over."""
+
+    of: str
+    choose: Callable[[ResolvedPipeline], list[StepStatus]]
+
+
+class RunService:
+    def __init__(
+        self,
+        database: Database,
+        dispatcher: RunDispatcher,
+        events: EventService,
+        node_wait_seconds: float,
+    ) -> None:
+        self._database = database
+        self._planner = RunPlanner(database)
+        self._intake = RunAcceptance(database)
+        self._dispatcher = dispatcher
+        self._events = events
+        self._node_wait = node_wait_seconds
+
+    async def plan(self, submission: Submission) -> ResolvedPipeline:
+        """What would run. Raises SpecError with every problem."""
+        return (await self._planner.plan(submission, self._node_wait)).pipeline
+
+    async def submit(self, submission: Submission, rerun: Rerun | None = None) -> tuple[RunRow, bool]:
+        """The accepted run, and whether it is new: the same idempotency key gives the same run."""
+        known = await self._known(submission)
+        if known is not None:
+            return known, False
+        run_id = new_run_id()
+        plan = await self._planner.plan(submission, self._node_wait, run_id)
+        carried = rerun.choose(plan.pipeline) if rerun else []
+        origin = Origin(rerun_of=rerun.of if rerun else None)
+        try:
+            accepted = await self._intake.accept(run_id, plan, origin, carried)
+        except ConflictError:
+            known = await self._known(submission)  # two equal requests at once: one row won
+            if known is None:
+                raise
+            return known, False
+        await self._dispatcher.start(accepted.run)
+        for old in accepted.superseded:
+            await self._dispatcher.cancel(old, SUPERSEDED + run_id)
+        return accepted.row, True
+
+    async def _known(self, submission: Submission) -> RunRow | None:
+        if submission.idempotency_key is None:
+            return None
+        async with self._database.read() as session:
+            row = await RunRepository(session).by_idempotency_key(submission.idempotency_key)
+        if row is not None and row.request_hash != submission.fingerprint:
+            raise ConflictError(
+                f'Idempotency-Key "{submission.idempotency_key}" belongs to run {row.id} of another request',
+                hint="use a new key for a new request",
+            )
+        return row
+
+    async def get(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            return await runs.get(run_id), await runs.steps(run_id)
+
+    async def get_whole(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
+        """With what the caller gave and what it was resolved to."""
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            row = await runs.find_whole(run_id)
+            return row or await runs.get(run_id), await runs.steps(run_id)
+
+    async def get_step(self, run_id: str, name: str) -> StepRow:
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            await runs.get(run_id)
+            return await runs.get_step(run_id, name)
+
+    async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
+        async with self._database.read() as session:
+            return await RunRepository(session).page(wanted, cursor=cursor, limit=limit)
+
+    async def groups(self, cursor: str | None, limit: int) -> Page[RunGroup]:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).page(cursor, limit)
+
+    async def group(self, name: str) -> RunGroup:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).get(name)
+
+    async def cancel(self, run_id: str, reason: str) -> RunRow:
+        """Requests the cancel; the request is kept, so it reaches the workflow even when Temporal is away now."""
+        async with self._database.write() as session:
+            row = await RunRepository(session).get(run_id)
+            if RunState(row.state).is_final:
+                raise ConflictError(f"run {run_id} has ended already: {row.state}")
+            if row.cancel_reason is None:
+                row.cancel_reason = reason
+                record(session, Event(kind="run.cancel_requested", run=run_id, message=reason))
+        await self._dispatcher.cancel(run_id, reason)
+        return row
+
+    def events(self, run_id: str, after_seq: int) -> AsyncIterator[EventBatch]:
+        """Changes of state after ``after_seq``, then new ones as they come, until the run has ended."""
+
+        async def has_ended() -> bool:
+            async with self._database.read() as session:
+                return RunState((await RunRepository(session).get(run_id)).state).is_final
+
+        return self._events.follow(after_seq, EventFilter(kinds=("run", "step"), run=run_id), has_ended)
+
+    async def count_by_state(self) -> dict[str, int]:
+        async with self._database.read() as session:
+            return await RunRepository(session).count_by_state()

@@ -1,0 +1,263 @@
+"""Schedules: Temporal alone keeps them, with what their user wrote as the argument of what they start: there is no
+second copy to disagree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from temporalio import client as temporal
+from temporalio.service import RPCError, RPCStatusCode
+
+from gamekeeper.actor import current_actor
+from gamekeeper.control_plane.intake.plan import RunPlanner
+from gamekeeper.control_plane.intake.submission import Submission
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.language import cron
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.pipeline import MAX_SCHEDULES, Overlap
+from gamekeeper.domain.language.source import parse_text
+from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.run.schedule import (
+    MAX_BACKFILL,
+    Schedule,
+    ScheduledRun,
+    ScheduleSpec,
+    ScheduleTerms,
+    schedule_id,
+)
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from gamekeeper.temporal import queues
+from gamekeeper.temporal.ids import schedule_workflow_id
+
+WORKFLOW = "ScheduledRunWorkflow"
+NEXT_SHOWN = 5
+_OVERLAP = {
+    "skip": temporal.ScheduleOverlapPolicy.SKIP,
+    "queue": temporal.ScheduleOverlapPolicy.BUFFER_ALL,
+    "allow": temporal.ScheduleOverlapPolicy.ALLOW_ALL,
+    "cancel_old": temporal.ScheduleOverlapPolicy.CANCEL_OTHER,
+}
+
+
+@dataclass(frozen=True)
+class ScheduleCall:
+    """What every run of a pipeline's schedules is given; ``version`` None means the newest at each time."""
+
+    version: int | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    envs: Mapping[str, str] = field(default_factory=dict)
+    node: str | None = None
+
+
+@asynccontextmanager
+async def _asking(name: str = "") -> AsyncIterator[None]:
+    """Temporal's errors as ours."""
+    try:
+        yield
+    except temporal.ScheduleAlreadyRunningError as error:
+        raise ConflictError(f'schedule "{name}" was made by somebody else just now', hint="apply it again") from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.INVALID_ARGUMENT:
+            raise InvalidError(f"Temporal does not take the schedule: {error.message}") from error
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NotFoundError(f'there is no schedule "{name}"', hint="gamekeeper schedule ls lists them") from error
+        raise UnavailableError(f"Temporal does not answer: {error.message}", hint="gamekeeper status") from error
+
+
+class ScheduleService:
+    def __init__(self, database: Database, client: temporal.Client, node_wait_seconds: float) -> None:
+        self._database = database
+        self._client = client
+        self._planner = RunPlanner(database)
+        self._node_wait = node_wait_seconds
+
+    async def apply(self, pipeline: str, call: ScheduleCall) -> list[Schedule]:
+        """Makes the schedules of a stored pipeline what its own ``schedule`` says; asked again, it changes nothing.
+
+        Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for what could not run.
+        """
+        submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
+        planned = (await self._planner.plan(submission, self._node_wait)).submission
+        checked, _ = check_document(parse_text(planned.source()))
+        if not checked.schedule:
+            message = f'pipeline "{pipeline}" version {planned.version} has no "schedule"'
+            raise InvalidError(message, hint='add schedule: [{cron: "0 5 * * *"}] and push it')
+        wanted = []
+        for index, line in enumerate(checked.schedule):
+            catch_up = parse_duration(line.catch_up).total_seconds()
+            spec = ScheduleSpec(cron=line.cron, timezone=line.timezone, overlap=line.overlap, catch_up=catch_up)
+            wanted.append(await self._apply_one(schedule_id(pipeline, index), spec, pipeline, call))
+        for old in await self.of(pipeline):
+            if old not in {schedule.id for schedule in wanted}:
+                await self.delete(old)
+        return wanted
+
+    async def _apply_one(self, name: str, spec: ScheduleSpec, pipeline: str, call: ScheduleCall) -> Schedule:
+        runs = ScheduledRun(
+            schedule=name,
+            pipeline=pipeline,
+            version=call.version,
+            args=dict(call.args),
+            envs=dict(call.envs),
+            node=call.node,
+            node_wait=self._node_wait,
+        )
+        terms = ScheduleTerms(spec=spec, runs=runs, created_by=current_actor())
+        known = await self._find(name)
+        if known is not None and (known.spec, known.runs) == (spec, runs):
+            return await self.get(name)
+        async with _asking(name):
+            if known is None:
+                await self._client.create_schedule(name, _for_temporal(terms, temporal.ScheduleState()))
+            else:
+                await self._client.get_schedule_handle(name).update(
+                    lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
+                )
+        await self._tell(name, "schedule.changed" if known else "schedule.created", f"{spec.cron} {spec.timezone}")
+        return await self.get(name)
+
+    async def get(self, name: str) -> Schedule:
+        found = await self._find(name)
+        if found is None:
+            raise NotFoundError(f'there is no schedule "{name}"', hint="gamekeeper schedule ls lists them")
+        return found.model_copy(update={"running": (await self._running()).get(name, 0)})
+
+    async def _running(self) -> dict[str, int]:
+        """By schedule. Temporal does not count those that may overlap."""
+        async with self._database.read() as session:
+            return await RunRepository(session).count_open_by_schedule()
+
+    async def _find(self, name: str) -> Schedule | None:
+        try:
+            async with _asking(name):
+                described = await self._client.get_schedule_handle(name).describe()
+        except NotFoundError:
+            return None
+        terms = await self._terms(described.schedule.action)
+        if terms is None:
+            return None
+        info, state = described.info, described.schedule.state
+        return Schedule(
+            id=name,
+            **dict(terms),
+            paused=state.paused,
+            note=state.note or "",
+            missed=info.num_actions_missed_catchup_window + info.num_actions_skipped_overlap,
+            last_at=info.recent_actions[-1].started_at if info.recent_actions else None,
+            next_at=[] if state.paused else list(islice(info.next_action_times, NEXT_SHOWN)),
+        )
+
+    async def _terms(self, action: temporal.ScheduleAction) -> ScheduleTerms | None:
+        """None of a schedule that is somebody else's."""
+        if not isinstance(action, temporal.ScheduleActionStartWorkflow) or action.workflow != WORKFLOW:
+            return None
+        terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
+        return terms[0]
+
+    async def list_all(self) -> list[Schedule]:
+        found = [await self._find(name) for name in await self._ids()]
+        running = await self._running()
+        schedules = [schedule for schedule in found if schedule is not None]
+        return [schedule.model_copy(update={"running": running.get(schedule.id, 0)}) for schedule in schedules]
+
+    async def of(self, pipeline: str) -> list[str]:
+        """The ids of a pipeline's schedules. Each is asked for: Temporal's list is behind what was just made."""
+        names = [schedule_id(pipeline, index) for index in range(MAX_SCHEDULES)]
+        found = await asyncio.gather(*[self._find(name) for name in names])
+        return [schedule.id for schedule in found if schedule is not None and schedule.runs.pipeline == pipeline]
+
+    async def check_none_of(self, pipeline: str) -> None:
+        """Raises ConflictError while schedules start the pipeline."""
+        if found := await self.of(pipeline):
+            hint = f"gamekeeper schedule rm {found[0]}"
+            raise ConflictError(f'pipeline "{pipeline}" is started by {", ".join(found)}', hint=hint)
+
+    async def _ids(self) -> list[str]:
+        async with _asking():
+            return sorted([listed.id async for listed in await self._client.list_schedules()])
+
+    async def delete(self, name: str) -> None:
+        """Runs that it has started go on."""
+        await self.get(name)
+        async with _asking(name):
+            await self._client.get_schedule_handle(name).delete()
+        await self._tell(name, "schedule.deleted", "")
+
+    async def set_paused(self, name: str, paused: bool, note: str) -> Schedule:
+        await self.get(name)
+        handle = self._client.get_schedule_handle(name)
+        text = note or f"{'paused' if paused else 'resumed'} by {current_actor()}"
+        async with _asking(name):
+            await (handle.pause(note=text) if paused else handle.unpause(note=text))
+        await self._tell(name, "schedule.paused" if paused else "schedule.resumed", note)
+        return await self.get(name)
+
+    async def trigger(self, name: str) -> Schedule:
+        """One run now, whatever else of it runs; a concurrency group holds all the same."""
+        await self.get(name)
+        async with _asking(name):
+            await self._client.get_schedule_handle(name).trigger(overlap=temporal.ScheduleOverlapPolicy.ALLOW_ALL)
+        await self._tell(name, "schedule.triggered", "")
+        return await self.get(name)
+
+    async def backfill(self, name: str, start: datetime, end: datetime, overlap: Overlap) -> int:
+        """How many runs it makes up for: those whose time lies after ``start`` and not after ``end``.
+
+        Raises InvalidError for a span without a time, one that is not over, and one with too many.
+        """
+        spec = (await self.get(name)).spec
+        if end <= start or end > datetime.now(UTC):
+            raise InvalidError("a backfill needs a span of the past: from before to, and to not after now")
+        count = _count(spec, start, end)
+        if count == 0:
+            raise InvalidError(f'"{spec.cron}" {spec.timezone} does not come between {start} and {end}')
+        if count > MAX_BACKFILL:
+            message = f'"{spec.cron}" comes more than {MAX_BACKFILL} times between {start} and {end}'
+            raise InvalidError(message, hint="take a shorter span")
+        async with _asking(name):
+            await self._client.get_schedule_handle(name).backfill(
+                temporal.ScheduleBackfill(start_at=start, end_at=end, overlap=_OVERLAP[overlap])
+            )
+        await self._tell(name, "schedule.backfilled", f"{count} from {start.isoformat()} to {end.isoformat()}")
+        return count
+
+    async def _tell(self, name: str, kind: str, message: str) -> None:
+        async with self._database.write() as session:
+            text = f"{name}: {message}" if message else name
+            record(session, Event(kind=kind, message=text, data={"schedule": name}))
+
+
+def _count(spec: ScheduleSpec, start: datetime, end: datetime) -> int:
+    count = 0
+    for moment in islice(cron.times(spec.cron, spec.timezone, start), MAX_BACKFILL + 1):
+        if moment > end:
+            break
+        count += 1
+    return count
+
+
+def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.Schedule:
+    spec = terms.spec
+    return temporal.Schedule(
+        action=temporal.ScheduleActionStartWorkflow(
+            WORKFLOW,
+            terms,
+            id=schedule_workflow_id(terms.runs.schedule),
+            task_queue=queues.CONTROL_PLANE,
+            static_summary=f"{terms.runs.pipeline}, {spec.cron} {spec.timezone}",
+        ),
+        spec=temporal.ScheduleSpec(cron_expressions=cron.for_temporal(spec.cron), time_zone_name=spec.timezone),
+        policy=temporal.SchedulePolicy(
+            overlap=_OVERLAP[spec.overlap], catchup_window=timedelta(seconds=max(10.0, spec.catch_up))
+        ),
+        state=state,
+    )

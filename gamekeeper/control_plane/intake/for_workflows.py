@@ -1,0 +1,100 @@
+"""The intake of runs behind the control-plane activities."""
+
+from __future__ import annotations
+
+from gamekeeper.control_plane.intake.accept import RunAcceptance
+from gamekeeper.control_plane.intake.plan import RunPlanner
+from gamekeeper.control_plane.intake.submission import Origin, Submission
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.db.repositories.run_group import RunGroupRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.run.schedule import ScheduledRun
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+
+
+class SqlRunIntake:
+    """RunIntake on the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._planner = RunPlanner(database)
+        self._intake = RunAcceptance(database)
+
+    async def accept_call(self, call: RunCall) -> AcceptedRun:
+        asked = call.call
+        submission = Submission(
+            pipeline=asked.name, version=asked.version, args=asked.args, envs=asked.envs, node=asked.node
+        )
+        origin = Origin(
+            parent_run=call.parent_run,
+            parent_step=call.parent_step,
+            started_by=call.started_by,
+            callers=tuple(call.callers),
+        )
+        return await self._accept(call.run_id, submission, origin, call.node_wait)
+
+    async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
+        submission = Submission(
+            pipeline=scheduled.pipeline,
+            version=scheduled.version,
+            args=scheduled.args,
+            envs=scheduled.envs,
+            node=scheduled.node,
+        )
+        origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by)
+        try:
+            return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
+        except (InvalidError, NotFoundError, ConflictError) as error:
+            await self._tell_refused(scheduled.schedule, str(error))
+            raise
+
+    async def _tell_refused(self, schedule: str, why: str) -> None:
+        """Nobody waits for the answer, so it goes into the event log."""
+        async with self._database.write() as session:
+            data = {"schedule": schedule}
+            record(session, Event(kind="schedule.refused", message=f"{schedule}: {why}"[:2000], data=data))
+
+    async def load(self, asked: RunById) -> RunInput:
+        found = await self._intake.find(asked.run_id)
+        if found is None:
+            raise NotFoundError(f'there is no run "{asked.run_id}"')
+        return found.model_copy(update={"engine": asked.engine})
+
+    async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
+        known = await self._intake.find(run_id)
+        if known is not None:
+            return _told(known)
+        groups = await self._held_above(origin.parent_run)
+        plan = await self._planner.plan(submission, node_wait, run_id, origin.callers, groups)
+        try:
+            return _told((await self._intake.accept(run_id, plan, origin, [])).run)
+        except ConflictError:
+            known = await self._intake.find(run_id)  # a try of this activity that was thought dead has won
+            if known is None:
+                raise
+            return _told(known)
+
+    async def _held_above(self, run_id: str | None) -> frozenset[str]:
+        """The concurrency groups of a run and of those whose steps it is."""
+        groups = set()
+        async with self._database.read() as session:
+            while run_id is not None and (row := await RunRepository(session).find(run_id)) is not None:
+                groups.add(row.concurrency_group)
+                run_id = row.parent_run
+        return frozenset(group for group in groups if group is not None)
+
+    async def enter_group(self, request: GroupRequest) -> GroupPlace:
+        async with self._database.write() as session:
+            return await RunGroupRepository(session).enter(request.run_id, request.concurrency)
+
+    async def next_in_line(self, request: GroupRequest) -> list[str]:
+        async with self._database.read() as session:
+            return await RunGroupRepository(session).next_in_line(request.concurrency)
+
+
+def _told(run: RunInput) -> AcceptedRun:
+    by_id = RunById(run_id=run.run_id, engine=run.engine)
+    return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())

@@ -1,0 +1,147 @@
+"""What would run: the pipeline resolved, its nodes looked at, and every pipeline that it calls planned the same way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from gamekeeper.control_plane.intake.admission import admit
+from gamekeeper.control_plane.intake.submission import Submission
+from gamekeeper.db.engine import Database
+from gamekeeper.db.models import PipelineRow
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.db.repositories.pipeline import PipelineRepository
+from gamekeeper.domain.language.arguments import check_call
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.resolve import Call, resolve
+from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
+from gamekeeper.domain.language.source import Document, parse_text
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.errors import NotFoundError, SpecError
+
+MAX_DEPTH = 8
+MAX_CALLS = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``submission`` has the text and the version of a stored pipeline."""
+
+    submission: Submission
+    pipeline: ResolvedPipeline
+    nodes: dict[str, NodeView]
+
+
+@dataclass
+class _Chain:
+    """The pipelines that call one another down to the one that is planned now, with the concurrency groups that they
+    hold, and the calls looked at in all."""
+
+    names: tuple[str, ...]
+    groups: frozenset[str] = frozenset()
+    looked_at: list[str] = field(default_factory=list)
+
+    def below(self, name: str, group: ResolvedConcurrency | None = None) -> _Chain:
+        groups = self.groups | {group.group} if group else self.groups
+        return _Chain((*self.names, name), groups, self.looked_at)
+
+
+class RunPlanner:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def plan(
+        self,
+        submission: Submission,
+        node_wait: float,
+        run_id: str = "",
+        callers: tuple[str, ...] = (),
+        held_groups: frozenset[str] = frozenset(),
+    ) -> Plan:
+        """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold.
+
+        Raises SpecError with every problem, and NotFoundError for a stored pipeline that is not there.
+        """
+        submission = await self.stored(submission)
+        document = await asyncio.to_thread(submission.document)
+        call = Call(submission.args, submission.envs, submission.node, run_id)
+        resolved, views = await self._plan(document, call, _Chain(callers, held_groups))
+        resolved.node_wait = node_wait
+        return Plan(submission, resolved, views)
+
+    async def stored(self, submission: Submission) -> Submission:
+        """With the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
+        if submission.pipeline is None or submission.yaml is not None:
+            return submission
+        row = await self._find(submission.pipeline, submission.version)
+        return replace(submission, yaml=row.source, version=row.version)
+
+    async def _find(self, name: str, version: int | None) -> PipelineRow:
+        async with self._database.read() as session:
+            return await PipelineRepository(session).get(name, version)
+
+    async def _plan(
+        self, document: Document, call: Call, chain: _Chain
+    ) -> tuple[ResolvedPipeline, dict[str, NodeView]]:
+        resolved = await asyncio.to_thread(resolve, document, call)
+        async with self._database.read() as session:
+            nodes = NodeRepository(session)
+            views = admit(resolved, await nodes.find_many(resolved.nodes()), await nodes.ids(), document)
+        problems = ProblemList(document.positions)
+        if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
+            message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
+            problems.add(("concurrency", "group"), "cycle", message, "give one of them another group")
+        below = chain.below(resolved.name, resolved.concurrency)
+        for index, step in enumerate(resolved.steps):
+            if step.call is not None:
+                await self._plan_call(step.call, below, ("steps", index, "pipeline"), problems)
+        if problems.problems:
+            raise SpecError(problems.problems)
+        return resolved, views
+
+    async def _plan_call(self, call: ResolvedCall, chain: _Chain, path: Path, problems: ProblemList) -> None:
+        """Pins the call to a version. What is known only later in the run is checked when the step begins."""
+        way = " -> ".join([*chain.names, call.name])
+        if call.name in chain.names:
+            message = f"pipelines that call one another never end: {way}"
+            problems.add((*path, "name"), "cycle", message, "take one of the calls out")
+            return
+        chain.looked_at.append(call.name)
+        if len(chain.names) >= MAX_DEPTH or len(chain.looked_at) > MAX_CALLS:
+            message = f"pipelines may call one another {MAX_DEPTH} deep, and {MAX_CALLS} in all: {way}"
+            problems.add((*path, "name"), "too_many", message)
+            return
+        try:
+            row = await self._find(call.name, call.version)
+            call.version = row.version
+            document = await asyncio.to_thread(parse_text, row.source)
+            if _is_static(call):
+                await self._plan(document, Call(call.args, call.envs, call.node), chain)
+            else:
+                await self._check_later(document, call, chain, problems, path)
+        except NotFoundError as error:
+            problems.add((*path, "name"), "unknown", error.message, error.hint)
+        except SpecError as error:
+            for found in error.problems:
+                problems.add(path, found.code, f"{call.name}: {found.path}: {found.message}", found.hint)
+
+    async def _check_later(
+        self, document: Document, call: ResolvedCall, chain: _Chain, problems: ProblemList, path: Path
+    ) -> None:
+        """Of a call whose arguments are not all known yet: those that are, and the pipelines that it calls in turn."""
+        pipeline, _ = await asyncio.to_thread(check_document, document)
+        if len(chain.names) == 1:  # below it nothing is known
+            found = ProblemList({})
+            check_call(pipeline.args, call.args, found)
+            if found.problems:
+                raise SpecError(found.problems)
+        for step in pipeline.steps:
+            if step.pipeline is not None:
+                version = step.pipeline.version if isinstance(step.pipeline.version, int) else None
+                unknown = ResolvedCall(name=step.pipeline.name, version=version, args={"later": "${{ steps }}"})
+                await self._plan_call(unknown, chain.below(pipeline.name), path, problems)
+
+
+def _is_static(call: ResolvedCall) -> bool:
+    return "${{" not in str([call.args, call.envs])

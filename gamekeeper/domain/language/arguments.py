@@ -1,0 +1,140 @@
+"""Checks the call's arguments and environment against what the pipeline declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gamekeeper.domain.language.pipeline import Arg, Env
+from gamekeeper.domain.language.problem import ProblemList, did_you_mean
+from gamekeeper.domain.language.source import Plain, core_value
+from gamekeeper.domain.language.values import INT64_MAX, as_text, kind_of
+
+_MISSING = object()
+
+
+def read_args(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: ProblemList) -> dict[str, Any]:
+    """The value of every declared argument, in its type; problems are added for the rest."""
+    _refuse_unknown("args", declared, given, problems)
+    values = {}
+    for name, arg in declared.items():
+        value = given.get(name, _MISSING)
+        if value is _MISSING:
+            value = _default(name, arg, problems)
+        values[name] = _check(name, arg, value, problems) if value is not None else None
+    return values
+
+
+def check_call(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: ProblemList) -> None:
+    """What is wrong already with arguments of which some hold templates that are rendered later."""
+    _refuse_unknown("args", declared, given, problems)
+    for name, arg in declared.items():
+        if name not in given:
+            _default(name, arg, problems)
+        elif "${{" not in str(given[name]):
+            _check(name, arg, given[name], problems)
+
+
+def read_envs(declared: Mapping[str, Env], given: Mapping[str, Any], problems: ProblemList) -> dict[str, str]:
+    """The text of every declared environment value; a required one that is not given is a problem."""
+    _refuse_unknown("envs", declared, given, problems)
+    values = {}
+    for name, env in declared.items():
+        if name in given:
+            try:
+                values[name] = as_text(given[name])
+            except ValueError:
+                problems.add(("envs", name), "type", f"must be text, got {kind_of(given[name])}")
+        elif env.default is not None:
+            values[name] = env.default
+        elif env.required is not False:
+            problems.add(("envs", name), "required", "is required", f"give it with --env {name}=VALUE")
+        else:
+            values[name] = ""
+    return values
+
+
+def check_default(name: str, arg: Arg, problems: ProblemList) -> None:
+    """The declared default must fit the argument's own type and limits."""
+    if arg.default is not None:
+        _check(name, arg, arg.default, problems)
+
+
+def _refuse_unknown(kind: str, declared: Mapping[str, Any], given: Mapping[str, Any], problems: ProblemList) -> None:
+    word = "argument" if kind == "args" else "environment value"
+    for name in given:
+        if name not in declared:
+            problems.add((kind, name), "unknown", f"no such {word}", did_you_mean(name, declared))
+
+
+def _default(name: str, arg: Arg, problems: ProblemList) -> Any:
+    if arg.default is None and arg.required is not False:
+        problems.add(("args", name), "required", "is required", f"give it with --arg {name}=VALUE")
+    return arg.default
+
+
+def _check(name: str, arg: Arg, value: Any, problems: ProblemList) -> Any:
+    path = ("args", name)
+    try:
+        typed = _as_type(arg.type, value)
+    except ValueError:
+        problems.add(path, "type", f"must be {_article(arg.type)}, got {kind_of(value)}")
+        return None
+    if arg.enum is not None and typed not in [_enum_value(arg.type, item) for item in arg.enum]:
+        choices = ", ".join(str(core_value(item)) for item in arg.enum)
+        problems.add(path, "enum", f'"{typed}" is not one of {choices}', did_you_mean(str(typed), choices.split(", ")))
+    _check_bounds(path, arg, typed, problems)
+    if arg.pattern and isinstance(typed, str) and not _matches(arg.pattern, typed):
+        problems.add(path, "pattern", f'"{typed}" does not match {arg.pattern}')
+    return typed
+
+
+def _enum_value(type_name: str, item: Any) -> Any:
+    try:
+        return _as_type(type_name, item)
+    except ValueError:
+        return _MISSING
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text[:4096]) is not None
+    except re.error:
+        return False
+
+
+def _check_bounds(path: tuple[str, str], arg: Arg, value: Any, problems: ProblemList) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high = core_value(arg.min), core_value(arg.max)
+    if isinstance(low, int | float) and value < low:
+        problems.add(path, "min", f"{value} is below min {low}")
+    if isinstance(high, int | float) and value > high:
+        problems.add(path, "max", f"{value} is above max {high}")
+
+
+def _as_type(type_name: str, value: Any) -> Any:
+    """The value in its declared type; text from a command line is read as its type's spelling."""
+    if type_name == "string":
+        return as_text(value)
+    plain = core_value(Plain(value)) if isinstance(value, str) else core_value(value)
+    wanted: dict[str, type | tuple[type, ...]] = {
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "array": list,
+        "object": dict,
+    }
+    is_bool_as_number = isinstance(plain, bool) and type_name != "boolean"
+    if is_bool_as_number or not isinstance(plain, wanted[type_name]):
+        raise ValueError(type_name)
+    if isinstance(plain, int) and abs(plain) > INT64_MAX:
+        raise ValueError(type_name)
+    return plain
+
+
+def _article(type_name: str) -> str:
+    return {"integer": "an integer within 2^63", "object": "an object", "array": "an array"}.get(
+        type_name, f"a {type_name}"
+    )

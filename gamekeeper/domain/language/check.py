@@ -1,0 +1,218 @@
+"""The rules of the language between its parts: every problem at once, each at its line.
+
+Three layers: the text (``source.py``), each value (the models), and here what no single value shows: names, needs,
+expressions, what this version does not execute yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from gamekeeper.domain.language.arguments import check_default
+from gamekeeper.domain.language.check_step import NOT_YET, check_step
+from gamekeeper.domain.language.expressions import (
+    ExpressionError,
+    Scope,
+    check_expression,
+    find_expressions,
+    whole_expression,
+)
+from gamekeeper.domain.language.graph import ancestors, find_cycle
+from gamekeeper.domain.language.matrix import SPECIAL
+from gamekeeper.domain.language.pipeline import APPROVAL_OUTPUTS, CALL_OUTPUTS, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.language.placed_step import Placed, place_steps
+from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
+from gamekeeper.domain.language.source import Document
+from gamekeeper.errors import SpecError
+
+
+def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
+    """The pipeline in a document. Raises SpecError with all problems found."""
+    problems = ProblemList(document.positions)
+    try:
+        pipeline = Pipeline.model_validate(document.value)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _add_model_problem(detail, document.value, problems)
+        raise SpecError(problems.problems) from error
+    placed = place_steps(pipeline)
+    _check_pipeline(pipeline, problems)
+    _check_names(placed, problems)
+    _check_needs(placed, problems)
+    for item in placed:
+        check_step(item, problems)
+    _check_expressions(pipeline, placed, problems)
+    if problems.problems:
+        raise SpecError(problems.problems)
+    return pipeline, placed
+
+
+def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemList) -> None:
+    path, model = _real_path(detail["loc"], document)
+    kind, message = detail["type"], detail["msg"]
+    name = str(detail["loc"][-1]) if detail["loc"] else ""
+    if kind == "extra_forbidden":
+        problems.add(path, "unknown_key", f'unknown key "{name}"', did_you_mean(name, _keys_of(model)))
+    elif kind == "missing":
+        problems.add((*path, name), "missing", "is missing", f'add "{name}"')
+    elif kind == "too_long":
+        limit = detail.get("ctx", {}).get("max_length")
+        problems.add(path, "too_many", f"more than the limit of {limit} entries", "split the pipeline")
+    elif kind.startswith("gk_"):
+        problems.add(path, kind[3:], message)
+    else:
+        problems.add(path, "value", message[:1].lower() + message[1:])
+
+
+def _real_path(loc: tuple[int | str, ...], document: Any) -> tuple[Path, type[BaseModel]]:
+    """pydantic's location without the names of union branches, and the model that stands there."""
+    path: list[str | int] = []
+    current = document
+    model: type[BaseModel] = Pipeline
+    for part in loc:
+        if isinstance(current, dict) and part in current:
+            current = current[part]
+        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            current = current[part]
+        else:
+            continue
+        path.append(part)
+    for part in loc[:-1]:
+        model = _model_below(model, part) or model
+    return tuple(path), model
+
+
+def _model_below(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
+    for name, info in model.model_fields.items():
+        if part in (name, info.alias):
+            return _find_model(info.annotation)
+    return NodeSelector if part == "labels" else None
+
+
+def _find_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _find_model(inner)
+        if found:
+            return found
+    return None
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
+    if pipeline.defaults.disconnect is not None:
+        problems.add(("defaults", "disconnect"), "not_supported", f'"disconnect" {NOT_YET}', "remove the key")
+    for index, step in enumerate(pipeline.steps):
+        if step.pipeline is not None and step.pipeline.name == pipeline.name:
+            message = f"a pipeline that calls itself never ends: {pipeline.name} -> {pipeline.name}"
+            problems.add(("steps", index, "pipeline", "name"), "cycle", message, "call another one")
+    for name, env in pipeline.envs.items():
+        if env.secret is not None:
+            problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
+    for name, arg in pipeline.args.items():
+        check_default(name, arg, problems)
+    if isinstance(pipeline.defaults.node, NodeSelector):
+        problems.add(("defaults", "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
+
+
+def _check_names(placed: list[Placed], problems: ProblemList) -> None:
+    lines: dict[str, int] = {}
+    for item in placed:
+        name, line = item.step.name, problems.position((*item.path, "name"))[0]
+        if name in lines:
+            where = f" (lines {lines[name]}, {line})" if line else ""
+            problems.add((*item.path, "name"), "duplicate", f'two steps are named "{name}"{where}')
+        lines.setdefault(name, line)
+
+
+def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
+    finals = {item.step.name for item in placed if item.is_finally}
+    regular = {item.step.name for item in placed if not item.is_finally}
+    for item in placed:
+        same = finals if item.is_finally else regular
+        for need in item.needs:
+            if need in same:
+                continue
+            path = (*item.path, "needs")
+            if need in finals:
+                problems.add(path, "finally", f'"{need}" is a finally step; finally steps cannot be needed')
+            else:
+                kind = "finally step" if item.is_finally else "step"
+                problems.add(path, "unknown", f'"{need}" is not a {kind}', did_you_mean(need, same))
+    cycle = find_cycle({item.step.name: item.needs for item in placed})
+    if cycle:
+        first = next(item for item in placed if item.step.name == cycle[0])
+        problems.add((*first.path, "needs"), "cycle", f"needs forms a cycle: {' -> '.join(cycle)}")
+
+
+def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: ProblemList) -> None:
+    needs = {item.step.name: item.needs for item in placed}
+    regular = frozenset(item.step.name for item in placed if not item.is_finally)
+    names = (frozenset(pipeline.args), frozenset(pipeline.envs))
+    outputs = {item.step.name: frozenset(_outputs_of(item.step)) for item in placed}
+    for item in placed:
+        readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
+        _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs), problems)
+    static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
+    static |= {"concurrency": pipeline.concurrency.model_dump()} if pipeline.concurrency else {}
+    for key, value in static.items():
+        _check_tree(value, (key,), Scope(*names), problems)
+
+
+def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.if_ is not None:
+        _check_one(whole_expression(step.if_) or step.if_, (*path, "if"), scope, problems)
+    _check_tree(step.matrix, (*path, "matrix"), scope, problems)
+    if step.approval is not None:
+        _check_tree(step.approval.message, (*path, "approval", "message"), scope, problems)
+    axes = None if step.matrix is None else frozenset(_axes_of(step.matrix))
+    for part in ("container", "pipeline"):
+        if (given := getattr(step, part)) is not None:
+            _check_tree(given.model_dump(exclude_defaults=True), (*path, part), replace(scope, matrix=axes), problems)
+    for key in ("node", "timeout", "priority", "max_parallel", "fail_fast"):
+        value = getattr(step, key)
+        if isinstance(value, str):
+            _check_tree(value, (*path, key), Scope(scope.args, scope.envs), problems)
+
+
+def _outputs_of(step: Step) -> list[str]:
+    own = {StepType.APPROVAL: APPROVAL_OUTPUTS, StepType.PIPELINE: CALL_OUTPUTS}
+    return list(own.get(step.type, step.outputs or []))
+
+
+def _axes_of(matrix: Mapping[str, Any]) -> set[str]:
+    included = matrix.get("include")
+    entries = included if isinstance(included, list) else []
+    return {name for name in matrix if name not in SPECIAL} | {name for entry in entries for name in entry}
+
+
+def _check_tree(value: Any, path: Path, scope: Scope, problems: ProblemList) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_tree(item, (*path, key), scope, problems)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_tree(item, (*path, index), scope, problems)
+    elif isinstance(value, str) and "${{" in value:
+        found = list(find_expressions(value))
+        if not found:
+            problems.add(path, "expression", f'"{value}" has "${{{{" without "}}}}"', 'close it with "}}"')
+        for expression in found:
+            _check_one(expression, path, scope, problems)
+
+
+def _check_one(expression: str, path: Path, scope: Scope, problems: ProblemList) -> None:
+    try:
+        check_expression(expression, scope)
+    except ExpressionError as error:
+        problems.add(path, "expression" if error.code == "invalid" else error.code, error.message, error.hint)

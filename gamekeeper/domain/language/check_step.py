@@ -1,0 +1,115 @@
+"""The rules of one step: which keys fit its type, and what this version does not execute yet."""
+
+from __future__ import annotations
+
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.outputs import NAME as OUTPUT_NAME
+from gamekeeper.domain.language.pipeline import Lifetime, NodeSelector, Step, StepType
+from gamekeeper.domain.language.placed_step import Placed
+from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.script import find_single_quoted
+from gamekeeper.domain.language.values import NAME
+
+UNSUPPORTED_STEP_KEYS = ("disconnect", "artifacts")
+JOB_KEYS = ("matrix", "outputs", "max_parallel", "fail_fast")
+NO_CALL_KEYS = ("container", "lifetime", "outputs", "priority", "approval")
+CONTAINER_KEYS = (*JOB_KEYS, "container", "retry", "lifetime", "node", "timeout", "priority", "on_failure")
+MAX_MATRIX_NAME = 58  # behind it stands the number of a cell
+NOT_YET = "is not supported yet"
+NOT_YET_HINT = "remove the key"
+
+
+def check_step(item: Placed, problems: ProblemList) -> None:
+    """Adds what is wrong with one step by itself."""
+    step, path = item.step, item.path
+    _check_supported(step, path, problems)
+    if step.lifetime is not None and step.type is not StepType.SERVICE:
+        message = f'lifetime is for services; step "{step.name}" is a {step.type}'
+        problems.add((*path, "lifetime"), "lifetime", message)
+    if item.is_finally and step.type is not StepType.JOB:
+        problems.add((*path, "type"), "finally", "a finally step is a job", f"put the {step.type} among the steps")
+    if step.type is StepType.APPROVAL:
+        _check_approval(item, problems)
+        return
+    if step.type is StepType.PIPELINE:
+        _check_call(item, problems)
+        return
+    _check_job_keys(item, problems)
+    if step.container is None:
+        problems.add(path, "missing", f'step "{step.name}" has no container', 'add "container" with an image')
+    else:
+        _check_container(item, step.container, problems)
+
+
+def _check_supported(step: Step, path: Path, problems: ProblemList) -> None:
+    for key in UNSUPPORTED_STEP_KEYS:
+        if getattr(step, key) is not None:
+            problems.add((*path, key), "not_supported", f'"{key}" {NOT_YET}', NOT_YET_HINT)
+    if isinstance(step.node, NodeSelector):
+        problems.add((*path, "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
+
+
+def _check_approval(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.approval is None:
+        problems.add(path, "missing", f'step "{step.name}" has no approval', 'add "approval" with a message')
+    elif step.approval.allow:
+        hint = "leave it out: every API key may answer"
+        problems.add((*path, "approval", "allow"), "not_supported", f'"allow" {NOT_YET}', hint)
+    for key in (*CONTAINER_KEYS, "pipeline"):
+        if getattr(step, key) is not None and key != "lifetime":
+            problems.add((*path, key), "approval", f'"{key}" is for what runs on a node; "{step.name}" is an approval')
+
+
+def _check_call(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.pipeline is None:
+        problems.add(path, "missing", f'step "{step.name}" has no pipeline', 'add "pipeline" with a name')
+    elif not NAME.fullmatch(step.pipeline.name):
+        message = f'"{step.pipeline.name}" is no name of a pipeline'
+        problems.add((*path, "pipeline", "name"), "name", message, "it is written out, of a-z, 0-9 and -")
+    for key in NO_CALL_KEYS:
+        if getattr(step, key) is not None and key != "lifetime":
+            message = f'"{key}" is for what runs on a node; "{step.name}" runs a pipeline'
+            problems.add((*path, key), "pipeline", message)
+    _check_matrix(step, path, problems)
+
+
+def _check_job_keys(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    if step.approval is not None:
+        problems.add((*path, "approval"), "approval", f'step "{step.name}" is a {step.type}', "set type: approval")
+    if step.pipeline is not None:
+        problems.add((*path, "pipeline"), "pipeline", f'step "{step.name}" is a {step.type}', "set type: pipeline")
+    if step.type is StepType.SERVICE:
+        for key in JOB_KEYS:
+            if getattr(step, key) is not None:
+                problems.add((*path, key), "service", f'"{key}" is for jobs; step "{step.name}" is a service')
+    _check_matrix(step, path, problems)
+    for index, name in enumerate(step.outputs or []):
+        if not OUTPUT_NAME.fullmatch(name):
+            message = f'"{name}" may use letters, digits and "_", and begins with no digit'
+            problems.add((*path, "outputs", index), "output", message)
+
+
+def _check_matrix(step: Step, path: Path, problems: ProblemList) -> None:
+    for key in ("max_parallel", "fail_fast"):
+        if getattr(step, key) is not None and step.matrix is None:
+            problems.add((*path, key), "matrix", f'"{key}" is for a step with a matrix', "add a matrix or remove it")
+    if step.matrix is not None and len(step.name) > MAX_MATRIX_NAME:
+        problems.add((*path, "name"), "name", f"the name of a matrix has at most {MAX_MATRIX_NAME} characters")
+
+
+def _check_container(item: Placed, container: Container, problems: ProblemList) -> None:
+    path = (*item.path, "container")
+    for index, command in enumerate(container.commands):
+        template = find_single_quoted(command)
+        if template:
+            message = f'"{template}" stands in single quotes'
+            problems.add((*path, "commands", index), "single_quotes", message, "use double quotes")
+    if container.restart != "no" and not _outlives(item.step):
+        problems.add((*path, "restart"), "restart", "restart is for services with lifetime node", "use retry for a job")
+
+
+def _outlives(step: Step) -> bool:
+    return step.type is StepType.SERVICE and step.lifetime is not Lifetime.RUN

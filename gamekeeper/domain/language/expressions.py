@@ -1,0 +1,247 @@
+"""CEL inside ``${{ }}``: finding, checking, evaluating and rendering.
+
+Evaluation is pure and takes microseconds, so the workflow does it itself. What an expression may name is checked
+at submission: a name that is unknown there would otherwise be found at night, in the middle of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import cel
+
+from gamekeeper.domain.language.problem import did_you_mean
+from gamekeeper.errors import InvalidError
+
+TEMPLATE = re.compile(r"\$\{\{((?:[^}'\"]|'[^']*'|\"[^\"]*\"|\}(?!\}))*)\}\}")
+_STRING = re.compile(r"((?<=[\w\]])\[\s*(?:'[^']*'|\"[^\"]*\")\s*\])|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_MEMBER = re.compile(r"(?<![\w.])(args|envs|matrix|steps|run|node)\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?)\3\s*\])")
+_NAME_OR_INDEX = r"(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?){quote}\s*\])"
+_OUTPUT = re.compile(
+    r"(?<![\w.])steps\s*"
+    + _NAME_OR_INDEX.replace("{quote}", r"\2")
+    + r"\s*\.\s*outputs\s*"
+    + _NAME_OR_INDEX.replace("{quote}", r"\5")
+)
+STATUS_FUNCTIONS = frozenset({"success", "failure", "cancelled", "always"})
+FUNCTIONS = frozenset({"range", "from_json", "hash"}) | STATUS_FUNCTIONS
+RANGE_LIMIT = 256
+EXPRESSION_LIMIT = 4096
+
+RUN_FIELDS = frozenset({"id", "name", "status"})
+NODE_FIELDS = frozenset({"id"})
+STEP_FIELDS = frozenset({"status", "exit_code", "outputs"})
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names an expression may use; ``steps`` are the steps whose end it may read."""
+
+    args: frozenset[str] = frozenset()
+    envs: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
+    outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by step, those it declares
+    matrix: frozenset[str] | None = None  # None outside a matrix
+
+
+@dataclass
+class Values:
+    """What the names stand for when an expression is evaluated."""
+
+    args: Mapping[str, Any] = field(default_factory=dict)
+    envs: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+    node: Mapping[str, Any] = field(default_factory=dict)
+    matrix: Mapping[str, Any] = field(default_factory=dict)
+    status: Mapping[str, bool] = field(default_factory=dict)
+
+
+class ExpressionError(InvalidError):
+    """An expression that does not parse, names the unknown, or fails on its values."""
+
+
+@lru_cache(maxsize=4096)
+def compile_expression(text: str) -> cel.Program:
+    """Raises ExpressionError with the reason in one line."""
+    if len(text) > EXPRESSION_LIMIT:
+        raise ExpressionError(f"the expression is over {EXPRESSION_LIMIT} characters")
+    try:
+        return cel.compile(text.strip())
+    except Exception as error:
+        detail = str(error).split("ERROR: <input>:1:")[-1].splitlines()[0] if str(error) else "no expression"
+        raise ExpressionError(f'"{text.strip()}" is not an expression: at column {detail}') from error
+
+
+def find_expressions(text: str) -> Iterator[str]:
+    """The expressions in ``text``, in order."""
+    return (match.group(1) for match in TEMPLATE.finditer(text))
+
+
+def whole_expression(text: str) -> str | None:
+    """The expression when ``text`` is one template and nothing else; its value then keeps its type."""
+    match = TEMPLATE.fullmatch(text.strip())
+    return match.group(1) if match else None
+
+
+def check_expression(text: str, scope: Scope) -> None:
+    """Raises ExpressionError when ``text`` does not parse or names something that is not in ``scope``."""
+    program = compile_expression(text)
+    bare = _STRING.sub(lambda found: found.group(1) or "''", text)  # without strings, but for an index such as ['a']
+    for member in _MEMBER.finditer(bare):
+        _check_member(member.group(1), member.group(2) or member.group(4), scope)
+    for output in _OUTPUT.finditer(bare):
+        _check_output(output.group(1) or output.group(3), output.group(4) or output.group(6), scope)
+    roots = {"args", "envs", "matrix", "steps", "run", "node"}
+    bound = set(re.findall(r"\.(?:map|filter|all|exists|exists_one)\(\s*(\w+)\s*,", text))
+    for name in sorted(set(program.variables()) - roots - bound):
+        raise ExpressionError(f'unknown name "{name}"', hint=_name_hint(name, text, roots))
+    for name in sorted(set(program.functions()) - FUNCTIONS):
+        if name.isidentifier() and not name.startswith("_") and name not in _CEL_FUNCTIONS:
+            raise ExpressionError(f'unknown function "{name}"', hint=did_you_mean(name, FUNCTIONS | _CEL_FUNCTIONS))
+
+
+_CEL_FUNCTIONS = frozenset(
+    "size int uint double string bool bytes duration timestamp type contains startsWith endsWith matches map filter"
+    " all exists exists_one has min max dyn in getFullYear getMonth getDate getHours getMinutes getSeconds".split()
+)
+
+
+def _name_hint(name: str, text: str, roots: set[str]) -> str:
+    dashed = re.search(rf"steps\.([\w]+(?:-[\w]+)*-{re.escape(name)})", text)
+    if dashed:
+        return f'a step whose name has "-" is written steps["{dashed.group(1)}"]'
+    close = did_you_mean(name, roots)
+    if close.startswith("did you mean"):
+        rest = re.search(rf"{re.escape(name)}(\.\w+)", text)
+        return close.replace('"?', f'{rest.group(1)}"?') if rest else close
+    return "the names are args, envs, steps, run and node"
+
+
+def _check_member(root: str, name: str, scope: Scope) -> None:
+    known = {
+        "args": scope.args,
+        "envs": scope.envs,
+        "steps": scope.steps,
+        "run": RUN_FIELDS,
+        "node": NODE_FIELDS,
+        "matrix": scope.matrix or frozenset[str](),
+    }[root]
+    if root == "matrix" and scope.matrix is None:
+        raise ExpressionError('"matrix" is for the container of a step that has one')
+    if name in known or (root == "steps" and any(step.startswith(f"{name}-") for step in known)):
+        return
+    hint = did_you_mean(name, known)
+    full = hint.replace('mean "', f'mean "{root}.') if hint.startswith("did") else hint
+    raise ExpressionError(f'unknown name "{root}.{name}"', hint=full)
+
+
+def _check_output(step: str, name: str, scope: Scope) -> None:
+    declared = scope.outputs.get(step)
+    if declared is not None and name not in declared:
+        hint = did_you_mean(name, declared) or f'add "outputs: [{name}]" to step "{step}"'
+        raise ExpressionError(f'step "{step}" declares no output "{name}"', hint=hint)
+
+
+def is_dynamic(text: str, *, in_cell: bool = False) -> bool:
+    """Whether an expression can only be known while the run goes on: it reads steps, the run's status, or a cell."""
+    program = compile_expression(text)
+    names = set(program.variables())
+    progressing = ({"steps"} if in_cell else {"steps", "matrix"}) & names or STATUS_FUNCTIONS & set(program.functions())
+    return bool(progressing) or _reads_status(text, names)
+
+
+def _reads_status(text: str, names: set[str]) -> bool:
+    return "run" in names and "status" in text
+
+
+def uses_status_function(text: str) -> bool:
+    return bool(STATUS_FUNCTIONS & set(compile_expression(text).functions()))
+
+
+def evaluate(text: str, values: Values) -> Any:
+    """The value of one expression. Raises ExpressionError with the reason."""
+    try:
+        return compile_expression(text).execute(_context(values))
+    except ExpressionError:
+        raise
+    except Exception as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise ExpressionError(f'"{text.strip()}" failed: {reason}') from error
+
+
+def _context(values: Values) -> cel.Context:
+    variables = {
+        "args": dict(values.args),
+        "envs": dict(values.envs),
+        "steps": {name: dict(step) for name, step in values.steps.items()},
+        "run": dict(values.run),
+        "node": dict(values.node),
+        "matrix": dict(values.matrix),
+    }
+    functions: dict[str, Callable[..., Any]] = {"range": _range, "from_json": json.loads, "hash": _hash}
+    for name in STATUS_FUNCTIONS:
+        functions[name] = lambda held=values.status.get(name, name in ("success", "always")): held
+    return cel.Context(variables, functions)
+
+
+def _range(count: int) -> list[int]:
+    if not 0 <= count <= RANGE_LIMIT:
+        raise ValueError(f"range({count}) is outside 0 to {RANGE_LIMIT}")
+    return list(range(count))
+
+
+def _hash(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_template_text(value: Any) -> str:
+    """How a value reads inside a longer string."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def as_texts(rendered: Mapping[str, Any]) -> dict[str, str]:
+    """Rendered values where only text can stand, as in an environment: a list or a mapping becomes JSON."""
+    return {name: value if isinstance(value, str) else as_template_text(value) for name, value in rendered.items()}
+
+
+def render(text: str, values: Values, *, static_only: bool = False) -> Any:
+    """``text`` with its templates replaced; a whole-value template keeps its type.
+
+    With ``static_only`` expressions that read the run's progress stay as they are, for the workflow to render.
+    """
+    whole = whole_expression(text)
+    in_cell = bool(values.matrix)
+    if whole is not None:
+        return text if static_only and is_dynamic(whole, in_cell=in_cell) else evaluate(whole, values)
+
+    def replace(match: re.Match[str]) -> str:
+        if static_only and is_dynamic(match.group(1), in_cell=in_cell):
+            return match.group()
+        return as_template_text(evaluate(match.group(1), values))
+
+    return TEMPLATE.sub(replace, text)
+
+
+def render_tree(value: Any, values: Values, *, static_only: bool = False) -> Any:
+    """Every string in a structure of dicts and lists, rendered."""
+    if isinstance(value, dict):
+        return {key: render_tree(item, values, static_only=static_only) for key, item in value.items()}
+    if isinstance(value, list):
+        return [render_tree(item, values, static_only=static_only) for item in value]
+    if isinstance(value, str) and "${{" in value:
+        return render(value, values, static_only=static_only)
+    return value

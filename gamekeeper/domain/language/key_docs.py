@@ -1,0 +1,231 @@
+"""What every key of the language means, with an example: for the JSON Schema that editors read and the page of keys.
+
+Beside the models rather than in them, so that the language reads as one page. A test holds that no key lacks a line
+here and that none is left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gamekeeper.domain.language.pipeline import Arg, Env, Pipeline
+
+Keys = dict[str, tuple[str, Any]]
+
+MODELS: dict[str, Keys] = {
+    "Pipeline": {
+        "version": ("Version of the language", 1),
+        "name": ("What runs of it are called: a-z, 0-9 and '-', up to 63", "deploy-arena"),
+        "description": ("For people, in one line", "Build, probe and publish an arena server."),
+        "labels": ("Labels of each run, to search by", {"game": "arena"}),
+        "args": (
+            "Typed inputs of the call; a bare value is a default and gives the type, a list of names required strings",
+            {"map": {"type": "string", "default": "dm1"}, "warmup": False},
+        ),
+        "envs": (
+            "Environment of every step, given in the call or by default; a list of names means required strings",
+            {"ROOT": "/srv/games"},
+        ),
+        "timeout": ("Time limit of the whole run", "2h"),
+        "concurrency": ("How many runs of a group may go on at once", {"group": "arena", "limit": 1}),
+        "schedule": ("When runs start by themselves", [{"cron": "0 5 * * *", "timezone": "Europe/Berlin"}]),
+        "defaults": ("Merged into every step that does not say otherwise", {"retry": {"attempts": 2}}),
+        "steps": ("What runs, as a graph of needs", [{"name": "build", "container": {"image": "debian:12"}}]),
+        "finally": (
+            "Jobs that run after success, failure and cancel",
+            [{"name": "notify", "container": {"image": "debian:12"}}],
+        ),
+    },
+    "Arg": {
+        "type": ("string, integer, number, boolean, array or object", "integer"),
+        "required": ("Whether the call must give it; true without a default", True),
+        "default": ("Its value when the call gives none", 8303),
+        "enum": ("The only values it may have", ["quick", "full"]),
+        "min": ("Least value of a number", 1024),
+        "max": ("Greatest value of a number", 65535),
+        "pattern": ("Regular expression that a string must match; ^ and $ tie it to its ends", "^[a-z0-9_]{1,32}$"),
+        "description": ("For people", "First map"),
+    },
+    "Env": {
+        "default": ("Its value when the call gives none", "hello"),
+        "required": ("Whether the call must give it", False),
+        "secret": ("Name of a secret that the agent fetches", "s3-key"),
+        "description": ("For people", "Shown to players"),
+    },
+    "StepDefaults": {
+        "node": ("Node of every step", "gpu-01"),
+        "retry": ("As of a step", {"attempts": 2, "on": ["pull"]}),
+        "timeout": ("As of a step", "10m"),
+        "continue_on_error": ("As of a step", False),
+        "disconnect": ("As of a step", {"on_lost": "wait"}),
+        "priority": ("As of a step", 20),
+    },
+    "Step": {
+        "name": ("Unique in the pipeline, a DNS label; of a service, its host name", "build"),
+        "type": ("job (ends), service (goes on when healthy), approval (somebody says yes) or pipeline", "job"),
+        "lifetime": ("Of a service: run ends it with the run, node leaves it up", "node"),
+        "node": ("Id of the node, or labels of one; by default the call's", "gpu-01"),
+        "needs": ("Steps that must have ended well; by default the one before, [] starts at once", ["fetch"]),
+        "if": ("A boolean expression; without a status function it also needs success()", "${{ args.full }}"),
+        "matrix": (
+            "Axes whose combinations each get a container of their own",
+            {"map": ["dm1", "ctf1"], "bots": [4, 16]},
+        ),
+        "max_parallel": ("Cells of a matrix that run at once", 4),
+        "fail_fast": ("Whether a cell that fails ends the others; true by default", False),
+        "retry": ("Further tries after a failure", {"attempts": 3, "backoff": "5s"}),
+        "continue_on_error": ("Whether the run goes on as if a failure had not been", True),
+        "disconnect": ("What happens when the node is silent", {"lost_after": "2m", "on_lost": "wait"}),
+        "on_failure": ("hold DURATION: a failed step waits for somebody to retry, skip or fail it", "hold 15m"),
+        "timeout": ("Time limit of one try, the pull included", "30m"),
+        "outputs": ("Values that the step writes to $STEP_OUTPUT, for later expressions", ["digest"]),
+        "artifacts": ("Files to keep, or to take from another step", {"upload": ["*.bin"]}),
+        "priority": ("Who starts first on a busy node, 0 to 100; 50 by default", 90),
+        "approval": ("What is asked", {"message": "Publish it?", "expires": "24h"}),
+        "pipeline": ("The stored pipeline to run", {"name": "announce", "version": 7}),
+        "container": ("What runs on the node", {"image": "debian:12", "commands": ["echo hello"]}),
+    },
+    "Retry": {
+        "attempts": ("Tries in all, 1 to 100", 3),
+        "backoff": ("Wait before the second try", "5s"),
+        "factor": ("By how much each further wait is longer", 2),
+        "max_backoff": ("The longest wait", "1m"),
+        "on": ("Causes to retry after: failure, timeout, oom, pull, agent_lost", ["failure"]),
+        "exit_codes": ("Of failures, only these; all by default", [75]),
+    },
+    "NodeSelector": {
+        "labels": ("Labels that the node must have", {"pool": "arena"}),
+        "spread": ("Label by whose values steps are spread", "rack"),
+        "pack": ("Label by whose values steps are packed", "rack"),
+    },
+    "Disconnect": {
+        "lost_after": ("Silence after which the node counts as lost", "2m"),
+        "on_lost": ("wait, retry or fail", "wait"),
+    },
+    "Artifacts": {
+        "upload": ("Globs below /workspace", ["*.bin"]),
+        "download": ("Steps whose files to take", ["fetch"]),
+        "keep": ("How long they are kept", "7d"),
+    },
+    "Approval": {
+        "message": ("The question, with templates", "Publish ${{ steps.fetch.outputs.digest }}?"),
+        "allow": ("Roles that may answer", ["operators"]),
+        "expires": ("Until when; then the step fails", "24h"),
+    },
+    "PipelineCall": {
+        "name": ("Name of a stored pipeline", "announce"),
+        "version": ("Of it; the newest by default", 7),
+        "args": ("Its arguments, with templates", {"map": "dm1"}),
+        "envs": ("Its environment", {"MOTD": "hello"}),
+    },
+    "Concurrency": {
+        "group": ("Runs with the same text are one group", "arena-${{ args.port }}"),
+        "limit": ("How many go on at once", 1),
+        "on_busy": ("queue, cancel_old or reject", "queue"),
+    },
+    "Schedule": {
+        "cron": ("Five fields: minute, hour, day, month, weekday; or @hourly, @daily and the like", "0 5 * * *"),
+        "timezone": ("IANA name", "Europe/Berlin"),
+        "overlap": ("skip, queue, allow or cancel_old, while the run before goes on", "skip"),
+        "catch_up": ("How late a run may still start after an outage", "1h"),
+    },
+    "Container": {
+        "image": ("Image to run", "debian:12"),
+        "pull_policy": ("always, missing or never", "missing"),
+        "commands": ("One `sh -ec` script; each line is echoed, templates reach it as variables", ["echo hello"]),
+        "command": ("Arguments of the entrypoint, as a list or a string", ["play", "--seed", "1"]),
+        "entrypoint": ("Instead of the image's", ["/bin/sh"]),
+        "environment": ("Variables, which win over envs", {"SV_MAP": "dm1"}),
+        "working_dir": ("Where the process starts", "/srv"),
+        "user": ("User, or user and group, by name or number", "1000:1000"),
+        "hostname": ("Host name inside", "arena"),
+        "labels": ("Labels of the container", {"team": "arena"}),
+        "init": ("Whether an init reaps zombies and passes signals on", True),
+        "read_only": ("Whether the root file system is read-only", True),
+        "stdin_open": ("Keeps input open, for `gamekeeper runs attach`", True),
+        "privileged": ("All devices and capabilities, where the node's policy allows it", False),
+        "network_mode": ("bridge, none, or host where the node's policy allows it", "none"),
+        "pid": ("host, where the node's policy allows it", "host"),
+        "ipc": ("private, shareable, or host where the node's policy allows it", "shareable"),
+        "shm_size": ("Size of /dev/shm", "1g"),
+        "ulimits": ("Limits by name, one number or soft and hard", {"nofile": {"soft": 1024, "hard": 4096}}),
+        "extra_hosts": ("NAME:ADDRESS for /etc/hosts", ["backend:10.0.0.7"]),
+        "dns": ("Name servers", ["1.1.1.1"]),
+        "volumes": (
+            "SOURCE:/TARGET[:ro], of host paths in the node's policy or of named volumes",
+            ["/srv/games:/games:ro"],
+        ),
+        "ports": ("HOST:CONTAINER[/udp], published on the node; host port 0 picks a free one", ["8303:8303/udp"]),
+        "tmpfs": ("/PATH[:OPTIONS] in memory", ["/tmp:size=64m"]),
+        "devices": ("HOST[:CONTAINER], in the node's policy", ["/dev/dri:/dev/dri"]),
+        "cap_add": ("Capabilities to add, in the node's policy", ["SYS_NICE"]),
+        "cap_drop": ("Capabilities to take away", ["ALL"]),
+        "security_opt": ("Options as of Docker, in the node's policy", ["no-new-privileges:true"]),
+        "healthcheck": ("When a service counts as healthy", {"test": ["CMD", "arena-probe"], "interval": "5s"}),
+        "restart": ("Of a service with lifetime node: no, always, unless-stopped, on-failure[:N]", "on-failure:5"),
+        "stop_signal": ("Asks the process to end", "SIGINT"),
+        "stop_grace_period": ("From the stop signal to the kill", "30s"),
+        "deploy": ("Resources", {"resources": {"limits": {"cpus": "1.5", "memory": "512m"}}}),
+    },
+    "Healthcheck": {
+        "test": ("[CMD, ...], [CMD-SHELL, text], [NONE], or a string for the shell", ["CMD", "arena-probe"]),
+        "interval": ("Between two checks", "5s"),
+        "timeout": ("Of one check", "10s"),
+        "retries": ("Failures in a row that make it unhealthy", 3),
+        "start_period": ("After the start, when failures do not count", "20s"),
+        "disable": ("Whether the image's own check is switched off", True),
+    },
+    "Ulimit": {"soft": ("What the process gets", 1024), "hard": ("What it may raise it to", 4096)},
+    "Deploy": {"resources": ("Limits and reservations", {"limits": {"memory": "512m"}})},
+    "Resources": {
+        "limits": ("What it may use at most", {"cpus": "1.5", "memory": "512m", "pids": 256}),
+        "reservations": ("What it must have", {"devices": [{"capabilities": ["gpu"]}]}),
+    },
+    "ResourceLimits": {
+        "cpus": ("CPUs, with a fraction", "1.5"),
+        "memory": ("Memory; over it the container is killed", "512m"),
+        "pids": ("Processes", 256),
+    },
+    "ResourceReservations": {
+        "memory": ("Memory to keep for it when the node is short", "256m"),
+        "devices": ("Devices, as GPUs", [{"capabilities": ["gpu"], "count": 1}]),
+    },
+    "DeviceReservation": {
+        "capabilities": ("What the device can do", ["gpu"]),
+        "driver": ("Driver of it", "nvidia"),
+        "count": ("How many, or all", 1),
+        "device_ids": ("Which", ["0"]),
+    },
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the language, version 1, as served at ``/schema/pipeline-v1.json``."""
+    schema = Pipeline.model_json_schema(by_alias=True)
+    for key, named in (("args", Arg), ("envs", Env)):  # whose short forms are beyond what pydantic can tell
+        schema["$defs"][named.__name__] = named.model_json_schema(by_alias=True)
+        schema["properties"][key] = _named_values(named.__name__)
+    for name, model in _models(schema):
+        for key, (description, example) in MODELS.get(name, {}).items():
+            known = model["properties"][key]
+            # beside a $ref stands nothing else in older readers, so it goes into an allOf
+            model["properties"][key] = ({"allOf": [known]} if "$ref" in known else known) | {
+                "description": description,
+                "examples": [example],
+            }
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Gamekeeper pipeline v1"}
+    return head | {key: value for key, value in schema.items() if key != "title"}
+
+
+def _named_values(name: str) -> dict[str, Any]:
+    bare = {"type": ["string", "number", "boolean", "array", "null"]}
+    values = {"type": "object", "additionalProperties": {"anyOf": [{"$ref": f"#/$defs/{name}"}, bare]}}
+    return {"anyOf": [values, {"type": "array", "items": {"type": "string"}}]}
+
+
+def _models(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "Pipeline", schema
+    for name, definition in schema["$defs"].items():
+        if "properties" in definition:
+            yield name, definition

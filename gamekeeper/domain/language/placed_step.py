@@ -1,0 +1,29 @@
+"""The steps of a pipeline with their places in its document, so that what is wrong with one is told at its line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gamekeeper.domain.language.pipeline import Pipeline, Step
+from gamekeeper.domain.language.problem import Path
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A step with its path in the document and its resolved needs."""
+
+    step: Step
+    path: Path
+    needs: list[str]
+    is_finally: bool
+
+
+def place_steps(pipeline: Pipeline) -> list[Placed]:
+    """All steps with their needs; by default a step needs the one before it in its own list."""
+    placed = []
+    for key, steps in (("steps", pipeline.steps), ("finally", pipeline.finally_)):
+        for index, step in enumerate(steps):
+            before = [steps[index - 1].name] if index else []
+            needs = before if step.needs is None else step.needs
+            placed.append(Placed(step, (key, index), list(dict.fromkeys(needs)), key == "finally"))
+    return placed

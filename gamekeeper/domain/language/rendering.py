@@ -1,0 +1,48 @@
+"""Templates that the call alone can fill in, rendered while a pipeline is resolved; what is wrong goes to one list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gamekeeper.domain.language.expressions import ExpressionError, Values, render, render_tree
+from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.units import parse_duration
+
+
+class Rendering:
+    def __init__(self, values: Values, problems: ProblemList) -> None:
+        self.values = values
+        self.problems = problems
+
+    def tree(self, value: Any, path: Path) -> Any:
+        try:
+            return render_tree(value, self.values, static_only=True)
+        except ExpressionError as error:
+            self.problems.add(path, "expression", error.message, error.hint)
+            return None
+
+    def seconds(self, text: str, path: Path) -> float:
+        try:
+            duration = parse_duration(str(render(text, self.values))).total_seconds()
+        except (ValueError, ExpressionError) as error:
+            self.problems.add(path, "duration", str(error))
+            return 1.0
+        if duration <= 0:
+            self.problems.add(path, "range", f"{text} is no time at all; use more than 0")
+        return duration
+
+    def flag(self, value: bool | str, path: Path) -> bool:
+        rendered = self.tree(value, path)
+        if not isinstance(rendered, bool):
+            self.problems.add(path, "type", f'must be true or false, got "{rendered}"')
+        return rendered is True
+
+    def number(
+        self, value: int | str | None, default: int | str | None, otherwise: int, limits: tuple[int, int], path: Path
+    ) -> int:
+        given = value if value is not None else default
+        number = otherwise if given is None else self.tree(given, path)
+        if isinstance(number, bool) or not isinstance(number, int) or not limits[0] <= number <= limits[1]:
+            self.problems.add(path, "range", f"{number}; use {limits[0]} to {limits[1]}")
+            return otherwise
+        return number

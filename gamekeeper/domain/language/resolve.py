@@ -1,0 +1,298 @@
+"""A checked pipeline plus a call's arguments, as something that runs: defaults filled in, static templates rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from gamekeeper.domain.language.arguments import read_args, read_envs
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.check_matrix import try_cells
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.expressions import (
+    ExpressionError,
+    Values,
+    as_texts,
+    evaluate,
+    is_dynamic,
+    whole_expression,
+)
+from gamekeeper.domain.language.pipeline import Approval, Lifetime, Pipeline, PipelineCall, Retry, Step, StepType
+from gamekeeper.domain.language.placed_step import Placed
+from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.rendering import Rendering
+from gamekeeper.domain.language.resolved import (
+    ResolvedApproval,
+    ResolvedCall,
+    ResolvedConcurrency,
+    ResolvedPipeline,
+    ResolvedRetry,
+    ResolvedStep,
+)
+from gamekeeper.domain.language.script import build_script
+from gamekeeper.domain.language.source import Document
+from gamekeeper.domain.language.units import format_duration
+from gamekeeper.errors import SpecError
+
+DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
+DEFAULT_SHORT_TIMEOUT = timedelta(minutes=10)
+MAX_CONTAINER_BYTES = 16 * 1024
+MAX_PIPELINE_BYTES = 1024 * 1024
+DEFAULT_PRIORITY = 50
+MAX_HOLD = timedelta(days=7)
+CALL_TIMEOUT = timedelta(days=7)
+MAX_GROUP_NAME = 200
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller gives with a pipeline. ``node`` is used by every step that names none."""
+
+    args: Mapping[str, Any] = field(default_factory=dict)
+    envs: Mapping[str, Any] = field(default_factory=dict)
+    node: str | None = None
+    run_id: str = ""
+
+
+def resolve(document: Document, call: Call) -> ResolvedPipeline:
+    """Raises SpecError with every problem of the pipeline, or else every problem of the call."""
+    pipeline, placed = check_document(document)
+    problems = ProblemList(document.positions)
+    args = read_args(pipeline.args, call.args, problems)
+    envs = read_envs(pipeline.envs, call.envs, problems)
+    if problems.problems:
+        raise SpecError(problems.problems)
+    needed = {need for item in placed for need in item.needs}
+    resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems, needed)
+    steps = [resolver.step(item) for item in placed]
+    timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
+    labels = resolver.tree(pipeline.labels, ("labels",))
+    concurrency = resolver.concurrency()
+    if problems.problems:
+        raise SpecError(problems.problems)
+    resolved = ResolvedPipeline(
+        name=pipeline.name,
+        labels=labels,
+        args=args,
+        envs=envs,
+        steps=[step for step, item in zip(steps, placed, strict=True) if step and not item.is_finally],
+        finally_=[step for step, item in zip(steps, placed, strict=True) if step and item.is_finally],
+        timeout=timeout,
+        concurrency=concurrency,
+    )
+    _check_size(resolved, problems)
+    return resolved
+
+
+def _check_size(resolved: ResolvedPipeline, problems: ProblemList) -> None:
+    size = len(resolved.model_dump_json(exclude_defaults=True))
+    if size > MAX_PIPELINE_BYTES:
+        message = f"the resolved pipeline has {size} bytes; the limit is {MAX_PIPELINE_BYTES}"
+        problems.add((), "too_large", message, "split it, or move long scripts into the image")
+        raise SpecError(problems.problems)
+
+
+class _Resolver(Rendering):
+    """Holds what every step's resolution needs; problems go to the shared list."""
+
+    def __init__(self, pipeline: Pipeline, call: Call, values: Values, problems: ProblemList, needed: set[str]) -> None:
+        super().__init__(values, problems)
+        self.pipeline = pipeline
+        self.call = call
+        self.values.run = {"id": call.run_id, "name": pipeline.name}
+        self._needed = needed
+
+    def step(self, item: Placed) -> ResolvedStep | None:
+        step, defaults, path = item.step, self.pipeline.defaults, item.path
+        if step.approval is not None:
+            return self._approval(item, step.approval)
+        if step.pipeline is not None:
+            return self._call(item, step.pipeline)
+        node = self._node(step, path)
+        values = self.values
+        values.node = {"id": node}
+        container = self._container(step, path)
+        if container is None or not node:
+            return None
+        short = step.type is StepType.SERVICE or item.is_finally
+        default = DEFAULT_SHORT_TIMEOUT if short else DEFAULT_JOB_TIMEOUT
+        timeout = step.timeout or defaults.timeout
+        forgiving = step.continue_on_error or defaults.continue_on_error or False
+        return ResolvedStep(
+            name=step.name,
+            type=step.type,
+            node=node,
+            needs=item.needs,
+            if_=self._condition(step, path),
+            retry=self._retry(step.retry or defaults.retry, path),
+            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
+            timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
+            container=container,
+            lifetime=self._lifetime(step),
+            outputs=step.outputs or [],
+            priority=self.number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
+            hold=self._hold(step, path),
+            **self._matrix(step, container, path),
+        )
+
+    def _call(self, item: Placed, called: PipelineCall) -> ResolvedStep:
+        step, defaults, path = item.step, self.pipeline.defaults, item.path
+        chosen = step.node or self.call.node or defaults.node
+        timeout = step.timeout or defaults.timeout or format_duration(CALL_TIMEOUT)
+        forgiving = step.continue_on_error or defaults.continue_on_error or False
+        return ResolvedStep(
+            name=step.name,
+            type=step.type,
+            node="",
+            needs=item.needs,
+            if_=self._condition(step, path),
+            retry=self._retry(step.retry or defaults.retry, path),
+            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
+            timeout=self.seconds(timeout, (*path, "timeout")),
+            hold=self._hold(step, path),
+            call=ResolvedCall(
+                name=called.name,
+                version=self.number(called.version, None, 1, (1, 2**31 - 1), (*path, "pipeline", "version"))
+                if called.version is not None
+                else None,
+                args=self.tree(called.args, (*path, "pipeline", "args")) or {},
+                envs=self.tree(called.envs, (*path, "pipeline", "envs")) or {},
+                node=str(self.tree(chosen, (*path, "node"))) if isinstance(chosen, str) else None,
+            ),
+            **self._matrix(step, None, path),
+        )
+
+    def concurrency(self) -> ResolvedConcurrency | None:
+        asked = self.pipeline.concurrency
+        if asked is None:
+            return None
+        group = str(self.tree(asked.group, ("concurrency", "group")))
+        if not 1 <= len(group) <= MAX_GROUP_NAME:
+            message = f"a group's name has 1 to {MAX_GROUP_NAME} characters; this one has {len(group)}"
+            self.problems.add(("concurrency", "group"), "range", message)
+        elif not group.isprintable():  # a NUL, say, no database takes
+            message = "a group's name is of printable characters in one line"
+            self.problems.add(("concurrency", "group"), "value", message)
+        limit = self.number(asked.limit, None, 1, (1, 10_000), ("concurrency", "limit"))
+        return ResolvedConcurrency(group=group, limit=limit, on_busy=asked.on_busy)
+
+    def _approval(self, item: Placed, approval: Approval) -> ResolvedStep:
+        expires = self.seconds(approval.expires, (*item.path, "approval", "expires"))
+        message = self.tree(approval.message, (*item.path, "approval", "message"))
+        return ResolvedStep(
+            name=item.step.name,
+            type=item.step.type,
+            node="",
+            needs=item.needs,
+            if_=self._condition(item.step, item.path),
+            continue_on_error=self.flag(item.step.continue_on_error, (*item.path, "continue_on_error")),
+            timeout=expires,
+            approval=ResolvedApproval(message=str(message), allow=approval.allow, expires=expires),
+        )
+
+    def _hold(self, step: Step, path: Path) -> float | None:
+        if step.on_failure is None:
+            return None
+        seconds = self.seconds(step.on_failure.removeprefix("hold "), (*path, "on_failure"))
+        if seconds > MAX_HOLD.total_seconds():
+            self.problems.add((*path, "on_failure"), "range", "hold is longer than the limit of 7d")
+        return seconds
+
+    def _matrix(self, step: Step, container: Container | None, path: Path) -> dict[str, Any]:
+        """What a step with a matrix has beside the others. One whose lists are known now is tried out as a whole."""
+        if step.matrix is None:
+            return {}
+        where = (*path, "matrix")
+        matrix = self.tree(step.matrix, where)
+        if matrix is not None and "${{" not in str(matrix):
+            try_cells(matrix, container, path, self)
+        fail_fast = True if step.fail_fast is None else self.flag(step.fail_fast, (*path, "fail_fast"))
+        parallel = None
+        if step.max_parallel is not None:
+            parallel = self.number(step.max_parallel, None, 1, (1, 256), (*path, "max_parallel"))
+        return {"matrix": matrix, "fail_fast": fail_fast, "max_parallel": parallel}
+
+    def _node(self, step: Step, path: Path) -> str:
+        chosen = step.node or self.call.node or self.pipeline.defaults.node
+        if not isinstance(chosen, str):
+            message = f'step "{step.name}" names no node'
+            self.problems.add((*path, "node"), "missing", message, 'add "node", or give one with --node')
+            return ""
+        return str(self.tree(chosen, (*path, "node")))
+
+    def _lifetime(self, step: Step) -> Lifetime | None:
+        if step.type is not StepType.SERVICE:
+            return None
+        return step.lifetime or (Lifetime.RUN if step.name in self._needed else Lifetime.NODE)
+
+    def _condition(self, step: Step, path: Path) -> str | None:
+        """The expression of ``if``; a static one becomes true or false now, so that a wrong type shows early."""
+        if step.if_ is None:
+            return None
+        expression = (whole_expression(step.if_) or step.if_).strip()
+        if is_dynamic(expression):
+            return expression
+        try:
+            value = evaluate(expression, self.values)
+        except ExpressionError as error:
+            self.problems.add((*path, "if"), "expression", error.message)
+            return None
+        if not isinstance(value, bool):
+            shown = f'string "{value}"' if isinstance(value, str) else f"{value}"
+            self.problems.add((*path, "if"), "type", f"if must give a boolean, got {shown}")
+        return "true" if value is True else "false"
+
+    def _container(self, step: Step, path: Path) -> Container | None:
+        if step.container is None:
+            return None
+        where = (*path, "container")
+        raw = step.container.model_dump(exclude_unset=True)
+        commands = raw.pop("commands", [])
+        environment = {**self.values.envs, **raw.get("environment", {})}
+        if commands:
+            script = build_script(commands)
+            raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
+            environment |= script.environment
+        raw["environment"] = environment
+        if self._lifetime(step) is Lifetime.NODE:
+            raw.setdefault("restart", "unless-stopped")
+        rendered = self.tree(raw, where)
+        if rendered is not None:
+            rendered["environment"] = as_texts(rendered["environment"])
+        return self._validated(rendered, where) if rendered is not None else None
+
+    def _validated(self, rendered: Any, where: Path) -> Container | None:
+        try:
+            container = Container.model_validate(rendered)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self.problems.add((*where, *detail["loc"]), detail["type"].removeprefix("gk_"), detail["msg"])
+            return None
+        size = len(container.model_dump_json(exclude_defaults=True))
+        if size > MAX_CONTAINER_BYTES:
+            message = f"the container has {size} bytes of settings; the limit is {MAX_CONTAINER_BYTES}"
+            self.problems.add(where, "too_large", message, "move long scripts into the image or a volume")
+            return None
+        return container
+
+    def _retry(self, retry: Retry | None, path: Path) -> ResolvedRetry:
+        if retry is None:
+            return ResolvedRetry()
+        where = (*path, "retry")
+        attempts = self.tree(retry.attempts, where)
+        codes = self.tree(retry.exit_codes, where)
+        if not isinstance(attempts, int) or not 1 <= attempts <= 100:
+            self.problems.add((*where, "attempts"), "range", f"{attempts}; use 1 to 100")
+            attempts = 1
+        return ResolvedRetry(
+            attempts=attempts,
+            backoff=self.seconds(retry.backoff, (*where, "backoff")),
+            factor=float(retry.factor),
+            max_backoff=self.seconds(retry.max_backoff, (*where, "max_backoff")),
+            on=list(retry.on),
+            exit_codes=[code for code in codes or [] if isinstance(code, int)],
+        )

@@ -1,0 +1,84 @@
+"""``commands`` as one ``sh -ec`` script in which no value can become shell code.
+
+Each ``${{ }}`` reaches the shell as a variable. Text substitution, as most systems do it, lets an argument such as
+``$(reboot)`` run; a variable's value is never parsed as code.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+
+from gamekeeper.domain.language.expressions import TEMPLATE
+
+VARIABLE = "GAMEKEEPER_EXPR_"
+
+
+@dataclass
+class Script:
+    """``environment`` maps each variable of the script to the template it stands for."""
+
+    text: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def build_script(commands: list[str]) -> Script:
+    """One script that echoes each command before it runs it, as ``+ command``."""
+    script = Script()
+    lines = []
+    for command in commands:
+        lines.append(f"printf '+ %s\\n' {_echoed(script, command)}")
+        lines.append(TEMPLATE.sub(lambda match: _variable(script, match.group()), command))
+    script.text = "\n".join(lines)
+    return script
+
+
+def _echoed(script: Script, command: str) -> str:
+    """The command as one shell word: its own text quoted, each template as its variable in double quotes.
+
+    A value must not stand in the quoted text: one with a quote in it would leave the quotes and become code.
+    """
+    word, end = "", 0
+    for match in TEMPLATE.finditer(command):
+        word += shlex.quote(command[end : match.start()]) + '"' + _variable(script, match.group()) + '"'
+        end = match.end()
+    return word + shlex.quote(command[end:])
+
+
+def _variable(script: Script, template: str) -> str:
+    for name, known in script.environment.items():
+        if known == template:
+            return "${" + name + "}"
+    name = f"{VARIABLE}{len(script.environment) + 1}"
+    script.environment[name] = template
+    return "${" + name + "}"
+
+
+def find_single_quoted(command: str) -> str | None:
+    """The first template that stands in single quotes, where the shell would not replace its variable."""
+    quote = ""
+    position = 0
+    while position < len(command):
+        template = TEMPLATE.match(command, position)
+        if template:
+            if quote == "'":
+                return template.group()
+            position = template.end()
+            continue
+        char = command[position]
+        if char == "\\" and quote != "'":
+            position += 1
+        elif char == quote:
+            quote = ""
+        elif not quote and (char == '"' or char == "'"):
+            quote = char
+        elif not quote and re.match(r"(^|\s)#", command[max(0, position - 1) : position + 1]) and char == "#":
+            position = _line_end(command, position)
+        position += 1
+    return None
+
+
+def _line_end(command: str, position: int) -> int:
+    end = command.find("\n", position)
+    return len(command) if end < 0 else end

@@ -1,0 +1,137 @@
+"""Reads a pipeline's text: YAML 1.2 core or JSON, with the place of every value.
+
+libyaml does the parsing. Only the resolution of plain scalars is ours, because the language keeps values as
+written (``3.10`` stays "3.10", ``no`` stays "no") and lets the model that reads a value decide its type.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from gamekeeper.domain.language.problem import Path, Problem, dotted
+from gamekeeper.errors import SpecError
+
+MAX_TEXT_BYTES = 1024 * 1024
+MAX_VALUES = 200_000
+MAX_DEPTH = 64
+
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+class Plain(str):
+    """A plain (unquoted) scalar: the text as written, so that each model may read it as the type it wants."""
+
+    __slots__ = ()
+
+
+@dataclass
+class Document:
+    """``value`` is made of dict, list, str, Plain and None; ``positions`` gives (line, column) from 1 by path."""
+
+    value: Any
+    positions: dict[Path, tuple[int, int]] = field(default_factory=dict)
+
+
+def core_value(value: Any) -> Any:
+    """A plain scalar in the types of YAML 1.2's core schema; everything else unchanged, containers included."""
+    if isinstance(value, dict):
+        return {key: core_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [core_value(item) for item in value]
+    if not isinstance(value, Plain):
+        return value
+    return _core_scalar(str(value))
+
+
+def _core_scalar(text: str) -> Any:
+    if text in ("true", "True", "TRUE"):
+        return True
+    if text in ("false", "False", "FALSE"):
+        return False
+    if _INT.fullmatch(text) and len(text) <= 100:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def parse_text(text: str) -> Document:
+    """The document in ``text``. Raises SpecError with the line for YAML that does not parse."""
+    if len(text.encode()) > MAX_TEXT_BYTES:
+        raise _one_problem("too_large", f"the pipeline is over {MAX_TEXT_BYTES // 1024} KiB", (0, 0), "split it")
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = (min(mark.line, text.rstrip().count("\n")) + 1, mark.column + 1) if mark else (0, 0)
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise _one_problem("yaml", message, where, "check the indentation, quotes and brackets there") from error
+    except (yaml.YAMLError, RecursionError, UnicodeError) as error:
+        raise _one_problem("yaml", f"not valid YAML: {error}".replace("\n", " "), (0, 0)) from error
+    if root is None:
+        raise _one_problem("empty", "the pipeline is empty", (1, 1), "see docs/tutorial.md for a first one")
+    builder = _Builder()
+    value = builder.build(root, ())
+    if builder.problems:
+        raise SpecError(builder.problems)
+    return Document(value, builder.positions)
+
+
+def _one_problem(code: str, message: str, where: tuple[int, int], hint: str = "") -> SpecError:
+    return SpecError([Problem(path="", line=where[0], column=where[1], code=code, message=message, hint=hint)])
+
+
+class _Builder:
+    """Turns libyaml's nodes into values, counting them, so that aliases can't multiply without bound."""
+
+    def __init__(self) -> None:
+        self.positions: dict[Path, tuple[int, int]] = {}
+        self.problems: list[Problem] = []
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: Path) -> Any:
+        self._count += 1
+        place = (node.start_mark.line + 1, node.start_mark.column + 1)
+        if self._count > MAX_VALUES:
+            raise _one_problem("too_large", f"over {MAX_VALUES} values after aliases are expanded", place)
+        if len(path) > MAX_DEPTH:
+            raise _one_problem("too_deep", f"nested more than {MAX_DEPTH} levels deep", place)
+        self.positions.setdefault(path, place)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(path, key_node, "key", "a key must be a plain word")
+            elif key in lines:
+                self._problem((*path, key), key_node, "duplicate", f'key "{key}" given twice (also line {lines[key]})')
+            else:
+                lines[key] = line
+                self.positions[(*path, key)] = (line, key_node.start_mark.column + 1)
+                result[key] = self.build(value_node, (*path, key))
+        return result
+
+    def _problem(self, path: Path, node: yaml.Node, code: str, message: str) -> None:
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        self.problems.append(Problem(path=dotted(path), line=line, column=column, code=code, message=message))
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text = str(node.value)
+    if node.style:
+        return text
+    return None if text in ("", "~", "null", "Null", "NULL") else Plain(text)

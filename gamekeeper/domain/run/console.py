@@ -1,0 +1,53 @@
+"""Consoles: a terminal to a step's container, or to a command that runs beside its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gamekeeper.domain.log.log import LogStream
+from gamekeeper.domain.run.step import StepKey
+
+MAX_PIECE_BYTES = 16 * 1024
+MAX_UNTAKEN = 2  # pieces of input: less than what a stream holds, so that who sends is never stuck in it
+
+
+@dataclass(frozen=True)
+class ConsoleSize:
+    columns: int = 80
+    rows: int = 24
+
+
+@dataclass(frozen=True)
+class ConsoleRequest:
+    """``command`` is run in the container; without one the console is that of the container's own process."""
+
+    id: str
+    key: StepKey
+    command: tuple[str, ...]
+    tty: bool
+    size: ConsoleSize
+
+
+@dataclass(frozen=True)
+class ConsoleText:
+    """What was written: to STDOUT or STDERR, with a terminal always to STDOUT."""
+
+    stream: LogStream
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ConsoleEnd:
+    """The last of the output. ``exit_code`` is None when there is none; ``failed`` then says why."""
+
+    exit_code: int | None
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class EndOfInput:
+    """No more will be typed; a command that reads its input to the end then ends."""
+
+
+ConsoleOutput = ConsoleText | ConsoleEnd
+ConsoleInput = bytes | ConsoleSize | EndOfInput

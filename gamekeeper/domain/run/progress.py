@@ -1,0 +1,275 @@
+"""How far a run is: the state of every step and what may happen next. Pure, so that the workflow stays thin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.expressions import (
+    ExpressionError,
+    Values,
+    as_texts,
+    evaluate,
+    render_tree,
+    uses_status_function,
+)
+from gamekeeper.domain.language.graph import ancestors
+from gamekeeper.domain.language.matrix import describe, expand
+from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
+from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.step import Reason, StepResult, StepState, StepStatus, ended_well
+
+BAD_STATES = frozenset({StepState.FAILED, StepState.ERROR, StepState.CANCELED})
+MAX_SNAPSHOT_BYTES = 512 * 1024  # of outputs; a workflow task's commands may be 4 MB in all
+RETRYABLE = {
+    Reason.EXIT_CODE: "failure",
+    Reason.UNHEALTHY: "failure",
+    Reason.TIMEOUT: "timeout",
+    Reason.OOM: "oom",
+    Reason.PULL_FAILED: "pull",
+    Reason.AGENT_LOST: "agent_lost",
+}
+
+
+class RunProgress:
+    """The steps of one run. ``take_changes`` hands out what changed since it was last asked."""
+
+    def __init__(self, run_id: str, pipeline: ResolvedPipeline, carried: Sequence[StepStatus] = ()) -> None:
+        self.run_id = run_id
+        self.pipeline = pipeline
+        self.state = RunState.QUEUED
+        self.cancelled = False
+        steps = pipeline.all_steps()
+        finals = {step.name for step in pipeline.finally_}
+        self.steps = {step.name: step for step in steps}
+        self.statuses = {
+            step.name: StepStatus(
+                name=step.name,
+                position=index,
+                type=step.type.value,
+                node=step.node,
+                needs=step.needs,
+                finally_=step.name in finals,
+            )
+            for index, step in enumerate(steps)
+        }
+        self._needs = {step.name: step.needs for step in steps}
+        self._service_nodes = {step.node for step in steps if step.type is StepType.SERVICE}
+        self._failed: set[str] = set()
+        self._open = set(self.steps)
+        self._cells: dict[str, list[str]] = {}
+        for status in carried:
+            self._carry(status)
+        self._changed = dict.fromkeys(self.statuses)
+        self._state_changed = False
+
+    def _carry(self, status: StepStatus) -> None:
+        """A step, or a cell of a matrix, that an earlier run has ended."""
+        if status.cell_of:
+            self._add_cell(status.cell_of, status.name, status.matrix)
+            self._cells.setdefault(status.cell_of, []).append(status.name)
+        self._set(status)
+
+    def _set(self, status: StepStatus) -> None:
+        self.statuses[status.name] = status
+        if status.state in BAD_STATES and not self.steps[status.name].continue_on_error:
+            self._failed.add(status.name)
+        else:
+            self._failed.discard(status.name)
+        if status.state.is_final:
+            self._open.discard(status.name)
+        else:
+            self._open.add(status.name)
+
+    @property
+    def all_ended(self) -> bool:
+        return not self._open
+
+    def _add_cell(self, name: str, cell_name: str, cell: dict[str, Any]) -> None:
+        update = {"name": cell_name, "matrix": None, "cell_of": name, "cell": cell}
+        self.steps[cell_name] = self.steps[name].model_copy(update=update)
+        self._needs[cell_name] = self.steps[name].needs
+
+    def update(self, name: str, **fields: Any) -> None:
+        self._set(self.statuses[name].model_copy(update=fields))
+        self._changed[name] = None
+
+    def enter(self, state: RunState) -> None:
+        """Gives the run a state that the read model is to know at once."""
+        self.state = state
+        self._state_changed = True
+
+    def take_changes(self) -> list[StepStatus]:
+        """The oldest changes, as many as fit into one message; there may be more."""
+        taken: list[StepStatus] = []
+        size = 0
+        for name in list(self._changed):
+            size += sum(len(str(value)) for value in self.statuses[name].outputs.values())
+            if taken and size > MAX_SNAPSHOT_BYTES:
+                break
+            taken.append(self.statuses[name])
+            del self._changed[name]
+        self._state_changed = False
+        return taken
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._changed) or self._state_changed
+
+    def expand(self, name: str) -> list[str]:
+        """The cells of a matrix, which are steps of their own from now on. Raises InvalidError with what is wrong."""
+        status = self.statuses[name]
+        cells = expand(render_tree(self.steps[name].matrix, self.values(name)))
+        names = self._cells[name] = [f"{name}.{index}" for index in range(len(cells))]
+        for index, (cell_name, cell) in enumerate(zip(names, cells, strict=True)):
+            self._add_cell(name, cell_name, cell)
+            own = {"name": cell_name, "cell_of": name, "cell": index, "matrix": cell, "message": describe(cell)}
+            self._set(status.model_copy(update=own))
+            self._changed[cell_name] = None
+        return names
+
+    def cells(self, name: str) -> list[str]:
+        """The cells of a matrix that was expanded; none for any other step."""
+        return self._cells.get(name, [])
+
+    def matrix_result(self, name: str) -> StepResult:
+        """What became of a matrix whose cells have all ended."""
+        cells = [self.statuses[cell] for cell in self._cells[name]]
+        bad = [cell for cell in cells if not ended_well(cell.state, cell.reason, False)]
+        first = min(bad, key=lambda cell: cell.state is StepState.CANCELED, default=None)  # the cause, not its victims
+        if first is None:
+            outputs = {key: [cell.outputs.get(key) for cell in cells] for key in self.steps[name].outputs}
+            return StepResult(state=StepState.SUCCEEDED, outputs=outputs)
+        state = StepState.CANCELED if first.state is StepState.CANCELED else StepState.FAILED
+        message = f"{len(bad)} of {len(cells)} cells; {first.name} ({describe(first.matrix)}): {first.message}"
+        return StepResult(state=state, reason=first.reason, message=message)
+
+    def begin_try(self, name: str, number: int, *, waits_until: datetime | None) -> None:
+        """A new try is handed to the node; ``waits_until`` is set where the node is not there to take it."""
+        state = StepState.WAITING_NODE if waits_until else StepState.STARTING
+        cleared = dict.fromkeys(("reason", "exit_code", "started_at", "finished_at"))
+        empty = dict.fromkeys(("message", "container_id", "digest"), "")
+        lists: dict[str, Any] = {"ports": [], "outputs": {}}
+        self.update(name, state=state, try_=number, deadline_at=waits_until, **lists, **cleared, **empty)
+
+    def finish(self, name: str, result: StepResult) -> None:
+        fields = {key: getattr(result, key) for key in StepResult.model_fields}
+        self.update(name, deadline_at=None, **fields)
+
+    def skip(self, name: str, reason: Reason, message: str = "") -> None:
+        self.update(name, state=StepState.SKIPPED, reason=reason, message=message)
+
+    def decide(self, name: str) -> StepResult | None:
+        """None when the step may start; else the outcome it has without starting.
+
+        A step whose ``if`` uses no status function starts only when all it needs ended well.
+        """
+        step = self.steps[name]
+        condition = step.if_
+        if (condition is None or not uses_status_function(condition)) and not self._needs_ended_well(name):
+            return StepResult(
+                state=StepState.SKIPPED, reason=Reason.UPSTREAM, message="a step it needs did not end well"
+            )
+        if condition is None:
+            return None
+        try:
+            value = evaluate(condition, self.values(name))
+        except ExpressionError as error:
+            return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=f"if: {error.message}")
+        if not isinstance(value, bool):
+            return StepResult(
+                state=StepState.ERROR, reason=Reason.INTERNAL, message=f'if must give a boolean, got "{value}"'
+            )
+        return None if value else StepResult(state=StepState.SKIPPED, reason=Reason.CONDITION, message="if was false")
+
+    def _needs_ended_well(self, name: str) -> bool:
+        return all(self._ended_well(need) for need in self._needs[name])
+
+    def _ended_well(self, name: str) -> bool:
+        status = self.statuses[name]
+        return ended_well(status.state, status.reason, self.steps[name].continue_on_error)
+
+    def render_container(self, name: str) -> Container:
+        """The step's container with the last templates filled in. Raises ExpressionError or a ValidationError."""
+        container = self.steps[name].spec
+        dumped = container.model_dump(exclude_unset=True)
+        if "${{" not in str(dumped):
+            return container
+        rendered = render_tree(dumped, self.values(name))
+        if "environment" in rendered:
+            rendered["environment"] = as_texts(rendered["environment"])
+        return container if rendered == dumped else Container.model_validate(rendered)
+
+    def values(self, name: str) -> Values:
+        """What the expressions of step ``name`` may read."""
+        upstream = ancestors(self._needs, name)
+        if self.statuses[name].finally_:
+            upstream = upstream | {other.name for other in self.pipeline.steps}
+        failed = any(not self._ended_well(other) for other in upstream)
+        return Values(
+            args=self.pipeline.args,
+            envs=self.pipeline.envs,
+            steps={other: _as_value(self.statuses[other]) for other in sorted(upstream)},
+            run={"id": self.run_id, "name": self.pipeline.name, "status": self.outcome().value},
+            node={"id": self.statuses[name].node},
+            matrix=self.steps[name].cell,
+            status={
+                "success": not failed and not self.cancelled,
+                "failure": failed and not self.cancelled,
+                "cancelled": self.cancelled,
+                "always": True,
+            },
+        )
+
+    def outcome(self) -> RunState:
+        """How the run would end with what is known now."""
+        if self.cancelled:
+            return RunState.CANCELED
+        return RunState.FAILED if self._failed else RunState.SUCCEEDED
+
+    def first_failure(self) -> StepStatus | None:
+        return next((status for name, status in self.statuses.items() if name in self._failed), None)
+
+    def needs_network(self, node: str) -> bool:
+        """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
+        return node in self._service_nodes
+
+    def markdown(self) -> str:
+        """The run as a table, for the Temporal web UI: the first 200 steps, cells below their step."""
+        rows = [_table_row("step", "state", "node", "try", ""), "| --- | --- | --- | --- | --- |"]
+        placed = sorted(
+            self.statuses.values(), key=lambda status: (status.position, -1 if status.cell is None else status.cell)
+        )
+        for status in placed[:200]:
+            note = status.message or (status.reason.value if status.reason else "")
+            rows.append(_table_row(status.name, status.state, status.node, str(status.try_ or ""), note))
+        return "\n".join(rows)
+
+
+def _table_row(*cells: str) -> str:
+    """The web UI puts nothing between columns, so what is in them ends with a space that stays."""
+    kept = [" ".join(cell.split()).replace("|", "\\|") for cell in cells]
+    return "| " + " | ".join(f"{cell}\u00a0\u00a0" if cell else "" for cell in kept) + " |"
+
+
+def _as_value(status: StepStatus) -> Mapping[str, Any]:
+    return {"status": status.state.value, "exit_code": status.exit_code, "outputs": status.outputs}
+
+
+def may_retry(step: ResolvedStep, result: StepResult, tries: int) -> bool:
+    """Whether the step's own ``retry`` asks for another try after ``tries`` of them."""
+    retry = step.retry
+    if result.state not in (StepState.FAILED, StepState.ERROR) or tries >= retry.attempts or result.reason is None:
+        return False
+    if RETRYABLE.get(result.reason) not in retry.on:
+        return False
+    return not retry.exit_codes or result.reason is not Reason.EXIT_CODE or result.exit_code in retry.exit_codes
+
+
+def retry_delay(step: ResolvedStep, tries: int) -> float:
+    """Seconds before the try after ``tries`` of them."""
+    retry = step.retry
+    return min(retry.max_backoff, retry.backoff * retry.factor ** min(tries - 1, 64))

@@ -1,0 +1,110 @@
+"""A run: its states, and the messages between the API, the workflow and the read model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
+from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.step import Reason, StepStatus
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_RUN_STATES
+
+
+FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
+
+
+ENGINE = 2  # of a new run; 2 tells changes that come close together at once
+SUPERSEDED = "superseded by run "  # how the reason of a cancel begins that a newer run of the group asked for
+
+
+class RunInput(BaseModel):
+    """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
+    are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
+    steps this run is, the outermost first. ``engine`` counts changes of what the workflow does in which order: a run
+    goes on as it began, so a new one is said by who starts it, and 1 is what was before there were any."""
+
+    run_id: str
+    pipeline: ResolvedPipeline
+    nodes: dict[str, NodeView] = Field(default_factory=dict)
+    carried: list[StepStatus] = Field(default_factory=list)
+    callers: list[str] = Field(default_factory=list)
+    engine: int = 1
+
+
+class RunById(BaseModel):
+    """The other argument of PipelineWorkflow: a run that loads the rest itself. What a workflow starts it starts so, or
+    each pipeline that it calls would go through its own history, twice. ``engine`` as in RunInput."""
+
+    run_id: str
+    engine: int
+
+
+class AcceptedRun(BaseModel):
+    """What is told of a run to the workflow that asked for it and is to start it."""
+
+    run: RunById
+    pipeline: str
+    nodes: list[str]
+
+
+class RunCall(BaseModel):
+    """A step's call of another pipeline, as a run of its own. ``run_id`` is the new run's: the same call makes one run,
+    however often it is made. ``started_by`` is the workflow that begins it; ``callers`` ends with the pipeline that
+    calls."""
+
+    run_id: str
+    call: ResolvedCall
+    parent_run: str
+    parent_step: str
+    started_by: str
+    callers: list[str]
+    node_wait: float
+
+
+class GroupPlace(BaseModel):
+    """Where a run stands in its group: ``place`` counts those that wait, itself included; ``running`` hold a slot."""
+
+    granted: bool
+    place: int = 0
+    running: int = 0
+
+
+class GroupRequest(BaseModel):
+    """Argument of the activities that enter and leave a concurrency group."""
+
+    run_id: str
+    concurrency: ResolvedConcurrency
+
+
+class RunSnapshot(BaseModel):
+    """The newest state of a run for the read model; ``version`` only grows, ``steps`` holds what changed."""
+
+    run_id: str
+    version: int
+    state: RunState
+    reason: Reason | None = None
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    steps: list[StepStatus] = Field(default_factory=list)
+
+
+class RunResult(BaseModel):
+    state: RunState
+    reason: Reason | None = None
+    message: str = ""

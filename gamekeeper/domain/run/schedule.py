@@ -1,0 +1,61 @@
+"""Schedules: a stored pipeline that starts by itself, at the times of its own ``schedule``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gamekeeper.domain.language.pipeline import Overlap
+
+MAX_BACKFILL = 1000
+
+
+class ScheduledRun(BaseModel):
+    """What a schedule starts. ``version`` None means the newest at each time; ``run_id`` and ``started_by`` are filled
+    in by the workflow of that time."""
+
+    schedule: str
+    pipeline: str
+    version: int | None = None
+    args: dict[str, Any] = Field(default_factory=dict)
+    envs: dict[str, str] = Field(default_factory=dict)
+    node: str | None = None
+    node_wait: float = 600.0
+    run_id: str = ""
+    started_by: str = ""
+
+
+class ScheduleSpec(BaseModel):
+    """One line of a pipeline's ``schedule``, kept as its user wrote it; ``catch_up`` is in seconds."""
+
+    cron: str
+    timezone: str
+    overlap: Overlap
+    catch_up: float
+
+
+class ScheduleTerms(BaseModel):
+    """What a schedule's user asked for: the argument of each of its workflows, where it is read again, since Temporal
+    gives a cron line back as calendars."""
+
+    spec: ScheduleSpec
+    runs: ScheduledRun
+    created_by: str = ""
+
+
+class Schedule(ScheduleTerms):
+    """A schedule as Temporal knows it; times are UTC, the newest and the next few."""
+
+    id: str
+    paused: bool = False
+    note: str = ""
+    running: int = 0
+    missed: int = 0
+    last_at: datetime | None = None
+    next_at: list[datetime] = Field(default_factory=list)
+
+
+def schedule_id(pipeline: str, index: int) -> str:
+    return f"{pipeline}-{index}"

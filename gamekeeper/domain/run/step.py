@@ -1,0 +1,161 @@
+"""A step of a run: its states, the reasons it may end for, and the messages its activity takes and returns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.pipeline import Lifetime
+
+
+class StepState(StrEnum):
+    PENDING = "pending"
+    WAITING_NODE = "waiting_node"
+    PULLING = "pulling"
+    STARTING = "starting"
+    RUNNING = "running"
+    HELD = "held"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ERROR = "error"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset(
+    {StepState.SUCCEEDED, StepState.FAILED, StepState.ERROR, StepState.CANCELED, StepState.SKIPPED}
+)
+_PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, StepState.PULLING, StepState.RUNNING]
+
+
+class Reason(StrEnum):
+    """Why something ended. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
+    what it declared is missing, ``rejected`` is an approval's."""
+
+    EXIT_CODE = "exit_code"
+    TIMEOUT = "timeout"
+    OOM = "oom"
+    PULL_FAILED = "pull_failed"
+    UNHEALTHY = "unhealthy"
+    AGENT_LOST = "agent_lost"
+    POLICY = "policy"
+    USER = "user"
+    SUPERSEDED = "superseded"
+    NODE_DISABLED = "node_disabled"
+    INTERNAL = "internal"
+    CONDITION = "condition"
+    UPSTREAM = "upstream"
+    OUTPUT = "output"
+    REJECTED = "rejected"
+
+
+class StepKey(BaseModel):
+    """What a container, its log and its outcome belong to. ``try_`` counts from 1, in the workflow."""
+
+    model_config = {"frozen": True, "populate_by_name": True}
+
+    run_id: str
+    step: str
+    try_: int = Field(alias="try")
+
+    @property
+    def container_name(self) -> str:
+        return f"gk-{self.run_id}-{self.step}-{self.try_}"
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.step}/{self.try_}"
+
+
+class RunStepInput(BaseModel):
+    """Argument of the node's step activities. ``timeout`` is in seconds, for one try, the pull included."""
+
+    key: StepKey
+    node: str
+    pipeline: str
+    container: Container
+    timeout: float
+    service: bool = False
+    lifetime: Lifetime | None = None
+    network: bool = False
+    outputs: list[str] = Field(default_factory=list)
+
+    @property
+    def outlives_run(self) -> bool:
+        return self.lifetime is Lifetime.NODE
+
+
+class StepResult(BaseModel):
+    """The one outcome of one try, as Docker's own state tells it. Times are UTC."""
+
+    state: StepState
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    container_id: str = ""
+    digest: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    ports: list[str] = Field(default_factory=list)
+    outputs: dict[str, Any] = Field(default_factory=dict)
+
+
+class StopServiceInput(BaseModel):
+    """Argument of the activity that ends a service with its run."""
+
+    key: StepKey
+    grace: float
+
+
+class StepStatus(BaseModel):
+    """A step as the workflow knows it and the read model shows it. ``deadline_at`` bounds a wait: for the node, an
+    approval, or a held step's user. A matrix has a status of its own and one for each cell, with ``cell_of`` and its
+    place; its outputs are lists, a value a cell. ``carried_from`` is the earlier run that a rerun has it from."""
+
+    name: str
+    position: int
+    type: str
+    node: str
+    state: StepState = StepState.PENDING
+    reason: Reason | None = None
+    message: str = ""
+    try_: int = Field(default=0, alias="try")
+    exit_code: int | None = None
+    container_id: str = ""
+    digest: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deadline_at: datetime | None = None
+    ports: list[str] = Field(default_factory=list)
+    needs: list[str] = Field(default_factory=list)
+    finally_: bool = Field(default=False, alias="finally")
+    outputs: dict[str, Any] = Field(default_factory=dict)
+    cell_of: str | None = None
+    cell: int | None = None
+    matrix: dict[str, Any] = Field(default_factory=dict)
+    carried_from: str | None = None
+
+    model_config = {"populate_by_name": True}
+
+
+def observed_state(owned: StepState, phase: StepState | None) -> StepState:
+    """What to show: the workflow's state, refined by the phase that the agent reports until the step ends."""
+    if owned.is_final or phase is None or phase not in _PROGRESS or owned not in _PROGRESS:
+        return owned
+    return phase if owned is not StepState.PENDING else owned
+
+
+def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:
+    """Whether a dependent may go on. A step skipped by its own ``if`` counts as well ended."""
+    if state is StepState.SUCCEEDED:
+        return True
+    if state is StepState.SKIPPED:
+        return reason is Reason.CONDITION
+    return state in (StepState.FAILED, StepState.ERROR) and continue_on_error

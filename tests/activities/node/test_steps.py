@@ -1,0 +1,235 @@
+"""The step activity: attach-or-run, outcomes, and above all what may stop a container."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from temporalio.activity import ActivityCancellationDetails
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.node.context import NodeContext
+from activities.node.step.steps import StepActivities
+from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState, StopServiceInput
+from gamekeeper.errors import UnavailableError
+from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, NewContainer
+from gamekeeper.ports.node_agent import Begun
+from tests.factories import make_container, make_key, make_new_container, make_owner, make_step_input
+from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+
+
+class Node:
+    """The activities of a node whose engine is a dummy."""
+
+    def __init__(self, journal: FakeJournal | None = None) -> None:
+        self.engine = DummyEngine("node-1")
+        self.journal = journal or FakeJournal()
+        self.logs = FakeStepLogs()
+        self.phases = FakePhases()
+        context = NodeContext(
+            self.engine, self.journal, self.logs, self.phases, FakeContainers(), NodePolicy(), heartbeat_seconds=0.05
+        )
+        self.activities = StepActivities(context)
+
+    async def job(self, step: RunStepInput) -> StepResult:
+        return await ActivityEnvironment().run(self.activities.run_job, step)
+
+    async def service(self, step: RunStepInput) -> StepResult:
+        return await ActivityEnvironment().run(self.activities.start_service, step)
+
+    async def only(self) -> ContainerInfo:
+        infos = await self.engine.list_owned()
+        assert len(infos) == 1
+        return infos[0]
+
+
+def job(timeout: float = 60.0, key: Any = None, **environment: Any) -> RunStepInput:
+    spec = make_container(environment=environment, stop_grace_period="1s")
+    return make_step_input(container=spec, timeout=timeout, **({"key": key} if key else {}))
+
+
+@pytest.mark.parametrize(
+    ("environment", "state", "reason", "exit_code"),
+    [
+        ({}, StepState.SUCCEEDED, None, 0),
+        ({"DUMMY_EXIT_CODE": "3"}, StepState.FAILED, Reason.EXIT_CODE, 3),
+        ({"DUMMY_OOM": "1"}, StepState.FAILED, Reason.OOM, 137),
+        ({"DUMMY_START_ERROR": "no such command"}, StepState.FAILED, Reason.EXIT_CODE, None),
+    ],
+)
+async def test_outcomes(environment: dict[str, Any], state: StepState, reason: Reason | None, exit_code: int) -> None:
+    result = await Node().job(job(**environment))
+    assert (result.state, result.reason, result.exit_code) == (state, reason, exit_code)
+
+
+async def test_missing_image_is_the_steps_failure() -> None:
+    result = await Node().job(make_step_input(container=make_container(image="missing")))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.PULL_FAILED)
+    assert "missing" in result.message
+
+
+async def test_pull_policy_never_does_not_pull() -> None:
+    result = await Node().job(make_step_input(container=make_container(image="missing", pull_policy="never")))
+    assert "is not on node node-1" in result.message
+
+
+async def test_policy_decides_on_the_node() -> None:
+    node = Node()
+    result = await node.job(make_step_input(container=make_container(privileged=True)))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.POLICY)
+    assert await node.engine.list_owned() == []
+
+
+async def test_a_second_delivery_attaches() -> None:
+    node, step = Node(), job(DUMMY_SLEEP="0.3")
+    first = asyncio.create_task(node.job(step))
+    await asyncio.sleep(0.05)
+    results = await asyncio.gather(first, node.job(step))
+    assert results[0].container_id == results[1].container_id == (await node.only()).id
+    assert results[0].state is results[1].state is StepState.SUCCEEDED
+
+
+async def test_an_ended_container_is_the_saved_result() -> None:
+    node, step = Node(), job(DUMMY_EXIT_CODE="7")
+    first = await node.job(step)
+    again = await node.job(step)
+    assert again == first
+    await node.only()
+
+
+async def test_a_container_removed_by_somebody_is_not_started_again() -> None:
+    node, step = Node(), job()
+    await node.job(step)
+    await node.engine.remove((await node.only()).id)
+    with pytest.raises(ApplicationError, match="was not started a second time") as caught:
+        await node.job(step)
+    assert caught.value.non_retryable
+    assert await node.engine.list_owned() == []
+
+
+async def test_a_strangers_container_of_our_name_is_not_touched() -> None:
+    node, key = Node(), make_key()
+    stranger = make_new_container(make_owner(key=make_key(step="other")))
+    container_id = await node.engine.create(stranger)
+    info = await node.engine.find(container_id)
+    assert info is not None
+    object.__setattr__(info, "name", key.container_name)
+    node.engine._ids[key.container_name] = container_id
+    result = await node.job(job(key=key))
+    assert "is not this step's" in result.message
+    assert (await node.only()).status is ContainerStatus.CREATED
+
+
+async def test_an_older_try_never_runs_beside_a_newer_one() -> None:
+    node, key = Node(), make_key()
+    old = asyncio.create_task(node.job(job(key=key, DUMMY_SLEEP="60")))
+    await asyncio.sleep(0.05)
+    newer = key.model_copy(update={"try_": 2})
+    assert (await node.job(job(key=newer))).state is StepState.SUCCEEDED
+    assert (await asyncio.wait_for(old, 5)).exit_code == 143
+
+
+async def test_time_limit_stops_the_container() -> None:
+    result = await Node().job(job(timeout=0.1, DUMMY_SLEEP="60"))
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.TIMEOUT, 143)
+
+
+async def test_time_limit_counts_from_the_first_delivery() -> None:
+    node = Node(FakeJournal(at=time.time() - 100))
+    result = await node.job(job(timeout=60, DUMMY_SLEEP="60"))
+    assert result.reason is Reason.TIMEOUT
+
+
+async def test_what_ended_while_the_agent_was_away_keeps_its_own_outcome() -> None:
+    node, step = Node(), job(timeout=60, DUMMY_EXIT_CODE="7")
+    first = await node.job(step)
+    node.journal.begun[step.key] = Begun(time.time() - 1000, first.container_id)
+    assert await node.job(step) == first
+
+
+FLAGS = ["cancel_requested", "timed_out", "not_found", "worker_shutdown", "reset", "paused"]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+async def test_only_a_requested_cancel_stops_a_container(flag: str) -> None:
+    node, environment = Node(), ActivityEnvironment()
+    running = asyncio.create_task(environment.run(node.activities.run_job, job(DUMMY_SLEEP="60")))
+    async with asyncio.timeout(5):
+        while not node.logs.followed:
+            await asyncio.sleep(0.01)
+    environment.cancel(ActivityCancellationDetails(**{flag: True}))
+    if flag == "cancel_requested":
+        result = await asyncio.wait_for(running, 5)
+        assert (result.state, result.exit_code) == (StepState.CANCELED, 143)
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(running, 5)
+        assert (await node.only()).status is ContainerStatus.RUNNING
+
+
+class DeadEngine(DummyEngine):
+    """An engine whose socket nobody answers."""
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+    async def create(self, new: NewContainer) -> str:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+    async def ensure_volume(self, name: str, run_id: str) -> None:
+        raise UnavailableError("Docker Engine at unix:///x does not answer", hint="is dockerd running?")
+
+
+async def test_a_dead_engine_is_retried_by_temporal_and_shown() -> None:
+    node = Node()
+    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    with pytest.raises(ApplicationError, match=r"does not answer; is dockerd running\?") as caught:
+        await ActivityEnvironment().run(StepActivities(context).run_job, job())
+    assert not caught.value.non_retryable
+    assert node.phases.told[-1][1] is StepState.STARTING
+    assert "trying again: Docker Engine at unix:///x does not answer" in node.phases.messages[-1]
+
+
+async def test_a_dead_engine_does_not_outlast_the_time_limit() -> None:
+    node = Node(FakeJournal(at=time.time() - 100))
+    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    result = await ActivityEnvironment().run(StepActivities(context).run_job, job(timeout=60))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
+    assert "does not answer" in result.message
+
+
+def service(**fields: Any) -> RunStepInput:
+    environment = fields.pop("environment", {})
+    spec = make_container(environment=environment, stop_grace_period="1s", **fields)
+    return make_step_input(container=spec, service=True)
+
+
+@pytest.mark.parametrize("check", [None, {"test": ["CMD", "true"]}])
+async def test_a_service_goes_on_after_its_step(check: dict[str, Any] | None) -> None:
+    node = Node()
+    step = service(healthcheck=check)
+    result = await node.service(step)
+    assert result.state is StepState.SUCCEEDED
+    assert (await node.only()).status is ContainerStatus.RUNNING
+    stop = StopServiceInput(key=step.key, grace=1)
+    for _ in range(2):
+        assert (await ActivityEnvironment().run(node.activities.stop_service, stop)).state is StepState.SUCCEEDED
+    assert (await node.only()).exit_code == 143
+
+
+async def test_a_service_that_ends_has_failed() -> None:
+    result = await Node().service(service(environment={"DUMMY_SLEEP": "0"}))
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.EXIT_CODE, 0)
+
+
+async def test_journal_is_told_when_a_delivery_is_over() -> None:
+    node = Node()
+    await node.job(job())
+    async with asyncio.timeout(5):
+        while node.journal.open_tokens:
+            await asyncio.sleep(0.01)

@@ -1,0 +1,195 @@
+"""A container's log reaches the spool whole, whatever the engine does with its files, or the loss is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from docker.errors import DockerException
+
+from agent_worker.docker_engine import DockerEngine, convert
+from agent_worker.docker_engine.log_stream import FrameReader
+from agent_worker.dummy_engine import DummyEngine
+from agent_worker.logs import log_cursor, log_follower
+from agent_worker.logs.log_follower import ROTATED_AWAY, LogFollower
+from agent_worker.logs.spool import Spool
+from gamekeeper.domain.log.log import LogLine, LogRecord, LogStream
+from gamekeeper.domain.log.log_pack import unpack
+from gamekeeper.domain.run.step import StepKey
+from gamekeeper.rpc.convert import record_from_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from tests.factories import make_new_container, make_owner
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path / "spool.db", reserve_bytes=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def long_logs_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_cursor, "WHOLE_BYTES", 300)
+    monkeypatch.setattr(log_follower, "CAUGHT_UP_BYTES", 300)
+
+
+def records(spool: Spool) -> list[LogRecord]:
+    batches = [pb.LogBatch.FromString(chunk.batch) for chunk in spool.pending(10**9)]
+    return [line for batch in batches for record in batch.records for line in unpack(record_from_pb(record))]
+
+
+def line(number: int) -> LogLine:
+    return LogLine(LogStream.STDOUT, number * 2 * SECOND, b"line %d\n" % number)
+
+
+class RotatingEngine(DummyEngine):
+    """Each reading sees the next of ``views``: what the engine's files hold then, up to where it ends the stream."""
+
+    def __init__(self, *views: Sequence[int]) -> None:
+        super().__init__("node-1")
+        self._views = list(views)
+        self.follows: list[bool] = []
+
+    async def read_logs(
+        self, container_id: str, since_ns: int, *, follow: bool
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        assert container_id
+        self.follows.append(follow)
+        view = self._views.pop(0) if len(self._views) > 1 else self._views[0]
+        for number in view:
+            if line(number).ts_ns >= since_ns:
+                yield [line(number)]
+
+
+async def follow_to_the_end(engine: DummyEngine, spool: Spool, *, one_file: bool = False) -> StepKey:
+    new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0"})
+    container_id = await engine.create(new)
+    await engine.start(container_id)
+    await engine.wait(container_id)
+    follower = LogFollower(engine, spool)
+    follower.follow(new.owner.key, container_id, until_removed=False, one_file=one_file)
+    assert await follower.drain(new.owner.key, 20)
+    return new.owner.key
+
+
+@pytest.fixture
+def never_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_follower, "BEHIND_SECONDS", 1e12)
+
+
+class OneFileEngine(RotatingEngine):
+    """Tells the newest line of its last view, as the end of the file does."""
+
+    async def last_log_line(self, container_id: str) -> LogLine | None:
+        assert container_id
+        return line(self._views[-1][-1])
+
+
+async def test_a_long_log_of_one_file_is_read_once(spool: Spool) -> None:
+    engine = OneFileEngine(range(1, 40))
+    await follow_to_the_end(engine, spool, one_file=True)
+    assert engine.follows == [True]
+    assert [record.seq for record in records(spool)] == list(range(1, 41))
+
+
+async def test_a_long_log_of_one_file_is_read_on_where_its_end_was_not_sent(spool: Spool) -> None:
+    engine = OneFileEngine(range(1, 30), range(1, 40))
+    await follow_to_the_end(engine, spool, one_file=True)
+    assert engine.follows[:2] == [True, False]
+    *lines, end = records(spool)
+    assert [record.data for record in lines] == [line(number).data for number in range(1, 40)]
+    assert json.loads(end.data)["complete"]
+
+
+async def test_a_stream_that_ends_before_all_was_sent_is_not_believed(spool: Spool) -> None:
+    """Seen with Docker 20.10: 19,548 of 131,072 lines, and then the end, because the reader was slow."""
+    engine = RotatingEngine(range(1, 3), range(1, 5), range(1, 6))
+    await follow_to_the_end(engine, spool)
+    assert [record.seq for record in records(spool)] == [1, 2, 3, 4, 5, 6]
+    assert engine.follows == [True, False, False, False]
+
+
+@pytest.mark.usefixtures("never_behind")
+async def test_a_stream_that_ends_at_a_new_file_is_read_on(spool: Spool) -> None:
+    engine = RotatingEngine(range(1, 11), range(1, 16))
+    await follow_to_the_end(engine, spool)
+    *lines, end = records(spool)
+    assert [record.data for record in lines] == [line(number).data for number in range(1, 16)]
+    assert json.loads(end.data) == {"complete": True, "reason": ""}
+
+
+async def test_who_is_far_behind_reads_what_is_there_before_following(spool: Spool) -> None:
+    engine = RotatingEngine(range(1, 30), range(1, 60), range(1, 61))
+    await follow_to_the_end(engine, spool)
+    assert engine.follows[:3] == [True, False, False]
+    assert [record.seq for record in records(spool)] == list(range(1, 62))
+
+
+@pytest.mark.usefixtures("never_behind")
+@pytest.mark.parametrize("first", [10, 12])
+async def test_what_was_rotated_away_unread_is_a_gap(spool: Spool, first: int) -> None:
+    engine = RotatingEngine(range(1, 11), range(first, 21))
+    await follow_to_the_end(engine, spool)
+    found = records(spool)
+    gaps = [json.loads(record.data) for record in found if record.stream is LogStream.GAP]
+    end = json.loads(found[-1].data)
+    if first == 10:
+        assert gaps == []
+        assert end["complete"]
+    else:
+        assert gaps == [{"from": 11, "to": 11, "reason": ROTATED_AWAY}]
+        assert end == {"complete": False, "reason": ROTATED_AWAY}
+        assert found[11].data == line(12).data
+
+
+async def test_a_short_log_whose_beginning_is_gone_is_not_dropped_by_count(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_cursor, "WHOLE_BYTES", 10_000)
+    cursor = log_cursor.LogCursor()
+    cursor.advance([line(number) for number in range(1, 6)])
+    again = log_cursor.LogCursor.decode(cursor.encode()).filter()
+    assert again.fresh([line(number) for number in (4, 5, 6)]) == [line(6)]
+    assert not again.lost
+    again = cursor.filter()
+    assert again.fresh([line(8)]) == [line(8)]
+    assert again.lost
+
+
+@pytest.mark.parametrize("kind", ["job", "service"])
+async def test_docker_keeps_every_byte_of_long_lines_in_many_files(
+    docker_engine: DockerEngine, test_image: str, spool: Spool, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Seen with 256 MB files: the engine's stream ended at the first new file, and with it the log, as complete."""
+    small = {"Type": "local", "Config": {"max-size": "1m", "max-file": "100", "compress": "false"}}
+    monkeypatch.setattr(convert, "SERVICE_LOG", small)
+    monkeypatch.setattr(log_follower, "BEHIND_SECONDS", 0)
+    part, count = 16_384, 60
+    loop = f"head -c {6 * part} /dev/zero; echo; head -c 20000 /dev/zero; echo"  # a newline alone, and one in a part
+    script = f"i=0; while [ $i -lt {count} ]; do {loop}; i=$((i+1)); done; echo"
+    owner = make_owner(node=docker_engine._node, kind=kind)
+    new = make_new_container(owner, image=test_image, command=["sh", "-c", script])
+    container_id = await docker_engine.create(new)
+    follower = LogFollower(docker_engine, spool)
+    await docker_engine.start(container_id)
+    follower.follow(owner.key, container_id, until_removed=False)
+    await asyncio.wait_for(docker_engine.wait(container_id), 60)
+    assert await follower.drain(owner.key, 60)
+    *lines, end = records(spool)
+    expected = (bytes(6 * part) + b"\n" + bytes(20_000) + b"\n") * count + b"\n"
+    assert b"".join(record.data for record in lines) == expected
+    assert json.loads(end.data) == {"complete": True, "reason": ""}
+
+
+async def test_the_engines_own_complaint_is_no_line() -> None:
+    complaint = b"Error grabbing logs: illegal tag 0"
+    raw = io.BytesIO(b"\x03\0\0\0" + len(complaint).to_bytes(4, "big") + complaint)
+    with pytest.raises(DockerException, match="illegal tag"):
+        list(FrameReader(raw))

@@ -1,0 +1,118 @@
+"""The agent's side of the link where nobody is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import pytest
+
+from agent_worker.identity import Identity
+from agent_worker.node_link.session import Introduction, Link
+from gamekeeper.backoff import Backoff
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+
+
+def make_link(server: str) -> Link:
+    async def facts() -> NodeFacts:
+        return NodeFacts()
+
+    identity = Identity(node_id="node-1", node_key="key")
+    return Link(server, identity, Introduction(facts, NodePolicy()), lambda welcome: None)
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def test_a_call_that_fails_before_the_first_word_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends between its begin and the first write, when a server is killed in that moment."""
+    link = make_link(f"127.0.0.1:{closed_port()}")
+    begin = link._dial.control.Session
+
+    async def failed(call: Any) -> None:
+        await call.wait_for_connection()
+
+    class Late:
+        """A call whose first write comes after its end."""
+
+        def __init__(self, metadata: Any) -> None:
+            self._call = begin(metadata=metadata)
+
+        async def write(self, message: Any) -> None:
+            with suppress(grpc.aio.AioRpcError):
+                await failed(self._call)
+            await self._call.write(message)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._call, name)
+
+    monkeypatch.setattr(link._dial.control, "Session", lambda metadata: Late(metadata))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(link._session(Backoff()), 10)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    await link.close()
+
+
+class Mute(pb_grpc.NodeLinkServicer):
+    async def Session(self, messages: Any, context: Any) -> Any:
+        async for _ in messages:
+            await asyncio.Event().wait()
+        yield None
+
+
+async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_worker.node_link.session.WELCOME_SECONDS", 0.3)
+    server = grpc.aio.server()
+    pb_grpc.add_NodeLinkServicer_to_server(Mute(), server)  # type: ignore[abstract]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    link = make_link(f"127.0.0.1:{port}")
+    with pytest.raises(UnavailableError, match="did not welcome us in 0 s"):
+        await asyncio.wait_for(link._session(Backoff()), 10)
+    await link.close()
+    await server.stop(0)
+
+
+class Answering:
+    """A session whose first answer comes when it is told to, and no other."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.reading = asyncio.Event()
+
+    async def read(self) -> Any:
+        self.reading.set()
+        if self.answer.done():
+            await asyncio.Event().wait()
+        return await self.answer
+
+    async def write(self, message: Any) -> None:
+        return None
+
+    def cancel(self) -> None:
+        return None
+
+
+async def test_a_cancel_that_comes_with_an_answer_is_heeded() -> None:
+    link, call = make_link("127.0.0.1:1"), Answering()
+    talking = asyncio.create_task(link._talk(call, pb.Welcome(lease_ms=60_000)))
+    await call.reading.wait()
+    await asyncio.sleep(0)
+    call.answer.set_result(pb.ServerMessage(heartbeat_ack=pb.HeartbeatAck()))
+    await asyncio.sleep(0)
+    talking.cancel()
+    done, _ = await asyncio.wait({talking}, timeout=5)
+    assert done
+    assert talking.cancelled()
+    await link.close()

@@ -1,0 +1,262 @@
+"""The error column of the language: each mistake gives its own message, at its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.problem import Problem
+from gamekeeper.domain.language.source import Document, parse_text
+from gamekeeper.errors import SpecError
+
+HEAD = "name: test\nsteps:\n"
+STEP = HEAD + "  - name: build\n    container: {image: alpine}\n"
+
+
+CALL = HEAD + "  - name: build\n    type: pipeline\n"
+APPROVAL = HEAD + "  - name: build\n    type: approval\n    approval: {message: go?}\n"
+MATRIX = HEAD + "  - name: build\n    matrix: {bot: [1]}\n    container:\n      image: a\n      environment:\n"
+OUTPUT = (
+    STEP.replace("{", "{{").replace("}", "}}")
+    + "    outputs: [digest]\n  - name: b\n    if: {read} == 'x'\n    container: {{image: alpine}}\n"
+)
+
+
+def problems_of(text: str) -> list[Problem]:
+    with pytest.raises(SpecError) as caught:
+        check_document(parse_text(text))
+    return caught.value.problems
+
+
+def step(line: str) -> str:
+    """A pipeline of one step with one more line in it."""
+    return STEP + f"    {line}\n"
+
+
+def container(line: str) -> str:
+    return HEAD + f"  - name: build\n    container:\n      image: alpine\n      {line}\n"
+
+
+def second(text: str) -> str:
+    return STEP + f"  - {text}\n"
+
+
+CASES = [
+    # text, line, path, part of the message, part of the hint
+    ("", 1, "", "the pipeline is empty", ""),
+    ("[1, 2", 1, "", "not valid YAML", ""),
+    ("a: b: c", 1, "", "not valid YAML", ""),
+    ("- 1", 1, "", "a pipeline is a mapping", ""),
+    ("name: a\nname: b\nsteps: []", 2, "name", 'key "name" given twice (also line 1)', ""),
+    ("steps: []", 1, "name", "is missing", 'add "name"'),
+    ("name: test\nsteps: []", 2, "steps", "at least 1 item", ""),
+    ("name: My Pipe\nsteps: [{name: a, container: {image: b}}]", 1, "name", '"My Pipe" may use', 'try "my-pipe"'),
+    ("version: 2\n" + STEP, 1, "version", "this server reads version 1", ""),
+    ("stages: 1\n" + STEP, 1, "stages", 'unknown key "stages"', 'did you mean "steps"?'),
+    ("timeout: 5 minutes\n" + STEP, 1, "timeout", '"5 minutes" is not a duration; write 5m', ""),
+    (
+        "concurrency: {group: a, on_busy: replace}\n" + STEP,
+        1,
+        "concurrency.on_busy",
+        '"replace"; use queue, cancel_old or reject',
+        "",
+    ),
+    ('concurrency: {group: "${{ arg.a }}"}\n' + STEP, 1, "concurrency.group", 'unknown name "arg', ""),
+    *[
+        (f'schedule: [{{cron: "{cron}"}}]\n' + STEP, 1, "schedule[0].cron", message, "")
+        for cron, message in [
+            ("0 5 * * 8", 'field 5 "8" is outside 0-7'),
+            ("60 * * * *", 'field 1 "60" is outside 0-59'),
+            ("* * * * * *", '"* * * * * *" has 6 fields; write minute, hour, day, month and weekday'),
+            ("0 5 * *", '"0 5 * *" has 4 fields'),
+            ("@every 1s", '"@every 1s" is not known; use five fields'),
+            ("0 5-3 * * *", 'field 2 "5-3" has a range that ends before it begins'),
+            ("*/0 * * * *", 'field 1 "*/0" has a step outside 1-59'),
+            ("0 5 * * ?", 'field 5 "?" is not a list of numbers'),
+            ("0 5 * FOO *", 'field 4 "FOO" has "FOO", which is no number from 1 to 12'),
+            ("0 0 31 2 *", '"0 0 31 2 *" never comes'),
+        ]
+    ],
+    (
+        'schedule: [{cron: "0 5 * * *", timezone: Europe/Berln}]\n' + STEP,
+        1,
+        "schedule[0].timezone",
+        '"Europe/Berln" is not a time zone; did you mean "Europe/Berlin"?',
+        "",
+    ),
+    (
+        'schedule: [{cron: "0 5 * * *", overlap: drop}]\n' + STEP,
+        1,
+        "schedule[0].overlap",
+        '"drop"; use skip, queue, allow or cancel_old',
+        "",
+    ),
+    ("schedule: []\n" + STEP, 1, "schedule", "at least 1 item", ""),
+    ("envs: {KEY: {secret: s3}}\n" + STEP, 1, "envs.KEY", "a secret is not supported yet", ""),
+    ("args: {n: {type: integer, default: x}}\n" + STEP, 1, "args.n", 'must be an integer within 2^63, got "x"', ""),
+    ("args: {n: {type: integer, default: 99, max: 64}}\n" + STEP, 1, "args.n", "99 is above max 64", ""),
+    ("args: {n: {enum: [a, b], default: c}}\n" + STEP, 1, "args.n", '"c" is not one of a, b', ""),
+    (step("nam: x"), 5, "steps[0].nam", 'unknown key "nam"', 'did you mean "name"?'),
+    (step("type: daemon"), 5, "steps[0].type", '"daemon"; use job, service, approval or pipeline', ""),
+    (step("type: pipeline"), 3, "steps[0]", 'step "build" has no pipeline', 'add "pipeline" with a name'),
+    (step("pipeline: {name: a}"), 5, "steps[0].pipeline", 'step "build" is a job', "set type: pipeline"),
+    (CALL + "    pipeline: {name: My Pipe}\n", 5, "steps[0].pipeline.name", '"My Pipe" is no name', "written out"),
+    (CALL + "    pipeline: {name: test}\n", 5, "steps[0].pipeline.name", "calls itself never ends", "call another"),
+    (CALL + "    pipeline: {name: a}\n    outputs: [b]\n", 6, "steps[0].outputs", '"build" runs a pipeline', ""),
+    (CALL + '    pipeline: {name: a, args: {x: "${{ y }}"}}\n', 5, "steps[0].pipeline.args.x", 'name "y"', ""),
+    (step("type: approval"), 3, "steps[0]", 'step "build" has no approval', 'add "approval"'),
+    (step("approval: {message: a}"), 5, "steps[0].approval", 'step "build" is a job', "type: approval"),
+    (APPROVAL + "    container: {image: a}\n", 6, "steps[0].container", '"build" is an approval', ""),
+    (APPROVAL + "    on_failure: hold 5m\n", 6, "steps[0].on_failure", '"build" is an approval', ""),
+    (
+        APPROVAL.replace("go?", "go?, allow: [ops]"),
+        5,
+        "steps[0].approval.allow",
+        "is not supported yet",
+        "every API key",
+    ),
+    (step("lifetime: run"), 5, "steps[0].lifetime", 'lifetime is for services; step "build" is a job', ""),
+    (step("outputs: [a-b]"), 5, "steps[0].outputs[0]", '"a-b" may use letters', ""),
+    (step("type: service\n    outputs: [a]"), 6, "steps[0].outputs", 'step "build" is a service', ""),
+    (step("type: service\n    matrix: {a: [1]}"), 6, "steps[0].matrix", 'step "build" is a service', ""),
+    (step("on_failure: wait 5m"), 5, "steps[0].on_failure", "write hold and a duration", ""),
+    (step("on_failure: hold soon"), 5, "steps[0].on_failure", '"soon" is not a duration', ""),
+    (step("artifacts: {upload: [a]}"), 5, "steps[0].artifacts", "is not supported yet", ""),
+    (step("disconnect: {on_lost: wait}"), 5, "steps[0].disconnect", "is not supported yet", ""),
+    (step("max_parallel: 2"), 5, "steps[0].max_parallel", "for a step with a matrix", "add a matrix"),
+    (step("if: matrix.a == 1\n    matrix: {a: [1]}"), 5, "steps[0].if", '"matrix" is for the container', ""),
+    (
+        MATRIX + "        A: ${{ matrix.bots }}\n",
+        8,
+        "steps[0].container.environment.A",
+        'name "matrix.bots"',
+        '"matrix.bot"?',
+    ),
+    (
+        OUTPUT.format(read="steps.build.outputs.digset"),
+        7,
+        "steps[1].if",
+        'step "build" declares no output "digset"',
+        'did you mean "digest"?',
+    ),
+    (
+        OUTPUT.format(read='steps["build"].outputs["y"]'),
+        7,
+        "steps[1].if",
+        'declares no output "y"',
+        "known: digest",
+    ),
+    (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
+    (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),
+    (step("retry: {attempts: 9223372036854775808}"), 5, "steps[0].retry.attempts", "beyond 2^63", ""),
+    (step("retry: {on: [fail]}"), 5, "steps[0].retry.on[0]", "'failure'", ""),
+    (step("timeout: -5s"), 5, "steps[0].timeout", '"-5s" is not a duration', ""),
+    (step("timeout: 999999d"), 5, "steps[0].timeout", "longer than the limit", ""),
+    (step("needs: [biuld]"), 5, "steps[0].needs", '"biuld" is not a step', 'did you mean "build"?'),
+    (step("needs: [build]"), 5, "steps[0].needs", "needs forms a cycle: build -> build", ""),
+    (step("continue_on_error: maybe"), 5, "steps[0].continue_on_error", "must be true or false", ""),
+    (step("if: args.mode"), 5, "steps[0].if", 'unknown name "args.mode"', ""),
+    (step("if: arg.mode == 'x'"), 5, "steps[0].if", 'unknown name "arg"', 'did you mean "args.mode"?'),
+    (step("if: 1 +"), 5, "steps[0].if", "is not an expression", ""),
+    (step("if: nope()"), 5, "steps[0].if", 'unknown function "nope"', ""),
+    (step("if: steps.later.status == 'x'"), 5, "steps[0].if", 'unknown name "steps.later"', ""),
+    (second("{name: build, container: {image: a}}"), 5, "steps[1].name", 'named "build" (lines 3, 5)', ""),
+    (second("{name: Bad_Name, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "bad-name"'),
+    (second("{name: other}"), 5, "steps[1]", 'step "other" has no container', ""),
+    (container("comand: x"), 6, "steps[0].container.comand", 'unknown key "comand"', 'did you mean "command"?'),
+    (container("command: a\n      commands: b"), 4, "steps[0].container", "use either commands or command", ""),
+    (container("pull_policy: often"), 6, "steps[0].container.pull_policy", "'always'", ""),
+    (container("volumes: [abc]"), 6, "steps[0].container.volumes", '"abc" is not a volume', ""),
+    (container("ports: [99999:80]"), 6, "steps[0].container.ports", "port 99999 is above 65535", ""),
+    (container("ports: [web]"), 6, "steps[0].container.ports", '"web" is not a port', ""),
+    (container("cap_add: [sys_nice]"), 6, "steps[0].container.cap_add", "is not a capability", ""),
+    (container("restart: sometimes"), 6, "steps[0].container.restart", "use no, always, unless-stopped", ""),
+    (container("restart: always"), 6, "steps[0].container.restart", "for services with lifetime node", ""),
+    (container("stop_signal: kill it"), 6, "steps[0].container.stop_signal", "is not a signal", ""),
+    (container("shm_size: big"), 6, "steps[0].container.shm_size", '"big" is not a size', ""),
+    (container("shm_size: -1"), 6, "steps[0].container.shm_size", "is negative", ""),
+    (
+        container("deploy: {resources: {limits: {memory: -5m}}}"),
+        6,
+        "steps[0].container.deploy.resources.limits.memory",
+        "-5m is negative; use 0 or more",
+        "",
+    ),
+    (
+        container("deploy: {resources: {limits: {cpus: -1}}}"),
+        6,
+        "steps[0].container.deploy.resources.limits.cpus",
+        "outside 0.01",
+        "",
+    ),
+    (
+        container("deploy: {resources: {limits: {pids: 0}}}"),
+        6,
+        "steps[0].container.deploy.resources.limits.pids",
+        "0 is below 1",
+        "",
+    ),
+    (container("healthcheck: {test: [RUN, a]}"), 6, "steps[0].container.healthcheck.test", "CMD-SHELL", ""),
+    (
+        container("commands: [\"echo '${{ run.id }}'\"]"),
+        6,
+        "steps[0].container.commands[0]",
+        "stands in single quotes",
+        "use double quotes",
+    ),
+    (container("hostname: ${{ run.id }"), 6, "steps[0].container.hostname", 'has "${{" without "}}"', ""),
+    (
+        STEP + "finally:\n  - {name: end, needs: [build], container: {image: a}}\n",
+        6,
+        "finally[0].needs",
+        '"build" is not a finally step',
+        "",
+    ),
+    (
+        STEP + "  - {name: b, needs: [end], container: {image: a}}\nfinally:\n  - {name: end, container: {image: a}}\n",
+        5,
+        "steps[1].needs",
+        "finally steps cannot be needed",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "path", "message", "hint"), CASES, ids=[str(case[0])[-60:] for case in CASES])
+def test_mistake(text: str, line: int, path: str, message: str, hint: str) -> None:
+    found = problems_of(text)
+    matching = [problem for problem in found if message in problem.message]
+    assert matching, f"got {[str(problem) for problem in found]}"
+    assert matching[0].path == path
+    assert matching[0].line == line
+    assert hint in matching[0].hint + matching[0].message
+
+
+def test_all_problems_at_once() -> None:
+    text = "name: Bad Name\nsteps:\n  - {name: a, tpye: job, container: {image: x, volumes: [v]}}\n"
+    assert {problem.path for problem in problems_of(text)} == {
+        "name",
+        "steps[0].tpye",
+        "steps[0].container.volumes",
+    }
+
+
+def test_cycle_names_every_step() -> None:
+    steps = [
+        {"name": name, "needs": [need], "container": {"image": "a"}}
+        for name, need in (("a", "c"), ("b", "a"), ("c", "b"))
+    ]
+    with pytest.raises(SpecError, match=r"a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c"):
+        check_document(Document({"name": "x", "steps": steps}))
+
+
+def test_ten_thousand_steps_are_refused_by_their_number() -> None:
+    steps = [{"name": f"s{index}", "container": {"image": "a"}} for index in range(10_000)]
+    with pytest.raises(SpecError, match="more than the limit of 2000"):
+        check_document(Document({"name": "x", "steps": steps}))
+
+
+def test_a_json_spec_has_no_lines() -> None:
+    with pytest.raises(SpecError) as caught:
+        check_document(Document({"name": "x", "steps": [{"name": "a", "container": {"image": 5, "tty": True}}]}))
+    assert [(problem.line, problem.path) for problem in caught.value.problems] == [(0, "steps[0].container.tty")]

@@ -1,0 +1,98 @@
+"""CEL inside templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from gamekeeper.domain.language.expressions import (
+    ExpressionError,
+    Scope,
+    Values,
+    check_expression,
+    evaluate,
+    find_expressions,
+    is_dynamic,
+    render,
+    render_tree,
+)
+
+VALUES = Values(
+    args={"port": 8303, "mode": "full", "list": [1, 2], "flag": True, "none": None},
+    steps={"a-b": {"status": "succeeded", "exit_code": 0}},
+    run={"id": "r1", "status": "failed"},
+    status={"success": False, "failure": True, "cancelled": False, "always": True},
+)
+SCOPE = Scope(frozenset({"port", "mode"}), frozenset({"ROOT"}), frozenset({"a-b", "build"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${{ args.port }}", 8303),
+        ("${{ args.port + 1 }}", 8304),
+        ("x ${{ args.port }} y ${{ args.flag }}", "x 8303 y true"),
+        ("${{ args.list }}", [1, 2]),
+        ("l: ${{ args.list }}", "l: [1,2]"),
+        ("n: ${{ args.none }}", "n: "),
+        ("${{ '}}' }}", "}}"),
+        ("no template", "no template"),
+        ("${{ steps['a-b'].status }}", "succeeded"),
+        ("${{ failure() && !success() }}", True),
+        ("${{ range(3) }}", [0, 1, 2]),
+        ('${{ from_json("[1]")[0] }}', 1),
+        ("${{ hash('a') }}", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+    ],
+)
+def test_render(text: str, value: object) -> None:
+    assert render(text, VALUES) == value
+
+
+def test_static_rendering_leaves_the_rest() -> None:
+    tree = {"a": ["${{ args.port }}", "${{ run.status }}"], "b": "${{ args.mode }}-${{ steps['a-b'].exit_code }}"}
+    assert render_tree(tree, VALUES, static_only=True) == {
+        "a": [8303, "${{ run.status }}"],
+        "b": "full-${{ steps['a-b'].exit_code }}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "dynamic"), [("args.port", False), ("run.id", False), ("run.status", True), ("always()", True)]
+)
+def test_dynamic(text: str, dynamic: bool) -> None:
+    assert is_dynamic(text) is dynamic
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("args.prot", 'unknown name "args.prot"; did you mean "args.port"'),
+        ("envs['ROTO']", 'unknown name "envs.ROTO"'),
+        ("steps.nope.status", 'unknown name "steps.nope"'),
+        ("steps.a-b.status", 'steps\\["a-b"\\]'),
+        ("run.satus", 'unknown name "run.satus"'),
+        ("matrix.x", "for the container of a step that has one"),
+        ("secret", 'unknown name "secret"'),
+        ("succes()", 'unknown function "succes"; did you mean "success"'),
+        ("(" * 3000, "is not an expression|over 4096"),
+        ("a" * 5000, "over 4096"),
+        ("", "is not an expression"),
+    ],
+)
+def test_wrong_expressions(text: str, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message):
+        check_expression(text, SCOPE)
+
+
+@pytest.mark.parametrize("text", ["args.list.map(i, i * 2)", "'args.nope' == args.mode", "size(args.mode) > 2"])
+def test_right_expressions(text: str) -> None:
+    check_expression(text, Scope(frozenset({"list", "mode"})))
+
+
+@pytest.mark.parametrize("text", ["args.mode + 1", "steps.x.y", "1 / 0", "range(100000)", "from_json('{')"])
+def test_failing_evaluation_says_why(text: str) -> None:
+    with pytest.raises(ExpressionError, match="failed"):
+        evaluate(text, VALUES)
+
+
+def test_find() -> None:
+    assert [text.strip() for text in find_expressions("${{ a }} and ${{ 'x}}' }}")] == ["a", "'x}}'"]

@@ -1,0 +1,206 @@
+"""What a pipeline and a call become."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gamekeeper.domain.language.pipeline import Lifetime
+from gamekeeper.domain.language.resolve import Call, resolve
+from gamekeeper.domain.language.resolved import ResolvedPipeline
+from gamekeeper.domain.language.source import Document
+from gamekeeper.errors import SpecError
+from tests.factories import make_pipeline, resolve_text
+
+
+def one_step(**container: Any) -> dict[str, Any]:
+    return {"name": "a", "container": {"image": "image"} | container}
+
+
+def test_values_stay_as_written() -> None:
+    resolved = resolve_text(
+        """
+name: test
+steps:
+  - name: a
+    container: {image: "image", environment: {V: 3.10, N: no, Z: 007, B: true, E: }}
+"""
+    )
+    environment = resolved.steps[0].spec.environment
+    assert environment == {"V": "3.10", "N": "no", "Z": "007", "B": "true", "E": ""}
+
+
+def test_a_whole_value_keeps_its_type() -> None:
+    resolved = make_pipeline(
+        one_step(init="${{ args.flag }}", shm_size="${{ args.size }}"),
+        args={"flag": True, "size": {"type": "integer", "default": 5}},
+    )
+    container = resolved.steps[0].spec
+    assert (container.init, container.shm_size) == (True, "5")
+
+
+def test_needs_default_to_the_step_before() -> None:
+    resolved = make_pipeline(
+        {"name": "a"}, {"name": "b"}, {"name": "c", "needs": []}, {"name": "d", "needs": ["a", "c"]}
+    )
+    assert [step.needs for step in resolved.steps] == [[], ["a"], [], ["a", "c"]]
+
+
+def test_lifetime_depends_on_who_needs_the_service() -> None:
+    resolved = make_pipeline({"name": "a", "type": "service"}, {"name": "b", "type": "service"})
+    assert [step.lifetime for step in resolved.steps] == [Lifetime.RUN, Lifetime.NODE]
+    assert resolved.steps[1].spec.restart == "unless-stopped"
+    assert resolved.steps[0].spec.restart == "no"
+
+
+def test_defaults_are_merged_and_the_step_wins() -> None:
+    resolved = make_pipeline(
+        {"name": "a"},
+        {"name": "b", "timeout": "5s", "retry": {"attempts": 4}},
+        defaults={"timeout": "1m", "retry": {"attempts": 2, "on": ["pull"]}, "continue_on_error": True},
+    )
+    first, second = resolved.steps
+    assert (first.timeout, first.retry.attempts, first.retry.on, first.continue_on_error) == (60, 2, ["pull"], True)
+    assert (second.timeout, second.retry.attempts) == (5, 4)
+
+
+def test_envs_reach_every_container_and_the_step_wins() -> None:
+    resolved = resolve(
+        Document(
+            {
+                "name": "x",
+                "envs": {"A": "1", "B": {"required": True}, "C": {"default": "c"}},
+                "steps": [one_step(environment={"A": "step"})],
+            }
+        ),
+        Call(node="n", envs={"B": "given"}),
+    )
+    assert resolved.steps[0].spec.environment == {"A": "step", "B": "given", "C": "c"}
+
+
+def test_older_pipelines_run_unchanged() -> None:
+    resolved = resolve(
+        Document(
+            {
+                "name": "old",
+                "envs": ["ROOT"],
+                "args": ["map"],
+                "steps": [
+                    {
+                        "name": "a",
+                        "container": {
+                            "image": "x",
+                            "commands": ["ls ${{ envs.ROOT }}/${{ args.map }}"],
+                            "environment": {"N": 5, "B": True},
+                            "tmpfs": ["/dev/shm:rw"],
+                        },
+                    }
+                ],
+            }
+        ),
+        Call(node="n", args={"map": "dm1"}, envs={"ROOT": "/srv"}),
+    )
+    environment = resolved.steps[0].spec.environment
+    assert environment["GAMEKEEPER_EXPR_1"] == "/srv"
+    assert environment["GAMEKEEPER_EXPR_2"] == "dm1"
+    assert (environment["N"], environment["B"]) == ("5", "true")
+
+
+def test_what_reads_the_run_stays_for_the_workflow() -> None:
+    resolved = make_pipeline(
+        {"name": "a"},
+        {"name": "b", "if": "${{ steps.a.exit_code == 3 }}", **one_step(hostname="h-${{ run.id }}-${{ run.status }}")}
+        | {"name": "b"},
+    )
+    step = resolved.steps[1]
+    assert step.if_ == "steps.a.exit_code == 3"
+    assert step.spec.hostname == "h-run-${{ run.status }}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "call", "message"),
+    [
+        ({"args": {"n": {"type": "integer", "max": 64}}}, {"args": {"n": "99"}}, "99 is above max 64"),
+        ({"args": {"mode": "x"}}, {"args": {"modle": "y"}}, "no such argument"),
+        ({"args": {"n": {"type": "integer"}}}, {}, "is required"),
+        ({"args": {"n": {"type": "integer"}}}, {"args": {"n": 2**63}}, "must be an integer within 2^63"),
+        ({"args": {"n": {"type": "boolean"}}}, {"args": {"n": "maybe"}}, "must be a boolean"),
+        ({"args": {"n": {"type": "array"}}}, {"args": {"n": "x"}}, "must be an array"),
+        ({"args": {"n": {"pattern": "^a+$"}}}, {"args": {"n": "b"}}, "does not match"),
+        ({"envs": ["A"]}, {}, "is required"),
+        ({"envs": ["A"]}, {"envs": {"A": "x", "B": "y"}}, "no such environment value"),
+        ({"envs": ["A"]}, {"envs": {"A": [1]}}, "must be text"),
+        ({}, {"node": None}, "names no node"),
+        ({"args": {"t": "x"}, "timeout": "${{ args.t }}"}, {}, "is not a duration"),
+    ],
+)
+def test_a_wrong_call_names_the_thing(spec: dict[str, Any], call: dict[str, Any], message: str) -> None:
+    document = Document({"name": "x", "steps": [one_step()]} | spec)
+    with pytest.raises(SpecError) as caught:
+        resolve(document, Call(**({"node": "n"} | call)))
+    assert message in caught.value.problems[0].message
+
+
+def test_if_of_the_wrong_type_is_found_at_submission() -> None:
+    with pytest.raises(SpecError, match='if must give a boolean, got string "full"'):
+        make_pipeline({"name": "a", "if": "args.mode"}, args={"mode": "full"})
+
+
+def test_a_rendered_value_is_checked_again() -> None:
+    with pytest.raises(SpecError, match="is not a port"):
+        make_pipeline(one_step(ports=["${{ args.port }}:80"]), args={"port": "web"})
+
+
+def test_large_containers_are_refused() -> None:
+    with pytest.raises(SpecError, match="the limit is 16384"):
+        make_pipeline(one_step(commands=["x" * 20_000]))
+
+
+def run_script(resolved: ResolvedPipeline) -> str:
+    """Runs a step's script in a real shell on this machine."""
+    container = resolved.steps[0].spec
+    done = subprocess.run(
+        [*(container.entrypoint or []), *(container.command or [])],
+        env={"PATH": "/usr/bin:/bin"} | container.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "value", ["$(echo pwned)", "`id`", "'; echo pwned; '", '"; echo pwned; "', "a\nb", "\\", "${X}"]
+)
+def test_a_value_never_becomes_shell_code(value: str) -> None:
+    resolved = make_pipeline(
+        one_step(commands=['printf "<%s>" "${{ args.x }}"']), args={"x": {"type": "string"}}, given={"x": value}
+    )
+    assert run_script(resolved).endswith(f"<{value}>")
+    assert "pwned>" not in run_script(resolved).replace(f"<{value}>", "")
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
+def test_any_value_arrives_unchanged(value: str) -> None:
+    resolved = make_pipeline(
+        one_step(commands=['printf "%s" "${{ args.x }}"']), args={"x": {"type": "string"}}, given={"x": value}
+    )
+    script = resolved.steps[0].spec
+    assert script.environment["GAMEKEEPER_EXPR_1"] == value
+    assert script.command is not None
+    bare = script.command[1].replace("GAMEKEEPER_EXPR_1", "")
+    assert value not in bare or len(value) < 8
+
+
+def test_each_line_is_echoed_and_the_first_failure_ends_the_script() -> None:
+    resolved = make_pipeline(one_step(commands=["echo one", "false", "echo two"]))
+    container = resolved.steps[0].spec
+    done = subprocess.run(
+        [*(container.entrypoint or []), *(container.command or [])], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "+ echo one\none\n+ false\n"
+    assert done.returncode == 1

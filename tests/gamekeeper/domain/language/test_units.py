@@ -1,0 +1,66 @@
+"""Durations and sizes."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gamekeeper.domain.language.published_port import PublishedPort, parse_port
+from gamekeeper.domain.language.units import format_duration, parse_bytes, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5s", 5), ("1h30m", 5400), ("250ms", 0.25), ("1.5s", 1.5), ("2d", 172_800), ("0s", 0)]
+)
+def test_duration(text: str, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [("5 minutes", "write 5m"), ("30", "30s for seconds"), ("", "30s, 5m"), ("-1s", "30s"), ("1 hour", "write 1h")],
+)
+def test_wrong_duration(text: str, suggestion: str) -> None:
+    with pytest.raises(ValueError, match=suggestion):
+        parse_duration(text)
+
+
+@given(st.integers(0, 30 * 86_400_000))
+def test_format_is_read_back(milliseconds: int) -> None:
+    duration = timedelta(milliseconds=milliseconds)
+    assert parse_duration(format_duration(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512m", 2**29), ("1g", 2**30), ("64k", 2**16), ("5", 5), ("1.5gb", 3 * 2**29)]
+)
+def test_bytes(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["big", "-1", "1t", "99999999999g"])
+def test_wrong_bytes(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        parse_bytes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("8303:8303/udp", PublishedPort(8303, "udp", 8303, "")),
+        ("80", PublishedPort(80, "tcp", None, "")),
+        ("0:80", PublishedPort(80, "tcp", None, "")),
+        ("127.0.0.1:5000:80/tcp", PublishedPort(80, "tcp", 5000, "127.0.0.1")),
+        ("127.0.0.1::80", PublishedPort(80, "tcp", None, "127.0.0.1")),
+        ("[::1]:5000:80", PublishedPort(80, "tcp", 5000, "[::1]")),
+    ],
+)
+def test_port(text: str, port: PublishedPort) -> None:
+    assert parse_port(text) == port
+
+
+@pytest.mark.parametrize("text", ["", "web", "70000", "80:0", "80:80/icmp", "a:80:80"])
+def test_wrong_port(text: str) -> None:
+    with pytest.raises(ValueError, match="port"):
+        parse_port(text)

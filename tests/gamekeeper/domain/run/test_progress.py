@@ -1,0 +1,174 @@
+"""The rules of a run's steps, without Temporal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gamekeeper.domain.language.graph import ancestors, find_cycle
+from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
+from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.step import Reason, StepResult, StepState, observed_state
+from tests.factories import make_pipeline
+
+OK = StepResult(state=StepState.SUCCEEDED, exit_code=0)
+FAILED = StepResult(state=StepState.FAILED, reason=Reason.EXIT_CODE, exit_code=3)
+
+
+def progress_of(*steps: dict[str, Any], **fields: Any) -> RunProgress:
+    return RunProgress("run", make_pipeline(*steps, **fields))
+
+
+def test_a_step_starts_when_what_it_needs_ended_well() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"})
+    progress.finish("a", OK)
+    assert progress.decide("b") is None
+
+
+def test_a_failure_skips_what_needs_it_and_what_needs_that() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"}, {"name": "c"})
+    progress.finish("a", FAILED)
+    for name in ("b", "c"):
+        result = progress.decide(name)
+        assert result is not None
+        assert (result.state, result.reason) == (StepState.SKIPPED, Reason.UPSTREAM)
+        progress.finish(name, result)
+    assert progress.outcome() is RunState.FAILED
+
+
+def test_a_step_skipped_by_its_own_if_holds_up_nobody() -> None:
+    progress = progress_of({"name": "a", "if": "false"}, {"name": "b"})
+    result = progress.decide("a")
+    assert result is not None
+    assert result.reason is Reason.CONDITION
+    progress.finish("a", result)
+    assert progress.decide("b") is None
+    assert progress.outcome() is RunState.SUCCEEDED
+
+
+def test_continue_on_error_forgives() -> None:
+    progress = progress_of({"name": "a", "continue_on_error": True}, {"name": "b"})
+    progress.finish("a", FAILED)
+    assert progress.decide("b") is None
+    assert progress.outcome() is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("condition", "after", "starts"),
+    [
+        ("failure()", FAILED, True),
+        ("failure()", OK, False),
+        ("always()", FAILED, True),
+        ("success()", FAILED, False),
+        ("steps.a.exit_code == 3 && failure()", FAILED, True),
+        ("steps.a.exit_code == 3", FAILED, False),
+        ("steps.a.status == 'succeeded'", OK, True),
+        ("cancelled()", OK, False),
+    ],
+)
+def test_conditions(condition: str, after: StepResult, starts: bool) -> None:
+    progress = progress_of({"name": "a"}, {"name": "b", "if": condition})
+    progress.finish("a", after)
+    assert (progress.decide("b") is None) is starts
+
+
+@pytest.mark.parametrize("condition", ["steps.a.exit_code", "steps.a.outputs.x == 'y'"])
+def test_a_condition_that_fails_is_an_error_of_its_step(condition: str) -> None:
+    progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "if": condition})
+    progress.finish("a", OK)
+    result = progress.decide("b")
+    assert result is not None
+    assert (result.state, result.reason) == (StepState.ERROR, Reason.INTERNAL)
+    assert "if" in result.message
+
+
+def test_a_list_reaches_a_command_as_json() -> None:
+    container = {"image": "image", "commands": ['echo "${{ from_json(steps.a.outputs.x) }}"'], "environment": {"N": 5}}
+    progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "container": container})
+    progress.finish("a", OK.model_copy(update={"outputs": {"x": '[1, "b"]'}}))
+    assert progress.render_container("b").environment == {"GAMEKEEPER_EXPR_1": '[1,"b"]', "N": "5"}
+
+
+def test_finally_reads_how_the_run_ended() -> None:
+    progress = progress_of(
+        {"name": "a"},
+        finally_=[{"name": "z", "container": {"image": "i", "hostname": "${{ run.status }}-${{ steps.a.exit_code }}"}}],
+    )
+    progress.finish("a", FAILED)
+    assert progress.decide("z") is None
+    assert progress.render_container("z").hostname == "failed-3"
+    progress.cancelled = True
+    assert progress.render_container("z").hostname == "canceled-3"
+
+
+def test_changes_are_handed_out_once() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"})
+    assert [status.name for status in progress.take_changes()] == ["a", "b"]
+    assert not progress.has_changes
+    progress.finish("b", OK)
+    assert [status.name for status in progress.take_changes()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("retry", "result", "tries", "again"),
+    [
+        ({"attempts": 3}, FAILED, 1, True),
+        ({"attempts": 3}, FAILED, 3, False),
+        ({"attempts": 3}, OK, 1, False),
+        ({"attempts": 3, "on": ["timeout"]}, FAILED, 1, False),
+        ({"attempts": 3, "exit_codes": [75]}, FAILED, 1, False),
+        ({"attempts": 3, "exit_codes": [3]}, FAILED, 1, True),
+        ({"attempts": 3}, StepResult(state=StepState.FAILED, reason=Reason.POLICY), 1, False),
+        ({"attempts": 3}, StepResult(state=StepState.ERROR, reason=Reason.AGENT_LOST), 1, True),
+        ({"attempts": 3}, StepResult(state=StepState.CANCELED, reason=Reason.USER), 1, False),
+        ({"attempts": 3, "on": ["oom"]}, StepResult(state=StepState.FAILED, reason=Reason.OOM), 1, True),
+    ],
+)
+def test_retry_by_cause(retry: dict[str, Any], result: StepResult, tries: int, again: bool) -> None:
+    step = make_pipeline({"name": "a", "retry": retry}).steps[0]
+    assert may_retry(step, result, tries) is again
+
+
+def test_retry_delay_grows_to_its_bound() -> None:
+    step = make_pipeline({"name": "a", "retry": {"backoff": "2s", "factor": 3, "max_backoff": "10s"}}).steps[0]
+    assert [retry_delay(step, tries) for tries in (1, 2, 3, 99)] == [2, 6, 10, 10]
+
+
+def test_graph() -> None:
+    needs = {"a": [], "b": ["a"], "c": ["b"], "d": ["a", "c"]}
+    assert find_cycle(needs) is None
+    assert ancestors(needs, "d") == {"a", "b", "c"}
+    assert find_cycle({str(n): [str(n + 1)] for n in range(10_000)}) is None
+    cycle = find_cycle({str(n): [str((n + 1) % 5000)] for n in range(5000)})
+    assert cycle is not None
+    assert len(cycle) == 5001
+
+
+@pytest.mark.parametrize(
+    ("owned", "phase", "shown"),
+    [
+        (StepState.STARTING, StepState.RUNNING, StepState.RUNNING),
+        (StepState.WAITING_NODE, StepState.RUNNING, StepState.RUNNING),
+        (StepState.STARTING, None, StepState.STARTING),
+        (StepState.SUCCEEDED, StepState.RUNNING, StepState.SUCCEEDED),
+        (StepState.PENDING, StepState.RUNNING, StepState.PENDING),
+        (StepState.STARTING, StepState.FAILED, StepState.STARTING),
+    ],
+)
+def test_observed_state(owned: StepState, phase: StepState | None, shown: StepState) -> None:
+    assert observed_state(owned, phase) is shown
+
+
+def test_the_table_for_the_temporal_ui_is_bounded() -> None:
+    progress = progress_of(*[{"name": f"s{index}"} for index in range(500)])
+    assert len(progress.markdown().splitlines()) == 202
+
+
+def test_the_table_for_the_temporal_ui_has_cells_below_their_step() -> None:
+    progress = progress_of({"name": "m", "matrix": {"n": [1, 2]}}, {"name": "z"})
+    progress.expand("m")
+    progress.finish("z", FAILED.model_copy(update={"message": "said a|b\nand more"}))
+    rows = [[cell.strip() for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| m", "| m.0", "| m.1", "| z"]
+    assert rows[-1][-1].startswith("said a\\|b and more")

@@ -1,0 +1,212 @@
+"""One run, interpreted: what is decided, waited for, started, cancelled and ended, in which order.
+
+The rules of the graph are in ``gamekeeper.domain.run.progress``; here stands what needs Temporal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+with workflow.unsafe.imports_passed_through():
+    from gamekeeper.domain.node.node import NodeView
+    from gamekeeper.domain.run.control import PauseRequest, StepCancel
+    from gamekeeper.domain.run.progress import RunProgress
+    from gamekeeper.domain.run.run import SUPERSEDED, RunInput, RunResult, RunState
+    from gamekeeper.domain.run.step import Reason, StepResult, StepState
+    from gamekeeper.temporal import search_attributes
+    from workflows.run.approvals import ApprovalRunner
+    from workflows.run.group_queue import GroupQueue
+    from workflows.run.holds import Holds
+    from workflows.run.matrices import MatrixRunner
+    from workflows.run.mirror import Mirror, OpenRun
+    from workflows.run.node_steps import NodeGate, StepRunner
+    from workflows.run.pipeline_calls import PipelineCalls
+
+PARALLEL_STEPS = 200
+
+
+class Interpreter:
+    """``queue``, ``approvals`` and ``holds`` are what others answer to."""
+
+    def __init__(self, run_input: RunInput) -> None:
+        self._pipeline = run_input.pipeline
+        self.progress = RunProgress(run_input.run_id, run_input.pipeline, run_input.carried)
+        self._gate = NodeGate(run_input.nodes, run_input.pipeline.node_wait)
+        self._runner = StepRunner(self.progress, self._gate, PipelineCalls(self.progress, run_input.callers))
+        self.queue = GroupQueue(run_input.run_id, run_input.pipeline.concurrency)
+        self.approvals = ApprovalRunner(self.progress, self._runner)
+        self.holds = Holds(self.progress, self._runner)
+        self._mirror = Mirror(self.progress, run_input.engine, self._now)
+        self._matrices = MatrixRunner(self.progress, self._runner, self._run_one, self._mirror.written)
+        self._paused = False
+        self._ended = {name: asyncio.Event() for name in self.progress.statuses}
+        self._slots = asyncio.Semaphore(PARALLEL_STEPS)
+        self._started_at = workflow.now()
+        self._result: RunResult | None = None
+        self._engine = run_input.engine
+        self._expecting: set[str] = set()
+
+    def update_node(self, node: NodeView) -> None:
+        self._gate.update(node)
+        self._runner.node_changed(node.id)
+
+    def set_paused(self, request: PauseRequest) -> None:
+        self._paused = request.paused
+        self.progress.enter(RunState.PAUSED if request.paused else RunState.RUNNING)
+
+    def check_paused(self, request: PauseRequest) -> None:
+        if self._result is not None:
+            raise ValueError(f"the run has ended: {self._result.state}")
+        if request.paused == self._paused:
+            raise ValueError("the run is paused already" if self._paused else "the run is not paused")
+
+    def cancel_step(self, request: StepCancel) -> None:
+        text = f"canceled by {request.by}" + (f": {request.reason}" if request.reason else "")
+        for name in (request.step, *self.progress.cells(request.step)):
+            self._runner.call_off(name, Reason.USER, text)
+            if self._engine >= 2 and name in self._expecting:
+                self.progress.finish(name, StepResult(state=StepState.CANCELED, reason=Reason.USER, message=text))
+                self._ended[name].set()
+
+    def check_cancel(self, request: StepCancel) -> None:
+        status = self.progress.statuses.get(request.step)
+        if status is None or status.state.is_final:
+            state = f"it is {status.state}" if status else "there is no such step"
+            raise ValueError(f'step "{request.step}" can\'t be canceled: {state}')
+
+    async def run(self) -> RunResult:
+        """Ends as the run does: with its result, or as failed or cancelled."""
+        mirror = asyncio.create_task(self._mirror.run())
+        await self._wait_for_turn()
+        cancelled = await self._run_steps()
+        await self._run_finally()
+        await self._runner.stop_services()
+        self._result = self._outcome()
+        self._mirror.finish(self._result)
+        self.progress.state = self._result.state
+        workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
+        await mirror
+        await self.queue.leave()
+        return self._close(cancelled)
+
+    async def _wait_for_turn(self) -> None:
+        """In the run's concurrency group. A run that is cancelled here never begins, and nor do its finally steps."""
+        try:
+            if workflow.cancellation_reason() is not None:  # it came while the run was loaded
+                raise asyncio.CancelledError
+            await self.queue.enter(lambda: self.progress.enter(RunState.QUEUED))
+        except asyncio.CancelledError:
+            self._runner.stop(_cancel_cause())
+            return
+        self._started_at = workflow.now()
+        self.progress.enter(self._now().state)
+
+    async def _run_steps(self) -> bool:
+        """Runs the steps until all ended; True when the run was cancelled meanwhile."""
+        steps = [asyncio.create_task(self._step(step.name)) for step in self._pipeline.steps]
+        limit = timedelta(seconds=self._pipeline.timeout) if self._pipeline.timeout else None
+        reason: Reason | None = None
+        try:
+            await workflow.wait_condition(
+                lambda: all(step.done() for step in steps) or workflow.cancellation_reason() is not None,
+                timeout=limit,
+                timeout_summary="time limit of the run",
+            )
+        except asyncio.CancelledError:
+            reason = _cancel_cause()
+        except TimeoutError:
+            reason = Reason.TIMEOUT
+        # A cancel that arrives together with a step's end raises nothing here, so the reason is asked for as well.
+        if workflow.cancellation_reason() is not None:
+            reason = _cancel_cause()
+        if reason is not None:
+            self.progress.cancelled = reason is not Reason.TIMEOUT
+            self._paused = False
+            self._runner.stop(reason)
+        await asyncio.gather(*steps)
+        return self.progress.cancelled
+
+    async def _run_finally(self) -> None:
+        if not self.queue.waiting:
+            self._runner.resume()
+        await asyncio.gather(*[asyncio.create_task(self._step(step.name)) for step in self._pipeline.finally_])
+
+    async def _step(self, name: str) -> None:
+        if not self.progress.statuses[name].state.is_final:  # a rerun carries finished steps over
+            self._expecting.add(name)
+            for need in self.progress.steps[name].needs:
+                await self._ended[need].wait()
+            self._expecting.discard(name)
+        if not self.progress.statuses[name].state.is_final:  # nor was it canceled while it waited for what it needs
+            with workflow.create_event_group(name).scope():  # all that is done for it stands together in the web UI
+                stopped = self._runner.stopped_result(name)
+                result = stopped or self.progress.decide(name) or await self._perform(name)
+            self.progress.finish(name, result)
+        self._ended[name].set()
+
+    async def _perform(self, name: str) -> StepResult:
+        step = self.progress.steps[name]
+        if step.approval is not None:
+            return await self.approvals.run(name)
+        if step.matrix is not None:
+            return await self._matrices.run(name)
+        return await self._run_one(name)
+
+    async def _run_one(self, name: str) -> StepResult:
+        while True:
+            async with self._slots:
+                stopped = await self._stopped_while_paused(name)
+                result = stopped or await self._runner.run_step(name)
+            settled = await self.holds.settle(name, result)
+            if settled is not None:
+                return settled
+
+    async def _stopped_while_paused(self, name: str) -> StepResult | None:
+        if self._paused:
+            await workflow.wait_condition(lambda: not self._paused or self._runner.stopped_result(name) is not None)
+            return self._runner.stopped_result(name)
+        return None
+
+    def _now(self) -> OpenRun:
+        ends_now = self.progress.all_ended and not self._runner.has_services
+        if self.queue.waiting:
+            return OpenRun(RunState.QUEUED, self.queue.message, None, ends_now)
+        state = RunState.PAUSED if self._paused else RunState.RUNNING
+        return OpenRun(state, "", self._started_at, ends_now)
+
+    def _outcome(self) -> RunResult:
+        state = self.progress.outcome()
+        if self._runner.last_stop is Reason.TIMEOUT:
+            return RunResult(state=RunState.FAILED, reason=Reason.TIMEOUT, message="the run's time limit was reached")
+        if state is RunState.CANCELED:
+            reason = self._runner.last_stop or Reason.USER
+            return RunResult(state=state, reason=reason, message=workflow.cancellation_reason() or "")
+        first = self.progress.first_failure()
+        if state is RunState.FAILED and first is not None:
+            message = f"step {first.name}: {first.message or first.reason or first.state}"
+            return RunResult(state=state, reason=first.reason, message=message)
+        return RunResult(state=state)
+
+    def _close(self, cancelled: bool) -> RunResult:
+        """Ends the workflow so that the Temporal web UI shows what became of the run."""
+        result = self._result or RunResult(state=RunState.FAILED, reason=Reason.INTERNAL)
+        if cancelled:
+            raise asyncio.CancelledError(result.message)
+        if result.state is RunState.FAILED:
+            raise ApplicationError(
+                result.message or "failed",
+                result,
+                type="RunFailed",
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        return result
+
+
+def _cancel_cause() -> Reason:
+    superseded = (workflow.cancellation_reason() or "").startswith(SUPERSEDED)
+    return Reason.SUPERSEDED if superseded else Reason.USER

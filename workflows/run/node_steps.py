@@ -1,0 +1,294 @@
+"""Runs one step for PipelineWorkflow: waits for its node, hands out tries, reads what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from activities.control_plane.runs import RunActivities
+    from activities.node.step.steps import StepActivities
+    from gamekeeper.domain.language.expressions import ExpressionError
+    from gamekeeper.domain.language.pipeline import Lifetime, StepType
+    from gamekeeper.domain.language.resolved import ResolvedStep
+    from gamekeeper.domain.language.units import format_duration, parse_duration
+    from gamekeeper.domain.node.node import NodeMode, NodeView
+    from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
+    from gamekeeper.domain.run.step import (
+        Reason,
+        RunStepInput,
+        StepKey,
+        StepResult,
+        StepState,
+        StopServiceInput,
+    )
+    from gamekeeper.temporal import queues
+    from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity, step_priority
+    from workflows.run.pipeline_calls import PipelineCalls
+
+NODE_REFRESH = timedelta(seconds=30)
+
+
+class NodeGate:
+    """What the run knows of its nodes. Signals bring changes; a step that waits also asks every half minute."""
+
+    def __init__(self, nodes: Mapping[str, NodeView], wait_seconds: float) -> None:
+        self._nodes = dict(nodes)
+        self.wait = timedelta(seconds=wait_seconds)
+
+    def update(self, node: NodeView) -> None:
+        self._nodes[node.id] = node
+
+    def view(self, node_id: str) -> NodeView:
+        return self._nodes.get(node_id) or NodeView(id=node_id)
+
+    async def refresh(self, node_id: str) -> None:
+        found = await workflow.execute_activity_method(
+            RunActivities.find_node,
+            node_id,
+            **control_activity(queues.CONTROL_PLANE, summary=f"look at node {node_id}"),
+        )
+        if found is not None:
+            self.update(found)
+
+
+class StepRunner:
+    """The tries of steps that are on their nodes now."""
+
+    def __init__(self, progress: RunProgress, gate: NodeGate, calls: PipelineCalls) -> None:
+        self._progress = progress
+        self._gate = gate
+        self._calls = calls
+        self._live: dict[str, workflow.ActivityHandle[StepResult]] = {}
+        self._service_keys: dict[str, StepKey] = {}
+        self._disabled: set[str] = set()
+        self._called_off: dict[str, StepResult] = {}
+        self._stop: Reason | None = None
+        self.last_stop: Reason | None = None
+
+    def stop(self, reason: Reason) -> None:
+        """Ends what runs and keeps what waits from starting."""
+        self._stop = self.last_stop = reason
+        for handle in self._live.values():
+            handle.cancel()
+        for name in self._calls.live:
+            self._calls.cancel(name, f"run {self._progress.run_id} ends: {reason}")
+
+    def resume(self) -> None:
+        """Lets the finally steps run after a stop."""
+        self._stop = None
+
+    def call_off(self, name: str, reason: Reason, message: str) -> None:
+        """Ends one step, before or while it runs."""
+        self._called_off[name] = StepResult(state=StepState.CANCELED, reason=reason, message=message)
+        if name in self._live:
+            self._live[name].cancel()
+        self._calls.cancel(name, message)
+
+    def stopped_result(self, name: str) -> StepResult | None:
+        """The outcome of a step that is not to start any more."""
+        if self._stop:
+            return StepResult(state=StepState.CANCELED, reason=self._stop)
+        return self._called_off.get(name)
+
+    def node_changed(self, node_id: str) -> None:
+        view = self._gate.view(node_id)
+        for name, handle in self._live.items():
+            status = self._progress.statuses[name]
+            if status.node != node_id:
+                continue
+            if view.mode is NodeMode.DISABLED:
+                self._disabled.add(name)
+                handle.cancel()
+            elif view.status.reachable and status.state is StepState.WAITING_NODE:
+                self._progress.update(name, state=StepState.STARTING, deadline_at=None)
+            elif not view.status.reachable and status.state is StepState.STARTING:
+                # Where the step already runs there, the phase that the agent reported still shows.
+                until = workflow.now() + self._gate.wait
+                self._progress.update(name, state=StepState.WAITING_NODE, deadline_at=until)
+
+    async def run_step(self, name: str) -> StepResult:
+        """All tries of a step; the last one's outcome."""
+        step = self._progress.steps[name]
+        tries = self._progress.statuses[name].try_  # 0, or those before somebody asked for one more
+        while True:
+            tries += 1
+            result = await self._gate_closed(step) or await self._attempt(step, tries)
+            if self.stopped_result(name) or not may_retry(step, result, tries):
+                return result
+            self._progress.update(name, message=f"try {tries} ended: {result.reason}; trying again")
+            stopped = await self._stopped_within(name, timedelta(seconds=retry_delay(step, tries)))
+            if stopped:
+                return stopped
+
+    async def _stopped_within(self, name: str, limit: timedelta) -> StepResult | None:
+        try:
+            await workflow.wait_condition(
+                lambda: self.stopped_result(name) is not None, timeout=limit, timeout_summary=f"backoff of {name}"
+            )
+        except builtins.TimeoutError:
+            return None
+        return self.stopped_result(name)
+
+    async def _gate_closed(self, step: ResolvedStep) -> StepResult | None:
+        """Waits while the node is in maintenance; the outcome when the step can't start there at all."""
+        deadline = workflow.now() + self._gate.wait
+        while True:
+            view = self._gate.view(step.node)
+            if stopped := self.stopped_result(step.name):
+                return stopped
+            if view.mode is NodeMode.DISABLED:
+                return _node_disabled(step.node)
+            if view.mode is NodeMode.ACTIVE:
+                return None
+            message = f"node {step.node} is in maintenance"
+            if workflow.now() >= deadline:
+                return StepResult(
+                    state=StepState.ERROR, reason=Reason.AGENT_LOST, message=f"{message}; gave up waiting"
+                )
+            status = self._progress.statuses[step.name]
+            if status.state is not StepState.WAITING_NODE:
+                self._progress.update(step.name, state=StepState.WAITING_NODE, message=message, deadline_at=deadline)
+            await self._node_moved(step, view, deadline)
+
+    async def _node_moved(self, step: ResolvedStep, seen: NodeView, deadline: datetime) -> None:
+        limit = max(timedelta(milliseconds=1), min(NODE_REFRESH, deadline - workflow.now()))
+        try:
+            await workflow.wait_condition(
+                lambda: self.stopped_result(step.name) is not None or self._gate.view(step.node) != seen,
+                timeout=limit,
+                timeout_summary=f"{step.name} waits for node {step.node}",
+            )
+        except builtins.TimeoutError:
+            await self._gate.refresh(step.node)
+
+    async def _attempt(self, step: ResolvedStep, number: int) -> StepResult:
+        if step.call is None:
+            return await self._try(step, number)
+        result = await self._calls.try_(step, step.call, number, lambda: self.stopped_result(step.name))
+        return self._read(step, result)
+
+    async def _try(self, step: ResolvedStep, number: int) -> StepResult:
+        key = StepKey(run_id=self._progress.run_id, step=step.name, try_=number)
+        try:
+            argument = self._input(step, key)
+        except (ExpressionError, ValidationError) as error:
+            return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=_why(error))
+        reachable = self._gate.view(step.node).status.reachable
+        self._progress.begin_try(step.name, number, waits_until=None if reachable else workflow.now() + self._gate.wait)
+        service = step.type is StepType.SERVICE
+        if service and step.lifetime is Lifetime.RUN:
+            self._service_keys[step.name] = key
+        handle = workflow.start_activity_method(
+            StepActivities.start_service if service else StepActivities.run_job,
+            argument,
+            activity_id=f"{step.name}.{number}",
+            **node_activity(
+                queues.node_queue(step.node),
+                work=timedelta(seconds=step.timeout),
+                grace=_grace(argument),
+                node_wait=self._gate.wait,
+                summary=f"{step.name}, try {number}" if number > 1 else step.name,
+                priority=step_priority(step.priority, key.run_id),
+            ),
+        )
+        self._live[step.name] = handle
+        try:
+            return self._read(step, await handle)
+        except ActivityError as error:
+            return self._explain(step, error)
+        finally:
+            del self._live[step.name]
+            self._disabled.discard(step.name)
+
+    def _input(self, step: ResolvedStep, key: StepKey) -> RunStepInput:
+        return RunStepInput(
+            key=key,
+            node=step.node,
+            pipeline=self._progress.pipeline.name,
+            container=self._progress.render_container(step.name),
+            timeout=step.timeout,
+            service=step.type is StepType.SERVICE,
+            lifetime=step.lifetime,
+            network=self._progress.needs_network(step.node),
+            outputs=step.outputs,
+        )
+
+    def _read(self, step: ResolvedStep, result: StepResult) -> StepResult:
+        """A step that was stopped says for whose sake."""
+        if result.state is not StepState.CANCELED:
+            return result
+        called_off = self._called_off.get(step.name)
+        if called_off is not None and not self._stop:
+            return result.model_copy(update={"reason": called_off.reason, "message": called_off.message})
+        if step.name in self._disabled:
+            return result.model_copy(
+                update={"reason": Reason.NODE_DISABLED, "message": f"node {step.node} was disabled"}
+            )
+        return result.model_copy(update={"reason": self._stop or result.reason or Reason.USER})
+
+    def _explain(self, step: ResolvedStep, error: ActivityError) -> StepResult:
+        """The outcome of a try whose activity gave none: the machinery failed, or it was stopped before it began."""
+        cause = error.cause
+        if isinstance(cause, CancelledError) or self.stopped_result(step.name) or step.name in self._disabled:
+            return self._read(step, StepResult(state=StepState.CANCELED))
+        if isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START:
+            waited = format_duration(self._gate.wait)
+            message = f"node {step.node} did not take the step within {waited}; is its agent running?"
+            return StepResult(state=StepState.ERROR, reason=Reason.AGENT_LOST, message=message)
+        if isinstance(cause, TimeoutError):
+            message = f"the agent of node {step.node} stopped answering"
+            return StepResult(state=StepState.ERROR, reason=Reason.AGENT_LOST, message=message)
+        message = cause.message if isinstance(cause, ApplicationError) else str(cause or error)
+        return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=message)
+
+    @property
+    def has_services(self) -> bool:
+        return bool(self._service_keys)
+
+    async def stop_services(self) -> None:
+        """Ends the services that live as long as the run. One that can't be reached is left to the node's reaper."""
+        await asyncio.gather(*[self._stop_service(name, key) for name, key in self._service_keys.items()])
+
+    async def _stop_service(self, name: str, key: StepKey) -> None:
+        step = self._progress.steps[name]
+        grace = parse_duration(step.spec.stop_grace_period)
+        if self._progress.statuses[name].state is not StepState.SUCCEEDED:
+            return  # its own activity has stopped it
+        try:
+            await workflow.execute_activity_method(
+                StepActivities.stop_service,
+                StopServiceInput(key=key, grace=grace.total_seconds()),
+                activity_id=f"{name}.stop",
+                **node_activity(
+                    queues.node_control_queue(step.node),
+                    work=STOP_MARGIN,
+                    grace=grace,
+                    node_wait=STOP_MARGIN,
+                    summary=f"stop {name}",
+                ),
+            )
+        except ActivityError as error:
+            workflow.logger.warning("service %s of run %s was not stopped: %s", name, key.run_id, error.cause)
+
+
+def _why(error: ExpressionError | ValidationError) -> str:
+    if isinstance(error, ExpressionError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"container.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _grace(argument: RunStepInput) -> timedelta:
+    return parse_duration(argument.container.stop_grace_period)
+
+
+def _node_disabled(node_id: str) -> StepResult:
+    return StepResult(state=StepState.CANCELED, reason=Reason.NODE_DISABLED, message=f"node {node_id} is disabled")
