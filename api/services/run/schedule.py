@@ -35,10 +35,9 @@ from gamekeeper.domain.run.schedule import (
     schedule_id,
 )
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
-from gamekeeper.temporal import queues
+from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.ids import schedule_workflow_id
 
-WORKFLOW = "ScheduledRunWorkflow"
 NEXT_SHOWN = 5
 _OVERLAP = {
     "skip": temporal.ScheduleOverlapPolicy.SKIP,
@@ -158,7 +157,9 @@ class ScheduleService:
 
     async def _terms(self, action: temporal.ScheduleAction) -> ScheduleTerms | None:
         """None of a schedule that is somebody else's."""
-        if not isinstance(action, temporal.ScheduleActionStartWorkflow) or action.workflow != WORKFLOW:
+        if not isinstance(action, temporal.ScheduleActionStartWorkflow):
+            return None
+        if action.workflow != workflow_names.SCHEDULED_RUN:
             return None
         terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
         return terms[0]
@@ -249,7 +250,7 @@ def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> tempor
     spec = terms.spec
     return temporal.Schedule(
         action=temporal.ScheduleActionStartWorkflow(
-            WORKFLOW,
+            workflow_names.SCHEDULED_RUN,
             terms,
             id=schedule_workflow_id(terms.runs.schedule),
             task_queue=queues.CONTROL_PLANE,
