@@ -1,4 +1,7 @@
-"""A bad network: 5 % of all packets lost, then all. Who is there is never called lost, and who is gone is, soon.
+"""A bad network: 5 % of all packets are lost, then all. A node that is there is never called lost; one that is gone is.
+
+The events tell how long a node was silent before it was called offline, and the lease tells how long it may be. No clock
+of this test takes part, because a busy machine delays the test as well as what it looks at.
 
 In a network namespace of its own, with iptables, so that nothing else on the machine feels it.
 """
@@ -8,23 +11,26 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.settings import ApiSettings
 from tests.fixtures.stack import GAMEKEEPER
 
 log = logging.getLogger(__name__)
 
 AGENTS = 20
 LOSS_SECONDS = float(os.environ.get("GAMEKEEPER_LOSS_SECONDS", "45"))  # 600 for the ten minutes of the promise
-FOUND_LOST_SECONDS = 10.0
+LEASE_SECONDS = ApiSettings.model_fields["lease_ms"].default / 1000
+SILENCE = re.compile(r"no heartbeat for ([0-9.]+) s")
+HANGS_SECONDS = 120
 
 
 class Namespace:
@@ -69,13 +75,13 @@ class Namespace:
         found: list[dict[str, Any]] = self.gamekeeper("events", "--kind", kind, "--limit", "500", "--json")
         return found
 
-    def until_all(self, status: str, count: int, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+    def until_all(self, status: str, count: int) -> None:
+        deadline = time.monotonic() + HANGS_SECONDS
         while True:
             found = [node["status"] for node in self.gamekeeper("node", "ls", "--json")]
             if found.count(status) == count:
                 return
-            assert time.monotonic() < deadline, f"not {count} nodes are {status} after {seconds} s: {found}"
+            assert time.monotonic() < deadline, f"not {count} nodes are {status}: {found}"
             time.sleep(0.5)
 
     @contextmanager
@@ -110,7 +116,14 @@ def namespace(tmp_path: Path) -> Iterator[Namespace]:
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-@pytest.mark.timeout(300 + LOSS_SECONDS)
+def silence_of(event: dict[str, Any]) -> float:
+    """Seconds without a heartbeat, as the api measured them when it called the node offline."""
+    found = SILENCE.fullmatch(event["message"])
+    assert found is not None, event
+    return float(found[1])
+
+
+@pytest.mark.timeout(4 * HANGS_SECONDS + LOSS_SECONDS)
 def test_loss_raises_no_alarm_and_silence_does(namespace: Namespace) -> None:
     with namespace.agents(AGENTS):
         namespace.until_all("online", AGENTS)
@@ -119,14 +132,13 @@ def test_loss_raises_no_alarm_and_silence_does(namespace: Namespace) -> None:
         assert namespace.events("node.offline") == []
         log.info("%d suspicions in %.0f s", len(namespace.events("node.suspect")), LOSS_SECONDS)
 
-        cut_at = time.time()
         namespace.drop(1)
         namespace.until_all("offline", AGENTS)
-        lost = namespace.events("node.offline")
-        took = sorted(datetime.fromisoformat(event["at"]).timestamp() - cut_at for event in lost)
-        assert len(took) == AGENTS
-        log.info("found lost after %.1f to %.1f s", took[0], took[-1])
-        assert took[-1] <= FOUND_LOST_SECONDS
+        silences = sorted(silence_of(event) for event in namespace.events("node.offline"))
+        log.info("found lost after a silence of %.1f to %.1f s", silences[0], silences[-1])
+        assert len(silences) == AGENTS
+        assert silences[0] >= LEASE_SECONDS
+        assert silences[-1] < 2 * LEASE_SECONDS
 
         namespace.drop(0)
         namespace.until_all("online", AGENTS)
