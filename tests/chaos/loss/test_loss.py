@@ -1,7 +1,7 @@
 """A bad network: 5 % of all packets are lost, then all. A node that is there is never called lost; one that is gone is.
 
-The events tell how long a node was silent before it was called offline, and the lease tells how long it may be. No clock
-of this test takes part, because a busy machine delays the test as well as what it looks at.
+The events tell how long a node was silent before it was called offline, and the lease tells how long it may be. No
+clock of this test takes part, because a busy machine delays the test as well as what it looks at.
 
 In a network namespace of its own, with iptables, so that nothing else on the machine feels it.
 """
