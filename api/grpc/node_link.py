@@ -24,7 +24,7 @@ from api.services.access.enrolment import EnrolmentService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
-from api.services.node.container import ContainerService, Disposal, ReportedContainer
+from api.services.node.container import ContainerService, ReportedContainer
 from api.services.node.inventory import InventoryService
 from api.services.node.presence import AgentSession, Presence
 from api.services.run.step_phase import StepPhaseService
@@ -37,6 +37,7 @@ from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.disposal import Disposal
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import InvalidError, PreconditionError
 from gamekeeper.ports.log_store import LogStore

@@ -1,11 +1,10 @@
-"""What nodes report of their containers, and what is to become of each: every container has one owner."""
+"""Keeps what nodes report of their containers, and answers what becomes of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -13,16 +12,10 @@ from gamekeeper.db.models import ContainerRow, RunRow, StepRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.language.pipeline import Lifetime, StepType
+from gamekeeper.domain.run.disposal import Disposal, HeldContainer, Owner, dispose
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import StepKey, StepState
-
-ORPHAN_GRACE = timedelta(minutes=10)
-
-
-class Disposal(StrEnum):
-    KEEP = "keep"
-    REMOVE = "remove"
-    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -33,6 +26,10 @@ class ReportedContainer:
     key: StepKey
     ended: bool
     age: timedelta
+
+    @property
+    def held(self) -> HeldContainer:
+        return HeldContainer(self.key.try_, self.ended, self.row.lifetime == Lifetime.NODE, self.age)
 
 
 class ContainerService:
@@ -60,7 +57,7 @@ class ContainerService:
             for row in gone:
                 record(session, _gone(row, steps.get((row.run_id, row.step))))
         disposals = {
-            item.row.id: decide(item, known.get(item.key.run_id), steps.get((item.key.run_id, item.key.step)))
+            item.row.id: dispose(item.held, _owner(known, steps.get((item.key.run_id, item.key.step))))
             for item in reported
         }
         ended = [run_id for run_id in run_resources if run_id in known and RunState(known[run_id].state).is_final]
@@ -102,21 +99,8 @@ def _key(row: ContainerRow) -> StepKey:
     return StepKey(run_id=row.run_id, step=row.step, try_=row.try_number)
 
 
-def decide(item: ReportedContainer, run: RunRow | None, step: StepRow | None) -> Disposal:
-    """An instance (lifetime node) is never touched here. A run that is not known may be one that this database
-    lost, so its containers get a long grace, and are only removed, not guessed about."""
-    if run is None or step is None:
-        if item.row.lifetime == "node" or item.age < ORPHAN_GRACE:
-            return Disposal.KEEP
-        return Disposal.REMOVE if item.ended else Disposal.STOP
-    if step.try_number < item.key.try_:
-        return Disposal.KEEP  # the read model is behind
-    over = step.try_number > item.key.try_ or StepState(step.state).is_final
-    succeeded = step.try_number == item.key.try_ and step.state == StepState.SUCCEEDED.value
-    if step.type == "service" and succeeded:
-        if item.row.lifetime == "node":
-            return Disposal.KEEP
-        over = RunState(run.state).is_final
-    if not over:
-        return Disposal.KEEP
-    return Disposal.REMOVE if item.ended else Disposal.STOP
+def _owner(runs: Mapping[str, RunRow], step: StepRow | None) -> Owner | None:
+    if step is None or step.run_id not in runs:
+        return None
+    run_has_ended = RunState(runs[step.run_id].state).is_final
+    return Owner(StepState(step.state), step.try_number, step.type == StepType.SERVICE, run_has_ended)
