@@ -77,7 +77,7 @@ class Reaper:
         """One report and its verdicts; True when another is due soon: ended containers are here, or some have gone."""
         infos = {info.id: info for info in await self._engine.list_owned()}
         resources = await self._engine.list_run_resources()
-        answer = await self._link.report_containers(
+        answer = await self._link.calls.report_containers(
             pb.ReportContainersRequest(containers=[_to_pb(info) for info in infos.values()], run_resources=resources)
         )
         again = False

@@ -50,7 +50,7 @@ class Uploader:
                 await asyncio.sleep(backoff.next_delay())
 
     async def _send(self, chunks: list[Chunk]) -> None:
-        answer = await self._link.upload([chunk.batch for chunk in chunks])
+        answer = await self._link.calls.upload([chunk.batch for chunk in chunks])
         first: dict[StepKey, int] = {}
         for chunk in chunks:
             first.setdefault(chunk.key, chunk.first_seq)

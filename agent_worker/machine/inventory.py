@@ -101,5 +101,5 @@ class InventoryReporter:
     async def _report(self) -> None:
         inventory = await self._gather()
         if inventory != self._told:
-            await self._link.report_inventory(inventory_to_pb(inventory))
+            await self._link.calls.report_inventory(inventory_to_pb(inventory))
             self._told = inventory

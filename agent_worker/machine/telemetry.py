@@ -94,7 +94,7 @@ class Telemetry:
             await link.connected.wait()
             await link.stagger()
             try:
-                await link.stream_metrics(self._batches(link))
+                await link.calls.stream_metrics(self._batches(link))
                 backoff.reset()
             except UnavailableError as error:
                 if link.connected.is_set():

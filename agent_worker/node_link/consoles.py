@@ -68,7 +68,7 @@ class Consoles:
         typed = Incoming()
         giving = asyncio.create_task(_give_all(typed, opening, outgoing))
         try:
-            async with aclosing(self._link.console(_all(outgoing))) as inputs:
+            async with aclosing(self._link.calls.console(_all(outgoing))) as inputs:
                 async for given in inputs:
                     if typed.qsize() > MAX_UNTAKEN:
                         raise InvalidError(f"the server sent more than {MAX_UNTAKEN} pieces that were not taken")

@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import grpc
 
 from agent_worker.identity import Identity
-from agent_worker.node_link.dial import CALL_SECONDS, Dial, addresses
+from agent_worker.node_link.calls import LinkCalls, is_cancelled
+from agent_worker.node_link.dial import Dial, addresses
 from gamekeeper import __version__
 from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
 from gamekeeper.domain.event.hlc import HybridClock
@@ -77,24 +78,22 @@ class Link:
         self._compression = compression
         self._instance = uuid.uuid4().hex
         self._turn = 0
-        self._dial = Dial(self._servers[0], compression)
-        self._identity = identity
+        self.calls = LinkCalls(Dial(self._servers[0], compression), identity)
+        self.connected = self.calls.connected
         self._introduction = introduction
         self._welcomed = welcomed
         self._outbox: asyncio.Queue[pb.AgentMessage] = asyncio.Queue()
         self._phases: dict[StepKey, pb.StepPhase] = {}
         self._untold: dict[StepKey, asyncio.TimerHandle] = {}
-        self._epoch = 0
         self._offset = ClockOffset()
         self._period = 1.0
         self._sent: dict[int, int] = {}
         self._seen_at = -math.inf
         self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
-        self.connected = asyncio.Event()
 
     @property
     def server(self) -> str:
-        return self._dial.address
+        return self.calls.server
 
     async def stagger(self) -> None:
         """Waits a part of a heartbeat's period: when a whole fleet comes back, its sessions go before all else."""
@@ -127,61 +126,6 @@ class Link:
         if (untold := self._untold.pop(key, None)) is not None:
             untold.cancel()
 
-    @property
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return (
-            ("authorization", f"Bearer {self._identity.node_key}"),
-            ("gamekeeper-epoch", str(self._epoch)),
-        )
-
-    async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
-        """Raises UnavailableError while the link is down, like all that follow."""
-        answer: pb.ReportContainersResponse = await self._call(self._dial.control.ReportContainers, request)
-        return answer
-
-    async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
-        answer: pb.ReportInventoryResponse = await self._call(self._dial.control.ReportInventory, request)
-        return answer
-
-    async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
-        """Sends encoded batches and returns what the server keeps."""
-
-        async def messages() -> AsyncIterator[bytes]:
-            for batch in batches:
-                yield batch
-
-        answer: pb.UploadLogsResponse = await self._call(self._dial.upload_logs, messages())
-        return answer
-
-    async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:
-        """Sends until the iterator or the session ends; a slow server makes the iterator wait."""
-        await self._call(self._dial.bulk.ReportMetrics, batches, timeout=None)
-
-    async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
-        """Events of this node after ``after_seq``, and directives, until the session ends."""
-        self._check_connected()
-        with _translated(self.server):
-            async for push in self._dial.control.Subscribe(
-                pb.SubscribeRequest(after_seq=after_seq), metadata=self._metadata
-            ):
-                yield push
-
-    async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
-        """What is typed, until the server ends the console."""
-        self._check_connected()
-        with _translated(self.server):
-            async for given in self._dial.bulk.Console(outputs, metadata=self._metadata):
-                yield given
-
-    async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
-        self._check_connected()
-        with _translated(self.server):
-            return await method(request, metadata=self._metadata, timeout=timeout)
-
-    def _check_connected(self) -> None:
-        if not self.connected.is_set():
-            raise UnavailableError(f"the node link to {self.server} is down")
-
     async def run_forever(self) -> None:
         """Holds a session; ends only when cancelled."""
         backoff = Backoff()
@@ -198,7 +142,7 @@ class Link:
             except GamekeeperError as error:
                 log.warning("%s", error)
             except asyncio.CancelledError:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 log.warning("node link to %s: the stream was cut", self.server)
             finally:
@@ -213,7 +157,8 @@ class Link:
     async def _next_server(self) -> None:
         if len(self._servers) > 1:
             self._turn += 1
-            old, self._dial = self._dial, Dial(self._servers[self._turn % len(self._servers)], self._compression)
+            old = self.calls.dial
+            self.calls.dial = Dial(self._servers[self._turn % len(self._servers)], self._compression)
             await old.close()
 
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
@@ -223,16 +168,16 @@ class Link:
 
     async def _session(self, backoff: Backoff) -> None:
         hello = pb.AgentMessage(hello=self._hello(await self._introduction.facts()))
-        call = self._dial.control.Session(metadata=self._metadata)
+        call = self.calls.dial.control.Session(metadata=self.calls.metadata)
         try:
             welcome = await self._greet(call, hello)
         except BaseException:
             call.cancel()
             raise
         self._period = (
-            welcome.heartbeat_ms / 1000 if self._epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
+            welcome.heartbeat_ms / 1000 if self.calls.epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
         )
-        self._epoch = welcome.epoch
+        self.calls.epoch = welcome.epoch
         self._sent = {}
         self._offset = ClockOffset()  # perhaps another server, perhaps a clock that was set
         self._outbox = asyncio.Queue()
@@ -330,7 +275,7 @@ class Link:
         return pb.AgentMessage(heartbeat=beat)
 
     async def close(self) -> None:
-        await self._dial.close()
+        await self.calls.dial.close()
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:
@@ -339,25 +284,3 @@ def _retry_after(error: grpc.aio.AioRpcError) -> float:
         if key == RETRY_AFTER and str(value).isdigit():
             return min(300.0, int(value) / 1000)
     return 0.0
-
-
-class _translated:
-    """gRPC's errors as ours, once."""
-
-    def __init__(self, server: str) -> None:
-        self._server = server
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, grpc.aio.AioRpcError):
-            raise UnavailableError(f"{self._server}: {error.details()}") from error
-        if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
-            raise UnavailableError(f"{self._server}: the stream was cut") from error
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancels this task. gRPC also raises CancelledError for a stream whose connection broke."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

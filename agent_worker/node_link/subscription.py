@@ -42,7 +42,7 @@ class Subscription:
             await self._link.connected.wait()
             await self._link.stagger()
             try:
-                async for push in self._link.subscribe(self._load()):
+                async for push in self._link.calls.subscribe(self._load()):
                     backoff.reset()
                     self._take(push)
             except UnavailableError as error:

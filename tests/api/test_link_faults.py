@@ -123,7 +123,7 @@ async def uploading(api: ApiUnderTest) -> AsyncIterator[Uploading]:
     run = await api.submit({"name": "work", "container": {"image": "image", "environment": {"DUMMY_SLEEP": "60"}}})
     await api.until_step(run["id"], "work", "running")
     raw = RawAgent(api, api.identities["node-1"])
-    raw.epoch = agent.link._epoch
+    raw.epoch = agent.link.calls.epoch
     yield Uploading(raw, pb.StepKey(run_id=run["id"], step="work", **{"try": 1}))
     await raw.dial.close()
 
@@ -172,7 +172,7 @@ async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: Ap
 
     with pytest.raises(TimeoutError):
         await write_on()
-    assert other.link._epoch == 1
+    assert other.link.calls.epoch == 1
     assert (await api.http.get("/nodes/node-2")).json()["status"] == "online"
     session.cancel()
     await channel.close()

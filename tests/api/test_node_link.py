@@ -150,7 +150,7 @@ async def test_an_agent_resumes_its_events(api: ApiUnderTest) -> None:
 
 
 async def _some(agent: Any, after: int, count: int) -> Any:
-    async for push in agent.link.subscribe(after):
+    async for push in agent.link.calls.subscribe(after):
         yield push
         count -= 1
         if count == 0:
@@ -232,13 +232,13 @@ async def test_the_agent_outlives_streams_that_are_cut(api: ApiUnderTest) -> Non
     agent = await api.start_agent()
     agent.telemetry.period = 0.1
     await until(lambda: _get(api, "inventory"))
-    epoch = agent.link._epoch
+    epoch = agent.link.calls.epoch
     await api.process.link_server.stop(0)
     async with asyncio.timeout(20):
         while agent.link.connected.is_set():
             await asyncio.sleep(0.05)
     assert [task for task in api._tasks if task.done()] == []
-    assert agent.link._epoch == epoch
+    assert agent.link.calls.epoch == epoch
 
 
 async def test_the_next_server_is_tried_when_one_is_silent(api: ApiUnderTest) -> None:
@@ -246,7 +246,7 @@ async def test_the_next_server_is_tried_when_one_is_silent(api: ApiUnderTest) ->
     identity = await api.enrol()
     agent = api.make_agent(identity)
     agent.link._servers = ["127.0.0.1:1", api.link_address]
-    agent.link._dial = Dial("127.0.0.1:1")
+    agent.link.calls.dial = Dial("127.0.0.1:1")
     api.background(agent.link.run_forever())
     await asyncio.wait_for(agent.link.connected.wait(), 20)
     assert agent.link.server == api.link_address

@@ -19,18 +19,18 @@ async def test_delay_and_jitter_raise_no_alarm_and_are_told(api: ApiUnderTest) -
     async with slow_proxy(api.link_address, DELAYS) as address:
         agent = api.make_agent(api.identities["node-1"])
         agent.link._servers = [address]
-        agent.link._dial = type(agent.link._dial)(address)
+        agent.link.calls.dial = type(agent.link.calls.dial)(address)
         for part in agent.work():
             api.background(part)
         await asyncio.wait_for(agent.link.connected.wait(), 20)
         async with asyncio.timeout(20):
             while "LinkDegraded" not in [item["type"] for item in (await _node(api))["conditions"]]:
                 await asyncio.sleep(0.1)
-        epoch = agent.link._epoch
+        epoch = agent.link.calls.epoch
         for _ in range(20):
             assert (await _node(api))["status"] == "online"
             await asyncio.sleep(0.2)
-        assert agent.link._epoch == epoch
+        assert agent.link.calls.epoch == epoch
         kinds = [item["kind"] for item in (await api.http.get("/events", params={"kind": "node"})).json()["items"]]
         assert not {"node.suspect", "node.offline"} & set(kinds)
         await agent.link.close()

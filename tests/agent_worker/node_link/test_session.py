@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from agent_worker.identity import Identity
-from agent_worker.node_link.session import Introduction, Link
+from agent_worker.node_link.session import Introduction, Link, _retry_after
 from gamekeeper.backoff import Backoff
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
@@ -38,7 +38,7 @@ def closed_port() -> int:
 async def test_a_call_that_fails_before_the_first_word_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends between its begin and the first write, when a server is killed in that moment."""
     link = make_link(f"127.0.0.1:{closed_port()}")
-    begin = link._dial.control.Session
+    begin = link.calls.dial.control.Session
 
     async def failed(call: Any) -> None:
         await call.wait_for_connection()
@@ -57,7 +57,7 @@ async def test_a_call_that_fails_before_the_first_word_says_why(monkeypatch: pyt
         def __getattr__(self, name: str) -> Any:
             return getattr(self._call, name)
 
-    monkeypatch.setattr(link._dial.control, "Session", lambda metadata: Late(metadata))
+    monkeypatch.setattr(link.calls.dial.control, "Session", lambda metadata: Late(metadata))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await asyncio.wait_for(link._session(Backoff()), 10)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -116,3 +116,12 @@ async def test_a_cancel_that_comes_with_an_answer_is_heeded() -> None:
     assert done
     assert talking.cancelled()
     await link.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("1500", 1.5), ("99999999", 300.0), ("soon", 0.0), ("-5", 0.0), (None, 0.0)]
+)
+def test_a_server_says_when_to_come_back(told: str | None, seconds: float) -> None:
+    trailing = grpc.aio.Metadata(*([("retry-after-ms", told)] if told else []))
+    error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), trailing)
+    assert _retry_after(error) == seconds

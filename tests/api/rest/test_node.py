@@ -165,7 +165,7 @@ async def test_a_second_agent_takes_over_and_the_first_can_no_longer_write(api: 
     first, second = api.make_agent(identity, "a"), api.make_agent(identity, "b")
     running = api.background(first.link.run_forever())
     await asyncio.wait_for(first.link.connected.wait(), 10)
-    old = first.link._metadata
+    old = first.link.calls.metadata
     running.cancel()
     api.background(second.link.run_forever())
     await asyncio.wait_for(second.link.connected.wait(), 10)

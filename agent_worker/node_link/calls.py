@@ -1,0 +1,113 @@
+"""Calls that go beside the session: reports, uploads, streams and consoles, each an rpc of its own.
+
+They take their epoch and their connections from the session, so all of them fail while it is down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import grpc
+
+from agent_worker.identity import Identity
+from agent_worker.node_link.dial import CALL_SECONDS, Dial
+from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+
+class LinkCalls:
+    """Every method raises UnavailableError while the link is down. None tries again: that is the caller's part.
+
+    The session sets ``dial``, ``epoch`` and ``connected``; the calls only read them.
+    """
+
+    def __init__(self, dial: Dial, identity: Identity) -> None:
+        self.dial = dial
+        self.epoch = 0
+        self.connected = asyncio.Event()
+        self._identity = identity
+
+    @property
+    def server(self) -> str:
+        return self.dial.address
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The node's key and the session's epoch: the server refuses calls of an older session."""
+        return (
+            ("authorization", f"Bearer {self._identity.node_key}"),
+            ("gamekeeper-epoch", str(self.epoch)),
+        )
+
+    async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
+        """Tells which containers are here, and returns what the server decides on each."""
+        answer: pb.ReportContainersResponse = await self._call(self.dial.control.ReportContainers, request)
+        return answer
+
+    async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
+        """Tells what the machine is made of."""
+        answer: pb.ReportInventoryResponse = await self._call(self.dial.control.ReportInventory, request)
+        return answer
+
+    async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
+        """Sends encoded batches and returns what the server keeps."""
+
+        async def messages() -> AsyncIterator[bytes]:
+            for batch in batches:
+                yield batch
+
+        answer: pb.UploadLogsResponse = await self._call(self.dial.upload_logs, messages())
+        return answer
+
+    async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:
+        """Sends until the iterator or the session ends; a slow server makes the iterator wait."""
+        await self._call(self.dial.bulk.ReportMetrics, batches, timeout=None)
+
+    async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
+        """Yields events of this node after ``after_seq``, and directives, until the session ends."""
+        self._check_connected()
+        with _translated(self.server):
+            async for push in self.dial.control.Subscribe(
+                pb.SubscribeRequest(after_seq=after_seq), metadata=self.metadata
+            ):
+                yield push
+
+    async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
+        """Sends what a command writes and yields what is typed, until the server ends the console."""
+        self._check_connected()
+        with _translated(self.server):
+            async for given in self.dial.bulk.Console(outputs, metadata=self.metadata):
+                yield given
+
+    async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
+        self._check_connected()
+        with _translated(self.server):
+            return await method(request, metadata=self.metadata, timeout=timeout)
+
+    def _check_connected(self) -> None:
+        if not self.connected.is_set():
+            raise UnavailableError(f"the node link to {self.server} is down")
+
+
+class _translated:
+    """Turns gRPC's errors into ours, in one place."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise UnavailableError(f"{self._server}: {error.details()}") from error
+        if isinstance(error, asyncio.CancelledError) and not is_cancelled():
+            raise UnavailableError(f"{self._server}: the stream was cut") from error
+
+
+def is_cancelled() -> bool:
+    """True when somebody cancels this task. gRPC also raises CancelledError for a stream whose connection broke."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,83 @@
+"""Calls beside the session: refused while the link is down, and broken streams told in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from agent_worker.identity import Identity
+from agent_worker.node_link.calls import LinkCalls
+from agent_worker.node_link.dial import Dial
+from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+
+async def nothing() -> AsyncIterator[Any]:
+    empty: tuple[Any, ...] = ()
+    for item in empty:
+        yield item
+
+
+async def read(stream: AsyncIterator[Any]) -> None:
+    async for _ in stream:
+        pass
+
+
+CALLS: dict[str, Callable[[LinkCalls], Awaitable[Any]]] = {
+    "report_containers": lambda calls: calls.report_containers(pb.ReportContainersRequest()),
+    "report_inventory": lambda calls: calls.report_inventory(pb.Inventory()),
+    "upload": lambda calls: calls.upload([]),
+    "stream_metrics": lambda calls: calls.stream_metrics(nothing()),
+    "subscribe": lambda calls: read(calls.subscribe(0)),
+    "console": lambda calls: read(calls.console(nothing())),
+}
+
+
+def make_calls() -> LinkCalls:
+    return LinkCalls(Dial("127.0.0.1:1"), Identity(node_id="node-1", node_key="key"))
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_while_the_link_is_down_no_call_is_tried(name: str) -> None:
+    calls = make_calls()
+    with pytest.raises(UnavailableError, match=r"the node link to 127\.0\.0\.1:1 is down"):
+        await CALLS[name](calls)
+    await calls.dial.close()
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_call_that_breaks_names_the_server(name: str) -> None:
+    calls = make_calls()
+    calls.connected.set()
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1: "):
+        await CALLS[name](calls)
+    await calls.dial.close()
+
+
+async def test_a_cut_stream_is_told_apart_from_a_cancel() -> None:
+    calls = make_calls()
+    calls.connected.set()
+
+    async def cut(*_: Any, **__: Any) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(UnavailableError, match="the stream was cut"):
+        await calls._call(cut, None)
+
+    begun = asyncio.Event()
+
+    async def waits(*_: Any, **__: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(calls._call(waits, None))
+    await begun.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    await calls.dial.close()
