@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from api.services.node.metric import Retention
+from gamekeeper.domain.node.metric import Retention
 from gamekeeper.settings import DatabaseSettings
 
 

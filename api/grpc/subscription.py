@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from api.services.event import EventService
 from api.services.node.presence import AgentSession
 from gamekeeper.db.models import EventRow
-from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import PreconditionError
 from gamekeeper.rpc.console import console_request_to_pb

@@ -16,8 +16,9 @@ from gamekeeper.backoff import jittered
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.db.repositories.event import EventFilter, EventRepository
+from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.uncancelled import uncancelled

@@ -12,7 +12,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
 from api.services.event import EventService
-from gamekeeper.db.repositories.event import EventFilter
+from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import InvalidError
 
 router = APIRouter(prefix="/events", tags=["events"])

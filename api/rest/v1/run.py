@@ -15,9 +15,9 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
-from gamekeeper.db.repositories.run import RunFilter
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepState, observed_state
 
 router = APIRouter(prefix="/runs", tags=["runs"])

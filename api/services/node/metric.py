@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from gamekeeper.backoff import jittered
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.metric import MetricRepository
-from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, Sample, mean, named, pack, unpack
+from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, Retention, Sample, mean, named, pack, unpack
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError, InvalidError
 from gamekeeper.logging import get_logger
@@ -30,15 +29,6 @@ SETTLE_SECONDS = 15  # samples travel; a minute is summed up when its last ones 
 MAX_POINTS = 2000
 MAX_UNSAVED = 200_000
 LIVE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Seconds that each resolution is kept."""
-
-    raw: int = 3600
-    minutes: int = 7 * 86_400
-    hours: int = 90 * 86_400
 
 
 def node_subject(node_id: str) -> str:

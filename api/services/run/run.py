@@ -17,13 +17,14 @@ from gamekeeper.control_plane.intake.submission import Origin, Submission, new_r
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
-from gamekeeper.db.repositories.event import EventFilter
 from gamekeeper.db.repositories.page import Page
-from gamekeeper.db.repositories.run import RunFilter, RunRepository
+from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import SUPERSEDED, RunState
+from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import ConflictError
 

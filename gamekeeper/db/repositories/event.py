@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,36 +11,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import InvalidError
 
 
-@dataclass(frozen=True)
-class EventFilter:
-    """Empty fields match all. A kind is whole (``node.offline``) or a subject (``node``)."""
-
-    kinds: Sequence[str] = ()
-    node: str = ""
-    run: str = ""
-    step: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def conditions(self) -> list[Any]:
-        found: list[Any] = [
-            col(getattr(EventRow, name)) == value for name in ("node", "run", "step") if (value := getattr(self, name))
-        ]
-        if self.kinds:
-            found.append(or_(*[_kind(kind) for kind in self.kinds]))
-        if self.since:
-            found.append(col(EventRow.at) >= self.since)
-        if self.until:
-            found.append(col(EventRow.at) < self.until)
-        return found
-
-    def matches(self, row: EventRow) -> bool:
-        """The same as the conditions, of a row that is here; times aside."""
-        kind_fits = not self.kinds or row.kind in self.kinds or row.kind.partition(".")[0] in self.kinds
-        return kind_fits and self.node in ("", row.node) and self.run in ("", row.run) and self.step in ("", row.step)
+def _conditions(wanted: EventFilter) -> list[Any]:
+    found: list[Any] = [
+        col(getattr(EventRow, name)) == value for name in ("node", "run", "step") if (value := getattr(wanted, name))
+    ]
+    if wanted.kinds:
+        found.append(or_(*[_kind(kind) for kind in wanted.kinds]))
+    if wanted.since:
+        found.append(col(EventRow.at) >= wanted.since)
+    if wanted.until:
+        found.append(col(EventRow.at) < wanted.until)
+    return found
 
 
 def _kind(kind: str) -> Any:
@@ -55,7 +38,7 @@ class EventRepository:
 
     async def page(self, wanted: EventFilter, *, cursor: str | None, limit: int) -> Page[EventRow]:
         """Newest first."""
-        query = select(EventRow).where(*wanted.conditions()).order_by(col(EventRow.seq).desc())
+        query = select(EventRow).where(*_conditions(wanted)).order_by(col(EventRow.seq).desc())
         if cursor:
             query = query.where(col(EventRow.seq) < _seq(decode_cursor(cursor)))
         rows = (await self._session.exec(query.limit(limit + 1))).all()
@@ -63,7 +46,7 @@ class EventRepository:
 
     async def after(self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None) -> list[EventRow]:
         """Oldest first."""
-        query = select(EventRow).where(col(EventRow.seq) > seq, *wanted.conditions()).order_by(col(EventRow.seq))
+        query = select(EventRow).where(col(EventRow.seq) > seq, *_conditions(wanted)).order_by(col(EventRow.seq))
         if up_to is not None:
             query = query.where(col(EventRow.seq) <= up_to)
         return list((await self._session.exec(query.limit(limit))).all())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
@@ -17,24 +16,13 @@ from gamekeeper.db.models.columns import storable
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.run.run import RunSnapshot, RunState
+from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepKey, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
 
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
 WITHOUT_TEXT = [defer(getattr(RunRow, name), raiseload=True) for name in ("source", "call", "resolved", "carried")]
 OPEN_STATES = [state.value for state in RunState if not state.is_final]
-
-
-@dataclass(frozen=True)
-class RunFilter:
-    """What a list of runs is narrowed to; None is no limit."""
-
-    state: str | None = None
-    node: str | None = None
-    pipeline: str | None = None
-    schedule: str | None = None
-    parent_run: str | None = None
-    concurrency_group: str | None = None
 
 
 class RunRepository:

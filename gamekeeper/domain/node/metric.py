@@ -48,6 +48,15 @@ class Sample:
     values: Sequence[float]
 
 
+@dataclass(frozen=True)
+class Retention:
+    """Seconds that each resolution is kept."""
+
+    raw: int = 3600
+    minutes: int = 7 * 86_400
+    hours: int = 90 * 86_400
+
+
 def ordered(names: Sequence[str], found: Mapping[str, float | None]) -> list[float]:
     """The values in the order of ``names``; what is missing is NaN."""
     return [math.nan if (value := found.get(name)) is None else float(value) for name in names]

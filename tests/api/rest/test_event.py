@@ -69,7 +69,7 @@ async def test_following_resumes_behind_the_last_id(api: ApiUnderTest) -> None:
     headers = {"Last-Event-ID": str(first)}
     # The test client gives a stream only when it has ended, so its generator is read as the server reads it.
     from api.rest.v1.event import _stream
-    from gamekeeper.db.repositories.event import EventFilter
+    from gamekeeper.domain.event.event_filter import EventFilter
 
     stream = _stream(api.process.services.events, int(headers["Last-Event-ID"]), EventFilter(kinds=("node",)))
     async with asyncio.timeout(10):

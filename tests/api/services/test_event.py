@@ -13,8 +13,9 @@ from api.services import event as event_module
 from api.services.event import EventBatch, EventService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.repositories.event import EventFilter, EventRepository
+from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_filter import EventFilter
 
 
 @pytest.fixture

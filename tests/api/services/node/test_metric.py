@@ -7,10 +7,20 @@ import time
 
 import pytest
 
-from api.services.node.metric import HOUR, MINUTE, RAW, MetricService, Retention, node_subject
+from api.services.node.metric import HOUR, MINUTE, RAW, MetricService, node_subject
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.metric import MetricRepository
-from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, Sample, mean, named, ordered, pack, unpack
+from gamekeeper.domain.node.metric import (
+    CONTAINER_METRICS,
+    NODE_METRICS,
+    Retention,
+    Sample,
+    mean,
+    named,
+    ordered,
+    pack,
+    unpack,
+)
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 

@@ -1,0 +1,17 @@
+"""The part of the list of runs that a reader wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """A field that is None matches all."""
+
+    state: str | None = None
+    node: str | None = None
+    pipeline: str | None = None
+    schedule: str | None = None
+    parent_run: str | None = None
+    concurrency_group: str | None = None
