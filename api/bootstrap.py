@@ -1,40 +1,23 @@
-"""Builds the api process: the one place that knows every concrete class of it."""
+"""Builds the api process from its settings: the services, and REST and the node link over them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
 from api.dependencies import Services
-from api.grpc.node_link import LinkConfig, LinkServices, NodeLink
+from api.grpc.link_calls import LinkConfig
+from api.grpc.node_link import NodeLink
 from api.grpc.server import LinkServer, build_server
-from api.grpc.telemetry import TelemetryIntake
-from api.log_files import LogFiles
 from api.services.access.enrolment import EnrolmentService
-from api.services.access.key import KeyService
-from api.services.event import EventService
 from api.services.node.condition import ConditionService
-from api.services.node.console import ConsoleService
-from api.services.node.container import ContainerService
-from api.services.node.inventory import InventoryService
-from api.services.node.metric import MetricService
-from api.services.node.node import NodeService
-from api.services.node.node_signals import NodeSignals
-from api.services.node.presence import Lease, Presence
-from api.services.run.dispatch import RunDispatcher
-from api.services.run.log import LogService
-from api.services.run.pipeline import PipelineService
+from api.services.node.presence import Presence
 from api.services.run.reconcile import RunReconciler
-from api.services.run.rerun import RerunService
-from api.services.run.run import RunService
-from api.services.run.run_control import RunControlService
-from api.services.run.schedule import ScheduleService
-from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
+from api.wiring import wire
 from gamekeeper.db.engine import Database
 
 
@@ -50,48 +33,23 @@ class ApiProcess:
 
 
 def build(settings: ApiSettings, database: Database, client: Client) -> ApiProcess:
-    dispatcher = RunDispatcher(client)
-    signals = NodeSignals(database, dispatcher)
-    events = EventService(database, timedelta(days=settings.events_keep_days))
-    pipelines = PipelineService(database)
-    runs = RunService(database, dispatcher, events, settings.node_wait_seconds)
-    logs = LogFiles(settings.logs_dir)
-    presence = Presence(database, Lease(settings.heartbeat_ms, settings.lease_ms), signals.node_changed)
-    enrolment = EnrolmentService(database)
-    nodes = NodeService(database, signals.node_changed, presence.ask_for_reports, enrolment.forget)
-    metrics = MetricService(database, settings.retention())
-    consoles = ConsoleService(database, runs, presence)
-    conditions = ConditionService(database)
-    services = Services(
-        database,
-        dispatcher,
-        KeyService(database),
-        nodes,
-        runs,
-        LogService(runs, logs),
-        events,
-        metrics,
-        consoles,
-        pipelines,
-        RunControlService(database, dispatcher, runs),
-        RerunService(runs),
-        ScheduleService(database, client, settings.node_wait_seconds),
+    wired = wire(settings, database, client)
+    config = LinkConfig.of(
+        settings,
+        temporal_address=client.service_client.config.target_host,
+        temporal_namespace=client.namespace,
     )
-    config = LinkConfig.of(settings, client.service_client.config.target_host, client.namespace)
-    link_services = LinkServices(
-        enrolment,
-        presence,
-        StepPhaseService(database),
-        ContainerService(database),
-        logs,
-        events,
-        InventoryService(database),
-        conditions,
-        TelemetryIntake(metrics, conditions),
-        consoles,
-        database.clock,
+    server = build_server(
+        NodeLink(wired.link, config),
+        f"{settings.grpc_host}:{settings.grpc_port}",
+        reflect=settings.grpc_reflection,
     )
-    link = NodeLink(link_services, config)
-    server = build_server(link, f"{settings.grpc_host}:{settings.grpc_port}", reflect=settings.grpc_reflection)
-    parts = presence, conditions, enrolment, RunReconciler(database, dispatcher)
-    return ApiProcess(services, create_app(services), server, *parts)
+    return ApiProcess(
+        services=wired.rest,
+        app=create_app(wired.rest),
+        link_server=server,
+        presence=wired.link.presence,
+        conditions=wired.link.conditions,
+        enrolment=wired.link.enrolment,
+        reconciler=wired.reconciler,
+    )

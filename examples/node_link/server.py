@@ -2,7 +2,7 @@
 
     python examples/node_link/server.py 127.0.0.1:7999
 
-What a real one does beside this stands in api/grpc/node_link.py, the contract in proto/gamekeeper/rpc/v1.
+What a real one does beside this stands in api/grpc/, the contract in proto/gamekeeper/rpc/v1.
 """
 
 from __future__ import annotations

@@ -1,0 +1,25 @@
+"""Uploads of logs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from api.grpc.errors import translated
+from api.grpc.link_calls import Context, LinkCalls
+from api.grpc.log_intake import LogIntake
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+
+class LogCalls(LinkCalls):
+    """UploadLogs."""
+
+    async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
+        async with translated(context):
+            node_id = await self._node(context)
+            session = self._services.presence.session(node_id)
+            offset_ns = session.clock_offset_ns if session else 0
+            intake = LogIntake(self._services.logs, partial(self._services.phases.check_owner, node_id), offset_ns)
+            async for batch in batches:
+                await intake.accept(batch)
+            return await intake.answer()

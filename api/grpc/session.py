@@ -1,0 +1,174 @@
+"""The session of an agent: it registers once, says hello, beats, and is pushed what concerns its node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from api.grpc.errors import translated
+from api.grpc.link_calls import Context, LinkCalls, metadata
+from api.grpc.subscription import pushes
+from api.services.node.presence import AgentSession
+from gamekeeper import __version__
+from gamekeeper.actor import set_actor
+from gamekeeper.domain.event.event import NodeTime
+from gamekeeper.domain.node.condition import Vitals
+from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.domain.run.step import StepState
+from gamekeeper.errors import InvalidError, PreconditionError
+from gamekeeper.rpc.convert import facts_from_pb, key_from_pb
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.version import version_problem
+
+MAX_POLICY_BYTES = 64 * 1024
+
+
+class SessionCalls(LinkCalls):
+    """Register, Session and Subscribe."""
+
+    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
+        async with translated(context):
+            _check_version(request.protocol_version)
+            node_id, key = await self._services.enrolment.register(request.token)
+            return pb.RegisterResponse(node_id=node_id, node_key=key)
+
+    async def Session(
+        self, messages: AsyncIterator[pb.AgentMessage], context: Context
+    ) -> AsyncIterator[pb.ServerMessage]:
+        async with translated(context):
+            node_id = await self._services.enrolment.authenticate(metadata(context, "authorization"))
+            set_actor(f"agent:{node_id}")
+            session = await self._open(node_id, await anext(aiter(messages), None))
+            try:
+                yield pb.ServerMessage(welcome=self._welcome(session))
+                async for answer in self._answers(session, messages):
+                    yield answer
+            finally:
+                self._services.presence.close(session)
+
+    async def _open(self, node_id: str, first: pb.AgentMessage | None) -> AgentSession:
+        if first is None or first.WhichOneof("body") != "hello":
+            raise InvalidError("a session begins with Hello")
+        hello = first.hello
+        _check_version(hello.protocol_version)
+        facts = facts_from_pb(hello.facts, hello.agent_version[:100])
+        session = await self._services.presence.open(node_id, facts, _policy(hello.policy_json), hello.instance[:64])
+        vitals = Vitals(agent_version=facts.agent_version, server_version=__version__)
+        await self._services.conditions.observe(node_id, vitals)
+        return session
+
+    def _welcome(self, session: AgentSession) -> pb.Welcome:
+        config = self._config
+        return pb.Welcome(
+            node_id=session.node_id,
+            epoch=session.epoch,
+            heartbeat_ms=self._services.presence.heartbeat_ms,
+            lease_ms=self._services.presence.lease_ms,
+            temporal_address=config.temporal_address,
+            temporal_namespace=config.temporal_namespace,
+            cancel_is_pushed=config.cancel_is_pushed,
+            metrics_ms=config.metrics_ms,
+            log_bytes_per_second=config.log_bytes_per_second,
+        )
+
+    async def _answers(
+        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage]
+    ) -> AsyncIterator[pb.ServerMessage]:
+        superseded = asyncio.create_task(session.superseded.wait())
+        try:
+            while True:
+                reading = asyncio.ensure_future(anext(aiter(messages), None))
+                await asyncio.wait({reading, superseded}, return_when=asyncio.FIRST_COMPLETED)
+                if superseded.done():
+                    reading.cancel()
+                    raise PreconditionError(
+                        f"another agent took over node {session.node_id}", hint="run one agent for a node"
+                    )
+                message = reading.result()
+                if message is None:
+                    return
+                answer = await self._receive(session, message)
+                if answer is not None:
+                    yield answer
+        finally:
+            superseded.cancel()
+
+    async def _receive(self, session: AgentSession, message: pb.AgentMessage) -> pb.ServerMessage | None:
+        received_ns = time.time_ns()
+        await self._services.presence.beat(session)
+        body = message.WhichOneof("body")
+        if body == "heartbeat":
+            return await self._acknowledge(session, message.heartbeat, received_ns)
+        if body == "step_phase":
+            phase = message.step_phase
+            with suppress(ValueError):  # a phase that this version does not know is no reason to lose the session
+                state = StepState(phase.phase)
+                await self._services.phases.observe(
+                    session.node_id,
+                    key_from_pb(phase.key),
+                    state,
+                    phase.message[:500],
+                    phase.container_id[:64],
+                    _told(session, phase),
+                )
+        return None
+
+    async def _acknowledge(self, session: AgentSession, beat: pb.Heartbeat, received_ns: int) -> pb.ServerMessage:
+        clock, presence = self._services.clock, self._services.presence
+        clock.observe(beat.hlc)
+        session.clock_offset_ns = beat.clock_offset_ns
+        measured = beat.round_trip_ns > 0
+        vitals = Vitals(
+            docker_error=beat.docker_error[:300],
+            clock_offset_seconds=beat.clock_offset_ns / 1e9 if measured else None,
+            round_trip_seconds=beat.round_trip_ns / 1e9 if measured else None,
+            spool_bytes=beat.spool_bytes,
+        )
+        await self._services.conditions.observe(session.node_id, vitals)
+        return pb.ServerMessage(
+            heartbeat_ack=pb.HeartbeatAck(
+                seq=beat.seq,
+                received_ns=received_ns,
+                sent_ns=time.time_ns(),
+                hlc=clock.tick(),
+                heartbeat_ms=presence.heartbeat_ms,
+                lease_ms=presence.lease_ms,
+            )
+        )
+
+    async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Push]:
+        async with translated(context):
+            session = self._services.presence.session(await self._node(context))
+            if session is None:
+                raise PreconditionError("there is no session", hint="open one before subscribing")
+            async for push in pushes(self._services.events, session, request.after_seq):
+                yield push
+
+
+def _told(session: AgentSession, phase: pb.StepPhase) -> NodeTime:
+    """When the node saw it; an agent of the version before does not say."""
+    if not phase.at_ns:
+        return NodeTime()
+    node_at = datetime.fromtimestamp(phase.at_ns / 1e9, UTC)
+    return NodeTime(node_at=node_at, clock_offset_ms=session.clock_offset_ns / 1e6, hlc=phase.hlc or None)
+
+
+def _check_version(version: int) -> None:
+    problem = version_problem(version, other_is="agent")
+    if problem:
+        raise PreconditionError(problem)
+
+
+def _policy(text: str) -> NodePolicy:
+    if len(text) > MAX_POLICY_BYTES:
+        raise InvalidError("the node's policy is over 64 KiB")
+    try:
+        return NodePolicy.model_validate(json.loads(text or "{}"))
+    except (ValueError, ValidationError) as error:
+        raise InvalidError(f"the node's policy can't be read: {error}") from error

@@ -1,0 +1,97 @@
+"""Puts the services of the api together. The bootstrap adds the two edges, REST and the node link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from api.dependencies import Services
+from api.grpc.link_calls import LinkServices
+from api.grpc.telemetry_intake import TelemetryIntake
+from api.log_files import LogFiles
+from api.services.access.enrolment import EnrolmentService
+from api.services.access.key import KeyService
+from api.services.event import EventService
+from api.services.node.condition import ConditionService
+from api.services.node.console import ConsoleService
+from api.services.node.container import ContainerService
+from api.services.node.inventory import InventoryService
+from api.services.node.metric import MetricService
+from api.services.node.node import NodeService
+from api.services.node.node_signals import NodeSignals
+from api.services.node.presence import Lease, Presence
+from api.services.run.dispatch import RunDispatcher
+from api.services.run.log import LogService
+from api.services.run.pipeline import PipelineService
+from api.services.run.reconcile import RunReconciler
+from api.services.run.rerun import RerunService
+from api.services.run.run import RunService
+from api.services.run.run_control import RunControlService
+from api.services.run.schedule import ScheduleService
+from api.services.run.step_phase import StepPhaseService
+from api.settings import ApiSettings
+from gamekeeper.db.engine import Database
+
+
+@dataclass(frozen=True)
+class Wired:
+    """``rest`` and ``link`` are what each edge may use; they share most services."""
+
+    rest: Services
+    link: LinkServices
+    reconciler: RunReconciler
+
+
+def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
+    dispatcher = RunDispatcher(client)
+    signals = NodeSignals(database=database, dispatcher=dispatcher)
+    presence = Presence(
+        database=database,
+        lease=Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms),
+        changed=signals.node_changed,
+    )
+    enrolment = EnrolmentService(database)
+    events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
+    metrics = MetricService(database=database, retention=settings.retention())
+    runs = RunService(
+        database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
+    )
+    logs = LogFiles(settings.logs_dir)
+    consoles = ConsoleService(database=database, runs=runs, presence=presence)
+    conditions = ConditionService(database)
+    rest = Services(
+        database=database,
+        dispatcher=dispatcher,
+        keys=KeyService(database),
+        nodes=NodeService(
+            database=database,
+            changed=signals.node_changed,
+            ask_for_reports=presence.ask_for_reports,
+            removed=enrolment.forget,
+        ),
+        runs=runs,
+        logs=LogService(runs=runs, logs=logs),
+        events=events,
+        metrics=metrics,
+        consoles=consoles,
+        pipelines=PipelineService(database),
+        control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
+        reruns=RerunService(runs),
+        schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
+    )
+    link = LinkServices(
+        enrolment=enrolment,
+        presence=presence,
+        phases=StepPhaseService(database),
+        containers=ContainerService(database),
+        logs=logs,
+        events=events,
+        inventory=InventoryService(database),
+        conditions=conditions,
+        telemetry=TelemetryIntake(metrics=metrics, conditions=conditions),
+        consoles=consoles,
+        clock=database.clock,
+    )
+    return Wired(rest=rest, link=link, reconciler=RunReconciler(database=database, dispatcher=dispatcher))
