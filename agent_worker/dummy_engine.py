@@ -1,6 +1,7 @@
 """ContainerEngine in memory, steered by the container's own environment: for tests, load tests and UI work.
 
 ``DUMMY_SLEEP`` seconds to run (a service without it runs until it is stopped), ``DUMMY_EXIT_CODE``, ``DUMMY_OOM=1``,
+``DUMMY_CRASHES`` how many starts end after ``DUMMY_SLEEP`` before one stays up, each restarted as ``restart`` says,
 ``DUMMY_OUTPUT`` text to write, ``DUMMY_STEP_OUTPUT`` text for ``$STEP_OUTPUT`` (";" ends its lines),
 ``DUMMY_START_ERROR`` text with which the start fails. The image ``missing`` does not exist.
 """
@@ -32,6 +33,7 @@ from gamekeeper.ports.container_engine import (
 
 KILLED = 137
 TERMINATED = 143
+RESTART_SECONDS = 0.02
 
 
 @dataclass
@@ -43,6 +45,13 @@ class _Container:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     has_output_file: bool = False
+
+    def starts_again(self, exit_code: int) -> bool:
+        """Docker's restart policies."""
+        policy, _, limit = self.new.spec.restart.partition(":")
+        if policy == "on-failure":
+            return exit_code != 0 and (not limit or self.info.restart_count < int(limit))
+        return policy != "no"
 
 
 class DummyEngine:
@@ -103,13 +112,21 @@ class DummyEngine:
         if "DUMMY_START_ERROR" in environment:
             container.info = replace(container.info, exit_code=127, error=environment["DUMMY_START_ERROR"])
             raise StartError(environment["DUMMY_START_ERROR"])
+        self._begin(container)
+
+    def _begin(self, container: _Container) -> None:
+        """One start of the process, the first one or a restart."""
+        environment = container.new.spec.environment
         health = Health.HEALTHY if container.new.spec.healthcheck else Health.NONE
         now = datetime.now(UTC)
         container.info = replace(container.info, status=ContainerStatus.RUNNING, started_at=now, health=health)
         if output := environment.get("DUMMY_OUTPUT"):
             for line in output.splitlines(keepends=True):
                 container.lines.append(LogLine(LogStream.STDOUT, time.time_ns(), line.encode()))
-        endless = container.new.owner.kind == "service" and "DUMMY_SLEEP" not in environment
+        if "DUMMY_CRASHES" in environment:
+            endless = container.info.restart_count >= int(environment["DUMMY_CRASHES"])
+        else:
+            endless = container.new.owner.kind == "service" and "DUMMY_SLEEP" not in environment
         if not endless:
             container.task = asyncio.create_task(self._run(container, float(environment.get("DUMMY_SLEEP", "0"))))
 
@@ -118,7 +135,16 @@ class DummyEngine:
             await asyncio.wait_for(container.slept.wait(), seconds)
         environment = container.new.spec.environment
         oom = environment.get("DUMMY_OOM") == "1"
-        self._end(container, KILLED if oom else int(environment.get("DUMMY_EXIT_CODE", "0")), oom=oom)
+        exit_code = KILLED if oom else int(environment.get("DUMMY_EXIT_CODE", "0"))
+        if container.starts_again(exit_code):
+            count = container.info.restart_count + 1
+            container.info = replace(
+                container.info, status=ContainerStatus.RESTARTING, exit_code=exit_code, restart_count=count
+            )
+            await asyncio.sleep(RESTART_SECONDS)
+            self._begin(container)
+        else:
+            self._end(container, exit_code, oom=oom)
 
     def finish(self, step: str) -> None:
         """Ends the sleep of a step's containers, for those who can't tell beforehand how long it is to be."""
@@ -148,7 +174,7 @@ class DummyEngine:
 
     async def stop(self, container_id: str, grace: float) -> None:
         container = self._by_id.get(container_id)
-        if container is None or container.info.status is not ContainerStatus.RUNNING:
+        if container is None or container.info.status not in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
             return
         if container.task is not None:
             container.task.cancel()

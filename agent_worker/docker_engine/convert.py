@@ -206,6 +206,7 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         digest=inspected.get("Image", ""),
         ports=tuple(_ports((inspected.get("NetworkSettings") or {}).get("Ports") or {})),
         health_log=((health.get("Log") or [{}])[-1].get("Output") or "").strip()[-300:],
+        restart_count=inspected.get("RestartCount", 0),
     )
 
 

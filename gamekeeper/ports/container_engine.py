@@ -47,7 +47,8 @@ class Ownership:
 
 @dataclass(frozen=True)
 class ContainerInfo:
-    """A container as the engine tells it. ``owner`` is None for one that is not ours."""
+    """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
+    the engine started it again by its restart policy."""
 
     id: str
     name: str
@@ -64,6 +65,7 @@ class ContainerInfo:
     digest: str = ""
     ports: tuple[str, ...] = ()
     health_log: str = ""
+    restart_count: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Subject:
     def new(self, *, sleep: float = 0, exit_code: int = 0, output: str = "", **fields: Any) -> NewContainer:
         """``step_output`` is what it writes to the file for outputs, by a user who is not root."""
         handed_on: str | None = fields.pop("step_output", None)
-        spec: dict[str, Any] = {"image": fields.pop("image", self.image)}
+        spec: dict[str, Any] = {"image": fields.pop("image", self.image), "restart": fields.pop("restart", "no")}
         if self.dummy:
             spec["environment"] = {
                 "DUMMY_SLEEP": str(sleep),
@@ -57,10 +57,13 @@ class Subject:
         return replace(made, has_outputs=handed_on is not None)
 
     async def ended(self, new: NewContainer) -> str:
-        """The id of a container that ran to its end."""
+        """The id of a container that ran to its end, its restarts included."""
         container_id = await self.engine.create(new)
         await self.engine.start(container_id)
-        await asyncio.wait_for(self.engine.wait(container_id), 20)
+        async with asyncio.timeout(20):
+            await self.engine.wait(container_id)
+            while (info := await self.engine.find(container_id)) and info.status is not ContainerStatus.EXITED:
+                await asyncio.sleep(0.05)
         return container_id
 
 
@@ -185,6 +188,13 @@ async def test_health_check(subject: Subject) -> None:
         while (info := await subject.engine.find(container_id)) is None or info.health is not Health.HEALTHY:
             await asyncio.sleep(0.05)
     await subject.engine.stop(container_id, 0)
+
+
+async def test_restarts_are_counted(subject: Subject) -> None:
+    new = subject.new(exit_code=3, kind="service", restart="on-failure:2")
+    info = await subject.engine.find(await subject.ended(new))
+    assert info is not None
+    assert (info.restart_count, info.exit_code) == (2, 3)
 
 
 async def test_run_resources_come_and_go(subject: Subject) -> None:
