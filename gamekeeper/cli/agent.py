@@ -12,7 +12,6 @@ import platformdirs
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.node import list_all
 from gamekeeper.errors import InvalidError
 
 NODES_FILE = "simulated-nodes.json"
@@ -70,7 +69,7 @@ def _enrol_simulated(obj: Context, count: int, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     identities = folder / "identities.json"
     enrolled = {item["node_id"] for item in (json.loads(identities.read_text()) if identities.exists() else [])}
-    there = {node["id"] for node in list_all(obj, "/nodes", {"limit": 500})}
+    there = {node["id"] for node in obj.list_all("/nodes", {"limit": 500})}
     tokens: dict[str, str] = {}
     for node in (f"sim-{number:04d}" for number in range(1, count + 1)):
         if node not in there:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,17 +20,83 @@ from gamekeeper.stack.layout import default_state_dir
 USAGE = 2
 UNREACHABLE = 3
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=__doc__)
-app.add_typer(node.app, name="node")
-app.add_typer(run_control.app, name="runs")  # which is that of runs.py, with more
-app.add_typer(pipeline.app, name="pipeline")
-app.add_typer(schedule.app, name="schedule")
-app.command("run")(runs.run)
-app.command("up")(stack.up)
-app.command("down")(stack.down)
-app.command("status")(stack.status)
-app.command("agent")(agent.agent)
-app.command("events")(events.events)
+
+@dataclass(frozen=True)
+class Group:
+    """Commands below one word, as ``ls`` of ``gamekeeper node ls``."""
+
+    help: str
+    commands: Mapping[str, Callable[..., None]]
+
+
+# Every command of the product, in the order of the help.
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "run": runs.run,
+    "up": stack.up,
+    "down": stack.down,
+    "status": stack.status,
+    "agent": agent.agent,
+    "events": events.events,
+}
+GROUPS: Mapping[str, Group] = {
+    "node": Group(
+        "Machines that run containers.",
+        {
+            "ls": node.list_nodes,
+            "show": node.show,
+            "add": node.add,
+            "edit": node.edit,
+            "rm": node.remove,
+            "enrol": node.enrol,
+        },
+    ),
+    "runs": Group(
+        "Runs of pipelines.",
+        {
+            "ls": runs.list_runs,
+            "show": runs.show,
+            "logs": runs.logs,
+            "exec": runs.execute,
+            "attach": runs.attach,
+            "cancel": run_control.cancel,
+            "pause": run_control.pause,
+            "resume": run_control.resume,
+            "approve": run_control.approve,
+            "reject": run_control.reject,
+            "retry": run_control.retry,
+            "skip": run_control.skip,
+            "fail": run_control.fail,
+            "queue": run_control.queue,
+            "rerun": run_control.rerun,
+        },
+    ),
+    "pipeline": Group(
+        "Pipelines: files and stored versions.",
+        {
+            "validate": pipeline.validate,
+            "push": pipeline.push,
+            "ls": pipeline.list_pipelines,
+            "show": pipeline.show,
+            "versions": pipeline.versions,
+            "diff": pipeline.diff,
+            "rm": pipeline.remove,
+            "graph": pipeline.graph,
+        },
+    ),
+    "schedule": Group(
+        "Schedules of stored pipelines.",
+        {
+            "apply": schedule.apply,
+            "ls": schedule.list_schedules,
+            "show": schedule.show,
+            "pause": schedule.pause,
+            "resume": schedule.resume,
+            "trigger": schedule.trigger,
+            "backfill": schedule.backfill,
+            "rm": schedule.remove,
+        },
+    ),
+}
 
 
 def _version(show: bool) -> None:
@@ -37,7 +105,6 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     context: typer.Context,
     server: Annotated[
@@ -56,9 +123,22 @@ def root(
     context.obj = Context(server, api_key, state_dir or default_state_dir())
 
 
+def build() -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=__doc__)
+    app.callback()(root)
+    for name, group in GROUPS.items():
+        below = typer.Typer(no_args_is_help=True, help=group.help)
+        for command, function in group.commands.items():
+            below.command(command)(function)
+        app.add_typer(below, name=name)
+    for command, function in COMMANDS.items():
+        app.command(command)(function)
+    return app
+
+
 def main() -> None:
     try:
-        app()
+        build()()
     except UnavailableError as error:
         print_error(error)
         sys.exit(UNREACHABLE)

@@ -71,6 +71,17 @@ class Context:
         with self.client() as client:
             return checked(client.request(method, path, **options))
 
+    def list_all(self, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        """Every page of a list. Raises ApiError for a problem."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.call("GET", path, params=parameters | ({"cursor": cursor} if cursor else {}))
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items
+
     def text(self, path: str, parameters: dict[str, Any]) -> str:
         """The answer as text. Raises ApiError for a problem."""
         with self.client() as client:

@@ -9,7 +9,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import events as follow_stream
-from gamekeeper.cli.node import JsonOption
+from gamekeeper.cli.options import JsonOption
 from gamekeeper.cli.output import coloured, console, errors, print_json
 
 

@@ -8,13 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
+from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
 from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
-from gamekeeper.errors import InvalidError
-
-app = typer.Typer(no_args_is_help=True, help="Machines that run containers.")
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
-Labels = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE, repeatable")]
 
 
 class Mode(StrEnum):
@@ -23,18 +18,6 @@ class Mode(StrEnum):
     disabled = "disabled"
 
 
-def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    """``["A=1"]`` as a mapping. Raises InvalidError that shows the right spelling."""
-    result = {}
-    for text in texts or []:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise InvalidError(f'{option} "{text}" is not KEY=VALUE')
-        result[key] = value
-    return result
-
-
-@app.command("ls")
 def list_nodes(
     context: typer.Context,
     status: Annotated[str, typer.Option(help="never_seen, online, suspect or offline")] = "",
@@ -45,7 +28,7 @@ def list_nodes(
     """List nodes."""
     obj: Context = context.obj
     filters = {"status": status, "mode": mode, "label": label}
-    items = list_all(obj, "/nodes", {key: value for key, value in filters.items() if value})
+    items = obj.list_all("/nodes", {key: value for key, value in filters.items() if value})
     if as_json:
         print_json(items)
         return
@@ -60,19 +43,6 @@ def list_nodes(
     print_table(("NODE", "STATUS", "MODE", "LOCATION", "SEEN", "CONDITIONS"), rows)
 
 
-def list_all(obj: Context, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every page of a list."""
-    items: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = obj.call("GET", path, params=parameters | ({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
-
-
-@app.command("show")
 def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None:
     """Show a node and its containers."""
     obj: Context = context.obj
@@ -95,14 +65,13 @@ def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None
     print_table(("CONTAINER", "STATUS", "LIFETIME", "IMAGE", "PORTS"), rows)
 
 
-@app.command("add")
 def add(
     context: typer.Context,
     node: str,
     name: str = "",
     description: str = "",
     location: str = "",
-    label: Labels = None,
+    label: LabelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add a node; `enrol` then gives the token with which its agent registers."""
@@ -115,7 +84,6 @@ def add(
         console.print(f"added {node}; next: gamekeeper node enrol {node}")
 
 
-@app.command("edit")
 def edit(
     context: typer.Context,
     node: str,
@@ -123,7 +91,7 @@ def edit(
     description: str | None = None,
     location: str | None = None,
     mode: Annotated[Mode | None, typer.Option(help="disabled stops running steps too")] = None,
-    label: Labels = None,
+    label: LabelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change a node. Labels given replace all labels."""
@@ -140,7 +108,6 @@ def edit(
         console.print(f"{node} is at version {changed['version']}, mode {coloured(changed['mode'])}")
 
 
-@app.command("rm")
 def remove(
     context: typer.Context,
     node: str,
@@ -152,7 +119,6 @@ def remove(
     console.print(f"removed {node}")
 
 
-@app.command("enrol")
 def enrol(
     context: typer.Context,
     node: str,

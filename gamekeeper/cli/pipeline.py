@@ -9,28 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.node import JsonOption, list_all
+from gamekeeper.cli.options import FileArgument, JsonOption, NameArgument, name_and_version, read_file
 from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.pipeline_diff import mermaid
 from gamekeeper.domain.language.source import parse_text
-from gamekeeper.errors import InvalidError, SpecError
-
-app = typer.Typer(no_args_is_help=True, help="Pipelines: files and stored versions.")
+from gamekeeper.errors import SpecError
 
 
-def read_file(file: Path) -> str:
-    """Raises InvalidError that names the file."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidError(f"{file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidError(f"{file} is not UTF-8 text (byte {error.start})") from error
-
-
-@app.command("validate")
-def validate(file: Annotated[Path, typer.Argument(help="Pipeline file")], as_json: JsonOption = False) -> None:
+def validate(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a pipeline, with the errors that the server would give. What only a node knows is checked there."""
     try:
         pipeline, _ = check_document(parse_text(read_file(file)))
@@ -48,10 +35,7 @@ def validate(file: Annotated[Path, typer.Argument(help="Pipeline file")], as_jso
         console.print(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
 
 
-@app.command("push")
-def push(
-    context: typer.Context, file: Annotated[Path, typer.Argument(help="Pipeline file")], as_json: JsonOption = False
-) -> None:
+def push(context: typer.Context, file: FileArgument, as_json: JsonOption = False) -> None:
     """Store a pipeline as the next version of its name; a text that is the newest already makes none."""
     obj: Context = context.obj
     stored = obj.call("POST", "/pipelines", json={"yaml": read_file(file)})
@@ -61,10 +45,10 @@ def push(
         console.print(f"{stored['name']} is stored as version {stored['version']}")
 
 
-@app.command("ls")
 def list_pipelines(context: typer.Context, as_json: JsonOption = False) -> None:
     """List stored pipelines with their newest versions."""
-    items = list_all(context.obj, "/pipelines", {"limit": 500})
+    obj: Context = context.obj
+    items = obj.list_all("/pipelines", {"limit": 500})
     if as_json:
         print_json(items)
     else:
@@ -75,17 +59,6 @@ def _row(item: dict[str, Any], *first: str) -> tuple[Any, ...]:
     return *first, item["version"], ago(item["created_at"]), item["created_by"], item["description"]
 
 
-def name_and_version(text: str) -> tuple[str, int | None]:
-    """Of ``NAME`` or ``NAME@3``."""
-    name, at, version = text.partition("@")
-    if at and not version.isdecimal():
-        raise InvalidError(f'"{version}" is no version; write {name}@3')
-    return name, int(version) if at else None
-
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]")]
-
-
 def _stored(obj: Context, name: str) -> dict[str, Any]:
     """One version by ``NAME@3``, or the newest."""
     name, version = name_and_version(name)
@@ -94,7 +67,6 @@ def _stored(obj: Context, name: str) -> dict[str, Any]:
     return found
 
 
-@app.command("show")
 def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
     """Print a stored pipeline; with --json also its version and who stored it."""
     found = _stored(context.obj, name)
@@ -104,17 +76,16 @@ def show(context: typer.Context, name: NameArgument, as_json: JsonOption = False
         sys.stdout.write(found["source"])
 
 
-@app.command("versions")
 def versions(context: typer.Context, name: Annotated[str, typer.Argument()], as_json: JsonOption = False) -> None:
     """List the versions of a pipeline, newest first."""
-    items = list_all(context.obj, f"/pipelines/{name}/versions", {"limit": 500})
+    obj: Context = context.obj
+    items = obj.list_all(f"/pipelines/{name}/versions", {"limit": 500})
     if as_json:
         print_json(items)
     else:
         print_table(("VERSION", "STORED", "BY", ""), [_row(item) for item in items])
 
 
-@app.command("diff")
 def diff(
     context: typer.Context,
     name: Annotated[str, typer.Argument()],
@@ -127,7 +98,6 @@ def diff(
     sys.stdout.write(obj.text(f"/pipelines/{name}/diff", parameters))
 
 
-@app.command("rm")
 def remove(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
     """Delete a stored pipeline with all its versions; its runs stay."""
     obj: Context = context.obj
@@ -135,7 +105,6 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument()]) -> No
     console.print(f"{name} is deleted")
 
 
-@app.command("graph")
 def graph(context: typer.Context, source: Annotated[str, typer.Argument(metavar="FILE|NAME[@VERSION]")]) -> None:
     """Print the steps as a Mermaid flowchart, of a file without a server, or of a stored pipeline."""
     path = Path(source)

@@ -7,15 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.node import JsonOption, list_all, pairs
+from gamekeeper.cli.options import CommentOption, FollowOption, JsonOption, RunArgument, StepArgument, pairs
 from gamekeeper.cli.output import console, print_json, print_table
-from gamekeeper.cli.runs import app, show_started
-
-RunArgument = Annotated[str, typer.Argument(metavar="RUN")]
-StepArgument = Annotated[str, typer.Argument(metavar="STEP")]
-__all__ = ["app"]
-
-CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why, for those who look later")]
+from gamekeeper.cli.runs import show_started
 
 
 def _ask(context: typer.Context, path: str, body: dict[str, Any] | None, done: str, as_json: bool) -> None:
@@ -27,7 +21,6 @@ def _ask(context: typer.Context, path: str, body: dict[str, Any] | None, done: s
         console.print(done)
 
 
-@app.command("cancel")
 def cancel(
     context: typer.Context,
     run_id: RunArgument,
@@ -41,19 +34,16 @@ def cancel(
     _ask(context, f"{what}/cancel", {"reason": reason}, f"cancel of {named} requested", as_json)
 
 
-@app.command("pause")
 def pause(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
     """Start no further step until resume; what runs goes on."""
     _ask(context, f"/runs/{run_id}/pause", None, f"run {run_id} is paused", as_json)
 
 
-@app.command("resume")
 def resume(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
     """Go on with a paused run."""
     _ask(context, f"/runs/{run_id}/resume", None, f"run {run_id} goes on", as_json)
 
 
-@app.command("approve")
 def approve(
     context: typer.Context,
     run_id: RunArgument,
@@ -66,7 +56,6 @@ def approve(
     _ask(context, f"/runs/{run_id}/steps/{step}/approval", body, f"step {step} is approved", as_json)
 
 
-@app.command("reject")
 def reject(
     context: typer.Context,
     run_id: RunArgument,
@@ -83,25 +72,21 @@ def _answer_hold(context: typer.Context, run_id: str, step: str, action: str, do
     _ask(context, f"/runs/{run_id}/steps/{step}/hold", {"action": action}, done, as_json)
 
 
-@app.command("retry")
 def retry(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
     """Try a held step once more."""
     _answer_hold(context, run_id, step, "retry", f"step {step} is tried again", as_json)
 
 
-@app.command("skip")
 def skip(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
     """Skip a held step; the run goes on as if it had ended well."""
     _answer_hold(context, run_id, step, "skip", f"step {step} is skipped", as_json)
 
 
-@app.command("fail")
 def fail(context: typer.Context, run_id: RunArgument, step: StepArgument, as_json: JsonOption = False) -> None:
     """Let a held step fail now."""
     _answer_hold(context, run_id, step, "fail", f"step {step} has failed", as_json)
 
 
-@app.command("queue")
 def queue(
     context: typer.Context,
     group: Annotated[str, typer.Argument(help="Only this concurrency group")] = "",
@@ -109,7 +94,7 @@ def queue(
 ) -> None:
     """Show concurrency groups: the runs that go on and those that wait, the next one first."""
     obj: Context = context.obj
-    items = list_all(obj, "/run-groups", {"name": group} if group else {})
+    items = obj.list_all("/run-groups", {"name": group} if group else {})
     if as_json:
         print_json(items)
         return
@@ -117,13 +102,12 @@ def queue(
     print_table(("GROUP", "RUNNING", "WAITING"), rows)
 
 
-@app.command("rerun")
 def rerun(
     context: typer.Context,
     run_id: RunArgument,
     start: Annotated[str, typer.Option("--from", help="failed, all, or the step to begin at")] = "failed",
     arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE to change, repeatable")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")] = False,
+    follow: FollowOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run an ended run again, as a new run that takes over the results that stand."""

@@ -11,12 +11,19 @@ import typer
 from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import follow_log, follow_run, print_log, print_merged
-from gamekeeper.cli.node import JsonOption, list_all, pairs
+from gamekeeper.cli.options import (
+    ArgsOption,
+    EnvsOption,
+    FollowOption,
+    JsonOption,
+    NodeOption,
+    RunArgument,
+    name_and_version,
+    pairs,
+    read_file,
+)
 from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
-from gamekeeper.cli.pipeline import name_and_version, read_file
 from gamekeeper.errors import InvalidError
-
-app = typer.Typer(no_args_is_help=True, help="Runs of pipelines.")
 
 FAILED = 1
 
@@ -25,10 +32,10 @@ def run(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="Pipeline file")] = None,
     pipeline: Annotated[str, typer.Option(help="A stored pipeline instead, as NAME or NAME@VERSION")] = "",
-    arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable")] = None,
-    env: Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")] = None,
-    node: Annotated[str, typer.Option(help="For every step that names no node")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")] = False,
+    arg: ArgsOption = None,
+    env: EnvsOption = None,
+    node: NodeOption = "",
+    follow: FollowOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, start nothing")] = False,
     idempotency_key: Annotated[str, typer.Option(help="The same key gives the same run")] = "",
     as_json: JsonOption = False,
@@ -84,7 +91,6 @@ def _print_plan(answer: dict[str, Any], as_json: bool) -> None:
     print_table(("STEP", "TYPE", "NODE", "NEEDS"), rows)
 
 
-@app.command("ls")
 def list_runs(
     context: typer.Context,
     state: str = "",
@@ -102,7 +108,7 @@ def list_runs(
     filters: dict[str, Any] = {"state": state, "node": node, "pipeline": pipeline, "schedule": schedule}
     filters |= {"parent": parent, "group": group, "limit": 500 if every else limit}
     parameters = {key: value for key, value in filters.items() if value}
-    items = list_all(obj, "/runs", parameters) if every else obj.call("GET", "/runs", params=parameters)["items"]
+    items = obj.list_all("/runs", parameters) if every else obj.call("GET", "/runs", params=parameters)["items"]
     if as_json:
         print_json(items)
         return
@@ -110,10 +116,7 @@ def list_runs(
     print_table(("RUN", "PIPELINE", "STATE", "CREATED", ""), rows)
 
 
-@app.command("show")
-def show(
-    context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")], as_json: JsonOption = False
-) -> None:
+def show(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
     """Show a run with its steps."""
     obj: Context = context.obj
     _print_run(obj.call("GET", f"/runs/{run_id}"), as_json)
@@ -143,10 +146,9 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
     print_table(("STEP", "STATE", "REASON", "NODE", "TRY", "EXIT", ""), rows)
 
 
-@app.command("logs")
 def logs(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    run_id: RunArgument,
     step: Annotated[str, typer.Argument(help="Default: every step")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the log ends")] = False,
     try_number: Annotated[int | None, typer.Option("--try", min=1, help="Default: the newest")] = None,
@@ -166,10 +168,9 @@ def logs(
             print_log(obj, run_id, name, try_number, title=len(names) > 1)
 
 
-@app.command("exec")
 def execute(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    run_id: RunArgument,
     step: Annotated[str, typer.Argument()],
     command: Annotated[list[str], typer.Argument(help="Behind --, as in: -- sh -c 'ls /data'")],
 ) -> None:
@@ -178,10 +179,9 @@ def execute(
     raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/exec", command, tty=tty))
 
 
-@app.command("attach")
 def attach(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="RUN")],
+    run_id: RunArgument,
     step: Annotated[str, typer.Argument()],
 ) -> None:
     """The console of a step's own process, from now on; lines typed go to its input. Ctrl-C leaves it running."""

@@ -7,23 +7,25 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.node import JsonOption, pairs
+from gamekeeper.cli.options import (
+    ArgsOption,
+    EnvsOption,
+    JsonOption,
+    NodeOption,
+    NoteOption,
+    ScheduleArgument,
+    name_and_version,
+    pairs,
+)
 from gamekeeper.cli.output import ago, console, print_json, print_table
-from gamekeeper.cli.pipeline import name_and_version
-
-app = typer.Typer(no_args_is_help=True, help="Schedules of stored pipelines.")
-
-IdArgument = Annotated[str, typer.Argument(metavar="SCHEDULE")]
-NoteOption = Annotated[str, typer.Option("--note", "-m", help="Why, for those who look later")]
 
 
-@app.command("apply")
 def apply(
     context: typer.Context,
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE[@VERSION]", help="With a version: pinned to it")],
-    arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable")] = None,
-    env: Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")] = None,
-    node: Annotated[str, typer.Option(help="For every step that names no node")] = "",
+    arg: ArgsOption = None,
+    env: EnvsOption = None,
+    node: NodeOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make the schedules of a stored pipeline what its own `schedule` says."""
@@ -38,15 +40,13 @@ def apply(
     _show(obj.call("PUT", f"/pipelines/{name}/schedules", json=body)["items"], as_json)
 
 
-@app.command("ls")
 def list_schedules(context: typer.Context, as_json: JsonOption = False) -> None:
     """List schedules with their next runs."""
     obj: Context = context.obj
     _show(obj.call("GET", "/schedules")["items"], as_json)
 
 
-@app.command("show")
-def show(context: typer.Context, schedule: IdArgument, as_json: JsonOption = False) -> None:
+def show(context: typer.Context, schedule: ScheduleArgument, as_json: JsonOption = False) -> None:
     """Show a schedule with its next runs."""
     obj: Context = context.obj
     found = obj.call("GET", f"/schedules/{schedule}")
@@ -60,29 +60,29 @@ def show(context: typer.Context, schedule: IdArgument, as_json: JsonOption = Fal
         console.print(f"{key:12} {shown}", markup=False, highlight=False)
 
 
-@app.command("pause")
-def pause(context: typer.Context, schedule: IdArgument, note: NoteOption = "", as_json: JsonOption = False) -> None:
+def pause(
+    context: typer.Context, schedule: ScheduleArgument, note: NoteOption = "", as_json: JsonOption = False
+) -> None:
     """Start no further runs until resume."""
     _ask(context, schedule, "pause", {"note": note}, f"{schedule} is paused", as_json)
 
 
-@app.command("resume")
-def resume(context: typer.Context, schedule: IdArgument, note: NoteOption = "", as_json: JsonOption = False) -> None:
+def resume(
+    context: typer.Context, schedule: ScheduleArgument, note: NoteOption = "", as_json: JsonOption = False
+) -> None:
     """Go on; times that passed meanwhile are not made up for."""
     _ask(context, schedule, "resume", {"note": note}, f"{schedule} goes on", as_json)
 
 
-@app.command("trigger")
-def trigger(context: typer.Context, schedule: IdArgument, as_json: JsonOption = False) -> None:
+def trigger(context: typer.Context, schedule: ScheduleArgument, as_json: JsonOption = False) -> None:
     """Start one run now."""
     done = f"a run is started; see gamekeeper runs ls --schedule {schedule}"
     _ask(context, schedule, "trigger", None, done, as_json)
 
 
-@app.command("backfill")
 def backfill(
     context: typer.Context,
-    schedule: IdArgument,
+    schedule: ScheduleArgument,
     start: Annotated[str, typer.Option("--from", help="2026-11-01T00:00:00Z")],
     end: Annotated[str, typer.Option("--to", help="2026-11-02T00:00:00Z")],
     overlap: Annotated[str, typer.Option(help="skip, queue, allow or cancel_old")] = "queue",
@@ -98,8 +98,7 @@ def backfill(
         console.print(f"{found['runs']} run(s) are started; see gamekeeper runs ls --schedule {schedule}")
 
 
-@app.command("rm")
-def remove(context: typer.Context, schedule: IdArgument) -> None:
+def remove(context: typer.Context, schedule: ScheduleArgument) -> None:
     """Delete a schedule; its runs stay."""
     obj: Context = context.obj
     obj.call("DELETE", f"/schedules/{schedule}")

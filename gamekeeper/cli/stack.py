@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
+from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, console, print_json
 from gamekeeper.domain.language.pipeline import as_label
 from gamekeeper.errors import InvalidError, UnavailableError
@@ -34,7 +35,7 @@ def up(
     node: Annotated[
         str, typer.Option(help=f'Id of this machine as a node; "{NO_NODE}" for none; default: its host name')
     ] = "",
-    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+    state_dir: StateDirOption = None,
     temporal: Annotated[
         str, typer.Option(help="HOST:PORT of a Temporal server to use instead of the embedded one")
     ] = "",
@@ -119,7 +120,7 @@ def _print_addresses(record: StackRecord) -> None:
 
 def down(
     context: typer.Context,
-    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+    state_dir: StateDirOption = None,
 ) -> None:
     """Stop the stack. Running containers go on, and so does all that is kept."""
     state = _state(context.obj, state_dir)
@@ -137,8 +138,8 @@ def down(
 
 def status(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
-    state_dir: Annotated[Path | None, typer.Option(help="Where everything is kept")] = None,
+    as_json: JsonOption = False,
+    state_dir: StateDirOption = None,
 ) -> None:
     """Show each process of the stack: pid, addresses, health."""
     found = stack_status(_state(context.obj, state_dir))
