@@ -247,7 +247,8 @@ class DummyEngine:
         return sorted(self._resources)
 
     async def remove_run_resources(self, run_id: str) -> None:
-        self._resources.discard(run_id)
+        if not await self.list_owned(run_id=run_id):
+            self._resources.discard(run_id)
 
 
 class DummyConsole:

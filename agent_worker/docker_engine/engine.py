@@ -336,14 +336,21 @@ class DockerEngine:
         return sorted(runs - {""})
 
     async def remove_run_resources(self, run_id: str) -> None:
+        """Docker refuses to remove a volume that any container has, but lets a network go from under one that is
+        stopped or between two starts, which then never starts again."""
         name = f"gk-{run_id}"
-        for what, remove in (("network", self._api.remove_network), ("volume", self._api.remove_volume)):
-            try:
-                await self._call(remove, name)
-            except (GoneError, GamekeeperError):
-                continue  # gone, or a container still uses it: the next round sees to it
-            finally:
-                self._prepared.discard(f"{what} {name}")
+        await self._remove_prepared(f"volume {name}", self._api.remove_volume, name)
+        filters = {"label": [f"{LABEL}node={self._node}", f"{LABEL}run={run_id}"]}
+        if not await self._call(self._api.containers, all=True, filters=filters):
+            await self._remove_prepared(f"network {name}", self._api.remove_network, name)
+
+    async def _remove_prepared(self, what: str, remove: Callable[[str], None], name: str) -> None:
+        try:
+            await self._call(remove, name)
+        except (GoneError, GamekeeperError):
+            return  # gone, or a container still uses it: the next round sees to it
+        finally:
+            self._prepared.discard(what)
 
 
 def version_tuple(text: str) -> tuple[int, ...]:

@@ -210,4 +210,5 @@ class ContainerEngine(Protocol):
         """Run ids that still have a network or volume here."""
 
     async def remove_run_resources(self, run_id: str) -> None:
-        """Removes a run's network and volume where no container uses them any more; idempotent."""
+        """Removes a run's volume where no container has it any more, and its network when no container of the run is
+        left, however it is: one that is stopped or restarting could never start again without. Idempotent."""

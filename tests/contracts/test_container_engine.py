@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent_worker.docker_engine import DockerEngine
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.errors import ImageError
@@ -55,6 +56,11 @@ class Subject:
             spec["command"] = ["sh", "-c", script]
         made = make_new_container(make_owner(node=self.node, **fields), **spec)
         return replace(made, has_outputs=handed_on is not None)
+
+    async def start_again(self, container_id: str) -> None:
+        """As ``docker start`` does, and as Docker's restart policies do."""
+        if isinstance(self.engine, DockerEngine):
+            await self.engine.start(container_id)
 
     async def ended(self, new: NewContainer) -> str:
         """The id of a container that ran to its end, its restarts included."""
@@ -205,6 +211,24 @@ async def test_run_resources_come_and_go(subject: Subject) -> None:
     assert run_id in await subject.engine.list_run_resources()
     await subject.engine.remove_run_resources(run_id)
     assert run_id not in await subject.engine.list_run_resources()
+
+
+async def test_a_runs_network_is_there_for_as_long_as_a_container_that_may_start_again(subject: Subject) -> None:
+    """Docker lets a network go from under a container that is stopped, which then never starts again."""
+    key = make_key()
+    network = f"gk-{key.run_id}"
+    await subject.engine.ensure_network(network, key.run_id)
+    new = replace(subject.new(key=key, kind="service", lifetime="node", sleep=60), network=network, alias="server")
+    container_id = await subject.engine.create(new)
+    await subject.engine.start(container_id)
+    await subject.engine.stop(container_id, 5)
+    await subject.engine.remove_run_resources(key.run_id)
+    assert key.run_id in await subject.engine.list_run_resources()
+    await subject.start_again(container_id)
+    await subject.engine.stop(container_id, 5)
+    await subject.engine.remove(container_id)
+    await subject.engine.remove_run_resources(key.run_id)
+    assert key.run_id not in await subject.engine.list_run_resources()
 
 
 async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(subject: Subject) -> None:
