@@ -24,7 +24,7 @@ from gamekeeper.domain.language.expressions import (
 )
 from gamekeeper.domain.language.graph import ancestors, find_cycle
 from gamekeeper.domain.language.matrix import SPECIAL
-from gamekeeper.domain.language.pipeline import APPROVAL_OUTPUTS, CALL_OUTPUTS, NodeSelector, Pipeline, Step, StepType
+from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline
 from gamekeeper.domain.language.placed_step import Placed, place_steps
 from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
 from gamekeeper.domain.language.source import Document
@@ -158,7 +158,7 @@ def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: Probl
     needs = {item.step.name: item.needs for item in placed}
     regular = frozenset(item.step.name for item in placed if not item.is_finally)
     names = (frozenset(pipeline.args), frozenset(pipeline.envs))
-    outputs = {item.step.name: frozenset(_outputs_of(item.step)) for item in placed}
+    outputs = {item.step.name: frozenset(FIXED_OUTPUTS.get(item.step.type, item.step.outputs or [])) for item in placed}
     for item in placed:
         readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
         _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs), problems)
@@ -183,11 +183,6 @@ def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -
         value = getattr(step, key)
         if isinstance(value, str):
             _check_tree(value, (*path, key), Scope(scope.args, scope.envs), problems)
-
-
-def _outputs_of(step: Step) -> list[str]:
-    own = {StepType.APPROVAL: APPROVAL_OUTPUTS, StepType.PIPELINE: CALL_OUTPUTS}
-    return list(own.get(step.type, step.outputs or []))
 
 
 def _axes_of(matrix: Mapping[str, Any]) -> set[str]:

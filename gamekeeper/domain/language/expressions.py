@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -161,19 +163,50 @@ def _reads_status(text: str, names: set[str]) -> bool:
     return "run" in names and "status" in text
 
 
+def reads_args(text: str) -> set[str]:
+    """The arguments that an expression names; ``*`` when it reads ``args`` in a way that names none."""
+    bare = _STRING.sub(lambda found: found.group(1) or "''", text)
+    members = [member for member in _MEMBER.finditer(bare) if member.group(1) == "args"]
+    names = {member.group(2) or member.group(4) for member in members}
+    mentioned = len(re.findall(r"(?<![\w.])args\b", bare))
+    return names if mentioned == len(members) else names | {"*"}
+
+
 def uses_status_function(text: str) -> bool:
     return bool(STATUS_FUNCTIONS & set(compile_expression(text).functions()))
 
 
 def evaluate(text: str, values: Values) -> Any:
-    """The value of one expression. Raises ExpressionError with the reason."""
+    """The value of one expression, as JSON has values. Raises ExpressionError with the reason."""
     try:
-        return compile_expression(text).execute(_context(values))
-    except ExpressionError:
-        raise
+        return _plain(compile_expression(text).execute(_context(values)))
+    except ExpressionError as error:
+        raise ExpressionError(f'"{text.strip()}": {error.message}', hint=error.hint) from error
     except Exception as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise ExpressionError(f'"{text.strip()}" failed: {reason}') from error
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with nothing in it that JSON doesn't have: a value goes into containers, histories and the database.
+
+    A duration reads as ``300s`` and a timestamp as ``2026-01-31T12:00:00Z``, as CEL's own ``string()`` writes them.
+    Raises ExpressionError for bytes, types, NaN and infinity.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {as_template_text(_plain(key)): _plain(item) for key, item in value.items()}
+    what = f"the number {value}" if isinstance(value, float) else f"a value of type {type(value).__name__}"
+    raise ExpressionError(f"it gives {what}, which can't be used", hint="convert it, as with string()")
 
 
 def _context(values: Values) -> cel.Context:

@@ -31,8 +31,6 @@ from gamekeeper.domain.language.values import (
 )
 
 MAX_STEPS = 2000
-APPROVAL_OUTPUTS = ("by", "comment")
-CALL_OUTPUTS = ("run",)
 MAX_SCHEDULES = 20
 
 
@@ -41,6 +39,9 @@ class StepType(StrEnum):
     SERVICE = "service"
     APPROVAL = "approval"
     PIPELINE = "pipeline"
+
+
+FIXED_OUTPUTS = {StepType.APPROVAL: ("by", "comment"), StepType.PIPELINE: ("run",)}  # of steps that declare none
 
 
 class Lifetime(StrEnum):
@@ -198,7 +199,7 @@ class Step(Model):
     max_parallel: Whole | None = None
     fail_fast: Flag | None = None
     retry: Retry | None = None
-    continue_on_error: Flag = False
+    continue_on_error: Flag | None = None
     disconnect: Disconnect | None = None
     on_failure: OnFailure | None = None
     timeout: Duration | None = None

@@ -121,7 +121,6 @@ class _Resolver(Rendering):
         short = step.type is StepType.SERVICE or item.is_finally
         default = DEFAULT_SHORT_TIMEOUT if short else DEFAULT_JOB_TIMEOUT
         timeout = step.timeout or defaults.timeout
-        forgiving = step.continue_on_error or defaults.continue_on_error or False
         return ResolvedStep(
             name=step.name,
             type=step.type,
@@ -129,7 +128,7 @@ class _Resolver(Rendering):
             needs=item.needs,
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
-            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
+            continue_on_error=self._forgiving(step, path),
             timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
             container=container,
             lifetime=self._lifetime(step),
@@ -143,7 +142,6 @@ class _Resolver(Rendering):
         step, defaults, path = item.step, self.pipeline.defaults, item.path
         chosen = step.node or self.call.node or defaults.node
         timeout = step.timeout or defaults.timeout or format_duration(CALL_TIMEOUT)
-        forgiving = step.continue_on_error or defaults.continue_on_error or False
         return ResolvedStep(
             name=step.name,
             type=step.type,
@@ -151,7 +149,7 @@ class _Resolver(Rendering):
             needs=item.needs,
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
-            continue_on_error=self.flag(forgiving, (*path, "continue_on_error")),
+            continue_on_error=self._forgiving(step, path),
             timeout=self.seconds(timeout, (*path, "timeout")),
             hold=self._hold(step, path),
             call=ResolvedCall(
@@ -189,10 +187,16 @@ class _Resolver(Rendering):
             node="",
             needs=item.needs,
             if_=self._condition(item.step, item.path),
-            continue_on_error=self.flag(item.step.continue_on_error, (*item.path, "continue_on_error")),
+            continue_on_error=self._forgiving(item.step, item.path),
             timeout=expires,
             approval=ResolvedApproval(message=str(message), allow=approval.allow, expires=expires),
         )
+
+    def _forgiving(self, step: Step, path: Path) -> bool:
+        """A step's own word stands before the defaults, a ``false`` as well."""
+        own, default = step.continue_on_error, self.pipeline.defaults.continue_on_error
+        chosen = own if own is not None else default
+        return self.flag(False if chosen is None else chosen, (*path, "continue_on_error"))
 
     def _hold(self, step: Step, path: Path) -> float | None:
         if step.on_failure is None:
