@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from api.services.run.run import Rerun, RunService
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.repositories.run import step_status
+from gamekeeper.domain.language.resolve import Call, resolve
 from gamekeeper.domain.language.resolved import ResolvedPipeline
-from gamekeeper.domain.run.rerun import steps_to_carry
+from gamekeeper.domain.run.rerun import changed_steps, steps_to_carry
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import ConflictError
@@ -23,7 +26,8 @@ class RerunService:
     async def rerun(
         self, run_id: str, start: str, args: Mapping[str, Any], idempotency: tuple[str | None, str]
     ) -> RunRow:
-        """``start`` as in ``gamekeeper.domain.run.rerun``; ``args`` replace those of the old run, one by one.
+        """``start`` as in ``gamekeeper.domain.run.rerun``; ``args`` replace those of the old run, one by one, and the
+        steps that they change are done again.
 
         Raises NotFoundError, ConflictError for a run that goes on, InvalidError and SpecError for what can't be run.
         """
@@ -43,13 +47,22 @@ class RerunService:
             idempotency_key=idempotency[0],
             fingerprint=idempotency[1],
         )
-        made, _ = await self._runs.submit(submission, Rerun(run_id, lambda resolved: _carried(resolved, steps, start)))
+        changed = await asyncio.to_thread(_changed, submission, call.get("args", {}), run_id) if args else set()
+        rerun = Rerun(run_id, lambda resolved: _carried(resolved, steps, start, changed))
+        made, _ = await self._runs.submit(submission, rerun)
         return made
 
 
-def _carried(resolved: ResolvedPipeline, rows: list[StepRow], start: str) -> list[StepStatus]:
+def _changed(submission: Submission, old_args: Mapping[str, Any], run_id: str) -> set[str]:
+    """The steps that the new arguments change. Both are resolved for the same run, so that its id is no change."""
+    document = submission.document()
+    call = Call(submission.args, submission.envs, submission.node, run_id)
+    return changed_steps(resolve(document, replace(call, args=old_args)), resolve(document, call))
+
+
+def _carried(resolved: ResolvedPipeline, rows: list[StepRow], start: str, changed: Collection[str]) -> list[StepStatus]:
     ended = {row.name: step_status(row) for row in rows if not row.is_finally}
-    carried = steps_to_carry(resolved, ended, start)
+    carried = steps_to_carry(resolved, ended, start, changed)
     return [
         status.model_copy(update={"carried_from": row.carried_from or row.run_id})
         for row in rows

@@ -1,13 +1,15 @@
-"""What a rerun takes from the run before it, and what it does again. Pure."""
+"""A rerun: the results that it takes over from the run before it, and the steps that it does again. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
+from gamekeeper.domain.language.expressions import find_expressions, reads_args
 from gamekeeper.domain.language.graph import ancestors
 from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.language.problem import did_you_mean
-from gamekeeper.domain.language.resolved import ResolvedPipeline
+from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
 from gamekeeper.domain.run.step import StepStatus, ended_well
 from gamekeeper.errors import InvalidError
 
@@ -15,16 +17,51 @@ FAILED = "failed"
 ALL = "all"
 
 
-def steps_to_carry(pipeline: ResolvedPipeline, ended: Mapping[str, StepStatus], start: str) -> set[str]:
+def changed_steps(before: ResolvedPipeline, now: ResolvedPipeline) -> set[str]:
+    """The steps that other arguments make different: their settings, or an argument that they read while they run.
+
+    Both are the same pipeline, resolved for the same run.
+    """
+    older = {step.name: step for step in before.steps}
+    other_args = {name for name in now.args.keys() | before.args.keys() if now.args.get(name) != before.args.get(name)}
+    if not other_args and before.envs == now.envs:
+        return set()
+    read = other_args | {"*"}
+    return {step.name for step in now.steps if step != older.get(step.name) or _args_read(step) & read}
+
+
+def _args_read(step: ResolvedStep) -> set[str]:
+    """The arguments that a step reads while its run goes on: in its condition, and in templates that wait for steps."""
+    texts = [step.if_] if step.if_ else []
+    for text in _strings(step.model_dump(exclude={"if_", "name", "needs"}, exclude_unset=True)):
+        texts.extend(find_expressions(text))
+    return {name for text in texts for name in reads_args(text)}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def steps_to_carry(
+    pipeline: ResolvedPipeline, ended: Mapping[str, StepStatus], start: str, changed: Collection[str] = ()
+) -> set[str]:
     """The steps whose results stand. ``start`` is ``failed``, ``all``, or the name of a step to begin at.
 
-    What did not end well is done again in any case, with all that needs it; so is a service that stopped with its run
-    and that something done again needs, and so are the finally steps. Raises InvalidError for an unknown step.
+    A step that did not end well is done again in any case, and so is a ``changed`` one, with all that needs it; so is
+    a service that stopped with its run and that something done again needs, and so are the finally steps. Raises
+    InvalidError for an unknown step.
     """
     needs = {step.name: step.needs for step in pipeline.steps}
     if start == ALL:
         return set()
-    again = {name for name in needs if not _stands(ended.get(name))}
+    again = {name for name in needs if name in changed or not _stands(ended.get(name))}
     if start != FAILED:
         if start not in needs:
             raise InvalidError(f'there is no step "{start}" to begin at', hint=did_you_mean(start, needs))

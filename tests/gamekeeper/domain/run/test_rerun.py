@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from gamekeeper.domain.run.rerun import ALL, FAILED, steps_to_carry
+from gamekeeper.domain.run.rerun import ALL, FAILED, changed_steps, steps_to_carry
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from gamekeeper.errors import InvalidError
 from tests.factories import make_pipeline
@@ -49,3 +51,32 @@ def test_carried(states: dict[str, StepState], start: str, carried: set[str]) ->
 def test_a_step_that_is_not_there() -> None:
     with pytest.raises(InvalidError, match="begin at"):
         steps_to_carry(PIPELINE, ended(), "nothing")
+
+
+CHANGED = [
+    # the step, its values before and now -> is it another step now?
+    ({"container": {"image": "game", "environment": {"MAP": "${{ args.map }}"}}}, True),
+    ({"container": {"image": "game", "environment": {"MODE": "${{ args.mode }}"}}}, False),
+    ({"if": "args.map == 'dm1'"}, True),
+    ({"if": "args.map == 'dm2' || always()"}, True),
+    ({"container": {"image": "game", "environment": {"X": "${{ steps.a.outputs.x + args.map }}"}}}, True),
+    ({"container": {"image": "game", "environment": {"X": "${{ steps.a.outputs.x + args.mode }}"}}}, False),
+    ({"container": {"image": "game", "environment": {"X": "${{ steps.a.outputs.x + 'args.map' }}"}}}, False),
+    ({"container": {"image": "game", "environment": {"X": "${{ args[steps.a.outputs.x] }}"}}}, True),
+    ({"container": {"image": "game", "environment": {"RUN": "${{ run.id }}"}}}, False),
+    ({"matrix": {"map": ["${{ args.map }}", "dm3"]}}, True),
+    ({"timeout": "${{ args.limit }}"}, False),
+]
+
+
+@pytest.mark.parametrize(("fields", "is_changed"), CHANGED)
+def test_other_arguments_change_the_steps_that_read_them(fields: dict[str, Any], is_changed: bool) -> None:
+    steps = [{"name": "a", "outputs": ["x"]}, {"name": "b", "needs": ["a"]} | fields]
+    args = {"map": "dm1", "mode": "quick", "limit": "5m"}
+    before, now = (make_pipeline(*steps, args=args, given={"map": name}) for name in ("dm1", "dm2"))
+    assert changed_steps(before, now) == ({"b"} if is_changed else set())
+    assert changed_steps(before, before) == set()
+
+
+def test_what_other_arguments_change_is_done_again_with_all_that_needs_it() -> None:
+    assert steps_to_carry(PIPELINE, ended(), FAILED, {"b"}) == {"a", "d", "e"}
