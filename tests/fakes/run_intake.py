@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedPipeline
 from gamekeeper.domain.node.node import NodeStatus, NodeView
-from gamekeeper.domain.run.run import ENGINE, AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
+from gamekeeper.domain.run.run import BEHAVIOUR, AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.run.schedule import ScheduledRun
 from gamekeeper.errors import NotFoundError
 
@@ -27,8 +27,8 @@ class FakeRunIntake:
             raise NotFoundError(f"there is no pipeline {call.call.name}")
         pipeline = self.pipelines[call.call.name](call.call)
         nodes = {name: NodeView(id=name, status=NodeStatus.ONLINE) for name in pipeline.nodes()}
-        self.runs[call.run_id] = RunInput(run_id=call.run_id, pipeline=pipeline, nodes=nodes, engine=ENGINE)
-        by_id = RunById(run_id=call.run_id, engine=ENGINE)
+        self.runs[call.run_id] = RunInput(run_id=call.run_id, pipeline=pipeline, nodes=nodes, behaviour=BEHAVIOUR)
+        by_id = RunById(run_id=call.run_id, behaviour=BEHAVIOUR)
         return AcceptedRun(run=by_id, pipeline=pipeline.name, nodes=pipeline.nodes())
 
     async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:

@@ -19,7 +19,7 @@ from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.node import NodeStatus, NodeView
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.run import ENGINE, RunInput, RunResult
+from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunResult
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
@@ -65,7 +65,7 @@ class ControlPlane:
         seen = view or NodeView(id=self.node, status=NodeStatus.ONLINE)
         return await self.client.start_workflow(
             PipelineWorkflow.run,
-            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}, engine=ENGINE),
+            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}, behaviour=BEHAVIOUR),
             id=f"run/{run_id}",
             task_queue=self.queue,
         )

@@ -30,7 +30,7 @@ from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow, PipelineRow
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
-from gamekeeper.domain.run.run import RunResult
+from gamekeeper.domain.run.run import RunResult, Supersession
 from gamekeeper.domain.run.schedule import ScheduledRun, ScheduleSpec, ScheduleTerms
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
@@ -147,6 +147,7 @@ async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str
         ),
     }
     await asyncio.sleep(0.5)
+    await handles["group-superseded"].signal(PipelineWorkflow.superseded, Supersession(by_run="1"))
     await handles["group-superseded"].cancel(reason="superseded by run 1")
     handles["group-newer"] = await accepted(plane, database, {"name": "g", "steps": [step("a")]} | newer)
     return handles

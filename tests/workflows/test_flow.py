@@ -11,7 +11,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from gamekeeper.domain.node.node import NodeStatus, NodeView
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
-from gamekeeper.domain.run.run import ENGINE, RunInput, RunState
+from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
@@ -272,7 +272,7 @@ async def test_a_rerun_takes_over_what_stands(control_plane: ControlPlane) -> No
     view = NodeView(id=control_plane.node, status=NodeStatus.ONLINE)
     handle = await control_plane.client.start_workflow(
         PipelineWorkflow.run,
-        RunInput(run_id=run_id, pipeline=pipeline, nodes={view.id: view}, carried=carried, engine=ENGINE),
+        RunInput(run_id=run_id, pipeline=pipeline, nodes={view.id: view}, carried=carried, behaviour=BEHAVIOUR),
         id=f"run/{run_id}",
         task_queue=control_plane.queue,
     )

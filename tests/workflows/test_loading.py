@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from gamekeeper.domain.node.node import NodeStatus, NodeView
 from gamekeeper.domain.run.control import PauseRequest
-from gamekeeper.domain.run.run import ENGINE, RunById, RunInput, RunResult, RunState
+from gamekeeper.domain.run.run import BEHAVIOUR, RunById, RunInput, RunResult, RunState
 from gamekeeper.domain.run.step import StepState
 from tests.factories import make_pipeline
 from tests.workflows.conftest import ControlPlane, ended
@@ -26,9 +26,9 @@ async def begin(plane: ControlPlane, *steps: dict[str, Any], **fields: Any) -> W
     plane.intake.may_load.clear()
     nodes = {plane.node: NodeView(id=plane.node, status=NodeStatus.OFFLINE)}
     pipeline = make_pipeline(*steps, node=plane.node, **fields)
-    plane.intake.runs[run_id] = RunInput(run_id=run_id, pipeline=pipeline, nodes=nodes, engine=ENGINE)
+    plane.intake.runs[run_id] = RunInput(run_id=run_id, pipeline=pipeline, nodes=nodes, behaviour=BEHAVIOUR)
     handle = await plane.client.start_workflow(
-        PipelineWorkflow.run, RunById(run_id=run_id, engine=ENGINE), id=f"run/{run_id}", task_queue=plane.queue
+        PipelineWorkflow.run, RunById(run_id=run_id, behaviour=BEHAVIOUR), id=f"run/{run_id}", task_queue=plane.queue
     )
     assert await plane.intake.asked_for.get() == run_id
     return handle

@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.temporal.ids import run_workflow_id
     from gamekeeper.temporal.policies import control_activity
 
-# Who ends wakes who waits. A workflow that was terminated wakes nobody, so one looks for oneself now and then.
+# A run that ends wakes the next run of its group. A terminated workflow wakes nobody, so a waiting run also looks for
+# itself now and then.
 LOOK_AGAIN = timedelta(seconds=30)
 WAKE = "slot_free"
 
@@ -35,8 +36,8 @@ class GroupQueue:
     def wake(self) -> None:
         self._woken = True
 
-    async def enter(self, told: Callable[[], None]) -> None:
-        """Until the run may begin; ``told`` is called when ``message`` is new. Cancelled, it stops waiting."""
+    async def enter(self, told: Callable[[], None], given_up: Callable[[], bool]) -> None:
+        """Waits until the run may begin or is ``given_up``. ``told`` is called when ``message`` is new."""
         if self._concurrency is None:
             return
         request = GroupRequest(run_id=self._run_id, concurrency=self._concurrency)
@@ -50,13 +51,19 @@ class GroupQueue:
             if place.granted:
                 self.waiting = False
                 return
+            if given_up():
+                return
             self._tell(self._concurrency, place, told)
             try:
                 await workflow.wait_condition(
-                    lambda: self._woken, timeout=LOOK_AGAIN, timeout_summary=f"waits in {self._concurrency.group}"
+                    lambda: self._woken or given_up(),
+                    timeout=LOOK_AGAIN,
+                    timeout_summary=f"waits in {self._concurrency.group}",
                 )
             except builtins.TimeoutError:
                 continue
+            if given_up():
+                return
 
     def _tell(self, concurrency: ResolvedConcurrency, place: GroupPlace, told: Callable[[], None]) -> None:
         busy = f"{place.running} of {concurrency.limit} run, place {place.place}"
@@ -66,7 +73,7 @@ class GroupQueue:
             told()
 
     async def leave(self) -> None:
-        """After the run's end was written. One that can't be woken looks for itself."""
+        """Wakes the next runs, after this run's end was written. One that can't be woken looks for itself."""
         if self._concurrency is None:
             return
         waiting = await workflow.execute_activity_method(

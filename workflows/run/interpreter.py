@@ -1,6 +1,7 @@
-"""One run, interpreted: what is decided, waited for, started, cancelled and ended, in which order.
+"""One run, interpreted: the order in which steps start, wait, are stopped and end.
 
-The rules of the graph are in ``gamekeeper.domain.run.progress``; here stands what needs Temporal.
+The rules of the graph are in ``gamekeeper.domain.run.progress``; this module has what needs Temporal. It runs in a task
+that no cancel reaches (``workflows.run.cancels``): a cancel is a call of ``cancel``.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.node.node import NodeView
     from gamekeeper.domain.run.control import PauseRequest, StepCancel
+    from gamekeeper.domain.run.limits import shortened
     from gamekeeper.domain.run.progress import RunProgress
-    from gamekeeper.domain.run.run import SUPERSEDED, RunInput, RunResult, RunState
+    from gamekeeper.domain.run.run import RunInput, RunResult, RunState
     from gamekeeper.domain.run.step import Reason, StepResult, StepState
     from gamekeeper.temporal import search_attributes
     from workflows.run.approvals import ApprovalRunner
@@ -30,25 +31,37 @@ PARALLEL_STEPS = 200
 
 
 class Interpreter:
-    """``queue``, ``approvals`` and ``holds`` are what others answer to."""
+    """``queue``, ``approvals`` and ``holds`` are told what others answer."""
 
     def __init__(self, run_input: RunInput) -> None:
         self._pipeline = run_input.pipeline
         self.progress = RunProgress(run_input.run_id, run_input.pipeline, run_input.carried)
         self._gate = NodeGate(run_input.nodes, run_input.pipeline.node_wait)
-        self._runner = StepRunner(self.progress, self._gate, PipelineCalls(self.progress, run_input.callers))
+        calls = PipelineCalls(self.progress, run_input.callers)
+        self._runner = StepRunner(self.progress, self._gate, calls, run_input.behaviour)
         self.queue = GroupQueue(run_input.run_id, run_input.pipeline.concurrency)
         self.approvals = ApprovalRunner(self.progress, self._runner)
         self.holds = Holds(self.progress, self._runner)
-        self._mirror = Mirror(self.progress, run_input.engine, self._now)
+        self._mirror = Mirror(self.progress, run_input.behaviour, self._now)
         self._matrices = MatrixRunner(self.progress, self._runner, self._run_one, self._mirror.written)
         self._paused = False
         self._ended = {name: asyncio.Event() for name in self.progress.statuses}
         self._slots = asyncio.Semaphore(PARALLEL_STEPS)
         self._started_at = workflow.now()
+        self._cancelled_for: Reason | None = None
         self._result: RunResult | None = None
-        self._engine = run_input.engine
+        self._behaviour = run_input.behaviour
         self._expecting: set[str] = set()
+
+    def cancel(self, reason: Reason) -> None:
+        """The run is to end. It stops the steps; the finally steps run to their end even so.
+
+        A cancel that comes when the result is known changes nothing: the run has ended as it did.
+        """
+        if self._result is not None:
+            return
+        self._cancelled_for = reason
+        self.progress.stopped = reason
 
     def update_node(self, node: NodeView) -> None:
         self._gate.update(node)
@@ -61,6 +74,8 @@ class Interpreter:
     def check_paused(self, request: PauseRequest) -> None:
         if self._result is not None:
             raise ValueError(f"the run has ended: {self._result.state}")
+        if self._cancelled_for is not None:
+            raise ValueError("the run is being canceled")
         if request.paused == self._paused:
             raise ValueError("the run is paused already" if self._paused else "the run is not paused")
 
@@ -68,7 +83,7 @@ class Interpreter:
         text = f"canceled by {request.by}" + (f": {request.reason}" if request.reason else "")
         for name in (request.step, *self.progress.cells(request.step)):
             self._runner.call_off(name, Reason.USER, text)
-            if self._engine >= 2 and name in self._expecting:
+            if self._behaviour >= 2 and name in self._expecting:
                 self.progress.finish(name, StepResult(state=StepState.CANCELED, reason=Reason.USER, message=text))
                 self._ended[name].set()
 
@@ -79,10 +94,10 @@ class Interpreter:
             raise ValueError(f'step "{request.step}" can\'t be canceled: {state}')
 
     async def run(self) -> RunResult:
-        """Ends as the run does: with its result, or as failed or cancelled."""
+        """The run from its first wait to its last write. It ends with a result, whatever its steps do."""
         mirror = asyncio.create_task(self._mirror.run())
         await self._wait_for_turn()
-        cancelled = await self._run_steps()
+        await self._run_steps()
         await self._run_finally()
         await self._runner.stop_services()
         self._result = self._outcome()
@@ -91,44 +106,38 @@ class Interpreter:
         workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
         await mirror
         await self.queue.leave()
-        return self._close(cancelled)
+        return self._result
 
     async def _wait_for_turn(self) -> None:
-        """In the run's concurrency group. A run that is cancelled here never begins, and nor do its finally steps."""
-        try:
-            if workflow.cancellation_reason() is not None:  # it came while the run was loaded
-                raise asyncio.CancelledError
-            await self.queue.enter(lambda: self.progress.enter(RunState.QUEUED))
-        except asyncio.CancelledError:
-            self._runner.stop(_cancel_cause())
+        """Waits in the run's concurrency group. A run that is cancelled here never begins, nor do its finally steps."""
+        if self._cancelled_for is None:
+            await self.queue.enter(
+                lambda: self.progress.enter(RunState.QUEUED), lambda: self._cancelled_for is not None
+            )
+        if self._cancelled_for is not None:
+            self._runner.stop(self._cancelled_for)
             return
         self._started_at = workflow.now()
         self.progress.enter(self._now().state)
 
-    async def _run_steps(self) -> bool:
-        """Runs the steps until all ended; True when the run was cancelled meanwhile."""
+    async def _run_steps(self) -> None:
         steps = [asyncio.create_task(self._step(step.name)) for step in self._pipeline.steps]
         limit = timedelta(seconds=self._pipeline.timeout) if self._pipeline.timeout else None
         reason: Reason | None = None
         try:
             await workflow.wait_condition(
-                lambda: all(step.done() for step in steps) or workflow.cancellation_reason() is not None,
+                lambda: all(step.done() for step in steps) or self._cancelled_for is not None,
                 timeout=limit,
                 timeout_summary="time limit of the run",
             )
-        except asyncio.CancelledError:
-            reason = _cancel_cause()
         except TimeoutError:
             reason = Reason.TIMEOUT
-        # A cancel that arrives together with a step's end raises nothing here, so the reason is asked for as well.
-        if workflow.cancellation_reason() is not None:
-            reason = _cancel_cause()
+        reason = self._cancelled_for or reason
         if reason is not None:
-            self.progress.cancelled = reason is not Reason.TIMEOUT
+            self.progress.stopped = reason
             self._paused = False
             self._runner.stop(reason)
         await asyncio.gather(*steps)
-        return self.progress.cancelled
 
     async def _run_finally(self) -> None:
         if not self.queue.waiting:
@@ -136,6 +145,18 @@ class Interpreter:
         await asyncio.gather(*[asyncio.create_task(self._step(step.name)) for step in self._pipeline.finally_])
 
     async def _step(self, name: str) -> None:
+        """One step from its wait to its end. What goes wrong in here is this step's error and nobody else's."""
+        try:
+            await self._lead(name)
+        except Exception as error:
+            workflow.logger.exception("step %s of run %s failed in the workflow", name, self.progress.run_id)
+            message = f"Gamekeeper failed at this step ({type(error).__name__}: {error}); please report it"
+            self.progress.finish(
+                name, StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=shortened(message))
+            )
+        self._ended[name].set()
+
+    async def _lead(self, name: str) -> None:
         if not self.progress.statuses[name].state.is_final:  # a rerun carries finished steps over
             self._expecting.add(name)
             for need in self.progress.steps[name].needs:
@@ -146,7 +167,6 @@ class Interpreter:
                 stopped = self._runner.stopped_result(name)
                 result = stopped or self.progress.decide(name) or await self._perform(name)
             self.progress.finish(name, result)
-        self._ended[name].set()
 
     async def _perform(self, name: str) -> StepResult:
         step = self.progress.steps[name]
@@ -179,34 +199,13 @@ class Interpreter:
         return OpenRun(state, "", self._started_at, ends_now)
 
     def _outcome(self) -> RunResult:
-        state = self.progress.outcome()
-        if self._runner.last_stop is Reason.TIMEOUT:
+        if self._cancelled_for is not None:
+            message = shortened(workflow.cancellation_reason() or "")
+            return RunResult(state=RunState.CANCELED, reason=self._cancelled_for, message=message)
+        if self.progress.stopped is Reason.TIMEOUT:
             return RunResult(state=RunState.FAILED, reason=Reason.TIMEOUT, message="the run's time limit was reached")
-        if state is RunState.CANCELED:
-            reason = self._runner.last_stop or Reason.USER
-            return RunResult(state=state, reason=reason, message=workflow.cancellation_reason() or "")
         first = self.progress.first_failure()
-        if state is RunState.FAILED and first is not None:
+        if first is not None:
             message = f"step {first.name}: {first.message or first.reason or first.state}"
-            return RunResult(state=state, reason=first.reason, message=message)
-        return RunResult(state=state)
-
-    def _close(self, cancelled: bool) -> RunResult:
-        """Ends the workflow so that the Temporal web UI shows what became of the run."""
-        result = self._result or RunResult(state=RunState.FAILED, reason=Reason.INTERNAL)
-        if cancelled:
-            raise asyncio.CancelledError(result.message)
-        if result.state is RunState.FAILED:
-            raise ApplicationError(
-                result.message or "failed",
-                result,
-                type="RunFailed",
-                non_retryable=True,
-                category=ApplicationErrorCategory.BENIGN,
-            )
-        return result
-
-
-def _cancel_cause() -> Reason:
-    superseded = (workflow.cancellation_reason() or "").startswith(SUPERSEDED)
-    return Reason.SUPERSEDED if superseded else Reason.USER
+            return RunResult(state=RunState.FAILED, reason=first.reason, message=shortened(message))
+        return RunResult(state=self.progress.outcome())

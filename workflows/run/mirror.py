@@ -32,9 +32,9 @@ class OpenRun(NamedTuple):
 class Mirror:
     """``now`` tells what the run is. ``finish`` gives it its result, with which ``run`` returns."""
 
-    def __init__(self, progress: RunProgress, engine: int, now: Callable[[], OpenRun]) -> None:
+    def __init__(self, progress: RunProgress, behaviour: int, now: Callable[[], OpenRun]) -> None:
         self._progress = progress
-        self._engine = engine
+        self._behaviour = behaviour
         self._now = now
         self._result: RunResult | None = None
         self._version = 0
@@ -54,7 +54,7 @@ class Mirror:
         final = False
         while not final:
             await workflow.wait_condition(self._has_news)
-            if self._engine >= 2:
+            if self._behaviour >= 2:
                 await self._linger()
             self._told_at = workflow.now()
             snapshot = self._snapshot()
@@ -70,7 +70,7 @@ class Mirror:
     def _has_news(self) -> bool:
         if self._result is not None:
             return True
-        return self._progress.has_changes and not (self._engine >= 2 and self._now().ends_now)
+        return self._progress.has_changes and not (self._behaviour >= 2 and self._now().ends_now)
 
     async def _linger(self) -> None:
         """Each write is an activity and a workflow task: what changes close together is told together."""

@@ -1,4 +1,4 @@
-"""Runs one step for PipelineWorkflow: waits for its node, hands out tries, reads what came of them."""
+"""Runs one step for PipelineWorkflow: waits for its node, hands out tries, and reads their outcomes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.control_plane.runs import RunActivities
     from activities.node.step.steps import StepActivities
-    from gamekeeper.domain.language.expressions import ExpressionError
     from gamekeeper.domain.language.pipeline import Lifetime, StepType
     from gamekeeper.domain.language.resolved import ResolvedStep
     from gamekeeper.domain.language.units import format_duration, parse_duration
     from gamekeeper.domain.node.node import NodeMode, NodeView
+    from gamekeeper.domain.run.limits import encoded_size
     from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
     from gamekeeper.domain.run.step import (
         Reason,
@@ -29,8 +29,10 @@ with workflow.unsafe.imports_passed_through():
         StepState,
         StopServiceInput,
     )
+    from gamekeeper.errors import InvalidError
     from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity, step_priority
+    from workflows.run.command_budget import CommandBudget, history_is_full
     from workflows.run.pipeline_calls import PipelineCalls
 
 NODE_REFRESH = timedelta(seconds=30)
@@ -62,20 +64,20 @@ class NodeGate:
 class StepRunner:
     """The tries of steps that are on their nodes now."""
 
-    def __init__(self, progress: RunProgress, gate: NodeGate, calls: PipelineCalls) -> None:
+    def __init__(self, progress: RunProgress, gate: NodeGate, calls: PipelineCalls, behaviour: int) -> None:
         self._progress = progress
         self._gate = gate
         self._calls = calls
+        self._budget = CommandBudget() if behaviour >= 3 else None
         self._live: dict[str, workflow.ActivityHandle[StepResult]] = {}
         self._service_keys: dict[str, StepKey] = {}
         self._disabled: set[str] = set()
         self._called_off: dict[str, StepResult] = {}
         self._stop: Reason | None = None
-        self.last_stop: Reason | None = None
 
     def stop(self, reason: Reason) -> None:
         """Ends what runs and keeps what waits from starting."""
-        self._stop = self.last_stop = reason
+        self._stop = reason
         for handle in self._live.values():
             handle.cancel()
         for name in self._calls.live:
@@ -179,8 +181,10 @@ class StepRunner:
         key = StepKey(run_id=self._progress.run_id, step=step.name, try_=number)
         try:
             argument = self._input(step, key)
-        except (ExpressionError, ValidationError) as error:
+        except (InvalidError, ValidationError) as error:
             return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=_why(error))
+        if not_now := await self._kept_from_starting(step, argument):
+            return not_now
         reachable = self._gate.view(step.node).status.reachable
         self._progress.begin_try(step.name, number, waits_until=None if reachable else workflow.now() + self._gate.wait)
         service = step.type is StepType.SERVICE
@@ -207,6 +211,16 @@ class StepRunner:
         finally:
             del self._live[step.name]
             self._disabled.discard(step.name)
+
+    async def _kept_from_starting(self, step: ResolvedStep, argument: RunStepInput) -> StepResult | None:
+        """The outcome of a step that the history of the run has no room for, or that was stopped while it waited for
+        room in a workflow task; else None."""
+        if history_is_full() and not self._progress.statuses[step.name].finally_:
+            message = "the run's history is full, so nothing more starts; split the pipeline, or give out less output"
+            return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=message)
+        if self._budget is not None:
+            await self._budget.take(encoded_size(argument))
+        return self.stopped_result(step.name)
 
     def _input(self, step: ResolvedStep, key: StepKey) -> RunStepInput:
         return RunStepInput(
@@ -254,33 +268,33 @@ class StepRunner:
         return bool(self._service_keys)
 
     async def stop_services(self) -> None:
-        """Ends the services that live as long as the run. One that can't be reached is left to the node's reaper."""
-        await asyncio.gather(*[self._stop_service(name, key) for name, key in self._service_keys.items()])
+        """Ends the services that live as long as the run. One that can't be stopped is left to the node's reaper."""
+        stopping = [self._stop_service(name, key) for name, key in self._service_keys.items()]
+        for error in await asyncio.gather(*stopping, return_exceptions=True):
+            if isinstance(error, Exception):
+                workflow.logger.warning("a service of run %s was not stopped: %s", self._progress.run_id, error)
 
     async def _stop_service(self, name: str, key: StepKey) -> None:
         step = self._progress.steps[name]
         grace = parse_duration(step.spec.stop_grace_period)
         if self._progress.statuses[name].state is not StepState.SUCCEEDED:
             return  # its own activity has stopped it
-        try:
-            await workflow.execute_activity_method(
-                StepActivities.stop_service,
-                StopServiceInput(key=key, grace=grace.total_seconds()),
-                activity_id=f"{name}.stop",
-                **node_activity(
-                    queues.node_control_queue(step.node),
-                    work=STOP_MARGIN,
-                    grace=grace,
-                    node_wait=STOP_MARGIN,
-                    summary=f"stop {name}",
-                ),
-            )
-        except ActivityError as error:
-            workflow.logger.warning("service %s of run %s was not stopped: %s", name, key.run_id, error.cause)
+        await workflow.execute_activity_method(
+            StepActivities.stop_service,
+            StopServiceInput(key=key, grace=grace.total_seconds()),
+            activity_id=f"{name}.stop",
+            **node_activity(
+                queues.node_control_queue(step.node),
+                work=STOP_MARGIN,
+                grace=grace,
+                node_wait=STOP_MARGIN,
+                summary=f"stop {name}",
+            ),
+        )
 
 
-def _why(error: ExpressionError | ValidationError) -> str:
-    if isinstance(error, ExpressionError):
+def _why(error: InvalidError | ValidationError) -> str:
+    if isinstance(error, InvalidError):
         return str(error)
     first = error.errors(include_url=False)[0]
     return f"container.{'.'.join(map(str, first['loc']))}: {first['msg']}"

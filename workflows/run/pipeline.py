@@ -1,6 +1,6 @@
 """PipelineWorkflow: one run. It owns the run's state: nothing else writes it, and the read model only mirrors it.
 
-What others say to a run and ask of it stands here; what the run does, in ``workflows.run.interpreter``.
+This module has what others say to a run and ask of it; ``workflows.run.interpreter`` has what the run does.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.node.node import NodeView
     from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
-    from gamekeeper.domain.run.run import RunById, RunInput, RunResult
-    from gamekeeper.domain.run.step import StepStatus
+    from gamekeeper.domain.run.run import RunById, RunInput, RunResult, RunState, Supersession
+    from gamekeeper.domain.run.step import Reason, StepStatus
     from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import control_activity
+    from workflows.run.cancels import to_its_end
     from workflows.run.interpreter import Interpreter
 
 
@@ -26,6 +28,8 @@ class PipelineWorkflow:
     def __init__(self, asked: RunInput | RunById) -> None:
         self._interpreter = Interpreter(asked) if isinstance(asked, RunInput) else None
         self._early: list[NodeView] = []
+        self._superseded_by = ""
+        self._cancelled = False
 
     @property
     def _run(self) -> Interpreter:
@@ -46,6 +50,11 @@ class PipelineWorkflow:
         """A run of the same concurrency group has ended."""
         if self._interpreter is not None:  # else it has yet to ask for a slot
             self._interpreter.queue.wake()
+
+    @workflow.signal
+    def superseded(self, by: Supersession) -> None:
+        """The cancel that follows is asked for by a newer run of the same concurrency group."""
+        self._superseded_by = by.by_run
 
     @workflow.update
     def answer_approval(self, answer: ApprovalAnswer) -> None:
@@ -89,22 +98,37 @@ class PipelineWorkflow:
 
     @workflow.run
     async def run(self, asked: RunInput | RunById) -> RunResult:
-        """Ends as the run does: with its result, or as failed or cancelled."""
+        """Closes the workflow as the run ended: with its result, as failed, or as canceled."""
+        result = await to_its_end(self._live(asked), self._cancel)
+        if result.state is RunState.CANCELED:
+            raise asyncio.CancelledError(result.message)
+        if result.state is RunState.FAILED:
+            raise ApplicationError(
+                result.message or "failed",
+                result,
+                type="RunFailed",
+                non_retryable=True,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        return result
+
+    async def _live(self, asked: RunInput | RunById) -> RunResult:
         if isinstance(asked, RunById):
             self._interpreter = Interpreter(await _load(asked))
             for node in self._early:
                 self._interpreter.update_node(node)
+            if self._cancelled:
+                self._cancel()
         return await self._run.run()
+
+    def _cancel(self) -> None:
+        """A cancel that comes while the run loads waits: only a run that is known can tell that it ended."""
+        self._cancelled = True
+        if self._interpreter is not None:
+            self._interpreter.cancel(Reason.SUPERSEDED if self._superseded_by else Reason.USER)
 
 
 async def _load(asked: RunById) -> RunInput:
-    """A cancel that comes meanwhile waits: only a run that is known can tell that it ended."""
-    loading = asyncio.create_task(
-        workflow.execute_activity_method(
-            IntakeActivities.load, asked, **control_activity(queues.CONTROL_PLANE, summary="load the run")
-        )
+    return await workflow.execute_activity_method(
+        IntakeActivities.load, asked, **control_activity(queues.CONTROL_PLANE, summary="load the run")
     )
-    try:
-        return await asyncio.shield(loading)
-    except asyncio.CancelledError:
-        return await loading

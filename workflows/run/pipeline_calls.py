@@ -15,12 +15,14 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
     from activities.control_plane.intake import IntakeActivities
-    from gamekeeper.domain.language.expressions import ExpressionError, as_texts, render_tree
+    from gamekeeper.domain.language.expressions import as_texts, render_tree
     from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedStep
     from gamekeeper.domain.language.units import format_duration
+    from gamekeeper.domain.run.limits import MAX_RENDERED, check_size
     from gamekeeper.domain.run.progress import RunProgress
     from gamekeeper.domain.run.run import AcceptedRun, RunCall, RunResult
     from gamekeeper.domain.run.step import Reason, StepResult, StepState
+    from gamekeeper.errors import InvalidError
     from gamekeeper.temporal import queues, search_attributes
     from gamekeeper.temporal.ids import run_workflow_id
     from gamekeeper.temporal.policies import control_activity
@@ -47,7 +49,7 @@ class PipelineCalls:
         """One run of the other pipeline. ``stopped`` tells whether the step was stopped meanwhile."""
         try:
             asked = self._rendered(step, call)
-        except (ExpressionError, ValidationError) as error:
+        except (InvalidError, ValidationError) as error:
             return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=str(error))
         self._progress.begin_try(step.name, number, waits_until=None)
         run_id = child_run_id(self._progress.run_id, step.name, number)
@@ -82,7 +84,9 @@ class PipelineCalls:
     def _rendered(self, step: ResolvedStep, call: ResolvedCall) -> ResolvedCall:
         values = self._progress.values(step.name)
         envs = as_texts(render_tree(call.envs, values))
-        return call.model_copy(update={"args": render_tree(call.args, values), "envs": envs})
+        args = render_tree(call.args, values)
+        check_size("the call", [args, envs], MAX_RENDERED, "pass large values by a file or an image")
+        return call.model_copy(update={"args": args, "envs": envs})
 
     async def _child(
         self, step: ResolvedStep, accepted: AcceptedRun, stopped: Callable[[], StepResult | None]

@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
-from gamekeeper.domain.run.run import RunInput, RunResult
+from gamekeeper.domain.run.run import RunInput, RunResult, Supersession
 from gamekeeper.errors import ConflictError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal import queues, search_attributes
@@ -78,14 +78,28 @@ class RunDispatcher:
             return False
         return True
 
-    async def cancel(self, run_id: str, reason: str) -> bool:
-        """False when the request did not reach a workflow."""
+    async def cancel(self, run_id: str, reason: str, superseded_by: str | None = None) -> bool:
+        """Cancels a run, for a person or for the newer run that supersedes it. False when no workflow heard of it."""
         try:
-            await self._client.get_workflow_handle(run_workflow_id(run_id)).cancel(reason=reason)
+            handle = self._run(run_id)
+            if superseded_by is not None:
+                await handle.signal(PipelineWorkflow.superseded, Supersession(by_run=superseded_by))
+            await handle.cancel(reason=reason)
         except RPCError as error:
             log.warning("the cancel of run %s waits: %s", run_id, error.message)
             return False
         return True
+
+    async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> bool:
+        """As ``cancel``, for a workflow that has not heard of it yet: each signal stays in a history."""
+        try:
+            described = await self._run(run_id).describe()
+        except RPCError as error:
+            log.warning("the cancel of run %s waits: %s", run_id, error.message)
+            return False
+        if described.raw_description.workflow_extended_info.cancel_requested:
+            return True
+        return await self.cancel(run_id, reason, superseded_by)
 
     async def tell_node(self, run_id: str, node: NodeView) -> bool:
         """Signals a node's new state to one run. True when nothing is left to do, the run having ended included."""

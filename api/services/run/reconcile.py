@@ -55,7 +55,7 @@ class RunReconciler:
             await self._start(row)
         for row in started:
             if row.cancel_reason is not None:
-                await self._dispatcher.cancel(row.id, row.cancel_reason)
+                await self._dispatcher.repeat_cancel(row.id, row.cancel_reason, row.superseded_by)
             if now - row.created_at > LOST_AFTER:
                 await self._close_if_lost(row)
 
@@ -64,7 +64,7 @@ class RunReconciler:
             run = await stored_input(session, row)
         if await self._dispatcher.start(run):
             if row.cancel_reason is not None:
-                await self._dispatcher.cancel(row.id, row.cancel_reason)
+                await self._dispatcher.cancel(row.id, row.cancel_reason, row.superseded_by)
             async with self._database.write() as session:
                 (await RunRepository(session).get(row.id)).started_workflow = True
 

@@ -23,7 +23,7 @@ from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.language.resolved import ResolvedPipeline
-from gamekeeper.domain.run.run import SUPERSEDED, RunState
+from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import ConflictError
@@ -74,7 +74,7 @@ class RunService:
             return known, False
         await self._dispatcher.start(accepted.run)
         for old in accepted.superseded:
-            await self._dispatcher.cancel(old, SUPERSEDED + run_id)
+            await self._dispatcher.cancel(old, f"superseded by run {run_id}", superseded_by=run_id)
         return accepted.row, True
 
     async def _known(self, submission: Submission) -> RunRow | None:

@@ -15,7 +15,7 @@ from gamekeeper.db.repositories.node import NodeRepository, node_view
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository, lock_name
 from gamekeeper.domain.language.resolved import ResolvedPipeline
-from gamekeeper.domain.run.run import ENGINE, RunInput
+from gamekeeper.domain.run.run import BEHAVIOUR, RunInput
 from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import ConflictError
 
@@ -46,7 +46,12 @@ class RunAcceptance:
             await RunRepository(session).add(row, steps)
         callers = list(origin.callers)
         run = RunInput(
-            run_id=run_id, pipeline=plan.pipeline, nodes=plan.nodes, carried=carried, callers=callers, engine=ENGINE
+            run_id=run_id,
+            pipeline=plan.pipeline,
+            nodes=plan.nodes,
+            carried=carried,
+            callers=callers,
+            behaviour=BEHAVIOUR,
         )
         return Accepted(run, row, superseded)
 
@@ -69,7 +74,9 @@ async def stored_input(session: AsyncSession, row: RunRow) -> RunInput:
     resolved = ResolvedPipeline.model_validate(row.resolved)
     nodes = {node.id: node_view(node) for node in await NodeRepository(session).find_many(resolved.nodes())}
     carried = [StepStatus.model_validate(status) for status in row.carried]
-    return RunInput(run_id=row.id, pipeline=resolved, nodes=nodes, carried=carried, callers=row.callers, engine=ENGINE)
+    return RunInput(
+        run_id=row.id, pipeline=resolved, nodes=nodes, carried=carried, callers=row.callers, behaviour=BEHAVIOUR
+    )
 
 
 def _rows(run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> tuple[RunRow, list[StepRow]]:

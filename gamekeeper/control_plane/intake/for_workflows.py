@@ -61,7 +61,7 @@ class SqlRunIntake:
         found = await self._intake.find(asked.run_id)
         if found is None:
             raise NotFoundError(f'there is no run "{asked.run_id}"')
-        return found.model_copy(update={"engine": asked.engine})
+        return found.model_copy(update={"behaviour": asked.behaviour})
 
     async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
         known = await self._intake.find(run_id)
@@ -96,5 +96,5 @@ class SqlRunIntake:
 
 
 def _told(run: RunInput) -> AcceptedRun:
-    by_id = RunById(run_id=run.run_id, engine=run.engine)
+    by_id = RunById(run_id=run.run_id, behaviour=run.behaviour)
     return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())

@@ -14,7 +14,8 @@ class RunRow(SQLModel, table=True):
     """``source`` and ``call`` are what the caller gave, for a rerun; ``carried`` are the steps that a rerun takes from
     ``rerun_of`` as they ended there. ``started_workflow`` is False until Temporal has taken the run: the row is the
     outbox of its own start, but for a run that the workflow ``started_by`` begins, as a step of its own or on time.
-    A run of a ``concurrency_group`` begins its steps when it holds a slot of it."""
+    A run of a ``concurrency_group`` begins its steps when it holds a slot of it. ``cancel_reason`` is the text of a
+    requested cancel; ``superseded_by`` is the newer run of its group that asked for it, None for a person's cancel."""
 
     __tablename__ = "runs"
 
@@ -41,6 +42,7 @@ class RunRow(SQLModel, table=True):
     version: int = 0
     started_workflow: bool = Field(default=False, index=True)
     cancel_reason: str | None = None
+    superseded_by: str | None = Field(default=None, max_length=32)
     idempotency_key: str | None = Field(default=None, unique=True, max_length=200)
     request_hash: str = Field(default="", max_length=64)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

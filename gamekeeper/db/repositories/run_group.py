@@ -18,7 +18,7 @@ from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.db.repositories.run import OPEN_STATES, WITHOUT_TEXT
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.language.resolved import ResolvedConcurrency
-from gamekeeper.domain.run.run import SUPERSEDED, GroupPlace
+from gamekeeper.domain.run.run import GroupPlace
 from gamekeeper.errors import ConflictError
 
 
@@ -60,8 +60,9 @@ class RunGroupRepository:
             )
         old = [row for row in others[: len(others) - concurrency.limit + 1] if row.cancel_reason is None]
         for row in old:
-            row.cancel_reason = SUPERSEDED + run_id
-            record(self._session, Event(kind="run.cancel_requested", run=row.id, message=row.cancel_reason))
+            reason = f"superseded by run {run_id}"
+            row.cancel_reason, row.superseded_by = reason, run_id
+            record(self._session, Event(kind="run.cancel_requested", run=row.id, message=reason))
         return [row.id for row in old]
 
     async def enter(self, run_id: str, concurrency: ResolvedConcurrency) -> GroupPlace:

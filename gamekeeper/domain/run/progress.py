@@ -1,4 +1,4 @@
-"""How far a run is: the state of every step and what may happen next. Pure, so that the workflow stays thin."""
+"""Progress of a run: the state of every step, and which steps may start next. Pure, so that the workflow stays thin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,23 @@ from gamekeeper.domain.language.expressions import (
 )
 from gamekeeper.domain.language.graph import ancestors
 from gamekeeper.domain.language.matrix import describe, expand
-from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, StepType
 from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
+from gamekeeper.domain.run.limits import (
+    MAX_CELL,
+    MAX_MESSAGE,
+    MAX_RENDERED,
+    MAX_SHOWN_OUTPUTS,
+    MAX_SNAPSHOT,
+    check_size,
+    encoded_size,
+    shortened,
+)
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import Reason, StepResult, StepState, StepStatus, ended_well
 
 BAD_STATES = frozenset({StepState.FAILED, StepState.ERROR, StepState.CANCELED})
-MAX_SNAPSHOT_BYTES = 512 * 1024  # of outputs; a workflow task's commands may be 4 MB in all
+NOTE_LENGTH = 200  # of a step's message in the table of the Temporal web UI
 RETRYABLE = {
     Reason.EXIT_CODE: "failure",
     Reason.UNHEALTHY: "failure",
@@ -41,7 +51,7 @@ class RunProgress:
         self.run_id = run_id
         self.pipeline = pipeline
         self.state = RunState.QUEUED
-        self.cancelled = False
+        self.stopped: Reason | None = None
         steps = pipeline.all_steps()
         finals = {step.name for step in pipeline.finally_}
         self.steps = {step.name: step for step in steps}
@@ -63,6 +73,8 @@ class RunProgress:
         self._cells: dict[str, list[str]] = {}
         for status in carried:
             self._carry(status)
+        for name in self._cells:
+            self._gather_outputs(name)
         self._changed = dict.fromkeys(self.statuses)
         self._state_changed = False
 
@@ -73,7 +85,20 @@ class RunProgress:
             self._cells.setdefault(status.cell_of, []).append(status.name)
         self._set(status)
 
+    def _gather_outputs(self, name: str) -> None:
+        """A carried matrix whose outputs were too many to be shown has them from its cells."""
+        status = self.statuses[name]
+        if status.state.is_final and not status.outputs:
+            self._set(status.model_copy(update={"outputs": self._cell_outputs(name)}))
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the run was asked to end, for another reason than its own time limit."""
+        return self.stopped not in (None, Reason.TIMEOUT)
+
     def _set(self, status: StepStatus) -> None:
+        if len(status.message) > MAX_MESSAGE:
+            status = status.model_copy(update={"message": shortened(status.message)})
         self.statuses[status.name] = status
         if status.state in BAD_STATES and not self.steps[status.name].continue_on_error:
             self._failed.add(status.name)
@@ -107,10 +132,11 @@ class RunProgress:
         taken: list[StepStatus] = []
         size = 0
         for name in list(self._changed):
-            size += sum(len(str(value)) for value in self.statuses[name].outputs.values())
-            if taken and size > MAX_SNAPSHOT_BYTES:
+            status = _shown(self.statuses[name])
+            size += encoded_size([status.outputs, status.matrix, status.message])
+            if taken and size > MAX_SNAPSHOT:
                 break
-            taken.append(self.statuses[name])
+            taken.append(status)
             del self._changed[name]
         self._state_changed = False
         return taken
@@ -123,6 +149,8 @@ class RunProgress:
         """The cells of a matrix, which are steps of their own from now on. Raises InvalidError with what is wrong."""
         status = self.statuses[name]
         cells = expand(render_tree(self.steps[name].matrix, self.values(name)))
+        for cell in cells:
+            check_size(f"the cell {describe(cell)[:80]}", cell, MAX_CELL, "pass large values by a file in /workspace")
         names = self._cells[name] = [f"{name}.{index}" for index in range(len(cells))]
         for index, (cell_name, cell) in enumerate(zip(names, cells, strict=True)):
             self._add_cell(name, cell_name, cell)
@@ -135,17 +163,22 @@ class RunProgress:
         """The cells of a matrix that was expanded; none for any other step."""
         return self._cells.get(name, [])
 
+    def _cell_outputs(self, name: str) -> dict[str, list[Any]]:
+        """Of each declared output a list with one value a cell; null where a cell gave none."""
+        cells = [self.statuses[cell] for cell in self._cells[name]]
+        return {key: [cell.outputs.get(key) for cell in cells] for key in self.steps[name].outputs}
+
     def matrix_result(self, name: str) -> StepResult:
-        """What became of a matrix whose cells have all ended."""
+        """The outcome of a matrix whose cells have all ended, with the outputs of those that gave some."""
         cells = [self.statuses[cell] for cell in self._cells[name]]
         bad = [cell for cell in cells if not ended_well(cell.state, cell.reason, False)]
         first = min(bad, key=lambda cell: cell.state is StepState.CANCELED, default=None)  # the cause, not its victims
+        outputs = self._cell_outputs(name)
         if first is None:
-            outputs = {key: [cell.outputs.get(key) for cell in cells] for key in self.steps[name].outputs}
             return StepResult(state=StepState.SUCCEEDED, outputs=outputs)
         state = StepState.CANCELED if first.state is StepState.CANCELED else StepState.FAILED
         message = f"{len(bad)} of {len(cells)} cells; {first.name} ({describe(first.matrix)}): {first.message}"
-        return StepResult(state=state, reason=first.reason, message=message)
+        return StepResult(state=state, reason=first.reason, message=message, outputs=outputs)
 
     def begin_try(self, name: str, number: int, *, waits_until: datetime | None) -> None:
         """A new try is handed to the node; ``waits_until`` is set where the node is not there to take it."""
@@ -193,7 +226,10 @@ class RunProgress:
         return ended_well(status.state, status.reason, self.steps[name].continue_on_error)
 
     def render_container(self, name: str) -> Container:
-        """The step's container with the last templates filled in. Raises ExpressionError or a ValidationError."""
+        """The step's container with the last templates filled in.
+
+        Raises InvalidError for a template that fails and for a container that is too large, or a ValidationError.
+        """
         container = self.steps[name].spec
         dumped = container.model_dump(exclude_unset=True)
         if "${{" not in str(dumped):
@@ -201,6 +237,7 @@ class RunProgress:
         rendered = render_tree(dumped, self.values(name))
         if "environment" in rendered:
             rendered["environment"] = as_texts(rendered["environment"])
+        check_size("the container", rendered, MAX_RENDERED, "pass large values by a file in /workspace")
         return container if rendered == dumped else Container.model_validate(rendered)
 
     def values(self, name: str) -> Values:
@@ -212,7 +249,7 @@ class RunProgress:
         return Values(
             args=self.pipeline.args,
             envs=self.pipeline.envs,
-            steps={other: _as_value(self.statuses[other]) for other in sorted(upstream)},
+            steps={other: self._as_value(other) for other in sorted(upstream)},
             run={"id": self.run_id, "name": self.pipeline.name, "status": self.outcome().value},
             node={"id": self.statuses[name].node},
             matrix=self.steps[name].cell,
@@ -224,11 +261,17 @@ class RunProgress:
             },
         )
 
+    def _as_value(self, name: str) -> Mapping[str, Any]:
+        """A step as expressions read it: an output that it did not give is null."""
+        step, status = self.steps[name], self.statuses[name]
+        nothing = dict.fromkeys(FIXED_OUTPUTS.get(step.type, step.outputs))
+        return {"status": status.state.value, "exit_code": status.exit_code, "outputs": nothing | status.outputs}
+
     def outcome(self) -> RunState:
-        """How the run would end with what is known now."""
+        """The state that the run would end in with what is known now."""
         if self.cancelled:
             return RunState.CANCELED
-        return RunState.FAILED if self._failed else RunState.SUCCEEDED
+        return RunState.FAILED if self._failed or self.stopped else RunState.SUCCEEDED
 
     def first_failure(self) -> StepStatus | None:
         return next((status for name, status in self.statuses.items() if name in self._failed), None)
@@ -244,7 +287,7 @@ class RunProgress:
             self.statuses.values(), key=lambda status: (status.position, -1 if status.cell is None else status.cell)
         )
         for status in placed[:200]:
-            note = status.message or (status.reason.value if status.reason else "")
+            note = status.message[:NOTE_LENGTH] or (status.reason.value if status.reason else "")
             rows.append(_table_row(status.name, status.state, status.node, str(status.try_ or ""), note))
         return "\n".join(rows)
 
@@ -255,8 +298,14 @@ def _table_row(*cells: str) -> str:
     return "| " + " | ".join(f"{cell}\u00a0\u00a0" if cell else "" for cell in kept) + " |"
 
 
-def _as_value(status: StepStatus) -> Mapping[str, Any]:
-    return {"status": status.state.value, "exit_code": status.exit_code, "outputs": status.outputs}
+def _shown(status: StepStatus) -> StepStatus:
+    """The step for the read model, which shows outputs up to a limit. Expressions read them whole."""
+    size = encoded_size(status.outputs)
+    if size <= MAX_SHOWN_OUTPUTS:
+        return status
+    note = f"outputs of {size:,} bytes together are shown at the cells alone"
+    message = shortened(f"{status.message}; {note}" if status.message else note)
+    return status.model_copy(update={"outputs": {}, "message": message})
 
 
 def may_retry(step: ResolvedStep, result: StepResult, tries: int) -> bool:

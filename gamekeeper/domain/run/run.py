@@ -28,34 +28,44 @@ class RunState(StrEnum):
 FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 
 
-ENGINE = 2  # of a new run; 2 tells changes that come close together at once
-SUPERSEDED = "superseded by run "  # how the reason of a cancel begins that a newer run of the group asked for
+# Of a new run. 2 tells changes that come close together at once; 3 starts steps in portions that fit a workflow task.
+BEHAVIOUR = 3
 
 
 class RunInput(BaseModel):
     """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
     are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
-    steps this run is, the outermost first. ``engine`` counts changes of what the workflow does in which order: a run
-    goes on as it began, so a new one is said by who starts it, and 1 is what was before there were any."""
+    steps this run is, the outermost first. ``behaviour`` counts changes of what the workflow does in which order: a
+    run goes on as it began, so whoever starts a run says with which. 1 is the first. In histories it is ``engine``."""
+
+    model_config = {"populate_by_name": True}
 
     run_id: str
     pipeline: ResolvedPipeline
     nodes: dict[str, NodeView] = Field(default_factory=dict)
     carried: list[StepStatus] = Field(default_factory=list)
     callers: list[str] = Field(default_factory=list)
-    engine: int = 1
+    behaviour: int = Field(default=1, alias="engine")
 
 
 class RunById(BaseModel):
-    """The other argument of PipelineWorkflow: a run that loads the rest itself. What a workflow starts it starts so, or
-    each pipeline that it calls would go through its own history, twice. ``engine`` as in RunInput."""
+    """The other argument of PipelineWorkflow: a run that loads the rest itself. A workflow starts its runs like this,
+    or each pipeline that it calls would go through its own history, twice. ``behaviour`` as in RunInput."""
+
+    model_config = {"populate_by_name": True}
 
     run_id: str
-    engine: int
+    behaviour: int = Field(alias="engine")
+
+
+class Supersession(BaseModel):
+    """Sent to a run before its cancel, when a newer run of its group has asked for that."""
+
+    by_run: str
 
 
 class AcceptedRun(BaseModel):
-    """What is told of a run to the workflow that asked for it and is to start it."""
+    """Answer to a workflow that asked for a run: what it needs to start the run."""
 
     run: RunById
     pipeline: str

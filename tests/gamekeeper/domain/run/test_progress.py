@@ -73,7 +73,7 @@ def test_conditions(condition: str, after: StepResult, starts: bool) -> None:
     assert (progress.decide("b") is None) is starts
 
 
-@pytest.mark.parametrize("condition", ["steps.a.exit_code", "steps.a.outputs.x == 'y'"])
+@pytest.mark.parametrize("condition", ["steps.a.exit_code", "steps.a.outputs.x + 1 > 0"])
 def test_a_condition_that_fails_is_an_error_of_its_step(condition: str) -> None:
     progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "if": condition})
     progress.finish("a", OK)
@@ -98,7 +98,7 @@ def test_finally_reads_how_the_run_ended() -> None:
     progress.finish("a", FAILED)
     assert progress.decide("z") is None
     assert progress.render_container("z").hostname == "failed-3"
-    progress.cancelled = True
+    progress.stopped = Reason.USER
     assert progress.render_container("z").hostname == "canceled-3"
 
 
