@@ -3,7 +3,8 @@
 ``DUMMY_SLEEP`` seconds to run (a service without it runs until it is stopped), ``DUMMY_EXIT_CODE``, ``DUMMY_OOM=1``,
 ``DUMMY_CRASHES`` how many starts end after ``DUMMY_SLEEP`` before one stays up, each restarted as ``restart`` says,
 ``DUMMY_OUTPUT`` text to write, ``DUMMY_STEP_OUTPUT`` text for ``$STEP_OUTPUT`` (";" ends its lines),
-``DUMMY_START_ERROR`` text with which the start fails. The image ``missing`` does not exist.
+``DUMMY_HEALTHY_AFTER`` seconds in which its health check says unhealthy, ``DUMMY_START_ERROR`` text with which the
+start fails. The image ``missing`` does not exist.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ class _Container:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     has_output_file: bool = False
+
+    def checked_info(self) -> ContainerInfo:
+        """``info`` with the health of this moment."""
+        info, seconds = self.info, float(self.new.spec.environment.get("DUMMY_HEALTHY_AFTER", "0"))
+        if info.health is Health.NONE or info.started_at is None:
+            return info
+        healthy = (datetime.now(UTC) - info.started_at).total_seconds() >= seconds
+        return replace(info, health=Health.HEALTHY if healthy else Health.UNHEALTHY)
 
     def starts_again(self, exit_code: int) -> bool:
         """Docker's restart policies."""
@@ -170,7 +179,7 @@ class DummyEngine:
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
         container = self._by_id.get(self._ids.get(name_or_id, name_or_id))
-        return container.info if container else None
+        return container.checked_info() if container else None
 
     async def stop(self, container_id: str, grace: float) -> None:
         container = self._by_id.get(container_id)

@@ -205,9 +205,17 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         finished_at=None if state["Status"] in ("running", "paused", "created") else finished_at,
         digest=inspected.get("Image", ""),
         ports=tuple(_ports((inspected.get("NetworkSettings") or {}).get("Ports") or {})),
-        health_log=((health.get("Log") or [{}])[-1].get("Output") or "").strip()[-300:],
+        health_log=_last_check(health),
         restart_count=inspected.get("RestartCount", 0),
     )
+
+
+def _last_check(health: dict[str, Any]) -> str:
+    """What the newest health check wrote, or its exit code."""
+    checks = health.get("Log") or []
+    if not checks:
+        return ""
+    return (checks[-1].get("Output") or "").strip()[-300:] or f"exit code {checks[-1].get('ExitCode')}"
 
 
 def info_from_listed(item: dict[str, Any]) -> ContainerInfo:

@@ -10,12 +10,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.node.context import NodeContext
 from activities.node.step.outcome import canceled, ended_outcome, failed, give_reason
+from activities.node.step.startup import Startup
 from gamekeeper.domain.language.outputs import read_outputs
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
@@ -23,7 +25,6 @@ from gamekeeper.errors import ImageError, InvalidError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
-    Health,
     NameTakenError,
     NewContainer,
     Ownership,
@@ -32,7 +33,7 @@ from gamekeeper.ports.container_engine import (
 from gamekeeper.ports.node_agent import Begun
 
 PULL_IDLE_SECONDS = 120.0
-SETTLE_SECONDS = 0.5
+MAX_LINE = 300
 HEALTH_POLL_SECONDS = 0.1
 
 
@@ -61,6 +62,7 @@ class StepTry:
         self._begun = begun
         self._grace = parse_duration(step.container.stop_grace_period).total_seconds()
         self._deadline = begun.at + step.timeout
+        self._startup = Startup()
 
     async def run(self, *, wait_healthy: bool) -> StepResult:
         container_id = ""
@@ -203,21 +205,28 @@ class StepTry:
         )
 
     async def _healthy(self, container_id: str) -> StepResult:
-        """Waits for the engine's health check; a service without one is healthy when it stays up for a moment."""
-        checked = self._step.container.healthcheck is not None
-        settled_at = time.monotonic() + (0 if checked else SETTLE_SECONDS)
+        """Waits until one start of the service has held, and shows meanwhile what keeps it from that."""
+        shown = ""
         while True:
             current = await self._engine.find(container_id)
             if current is None or current.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
                 return await self._outcome(container_id, service=True)
-            if current.health is Health.UNHEALTHY:
-                text = current.health_log or "the health check failed"
-                return await self._stopped(failed(Reason.UNHEALTHY, f"unhealthy: {text}"))
-            steady = current.status is ContainerStatus.RUNNING and current.health in (Health.NONE, Health.HEALTHY)
-            if steady and time.monotonic() >= settled_at:
+            if self._startup.held(current, time.monotonic()):
                 self._context.containers.changed()
                 return give_reason(StepResult(state=StepState.SUCCEEDED), current)
+            trouble = self._startup.describe(current)
+            if self._startup.hopeless(current):
+                text = f"the service does not stay up: {trouble}"
+                return await self._stopped(failed(Reason.UNHEALTHY, await self._with_last_line(text, container_id)))
+            if trouble != shown:
+                shown = trouble
+                self._context.phases.report(self._key, StepState.RUNNING, message=trouble, container_id=container_id)
             await asyncio.sleep(HEALTH_POLL_SECONDS)
+
+    async def _with_last_line(self, text: str, container_id: str) -> str:
+        line = await self._engine.last_log_line(container_id)
+        shown = line.data.decode(errors="replace").strip()[:MAX_LINE] if line else ""
+        return f'{text}; its last line: "{shown}"' if shown else text
 
     async def _outcome(self, container_id: str, *, service: bool = False) -> StepResult:
         info = await self._engine.find(container_id)
@@ -252,10 +261,19 @@ class StepTry:
         try:
             info = await self._find_own()
             if info is not None and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
-                return await self._outcome(info.id)  # it ended by itself while nobody was there to see
+                return await self._outcome(info.id, service=self._step.service)  # it ended while nobody was there
+            if info is not None and self._step.service:
+                return await self._service_timed_out(info, message)
             return await self._stopped(failed(Reason.TIMEOUT, message))
         except UnavailableError as error:
             return failed(Reason.TIMEOUT, f"{message}; {error}")
+
+    async def _service_timed_out(self, info: ContainerInfo, message: str) -> StepResult:
+        if self._startup.held_unseen(info, datetime.now(UTC)):
+            return give_reason(StepResult(state=StepState.SUCCEEDED), info)
+        trouble = self._startup.describe(info) or "the service was not healthy by then"
+        text = await self._with_last_line(f"{message}; {trouble}", info.id)
+        return await self._stopped(failed(self._startup.reason(info), text))
 
     async def _could_not_start(self, text: str) -> StepResult:
         """The engine refused to start the process: the container's own exit code says whose fault it is."""

@@ -35,7 +35,8 @@ from gamekeeper.domain.language.resolved import (
 )
 from gamekeeper.domain.language.script import build_script
 from gamekeeper.domain.language.source import Document
-from gamekeeper.domain.language.units import format_duration
+from gamekeeper.domain.language.units import format_duration, parse_duration
+from gamekeeper.domain.language.values import has_template
 from gamekeeper.errors import SpecError
 
 DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
@@ -129,7 +130,8 @@ class _Resolver(Rendering):
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
             continue_on_error=self._forgiving(step, path),
-            timeout=self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds(),
+            timeout=(self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds())
+            + _start_period(step, container),
             container=container,
             lifetime=self._lifetime(step),
             outputs=step.outputs or [],
@@ -300,3 +302,12 @@ class _Resolver(Rendering):
             on=list(retry.on),
             exit_codes=[code for code in codes or [] if isinstance(code, int)],
         )
+
+
+def _start_period(step: Step, container: Container) -> float:
+    """Seconds that a service is allowed for its start, which its time limit doesn't count. One that is a template is
+    known only on the node."""
+    check = container.healthcheck
+    if step.type is not StepType.SERVICE or check is None or has_template(check.start_period):
+        return 0.0
+    return parse_duration(check.start_period).total_seconds()

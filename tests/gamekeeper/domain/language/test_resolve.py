@@ -68,6 +68,16 @@ def test_defaults_are_merged_and_the_step_wins() -> None:
     assert (second.timeout, second.retry.attempts) == (5, 4)
 
 
+def test_a_services_time_limit_begins_after_its_start_period() -> None:
+    def limit(**fields: Any) -> float:
+        check = {"test": ["CMD", "true"], "start_period": "1h"}
+        container = {"image": "image", "healthcheck": check}
+        return make_pipeline({"name": "s", "timeout": "12s", "container": container, **fields}).steps[0].timeout
+
+    assert limit(type="service") == 3612
+    assert limit(type="job") == 12
+
+
 def test_envs_reach_every_container_and_the_step_wins() -> None:
     resolved = resolve(
         Document(
