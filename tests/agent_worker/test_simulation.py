@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent_worker.simulation import simulate
 from tests.fixtures.api import ApiUnderTest
+from tests.hang import HANG_SECONDS
 
 COUNT = 12
 
@@ -23,11 +24,11 @@ async def test_a_fleet_comes_goes_and_comes_back(api: ApiUnderTest, tmp_path: Pa
     for round_ in range(2):
         tokens_file.write_text(json.dumps(tokens if round_ == 0 else dict.fromkeys(tokens, "")))
         fleet = api.background(simulate(api.link_address, tokens_file, tmp_path))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_SECONDS):
             while not await _all_are(api, "online", with_inventory=True):
                 await asyncio.sleep(0.1)
         fleet.cancel()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_SECONDS):
             while not await _all_are(api, "offline"):
                 await asyncio.sleep(0.1)
 

@@ -17,6 +17,7 @@ from gamekeeper.domain.log.log_pack import LinePacker
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from tests.factories import make_key
+from tests.hang import HANG_SECONDS
 
 
 def record(seq: int, data: bytes = b"line\n") -> LogRecord:
@@ -92,7 +93,7 @@ async def test_following_sees_what_comes_and_ends_with_the_end(tmp_path: Path) -
     for seq in range(2, 1200):
         await files.append(key, [record(seq)])
     await files.append(key, [end(1200)])
-    assert [item.seq for item in await asyncio.wait_for(reading, 20)] == list(range(2, 1201))
+    assert [item.seq for item in await asyncio.wait_for(reading, HANG_SECONDS)] == list(range(2, 1201))
     state = await files.state(key)
     assert state.end == LogEnd(True)
 
@@ -133,8 +134,8 @@ async def test_the_end_is_waited_for(tmp_path: Path) -> None:
     await files.append(key, [record(1)])
     assert not waiting.done()
     await files.append(key, [end(2)])
-    await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(LogFiles(tmp_path).wait_for_end(key), 5)
+    await asyncio.wait_for(waiting, HANG_SECONDS)
+    await asyncio.wait_for(LogFiles(tmp_path).wait_for_end(key), HANG_SECONDS)
 
 
 async def test_a_write_whose_sender_goes_is_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ async def test_a_write_whose_sender_goes_is_not_made_twice(tmp_path: Path, monke
     with pytest.raises(asyncio.CancelledError):
         await first
     go_on.set()
-    await asyncio.wait_for(written.wait(), 10)
+    await asyncio.wait_for(written.wait(), HANG_SECONDS)
     assert await files.append(key, [record(1), record(2), record(3)]) == 3
     for found in (files, LogFiles(tmp_path)):
         assert [item.seq for item in await all_of(found, key)] == [1, 2, 3]

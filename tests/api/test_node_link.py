@@ -16,11 +16,12 @@ from gamekeeper.domain.node.metric import NODE_METRICS, ordered
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent, code_of
+from tests.hang import HANG_SECONDS
 
 
 async def until(found: Callable[[], Awaitable[Any]]) -> Any:
     """The first true answer."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             if value := await found():
                 return value
@@ -108,7 +109,7 @@ async def test_a_changed_machine_is_an_event_and_refresh_asks_for_it(api: ApiUnd
         return (await gather()).model_copy(update={"swap_bytes": before["swap_bytes"] + 1})
 
     agent.inventory._gather = with_more_swap
-    await asyncio.wait_for(_subscribed(agent), 10)
+    await asyncio.wait_for(_subscribed(agent), HANG_SECONDS)
     assert (await api.http.post("/nodes/node-1/refresh")).status_code == 202
 
     async def changed() -> Any:
@@ -234,7 +235,7 @@ async def test_the_agent_outlives_streams_that_are_cut(api: ApiUnderTest) -> Non
     await until(lambda: _get(api, "inventory"))
     epoch = agent.link.calls.epoch
     await api.process.link_server.stop(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while agent.link.connected.is_set():
             await asyncio.sleep(0.05)
     assert [task for task in api._tasks if task.done()] == []
@@ -248,6 +249,6 @@ async def test_the_next_server_is_tried_when_one_is_silent(api: ApiUnderTest) ->
     agent.link._servers = ["127.0.0.1:1", api.link_address]
     agent.link.calls.dial = Dial("127.0.0.1:1")
     api.background(agent.link.run_forever())
-    await asyncio.wait_for(agent.link.connected.wait(), 20)
+    await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
     assert agent.link.server == api.link_address
     await agent.link.close()

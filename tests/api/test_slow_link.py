@@ -8,6 +8,7 @@ from typing import Any
 from api.services.node.presence import Lease
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.slow_proxy import slow_proxy
+from tests.hang import HANG_SECONDS
 
 DELAYS = (0.6, 0.8, 0.55, 0.85, 0.65, 0.75)  # seconds each way
 
@@ -22,8 +23,8 @@ async def test_delay_and_jitter_raise_no_alarm_and_are_told(api: ApiUnderTest) -
         agent.link.calls.dial = type(agent.link.calls.dial)(address)
         for part in agent.work():
             api.background(part)
-        await asyncio.wait_for(agent.link.connected.wait(), 20)
-        async with asyncio.timeout(20):
+        await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
+        async with asyncio.timeout(HANG_SECONDS):
             while "LinkDegraded" not in [item["type"] for item in (await _node(api))["conditions"]]:
                 await asyncio.sleep(0.1)
         epoch = agent.link.calls.epoch

@@ -23,6 +23,7 @@ from gamekeeper.ports.container_engine import (
     StartError,
 )
 from tests.factories import make_console, make_key, make_new_container, make_owner
+from tests.hang import HANG_SECONDS
 
 Make = Callable[..., NewContainer]
 
@@ -66,7 +67,7 @@ class Subject:
         """The id of a container that ran to its end, its restarts included."""
         container_id = await self.engine.create(new)
         await self.engine.start(container_id)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             await self.engine.wait(container_id)
             while (info := await self.engine.find(container_id)) and info.status is not ContainerStatus.EXITED:
                 await asyncio.sleep(0.05)
@@ -132,7 +133,7 @@ async def test_stop_ends_a_running_container(subject: Subject) -> None:
     await subject.engine.start(container_id)
     waiting = asyncio.create_task(subject.engine.wait(container_id))
     await subject.engine.stop(container_id, 5)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, HANG_SECONDS)
     info = await subject.engine.find(container_id)
     assert info is not None
     assert info.exit_code == 143
@@ -190,7 +191,7 @@ async def test_health_check(subject: Subject) -> None:
     new = make_new_container(make_owner(node=subject.node, kind="service"), **spec)
     container_id = await subject.engine.create(new)
     await subject.engine.start(container_id)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_SECONDS):
         while (info := await subject.engine.find(container_id)) is None or info.health is not Health.HEALTHY:
             await asyncio.sleep(0.05)
     await subject.engine.stop(container_id, 0)
@@ -248,7 +249,7 @@ async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(
 async def until_text(console: EngineConsole, wanted: bytes) -> bytes:
     """All that is written until ``wanted`` was."""
     text = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while wanted not in text:
             piece = await console.read()
             assert piece is not None, text
@@ -260,7 +261,7 @@ async def echoes_to_its_end(console: EngineConsole) -> None:
     await console.write(b"hello \xff\n")
     await until_text(console, b"hello \xff\n")
     await console.end_input()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while await console.read() is not None:
             pass
     assert await console.exit_code() == 0

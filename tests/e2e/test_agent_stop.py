@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.stack import GAMEKEEPER, Stack
+from tests.hang import HANG_SECONDS
 
 TRAP = "trap 'echo bye; exit 3' TERM; echo hello; while true; do sleep 0.1; done"
 
@@ -49,27 +50,25 @@ steps:
     return run_id
 
 
-@pytest.mark.timeout(120)
 def test_stop_containers_ends_steps_and_hands_over(stack: Stack, node: str, tmp_path: Path) -> None:
     with agent(stack, node, tmp_path, "--stop-containers") as process:
         run_id = run_on(stack, node)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, (tmp_path / "agent.log").read_text()
+        assert process.wait(HANG_SECONDS) == 0, (tmp_path / "agent.log").read_text()
     # its last report may already have said that it can go
     assert {container.status for container in stack.containers(run_id)} <= {"exited"}
-    ended = stack.until_ended(run_id, 10)
+    ended = stack.until_ended(run_id)
     assert (ended["state"], ended["steps"][0]["exit_code"]) == ("failed", 3)
     assert stack.log(run_id, "work") == "hello\nbye\n"
     for container in stack.containers(run_id):
         container.remove()
 
 
-@pytest.mark.timeout(120)
 def test_without_it_containers_are_left_running(stack: Stack, node: str, tmp_path: Path) -> None:
     with agent(stack, node, tmp_path) as process:
         run_id = run_on(stack, node)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(HANG_SECONDS) == 0
     container = stack.containers(run_id)[0]
     assert container.status == "running"
     stack.command("runs", "cancel", run_id)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fixtures.stack import GAMEKEEPER, Stack
+from tests.hang import HANG_SECONDS
 
 BYTES = bytes(range(256)) * 400
 
@@ -44,7 +45,7 @@ def test_a_pipe_through_a_command(stack: Stack, run_id: str) -> None:
     """Every byte both ways, both streams, the end of the input, and the exit code."""
     script = "cat; echo err >&2; exit 5"
     done = subprocess.run(
-        command(stack, "exec", run_id, "work", "--", "sh", "-c", script), input=BYTES, capture_output=True, timeout=60
+        command(stack, "exec", run_id, "work", "--", "sh", "-c", script), input=BYTES, capture_output=True
     )
     assert (done.stdout, done.stderr, done.returncode) == (BYTES, b"err\n", 5)
 
@@ -63,7 +64,7 @@ def test_a_terminal(stack: Stack, run_id: str) -> None:
         until(ours, b"a\r\nb\r\n")
         os.write(ours, b"\x03")  # Ctrl-C is the container's, not ours
         os.write(ours, b"exit 4\n")
-        assert process.wait(30) == 4
+        assert process.wait(HANG_SECONDS) == 4
     finally:
         process.kill()
         process.wait()
@@ -73,7 +74,7 @@ def test_a_terminal(stack: Stack, run_id: str) -> None:
 def until(descriptor: int, wanted: bytes) -> None:
     text = b""
     while wanted not in text:
-        assert select.select([descriptor], [], [], 30)[0], text
+        assert select.select([descriptor], [], [], HANG_SECONDS)[0], text
         text += os.read(descriptor, 4096)
 
 
@@ -92,7 +93,7 @@ def test_attach_and_leave(stack: Stack, run_id: str) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"tick\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(HANG_SECONDS) == 0
     assert stack.containers(run_id)[0].status == "running"
 
 
@@ -105,14 +106,13 @@ def test_refusals(stack: Stack, run_id: str, arguments: tuple[str, ...], part: s
         command(stack, *[run_id if part == "RUN" else part for part in arguments]),
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert done.returncode == 2
     assert part in done.stderr
 
 
 def test_events_tell_who_was_there(stack: Stack, run_id: str) -> None:
-    subprocess.run(command(stack, "exec", run_id, "work", "--", "true"), check=True, timeout=60)
+    subprocess.run(command(stack, "exec", run_id, "work", "--", "true"), check=True)
     found = stack.until(lambda: stack.json("events", "--kind", "step.console_closed", "--run", run_id))
     assert (found[0]["message"], found[0]["step"]) == ("exit code 0", "work")
 
@@ -128,9 +128,9 @@ steps:
     made = stack.submit(spec)
     stack.until(lambda: stack.step(made, "work")["state"] == "held")
     look = command(stack, "exec", made, "work", "--", "sh", "-c", "cat /workspace/why /tmp/why; exit 6")
-    done = subprocess.run(look, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(look, capture_output=True, check=False)
     assert (done.stdout, done.returncode) == (b"reason\nreason\n", 6)
     stack.command("runs", "fail", made, "work")
     assert stack.until_ended(made)["state"] == "failed"
-    again = subprocess.run(look, capture_output=True, timeout=30, check=False)
+    again = subprocess.run(look, capture_output=True, check=False)
     assert b"has no running container: it is failed" in again.stderr

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from tests.fixtures.stack import Stack
 
 
-@pytest.mark.timeout(120)
 def test_up_on_an_external_temporal(temporal_server: WorkflowEnvironment, tmp_path: Path, test_image: str) -> None:
     address = temporal_server.client.service_client.config.target_host
     stack = Stack(tmp_path / "state", test_image)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,22 +14,18 @@ import httpx
 import pytest
 
 from tests.fixtures.stack import Stack
+from tests.hang import HANG_SECONDS
 
 
-@pytest.mark.timeout(60)
 def test_a_request_that_never_ends_is_closed(stack: Stack) -> None:
     url = urlsplit(stack.status()["api"]["url"])
-    begin = time.monotonic()
     with socket.create_connection((url.hostname, url.port), 30) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\n")
-        slow.settimeout(30)
+        slow.settimeout(HANG_SECONDS)
         received = b"x"
-        try:
+        with suppress(ConnectionError):  # but no TimeoutError: the server is to close it, not this test
             while received and b"408" not in received:
                 received = slow.recv(1024)
-        except OSError:
-            pass
-    assert time.monotonic() - begin < 15
 
 
 def test_a_large_body_of_unknown_length_is_cut(stack: Stack) -> None:

@@ -21,6 +21,7 @@ import pytest
 from gamekeeper.stack.ports import _free_port
 from gamekeeper.temporal.dev_server import command as temporal_command
 from scripts.base_image import ensure_base_image
+from tests.hang import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -86,7 +87,7 @@ class Containers:
         return container
 
     def until_healthy(self, container: Any) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANG_SECONDS
         while time.monotonic() < deadline:
             container.reload()
             if container.attrs["State"]["Health"]["Status"] == "healthy":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.api import ApiUnderTest
+from tests.hang import HANG_SECONDS
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "node_link"
 
@@ -23,7 +24,7 @@ async def run(*command: str) -> str:
         cwd=EXAMPLES.parents[1],
         env={"PYTHONPATH": str(EXAMPLES.parents[1])},
     )
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    output, errors = await asyncio.wait_for(process.communicate(), HANG_SECONDS)
     assert process.returncode == 0, errors.decode()
     return output.decode()
 

@@ -26,6 +26,7 @@ from tests.factories import make_pipeline
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
 from tests.fakes.run_intake import FakeRunIntake
 from tests.fakes.run_store import FakeRunStore
+from tests.hang import HANG_SECONDS
 from workflows import ALL_WORKFLOWS, PipelineWorkflow
 
 
@@ -81,13 +82,13 @@ class ControlPlane:
         return {name: self.store.last(name).state for name in names}
 
     async def until(self, step: str, state: StepState) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not any(status.state is state for status in self.store.history(step)):
                 await asyncio.sleep(0.02)
 
     async def until_started(self, step: str) -> None:
         """Until the step's container runs."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_SECONDS):
             while not any(info.started_at for info in await self.engine.list_owned(step=step)):
                 await asyncio.sleep(0.02)
 
@@ -95,7 +96,7 @@ class ControlPlane:
 async def ended(handle: WorkflowHandle[Any, Any]) -> str:
     """How the workflow ended, in Temporal's words."""
     try:
-        await asyncio.wait_for(handle.result(), 60)
+        await asyncio.wait_for(handle.result(), HANG_SECONDS)
     except WorkflowFailureError as error:
         return type(error.cause).__name__
     return "completed"

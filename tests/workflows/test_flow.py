@@ -14,6 +14,7 @@ from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer
 from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from tests.factories import make_pipeline
+from tests.hang import HANG_SECONDS
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import C, F, K, S, step
 from workflows import PipelineWorkflow
@@ -190,7 +191,7 @@ async def test_a_held_step_is_tried_again_with_the_next_number(control_plane: Co
     await control_plane.until("a", StepState.HELD)
     retry = HoldAnswer(step="a", action=HoldAction.RETRY, by=BY)
     await handle.execute_update(PipelineWorkflow.answer_hold, retry)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while [status.state for status in control_plane.store.history("a")].count(StepState.HELD) < 2:
             await asyncio.sleep(0.02)
     assert control_plane.store.last("a").try_ == 2

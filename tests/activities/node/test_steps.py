@@ -21,6 +21,7 @@ from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Ne
 from gamekeeper.ports.node_agent import Begun
 from tests.factories import make_container, make_key, make_new_container, make_owner, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.hang import HANG_SECONDS
 
 
 class Node:
@@ -35,6 +36,12 @@ class Node:
             self.engine, self.journal, self.logs, self.phases, FakeContainers(), NodePolicy(), heartbeat_seconds=0.05
         )
         self.activities = StepActivities(context)
+
+    async def until_followed(self, count: int) -> None:
+        """Until so many deliveries are with a running container."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while len(self.logs.followed) < count:
+                await asyncio.sleep(0.01)
 
     async def job(self, step: RunStepInput) -> StepResult:
         return await ActivityEnvironment().run(self.activities.run_job, step)
@@ -86,10 +93,13 @@ async def test_policy_decides_on_the_node() -> None:
 
 
 async def test_a_second_delivery_attaches() -> None:
-    node, step = Node(), job(DUMMY_SLEEP="0.3")
+    node, step = Node(), job(DUMMY_SLEEP="600")
     first = asyncio.create_task(node.job(step))
-    await asyncio.sleep(0.05)
-    results = await asyncio.gather(first, node.job(step))
+    await node.until_followed(1)
+    second = asyncio.create_task(node.job(step))
+    await node.until_followed(2)
+    node.engine.finish(step.key.step)
+    results = await asyncio.gather(first, second)
     assert results[0].container_id == results[1].container_id == (await node.only()).id
     assert results[0].state is results[1].state is StepState.SUCCEEDED
 
@@ -128,10 +138,10 @@ async def test_a_strangers_container_of_our_name_is_not_touched() -> None:
 async def test_an_older_try_never_runs_beside_a_newer_one() -> None:
     node, key = Node(), make_key()
     old = asyncio.create_task(node.job(job(key=key, DUMMY_SLEEP="60")))
-    await asyncio.sleep(0.05)
+    await node.until_followed(1)
     newer = key.model_copy(update={"try_": 2})
     assert (await node.job(job(key=newer))).state is StepState.SUCCEEDED
-    assert (await asyncio.wait_for(old, 5)).exit_code == 143
+    assert (await asyncio.wait_for(old, HANG_SECONDS)).exit_code == 143
 
 
 async def test_time_limit_stops_the_container() -> None:
@@ -159,16 +169,14 @@ FLAGS = ["cancel_requested", "timed_out", "not_found", "worker_shutdown", "reset
 async def test_only_a_requested_cancel_stops_a_container(flag: str) -> None:
     node, environment = Node(), ActivityEnvironment()
     running = asyncio.create_task(environment.run(node.activities.run_job, job(DUMMY_SLEEP="60")))
-    async with asyncio.timeout(5):
-        while not node.logs.followed:
-            await asyncio.sleep(0.01)
+    await node.until_followed(1)
     environment.cancel(ActivityCancellationDetails(**{flag: True}))
     if flag == "cancel_requested":
-        result = await asyncio.wait_for(running, 5)
+        result = await asyncio.wait_for(running, HANG_SECONDS)
         assert (result.state, result.exit_code) == (StepState.CANCELED, 143)
     else:
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, HANG_SECONDS)
         assert (await node.only()).status is ContainerStatus.RUNNING
 
 
@@ -264,6 +272,6 @@ async def test_a_service_that_became_healthy_unseen_is_not_stopped_at_its_time_l
 async def test_journal_is_told_when_a_delivery_is_over() -> None:
     node = Node()
     await node.job(job())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while node.journal.open_tokens:
             await asyncio.sleep(0.01)

@@ -14,6 +14,7 @@ from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
 from gamekeeper.ports.container_engine import EngineConsole
 from tests.factories import make_key, make_new_container, make_owner
+from tests.hang import HANG_SECONDS
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def request(*command: str, tty: bool = False) -> ConsoleRequest:
 
 async def rest_of(console: EngineConsole) -> dict[LogStream, bytes]:
     found = {LogStream.STDOUT: b"", LogStream.STDERR: b""}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while (text := await console.read()) is not None:
             found[text.stream] += text.data
     return found
@@ -39,7 +40,7 @@ async def rest_of(console: EngineConsole) -> dict[LogStream, bytes]:
 
 async def until(console: EngineConsole, wanted: bytes) -> None:
     text = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while wanted not in text:
             piece = await console.read()
             assert piece is not None, text

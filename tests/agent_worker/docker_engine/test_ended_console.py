@@ -12,6 +12,7 @@ from agent_worker.docker_engine import DockerEngine
 from agent_worker.docker_engine.ended_console import LOOKS_IN
 from gamekeeper.ports.container_engine import EngineConsole, StartError
 from tests.factories import make_console, make_new_container, make_owner
+from tests.hang import HANG_SECONDS
 
 
 async def ended(engine: DockerEngine, image: str, **fields: Any) -> str:
@@ -25,7 +26,7 @@ async def ended(engine: DockerEngine, image: str, **fields: Any) -> str:
 
 async def output(console: EngineConsole) -> bytes:
     text = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while (piece := await console.read()) is not None:
             text += piece.data
     return text

@@ -11,6 +11,7 @@ import pytest
 
 from agent_worker.docker_engine import DockerEngine
 from gamekeeper.errors import ImageError
+from tests.hang import HANG_SECONDS
 
 LAYER_BYTES = 40_000_000
 
@@ -53,4 +54,4 @@ async def test_what_a_registry_refuses_is_told_in_its_words(docker_engine: Docke
 
 async def test_a_silent_registry_is_given_up(docker_engine: DockerEngine, silent_registry: str) -> None:
     with pytest.raises(ImageError, match="nothing moved for 1 s"):
-        await asyncio.wait_for(docker_engine.pull(f"{silent_registry}/x:1", lambda _: None, 1), 20)
+        await asyncio.wait_for(docker_engine.pull(f"{silent_registry}/x:1", lambda _: None, 1), HANG_SECONDS)

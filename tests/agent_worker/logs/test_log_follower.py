@@ -23,6 +23,7 @@ from gamekeeper.domain.run.step import StepKey
 from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_new_container, make_owner
+from tests.hang import HANG_SECONDS
 
 SECOND = 1_000_000_000
 
@@ -180,7 +181,7 @@ async def test_docker_keeps_every_byte_of_long_lines_in_many_files(
     follower = LogFollower(docker_engine, spool)
     await docker_engine.start(container_id)
     follower.follow(owner.key, container_id, until_removed=False)
-    await asyncio.wait_for(docker_engine.wait(container_id), 60)
+    await asyncio.wait_for(docker_engine.wait(container_id), HANG_SECONDS)
     assert await follower.drain(owner.key, 60)
     *lines, end = records(spool)
     expected = (bytes(6 * part) + b"\n" + bytes(20_000) + b"\n") * count + b"\n"

@@ -18,6 +18,7 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from tests.hang import HANG_SECONDS
 
 
 def make_link(server: str) -> Link:
@@ -59,7 +60,7 @@ async def test_a_call_that_fails_before_the_first_word_says_why(monkeypatch: pyt
 
     monkeypatch.setattr(link.calls.dial.control, "Session", lambda metadata: Late(metadata))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asyncio.wait_for(link._session(Backoff()), 10)
+        await asyncio.wait_for(link._session(Backoff()), HANG_SECONDS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     await link.close()
 
@@ -79,7 +80,7 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
     await server.start()
     link = make_link(f"127.0.0.1:{port}")
     with pytest.raises(UnavailableError, match="did not welcome us in 0 s"):
-        await asyncio.wait_for(link._session(Backoff()), 10)
+        await asyncio.wait_for(link._session(Backoff()), HANG_SECONDS)
     await link.close()
     await server.stop(0)
 
@@ -112,7 +113,7 @@ async def test_a_cancel_that_comes_with_an_answer_is_heeded() -> None:
     call.answer.set_result(pb.ServerMessage(heartbeat_ack=pb.HeartbeatAck()))
     await asyncio.sleep(0)
     talking.cancel()
-    done, _ = await asyncio.wait({talking}, timeout=5)
+    done, _ = await asyncio.wait({talking}, timeout=HANG_SECONDS)
     assert done
     assert talking.cancelled()
     await link.close()

@@ -15,6 +15,7 @@ from agent_worker.node_link import consoles
 from api.rest.v1 import console as rest
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.fixtures.websocket import WebSocket, websocket
+from tests.hang import HANG_SECONDS
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def event_messages(api: ApiUnderTest, kind: str) -> list[str]:
 
 
 async def until_event(api: ApiUnderTest, kind: str) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_SECONDS):
         while not (found := await event_messages(api, kind)):
             await asyncio.sleep(0.02)
     return found[0]
@@ -85,7 +86,7 @@ async def test_a_client_that_goes_takes_the_command_with_it(
     async with console(api, run_id) as client:
         await client.receive()
         await client.leave()
-    await asyncio.wait_for(hung_up.wait(), 10)
+    await asyncio.wait_for(hung_up.wait(), HANG_SECONDS)
     assert await until_event(api, "step.console_closed") == "the client or the agent went away"
 
 
@@ -108,12 +109,12 @@ async def test_a_command_that_does_not_read_holds_up_nothing_for_good(
         await client.receive()
         for _ in range(50):  # more than the buffers between here and there hold
             await client.send(b"\x00" + bytes(60_000))
-        await asyncio.wait_for(writing.wait(), 10)
+        await asyncio.wait_for(writing.wait(), HANG_SECONDS)
         await client.leave()  # which is not seen behind all that
         while not isinstance(closed := await client.receive(), tuple):
             pass
         assert closed == (4503, "the command has not read its input for 0 s")
-    await asyncio.wait_for(hung_up.wait(), 10)
+    await asyncio.wait_for(hung_up.wait(), HANG_SECONDS)
 
 
 async def test_an_agent_that_goes_is_told(api: ApiUnderTest, run_id: str) -> None:

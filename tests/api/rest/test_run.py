@@ -10,6 +10,7 @@ import pytest
 
 from gamekeeper.domain.node.policy import NodePolicy
 from tests.fixtures.api import ApiUnderTest
+from tests.hang import HANG_SECONDS
 
 
 def step(name: str, needs: list[str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ async def start(api: ApiUnderTest, policy: NodePolicy | None = None) -> None:
 async def sse(api: ApiUnderTest, path: str, last_id: str = "") -> list[dict[str, Any]]:
     """All events of a stream that ends."""
     headers = {"Last-Event-ID": last_id} if last_id else {}
-    answer = await asyncio.wait_for(api.http.get(path, headers=headers), 30)
+    answer = await asyncio.wait_for(api.http.get(path, headers=headers), HANG_SECONDS)
     assert answer.status_code == 200, answer.text
     found = []
     for block in answer.text.replace("\r\n", "\n").split("\n\n"):
@@ -80,7 +81,7 @@ async def test_containers_go_when_all_is_known(api: ApiUnderTest) -> None:
     await start(api)
     made = await api.submit(step("a", dummy={"output": "x\n"}), step("arena", type="service", lifetime="node"))
     await api.until_run(made["id"], "succeeded")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while [item["step"] for item in (await api.http.get("/nodes/node-1/containers")).json()["items"]] != ["arena"]:
             await asyncio.sleep(0.05)
     arena = (await api.http.get("/nodes/node-1/containers")).json()["items"][0]

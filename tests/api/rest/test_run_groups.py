@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.rest.test_run_control import ready, states, step
 from tests.fixtures.api import ApiUnderTest
+from tests.hang import HANG_SECONDS
 from workflows.run import group_queue
 
 __all__ = ["ready"]
@@ -32,7 +33,7 @@ async def groups(api: ApiUnderTest) -> list[tuple[str, list[str], list[str]]]:
 
 
 async def until_waiting(api: ApiUnderTest, run_id: str, place: int) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             found: dict[str, Any] = (await api.http.get(f"/runs/{run_id}")).json()
             if f"place {place}" in found["message"]:

@@ -16,6 +16,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
+from tests.hang import HANG_SECONDS
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def write(database: Database, *kinds: str, node: str = "n1") -> None:
 async def take(stream: AsyncIterator[EventBatch], count: int) -> list[int]:
     """The numbers of the next ``count`` events."""
     found: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(found) < count:
             found += [row.seq or 0 for row in (await anext(stream)).rows]
     return found
@@ -106,7 +107,7 @@ async def test_a_slow_follower_loses_nothing(
     for _ in range(6):
         await write(database, *["node.edited"] * 5)
     newest = await events.newest_seq()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while events._newest < newest:
             await asyncio.sleep(0.05)
     seen += await take(stream, 30)
@@ -119,7 +120,7 @@ async def test_what_is_no_longer_kept_is_told(database: Database) -> None:
     async with database.write() as session:
         first = await EventRepository(session).oldest_seq()
     pruning = asyncio.create_task(events.prune_forever())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while await events.newest_seq():
             await asyncio.sleep(0.02)
     pruning.cancel()
@@ -142,4 +143,4 @@ async def test_it_ends_when_no_more_can_come(database: Database, events: EventSe
     await write(database, "run.failed")
     assert len(await take(stream, 1)) == 1
     with pytest.raises(StopAsyncIteration):
-        await asyncio.wait_for(anext(stream), 10)
+        await asyncio.wait_for(anext(stream), HANG_SECONDS)

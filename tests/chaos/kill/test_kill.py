@@ -29,7 +29,6 @@ steps:
 """
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize(("part", "seconds"), [("agent", 30), ("control_worker", 8), ("api", 8), ("temporal", 8)])
 def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> None:
     run_id = stack.submit(pipeline(stack.image, seconds))
@@ -38,7 +37,7 @@ def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> 
     began = before.attrs["State"]["StartedAt"]
     others = {name: stack.pid(name) for name in ("agent", "control_worker", "api", "temporal") if name != part}
     killed = stack.kill(part)
-    ended = stack.until_ended(run_id, seconds + 60)
+    ended = stack.until_ended(run_id)
     step = ended["steps"][0]
     assert (ended["state"], step["state"], step["reason"]) == ("failed", "failed", "exit_code")
     assert (step["exit_code"], step["try"]) == (42, 1)
@@ -55,10 +54,9 @@ def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> 
         container.reload()
         assert (container.id, container.attrs["State"]["StartedAt"]) == (before.id, began)
         assert container.attrs["RestartCount"] == 0
-    stack.until(lambda: stack.containers(run_id) == [], 90)
+    stack.until(lambda: stack.containers(run_id) == [])
 
 
-@pytest.mark.timeout(120)
 def test_the_supervisor_dies_and_up_adopts_what_is_left(stack: Stack) -> None:
     before = stack.status()
     run_id = stack.submit(pipeline(stack.image, 6))
@@ -74,7 +72,6 @@ def test_the_supervisor_dies_and_up_adopts_what_is_left(stack: Stack) -> None:
     assert stack.until_ended(run_id)["steps"][0]["exit_code"] == 42
 
 
-@pytest.mark.timeout(180)
 def test_down_and_up_leave_containers_running_and_forget_nothing(stack: Stack) -> None:
     run_id = stack.submit(pipeline(stack.image, 20))
     stack.until(lambda: "line 3" in stack.log(run_id, "count"))
@@ -113,7 +110,6 @@ def is_back(stack: Stack, part: str, killed: int) -> bool:
     return pid not in (None, killed) and found["api"]["health"] == "ok"
 
 
-@pytest.mark.timeout(240)
 def test_kills_while_runs_of_runs_wait_for_one_another(stack: Stack, tmp_path: Path) -> None:
     """Four runs of a group of one, called by two others, while each process dies: all end well, one after another."""
     (tmp_path / "inner.yaml").write_text(INNER.format(image=stack.image))
@@ -124,7 +120,7 @@ def test_kills_while_runs_of_runs_wait_for_one_another(stack: Stack, tmp_path: P
         killed = stack.kill(part)
         stack.until(partial(is_back, stack, part, killed))
     for run_id in outer:
-        assert stack.until_ended(run_id, 120)["state"] == "succeeded"
+        assert stack.until_ended(run_id)["state"] == "succeeded"
     inner = [stack.json("runs", "show", item["id"]) for item in stack.json("runs", "ls", "--group", "kill")]
     assert [run["state"] for run in inner] == ["succeeded"] * 4
     assert {run["parent_run"] for run in inner} == set(outer)

@@ -23,6 +23,7 @@ import pytest
 
 from api.settings import ApiSettings
 from tests.fixtures.stack import GAMEKEEPER
+from tests.hang import HANG_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ AGENTS = 20
 LOSS_SECONDS = float(os.environ.get("GAMEKEEPER_LOSS_SECONDS", "45"))  # 600 for the ten minutes of the promise
 LEASE_SECONDS = ApiSettings.model_fields["lease_ms"].default / 1000
 SILENCE = re.compile(r"no heartbeat for ([0-9.]+) s")
-HANGS_SECONDS = 120
 
 
 class Namespace:
@@ -76,7 +76,7 @@ class Namespace:
         return found
 
     def until_all(self, status: str, count: int) -> None:
-        deadline = time.monotonic() + HANGS_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while True:
             found = [node["status"] for node in self.gamekeeper("node", "ls", "--json")]
             if found.count(status) == count:
@@ -123,7 +123,7 @@ def silence_of(event: dict[str, Any]) -> float:
     return float(found[1])
 
 
-@pytest.mark.timeout(4 * HANGS_SECONDS + LOSS_SECONDS)
+@pytest.mark.timeout(4 * HANG_SECONDS + LOSS_SECONDS)
 def test_loss_raises_no_alarm_and_silence_does(namespace: Namespace) -> None:
     with namespace.agents(AGENTS):
         namespace.until_all("online", AGENTS)
