@@ -57,4 +57,4 @@ def test_a_stopped_server_can_be_started_whatever_the_agent_did_meanwhile(
     assert server.status == "running"
     assert networks(stack, run_id) == 1
     server.remove(force=True)
-    stack.until(lambda: not networks(stack, run_id), 90)
+    stack.until(lambda: not networks(stack, run_id))

@@ -17,6 +17,7 @@ from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepSta
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health
 from tests.factories import make_console, make_container, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.hang import HANG_SECONDS
 
 
 class Node:
@@ -67,13 +68,13 @@ async def test_a_service_may_be_unhealthy_for_long_before_it_is_healthy(node: No
     check = {"test": ["CMD-SHELL", "test -e /healthy || { echo not yet; false; }"], "interval": "100ms", "retries": 1}
     step = node.step(script, healthcheck=check, restart="unless-stopped", timeout=60.0)
     starting = asyncio.create_task(node.service(step))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         while not any("not yet" in message for message in node.phases.messages):
             await asyncio.sleep(0.05)
     info = await node.only()
     assert info.health is Health.UNHEALTHY
     console = await node.engine.open_console(info.id, make_console("touch", "/asked"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_SECONDS):
         result = await starting
     await console.close()
     assert (result.state, result.container_id) == (StepState.SUCCEEDED, info.id)
