@@ -1,4 +1,4 @@
-"""Who acts: set at the edges (an API key, an agent), written into the events of whatever is done in that context."""
+"""The actor: set at the edges (an API key, an agent), written into the events of whatever is done in that context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _actor: ContextVar[str] = ContextVar("actor", default=SYSTEM)
 
 
 def set_actor(name: str) -> None:
-    """For the rest of the current request, call or task: ``key:NAME`` or ``agent:NODE``."""
+    """Sets the actor of the rest of the current request, call or task: ``key:NAME`` or ``agent:NODE``."""
     _actor.set(name)
 
 

@@ -66,7 +66,7 @@ class SpecError(InvalidError):
 
 
 class PolicyError(InvalidError):
-    """What a step asks for, its node's own policy file does not allow."""
+    """A step asks for something that its node's policy file forbids."""
 
 
 class TooLargeError(InvalidError):

@@ -1,7 +1,7 @@
-"""Work that must not be left in its middle when who asked for it goes: streams' callers come and go all the time.
+"""Work that must not be left in its middle when its caller goes: streams' callers come and go all the time.
 
-A query that is left is a database connection lost; a log write that is left goes on in its thread, unknown to the next
-writer, who then writes the same again.
+A query that is left is a database connection lost. A log write that is left goes on in its thread, unknown to the next
+writer, which then writes the same again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
-    """Lets ``work`` end although its caller is cancelled, who then hears of the cancel at once."""
+    """Lets ``work`` end although its caller is cancelled. The caller hears of the cancel at once."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)

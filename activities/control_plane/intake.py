@@ -47,7 +47,7 @@ class IntakeActivities:
 
 @contextmanager
 def _refusals_are_final() -> Iterator[None]:
-    """What is wrong with a pipeline stays wrong; a database that is away is asked again."""
+    """Makes refusals final: a wrong pipeline stays wrong, but a database that is away is asked again."""
     try:
         yield
     except (InvalidError, NotFoundError, ConflictError) as error:

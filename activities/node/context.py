@@ -1,4 +1,4 @@
-"""What the activities of one node work with: ports, and the node's own policy."""
+"""The context of one node's activities: the ports that they work on, and the node's own policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gamekeeper.ports.node_agent import Containers, Journal, Phases, StepLogs
 
 @dataclass(frozen=True)
 class NodeContext:
-    """What the activities of one node work with."""
+    """The ports and the policy of one node, as its activities use them."""
 
     engine: ContainerEngine
     journal: Journal

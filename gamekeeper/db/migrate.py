@@ -39,7 +39,7 @@ def upgrade(url: str) -> None:
 
 
 def is_current(url: str) -> bool:
-    """Whether the schema is this version's. Raises when the database does not answer."""
+    """True when the schema is this version's. Raises when the database does not answer."""
     engine = create_engine(sync_url(url))
     try:
         with engine.connect() as connection:

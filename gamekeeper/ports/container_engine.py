@@ -35,7 +35,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Ownership:
-    """Who a container belongs to, kept in its labels: the labels are the truth, the name is the lock."""
+    """The owner of a container, kept in its labels: the labels are the truth, the name is the lock."""
 
     key: StepKey
     node: str
@@ -70,7 +70,7 @@ class ContainerInfo:
 
 @dataclass(frozen=True)
 class ContainerUsage:
-    """What a running container of ours has used so far (counters) and uses now. Bytes and nanoseconds."""
+    """The use of a running container of ours, so far (counters) and now. Bytes and nanoseconds."""
 
     name: str
     key: StepKey
@@ -99,7 +99,7 @@ class NewContainer:
 
 
 class NameTakenError(Exception):
-    """A container of that name exists: somebody was first, perhaps this step's earlier delivery."""
+    """A container of that name exists: somebody came first, perhaps an earlier delivery of this step."""
 
 
 class StartError(Exception):
@@ -110,105 +110,160 @@ Progress = Callable[[str], None]
 
 
 class EngineConsole(Protocol):
-    """One terminal. Reading and writing may go on at the same time; each raises UnavailableError when it broke off."""
+    """One terminal. Reading and writing may go on at the same time; each raises UnavailableError when it broke off.
+
+    After a cancelled call only ``close`` is left: the bytes of a cancelled read or write may be lost.
+    """
 
     async def read(self) -> ConsoleText | None:
-        """Blocks until something was written; None at the end."""
+        """Blocks until the command has written something; returns None at the end. Not idempotent."""
 
     async def write(self, data: bytes) -> None:
-        """Blocks while the command does not read. What a command that has ended is told is dropped."""
+        """Blocks while the command does not read. Drops the bytes where the command has ended. Not idempotent."""
 
-    async def end_input(self) -> None: ...
+    async def end_input(self) -> None:
+        """Tells the command that no more input comes. Returns at once. Idempotent."""
 
     async def resize(self, size: ConsoleSize) -> None:
-        """Without effect where there is no terminal."""
+        """Sets the terminal's size; has no effect where there is no terminal. Returns at once. Idempotent."""
 
     async def exit_code(self) -> int | None:
-        """After the end of the output: of the command, or of the container; None while that goes on."""
+        """The exit code of the command or the container, once the output has ended; None while that goes on.
+
+        Returns at once. Idempotent.
+        """
 
     async def close(self) -> None:
-        """Hangs up: a command that still runs is ended, a container's own process is left alone. Idempotent."""
+        """Hangs up: ends a command that still runs, and leaves a container's own process alone. Idempotent.
+
+        Blocks until the command has ended, for some seconds at most. Cancelled, it may leave a command that ignores
+        the hang-up.
+        """
 
 
 class ContainerEngine(Protocol):
-    """Every method raises UnavailableError when the engine does not answer; all are safe to call again.
+    """Every method raises UnavailableError when the engine does not answer.
 
-    Cancelling a call stops the waiting, never what the engine does.
+    A cancelled call stops waiting; the engine may carry out what it was asked all the same. The caller then asks again.
+    "Short" below means one answer of the engine, within its time limit.
     """
 
     async def ping(self) -> None:
-        """Returns at once when the engine answers."""
+        """Returns when the engine answers. Short. Idempotent."""
 
     async def version(self) -> dict[str, str]:
-        """``version`` and ``storage_driver`` of the engine, and of ``containerd`` and ``runc`` where it tells."""
+        """``version`` and ``storage_driver`` of the engine, and of ``containerd`` and ``runc`` where it tells.
 
-    async def has_image(self, image: str) -> bool: ...
+        Short. Idempotent.
+        """
+
+    async def has_image(self, image: str) -> bool:
+        """True when the image is on this node. Short. Idempotent."""
 
     async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
-        """Pulls once however many steps ask (single flight). Raises ImageError with the engine's words, and also
-        when nothing moved for ``idle_timeout`` seconds. Blocks as long as layers move."""
+        """Pulls once however many steps ask (single flight). Blocks as long as layers move. Idempotent.
+
+        Raises ImageError with the engine's words, and also when nothing moved for ``idle_timeout`` seconds. A cancelled
+        caller stops waiting; the pull goes on for the others.
+        """
 
     async def create(self, new: NewContainer) -> str:
-        """The id of a new, not started container. Raises NameTakenError, ImageError (image gone), InvalidError."""
+        """Creates a container, does not start it, and returns its id. Short.
+
+        Not idempotent: the second call raises NameTakenError, which is how deliveries of one try find each other.
+        Raises ImageError (image gone) and InvalidError. A cancelled call may have created it.
+        """
 
     async def prepare_outputs(self, container_id: str) -> None:
-        """An empty file for outputs, which any user may write, in a container that was not started. Idempotent."""
+        """Puts an empty file for outputs, which any user may write, into a container that was not started.
+
+        Short. Idempotent.
+        """
 
     async def read_outputs(self, container_id: str) -> bytes:
-        """The file for outputs of a container that has ended; empty where it was removed. Raises InvalidError for one
-        that is too large."""
+        """Reads the file for outputs of a container that has ended; empty where it was removed. Short. Idempotent.
+
+        Raises InvalidError for a file that is too large.
+        """
         ...
 
     async def start(self, container_id: str) -> None:
-        """Idempotent. Raises StartError when the container's process can't be started."""
+        """Starts a created container; does nothing for one that runs. Short. Idempotent.
+
+        Raises StartError when the container's process can't be started.
+        """
 
     async def wait(self, container_id: str) -> None:
-        """Blocks until the container is not running; returns at once for one that ended or is gone."""
+        """Blocks until the container is not running; returns at once for one that ended or is gone. Idempotent.
 
-    async def find(self, name_or_id: str) -> ContainerInfo | None: ...
+        Cancelling it changes nothing for the container.
+        """
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        """The container as it is now; None when there is none. Short. Idempotent."""
 
     async def stop(self, container_id: str, grace: float) -> None:
-        """Stop signal, ``grace`` seconds, kill. Success for a container that has ended or is gone."""
+        """Sends the stop signal, and kills after ``grace`` seconds. Blocks until the container has ended. Idempotent.
+
+        Succeeds for a container that has ended or is gone. The engine carries out a stop that was cancelled.
+        """
 
     async def remove(self, container_id: str) -> None:
-        """Removes an ended container with its anonymous volumes. Success for one that is gone."""
+        """Removes an ended container with its anonymous volumes. Succeeds for one that is gone. Short. Idempotent."""
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
-        """Containers of this node that carry our labels, ended ones included."""
+        """Containers of this node that carry our labels, ended ones included. Short. Idempotent."""
 
     async def usage(self) -> Sequence[ContainerUsage]:
-        """Of every running container that carries our labels. Also says that the engine answers."""
+        """The use of every running container that carries our labels; it also says that the engine answers.
+
+        Short. Idempotent.
+        """
 
     def read_logs(self, container_id: str, since_ns: int, *, follow: bool) -> AsyncGenerator[Sequence[LogLine], None]:
-        """Lines from ``since_ns`` on (inclusive: the caller drops what it has): those that are there, or with
-        ``follow`` until the container ends. Following a long log may end or skip where the engine begins a new
-        file; reading what is there does neither."""
+        """Yields lines from ``since_ns`` on (inclusive: the caller drops what it has). Idempotent.
+
+        Without ``follow`` it ends behind the lines that are there. With ``follow`` it blocks until the container ends;
+        it may end early or skip lines of a long log where the engine begins a new file, which reading without
+        ``follow`` never does. Closing the generator or cancelling its reader ends the stream and loses nothing.
+        """
         ...
 
     async def last_log_line(self, container_id: str) -> LogLine | None:
-        """The newest line that the engine holds, without reading the log; None when there is none."""
+        """The newest line that the engine holds, without reading the log; None without one. Short. Idempotent."""
         ...
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
-        """A command beside the container's process, or without one that process itself. Not idempotent. Raises
-        StartError when it can't be begun, also for a container that does not run."""
+        """Opens a command beside the container's process, or without a command that process itself. Short.
+
+        Not idempotent: each call begins a command. Raises StartError when it can't be begun, also for a container that
+        does not run. A cancelled call may leave a command that hangs up by itself.
+        """
         ...
 
     async def look_in(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
-        """A command with the files, volumes and network of a container that has ended, beside it. What it changes is
-        gone with the console, but for volumes. Not idempotent. Raises StartError."""
+        """Opens a command with the files, volumes and network of an ended container. Blocks while the files are copied.
+
+        Its changes are gone with the console, but for volumes. Not idempotent. Raises StartError. ``sweep_consoles``
+        removes the leavings of a cancelled call.
+        """
         ...
 
     async def sweep_consoles(self) -> None:
-        """Removes what consoles of an earlier agent process left of ``look_in``; idempotent."""
+        """Removes the leavings of ``look_in`` of an earlier agent process. Short. Idempotent."""
 
-    async def ensure_network(self, name: str, run_id: str) -> None: ...
+    async def ensure_network(self, name: str, run_id: str) -> None:
+        """Creates a run's network where it is missing. Short. Idempotent."""
 
-    async def ensure_volume(self, name: str, run_id: str) -> None: ...
+    async def ensure_volume(self, name: str, run_id: str) -> None:
+        """Creates a run's volume where it is missing. Short. Idempotent."""
 
     async def list_run_resources(self) -> Sequence[str]:
-        """Run ids that still have a network or volume here."""
+        """Ids of runs that still have a network or volume here. Short. Idempotent."""
 
     async def remove_run_resources(self, run_id: str) -> None:
-        """Removes a run's volume where no container has it any more, and its network when no container of the run is
-        left, however it is: one that is stopped or restarting could never start again without. Idempotent."""
+        """Removes a run's volume where no container has it any more, and its network when no container is left of it.
+
+        The state of such a container does not matter: a stopped or restarting one could never start again without its
+        network. Short. Idempotent.
+        """

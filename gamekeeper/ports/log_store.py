@@ -1,4 +1,4 @@
-"""Where the control plane keeps step logs. The one adapter keeps a file a log."""
+"""The store of step logs in the control plane. The one adapter keeps a file for each log."""
 
 from __future__ import annotations
 
@@ -19,23 +19,30 @@ class LogState:
 
 
 class LogStore(Protocol):
-    async def append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int = 0) -> int:
-        """Keeps what is new and returns the highest contiguous seq, which is then on disk for good.
+    """A cancelled call loses nothing: a write that has begun goes on to its end, and the sender repeats."""
 
-        ``clock_offset_ns`` is how far the sender's clock is ahead of ours. Idempotent: repeated records are dropped,
-        and records after a hole are left for the sender to repeat.
+    async def append(self, key: StepKey, records: Sequence[LogRecord], clock_offset_ns: int = 0) -> int:
+        """Keeps the new records and returns the highest contiguous seq, which is then on disk for good.
+
+        ``clock_offset_ns`` is the lead of the sender's clock over ours. Blocks until the disk has the records.
+        Idempotent: repeated records are dropped, and records after a hole are left for the sender to repeat.
         Raises UnavailableError when the disk is full.
         """
 
-    async def state(self, key: StepKey) -> LogState: ...
+    async def state(self, key: StepKey) -> LogState:
+        """The state of a log; that of an empty one for a log that is not here. Short. Idempotent."""
+        ...
 
     async def wait_for_end(self, key: StepKey) -> None:
-        """Blocks until the log has its END record; reads nothing of it."""
+        """Blocks until the log has its END record; reads nothing of it. Idempotent."""
 
     async def clocks(self, key: StepKey) -> LogClocks:
-        """What was told of the sender's clock; empty for a log that is not here."""
+        """The marks of the sender's clock; empty for a log that is not here. Short. Idempotent."""
         ...
 
     def read(self, key: StepKey, after_seq: int, *, follow: bool) -> AsyncIterator[Sequence[LogRecord]]:
-        """Records after ``after_seq`` in order; with ``follow`` waits for more until the END record."""
+        """Yields records after ``after_seq`` in order; with ``follow`` blocks for more until the END record.
+
+        Idempotent. A reader that stops or is cancelled leaves nothing behind.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What a step activity needs of its agent beside the container engine: the journal, the log shipping, the phases."""
+"""The agent as a step activity sees it, beside the container engine: the journal, the log shipping, the phases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gamekeeper.domain.run.step import StepKey, StepState
 
 @dataclass(frozen=True)
 class Begun:
-    """When a try was first seen on this node (Unix seconds); ``again`` when this is not its first delivery here."""
+    """The first sighting of a try on this node (Unix seconds); ``again`` when this is not its first delivery here."""
 
     at: float
     container_id: str = ""
@@ -18,38 +18,49 @@ class Begun:
 
 
 class Journal(Protocol):
-    """Survives the agent's death, on its own disk. Every call is short and idempotent."""
+    """Survives the agent's death, on its own disk. Every call blocks its thread for one write, can't be cancelled, and
+    raises UnavailableError when the disk takes no write."""
 
     def begin(self, key: StepKey, task_token: bytes) -> Begun:
-        """Records the delivery and returns the first sighting of this try."""
+        """Records the delivery and returns the first sighting of this try. Idempotent but for ``again``."""
 
     def record_container(self, key: StepKey, container_id: str) -> None:
-        """From here on a missing container is a loss, and never a reason to run the step again."""
+        """Records the container of a try. From here on a missing container is a loss, and never a reason to run the
+        step again. Idempotent."""
 
     def returned(self, task_token: bytes) -> None:
-        """The activity has handed back its answer; the token is kept for a while in case the answer is lost."""
+        """Records that the activity has handed back its answer. The token is kept for a while, in case the answer is
+        lost. Idempotent."""
 
 
 class StepLogs(Protocol):
     """Ships a container's log. Outlives the activity: a service's log goes on after its step has ended."""
 
     def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
-        """Starts to follow, or does nothing when that container is followed already."""
+        """Starts to follow; does nothing when that container is followed already. Returns at once. Idempotent."""
 
     async def drain(self, key: StepKey, deadline: float) -> bool:
-        """Waits until the log of an ended container is on this node's disk, at most ``deadline`` seconds."""
+        """Blocks until the log of an ended container is on this node's disk, at most ``deadline`` seconds.
+
+        Returns False when the time was over first. Idempotent. Cancelling it ends the wait, not the shipping.
+        """
 
 
 class Phases(Protocol):
     """Tells the control plane how far a step is. Best effort between the states that the workflow owns."""
 
     def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
-        """Returns at once."""
+        """Hands the newest phase to the link, which replaces an older one that was not told yet. Returns at once."""
 
     def forget(self, key: StepKey) -> None:
-        """The delivery is over; its phase is not told again after a reconnect."""
+        """Drops the phase of a delivery that is over: it is not told again after a reconnect. Returns at once.
+
+        Idempotent.
+        """
 
 
 class Containers(Protocol):
+    """The agent's report of its containers, as those see it who change them."""
+
     def changed(self) -> None:
-        """Asks for a fresh report of this node's containers soon; returns at once."""
+        """Asks for a fresh report of this node's containers soon. Returns at once. Idempotent."""

@@ -9,7 +9,11 @@ from gamekeeper.domain.run.run import RunSnapshot
 
 
 class RunStore(Protocol):
-    async def write_snapshot(self, snapshot: RunSnapshot) -> None:
-        """Idempotent: a snapshot that is not newer than what is stored changes nothing."""
+    """Every call is short and raises UnavailableError when the database is away. A cancelled write has committed whole
+    or not at all."""
 
-    async def find_node(self, node_id: str) -> NodeView | None: ...
+    async def write_snapshot(self, snapshot: RunSnapshot) -> None:
+        """Stores the newest state of a run. Idempotent: a snapshot no newer than the stored one changes nothing."""
+
+    async def find_node(self, node_id: str) -> NodeView | None:
+        """The node as it is known now; None for an unknown one. Idempotent."""

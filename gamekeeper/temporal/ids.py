@@ -8,5 +8,5 @@ def run_workflow_id(run_id: str) -> str:
 
 
 def schedule_workflow_id(schedule: str) -> str:
-    """To which Temporal adds the time."""
+    """The id that Temporal adds the time to."""
     return f"schedule/{schedule}"

@@ -13,7 +13,7 @@ NODES = SearchAttributeKey.for_keyword_list("GamekeeperNodes")
 
 
 def of_run(pipeline: str, nodes: list[str]) -> TypedSearchAttributes:
-    """What a run's workflow is started with."""
+    """The attributes that a run's workflow is started with."""
     return TypedSearchAttributes(
         [
             SearchAttributePair(PIPELINE, pipeline),

@@ -41,7 +41,7 @@ class ApprovalRunner:
         self._answers[answer.step] = answer
 
     async def run(self, name: str) -> StepResult:
-        """Until it is answered, has expired, or is called off."""
+        """Waits until the approval is answered, has expired, or is called off."""
         asked = self._progress.steps[name].approval or ResolvedApproval(message="", expires=0)
         try:
             message = str(render(asked.message, self._progress.values(name)))

@@ -1,4 +1,4 @@
-"""How a run hears of its cancel: as a call, never as an exception in the middle of its work.
+"""Cancels of a run: a run hears of its cancel as a call, never as an exception in the middle of its work.
 
 Temporal cancels a workflow by raising CancelledError at the one await where its main coroutine stands. In a run that
 may be the clean-up itself, or nowhere, when a result comes in the same workflow task. So the main coroutine only waits,

@@ -34,7 +34,7 @@ class Holds:
         self._answers[answer.step] = answer
 
     async def settle(self, name: str, result: StepResult) -> StepResult | None:
-        """What becomes of a step that ended with ``result``: an outcome, or None for one more try."""
+        """Decides on a step that ended with ``result``: returns an outcome, or None for one more try."""
         hold = self._progress.steps[name].hold
         if hold is None or result.state not in (StepState.FAILED, StepState.ERROR):
             return result

@@ -21,7 +21,7 @@ _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class OpenRun(NamedTuple):
-    """What a run is until it has a result. ``ends_now``: its result follows without anything else to wait for."""
+    """A run until it has a result. ``ends_now``: its result follows without anything else to wait for."""
 
     state: RunState
     message: str
@@ -46,7 +46,7 @@ class Mirror:
         self._result = result
 
     async def written(self) -> None:
-        """Until the read model has all that is known now."""
+        """Waits until the read model has all that is known now."""
         following = self._asked_for = self._version + 1
         await workflow.wait_condition(lambda: self._written_version >= following)
 

@@ -39,7 +39,7 @@ NODE_REFRESH = timedelta(seconds=30)
 
 
 class NodeGate:
-    """What the run knows of its nodes. Signals bring changes; a step that waits also asks every half minute."""
+    """The nodes of a run as it knows them. Signals bring changes; a step that waits also asks every half minute."""
 
     def __init__(self, nodes: Mapping[str, NodeView], wait_seconds: float) -> None:
         self._nodes = dict(nodes)

@@ -130,7 +130,7 @@ async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkf
 
 
 def child_run_id(run_id: str, step: str, number: int) -> str:
-    """As any run's id, but the same for the same try."""
+    """The id of a child run. It looks like any run's id, but is the same for the same try."""
     digest = hashlib.sha256(f"{run_id}/{step}/{number}".encode()).hexdigest()
     return f"{int(workflow.now().timestamp()):08x}{digest[:8]}"
 

@@ -1,4 +1,4 @@
-"""From the engine's state of a container to a step's one outcome."""
+"""Turns the engine's state of a container into a step's one outcome."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class _TimeLimitError(Exception):
 
 
 def stop_is_requested() -> bool:
-    """Whether this delivery was cancelled because somebody wants the step to stop.
+    """True when this delivery was cancelled because somebody wants the step to stop.
 
     A time-out, a lost server, a shutdown of the worker, a reset and a pause cancel the delivery as well, and the
     container has nothing to do with any of them.

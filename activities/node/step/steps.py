@@ -63,7 +63,7 @@ class StepActivities:
 
     @asynccontextmanager
     async def _shown(self, key: StepKey) -> AsyncIterator[None]:
-        """What is away on this node stands on the step while Temporal tries again."""
+        """Shows on the step which part of this node is away, while Temporal tries again."""
         try:
             yield
         except UnavailableError as error:

@@ -1,5 +1,5 @@
-"""How a run comes into being, whoever asks: the API, a step of another run, or a schedule.
+"""Intake of runs: the one way in which a run comes into being, for the API, a step of another run, and a schedule.
 
-What is asked for becomes a plan (every problem at once, nothing written), and a plan becomes rows. From the rows the
-run is started by whoever asked, or by the reconciler where they died.
+A submission becomes a plan (every problem at once, nothing written), and a plan becomes rows. Whoever asked starts the
+run from its rows; the reconciler does it where they died.
 """

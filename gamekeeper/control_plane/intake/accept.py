@@ -56,7 +56,7 @@ class RunAcceptance:
         return Accepted(run, row, superseded)
 
     async def find(self, run_id: str) -> RunInput | None:
-        """What the workflow of an accepted run is started with, from its row."""
+        """Reads the argument of an accepted run's workflow from the run's row."""
         async with self._database.read() as session:
             row = await RunRepository(session).find_whole(run_id)
             return await stored_input(session, row) if row else None

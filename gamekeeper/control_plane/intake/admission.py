@@ -1,4 +1,4 @@
-"""Whether the nodes of a run may take it: they exist, are not disabled, and their policies allow every container."""
+"""Admission: checks that every node of a run exists, is not disabled, and that its policy allows every container."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gamekeeper.errors import SpecError
 def admit(
     resolved: ResolvedPipeline, rows: Sequence[NodeRow], known_ids: Sequence[str], document: Document
 ) -> dict[str, NodeView]:
-    """What is known of each node of the run. Raises SpecError with a problem for each step that can't go there."""
+    """Returns each node of the run as known. Raises SpecError with a problem for each step that can't go there."""
     problems = ProblemList(document.positions)
     by_id = {row.id: row for row in rows}
     for key, steps in (("steps", resolved.steps), ("finally", resolved.finally_)):

@@ -1,4 +1,4 @@
-"""What would run: the pipeline resolved, its nodes looked at, and every pipeline that it calls planned the same way."""
+"""Plans a run: resolves the pipeline, looks at its nodes, and plans every pipeline that it calls the same way."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RunPlanner:
         return Plan(submission, resolved, views)
 
     async def stored(self, submission: Submission) -> Submission:
-        """With the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
+        """Adds the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
         if submission.pipeline is None or submission.yaml is not None:
             return submission
         row = await self._find(submission.pipeline, submission.version)
@@ -129,7 +129,7 @@ class RunPlanner:
     async def _check_later(
         self, document: Document, call: ResolvedCall, chain: _Chain, problems: ProblemList, path: Path
     ) -> None:
-        """Of a call whose arguments are not all known yet: those that are, and the pipelines that it calls in turn."""
+        """Checks a call whose arguments are not all known yet: those that are, and the pipelines it calls in turn."""
         pipeline, _ = await asyncio.to_thread(check_document, document)
         if len(chain.names) == 1:  # below it nothing is known
             found = ProblemList({})

@@ -1,4 +1,4 @@
-"""What somebody asks to be run."""
+"""A submission: the pipeline that somebody asks to run, with its arguments and its origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gamekeeper.errors import InvalidError
 
 @dataclass(frozen=True)
 class Submission:
-    """What a caller sends. One of ``yaml``, ``spec`` and ``pipeline`` (a stored one, with ``version`` or the newest);
+    """A caller's request. It has one of ``yaml``, ``spec`` and ``pipeline`` (stored; with ``version`` or the newest).
     ``fingerprint`` identifies the request as a whole."""
 
     yaml: str | None = None
@@ -41,8 +41,8 @@ class Submission:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run comes from, beside a person: an earlier run, a step of another run, or a schedule. ``started_by`` is
-    the id of the workflow that begins it."""
+    """The origin of a run, beside a person: an earlier run, a step of another run, or a schedule. ``started_by`` is the
+    id of the workflow that begins it."""
 
     rerun_of: str | None = None
     parent_run: str | None = None

@@ -64,7 +64,7 @@ class PipelineRepository:
         return cut_page(rows, limit, lambda row: row.name)
 
     async def delete(self, name: str, now: datetime) -> bool:
-        """Whether there was one."""
+        """True when there was one."""
         query = update(PipelineRow).where(col(PipelineRow.name) == name, col(PipelineRow.deleted_at).is_(None))
         done = await self._session.exec(query.values(deleted_at=now))
         return bool(done.rowcount)

@@ -141,7 +141,7 @@ class RunRepository:
         return True
 
     def _add_cells(self, snapshot: RunSnapshot, known: Mapping[str, StepRow]) -> dict[str, StepRow]:
-        """How many cells a matrix has is known when its step begins."""
+        """Adds the cells of a matrix: their number is known only when its step begins."""
         cells = {
             status.name: StepRow(
                 run_id=snapshot.run_id,

@@ -23,7 +23,7 @@ from gamekeeper.errors import ConflictError
 
 
 async def lock_name(session: AsyncSession, name: str) -> None:
-    """Until the transaction's end, alone among those that lock the name. On SQLite a writer is alone already."""
+    """Locks the name until the transaction's end. On SQLite a writer is alone already."""
     if session.get_bind().dialect.name == "postgresql":
         statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 7))")
         await (await session.connection()).execute(statement, {"name": name})

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 
 class NodeTime(BaseModel):
-    """When something happened by the clock of the node that tells of it; empty for what the server saw itself.
+    """The time of an event by the clock of the node that tells of it; empty for what the server saw itself.
 
     ``clock_offset_ms`` is how far that clock is ahead of the server's, as the session estimates it.
     """
@@ -29,7 +29,7 @@ class NodeTime(BaseModel):
 
 
 class Event(NodeTime):
-    """What happened, to what, and why."""
+    """One line of the operation log: the kind of the event, its subject, and the reason."""
 
     kind: str = Field(max_length=60)
     node: str = ""

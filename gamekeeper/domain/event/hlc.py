@@ -30,6 +30,6 @@ class HybridClock:
         return self._last
 
     def observe(self, stamp: int) -> None:
-        """What happens here from now on is later than ``stamp``, unless that lies too far in the future."""
+        """Makes every later stamp of this clock greater than ``stamp``, unless that lies too far in the future."""
         if stamp >> COUNTER_BITS <= self._now_ms() + MAX_AHEAD_MS:
             self._last = max(self._last, stamp)

@@ -27,7 +27,7 @@ def read_args(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: P
 
 
 def check_call(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: ProblemList) -> None:
-    """What is wrong already with arguments of which some hold templates that are rendered later."""
+    """Problems in arguments that are known at submission; arguments with templates are checked again when rendered."""
     _refuse_unknown("args", declared, given, problems)
     for name, arg in declared.items():
         if name not in given:

@@ -1,4 +1,4 @@
-"""What a step's container is: Compose's words with Compose's meaning, normalised to one spelling each."""
+"""The container of a step: Compose's words with Compose's meaning, normalised to one spelling each."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Cpus = Annotated[str, BeforeValidator(_cpus), WithJsonSchema({"type": ["string",
 
 
 class Healthcheck(Model):
-    """How Docker finds out whether the container is healthy."""
+    """The check with which Docker finds out that the container is healthy."""
 
     test: Annotated[list[str], BeforeValidator(lambda value: _health_test(value))] = Field(default_factory=list)
     interval: Duration = "30s"

@@ -89,7 +89,7 @@ def check_zone(text: str) -> str:
 
 
 def times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """When it comes after a moment, soonest first; no more than fifty years ahead."""
+    """The times of a cron line after a moment, soonest first; no more than fifty years ahead."""
     return iter(CronSim(WORDS.get(cron, cron), after.astimezone(ZoneInfo(zone))))
 
 

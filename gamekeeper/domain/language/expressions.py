@@ -54,7 +54,7 @@ class Scope:
 
 @dataclass
 class Values:
-    """What the names stand for when an expression is evaluated."""
+    """The values of the names in an expression when it is evaluated."""
 
     args: Mapping[str, Any] = field(default_factory=dict)
     envs: Mapping[str, str] = field(default_factory=dict)
@@ -152,7 +152,7 @@ def _check_output(step: str, name: str, scope: Scope) -> None:
 
 
 def is_dynamic(text: str, *, in_cell: bool = False) -> bool:
-    """Whether an expression can only be known while the run goes on: it reads steps, the run's status, or a cell."""
+    """True when an expression can only be known while the run goes on: it reads steps, the run's status, or a cell."""
     program = compile_expression(text)
     names = set(program.variables())
     progressing = ({"steps"} if in_cell else {"steps", "matrix"}) & names or STATUS_FUNCTIONS & set(program.functions())
@@ -236,7 +236,7 @@ def _hash(value: Any) -> str:
 
 
 def as_template_text(value: Any) -> str:
-    """How a value reads inside a longer string."""
+    """The text of a value inside a longer string."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What every key of the language means, with an example: for the JSON Schema that editors read and the page of keys.
+"""The meaning of every key of the language, with an example: for editors' JSON Schema and for the page of keys.
 
 Beside the models rather than in them, so that the language reads as one page. A test holds that no key lacks a line
 here and that none is left over.

@@ -64,5 +64,5 @@ def _include(entry: Cell, cells: list[Cell], axes: Mapping[str, list[Any]]) -> N
 
 
 def describe(cell: Mapping[str, Any]) -> str:
-    """As ``seed=3, bots=16``."""
+    """The cell as text: ``seed=3, bots=16``."""
     return ", ".join(f"{name}={value}" for name, value in cell.items())

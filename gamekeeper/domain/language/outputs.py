@@ -1,4 +1,4 @@
-"""What a step hands on: lines that it wrote to the file ``$STEP_OUTPUT``, as values for later expressions.
+"""Outputs of a step: it writes lines to the file ``$STEP_OUTPUT``, and later expressions read them as values.
 
 ``key=value``, or ``key<<END``, lines, and ``END`` alone. Only declared names are kept, of one given twice the last.
 """

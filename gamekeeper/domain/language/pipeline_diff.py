@@ -1,4 +1,4 @@
-"""What changed between two versions of a pipeline's text, and its steps as a drawing."""
+"""The changes between two versions of a pipeline's text, and its steps as a drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHAPES = {
 
 
 def unified_diff(name: str, old: tuple[int, str], new: tuple[int, str]) -> str:
-    """Of two (version, text), as ``diff -u`` writes it; empty for equal texts."""
+    """The difference of two (version, text), as ``diff -u`` writes it; empty for equal texts."""
     before, after = (text if text.endswith("\n") else text + "\n" for _, text in (old, new))
     labels = f"{name} version {old[0]}", f"{name} version {new[0]}"
     return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), *labels))

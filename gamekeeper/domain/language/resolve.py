@@ -51,7 +51,7 @@ MAX_GROUP_NAME = 200
 
 @dataclass(frozen=True)
 class Call:
-    """What a caller gives with a pipeline. ``node`` is used by every step that names none."""
+    """A call: the arguments that a caller gives with a pipeline. Every step that names no node uses ``node``."""
 
     args: Mapping[str, Any] = field(default_factory=dict)
     envs: Mapping[str, Any] = field(default_factory=dict)
@@ -209,7 +209,7 @@ class _Resolver(Rendering):
         return seconds
 
     def _matrix(self, step: Step, container: Container | None, path: Path) -> dict[str, Any]:
-        """What a step with a matrix has beside the others. One whose lists are known now is tried out as a whole."""
+        """The matrix of a step, resolved. One whose lists are known now is tried out as a whole."""
         if step.matrix is None:
             return {}
         where = (*path, "matrix")

@@ -1,4 +1,4 @@
-"""A pipeline with every default filled in and every name resolved: what a run executes."""
+"""A pipeline with every default filled in and every name resolved. A run executes this."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ResolvedStep(BaseModel):
 
 
 class ResolvedPipeline(BaseModel):
-    """What a run executes. ``timeout`` is in seconds; ``node_wait`` bounds how long a step waits for its node."""
+    """The pipeline that a run executes. ``timeout`` is in seconds; ``node_wait`` bounds a step's wait for its node."""
 
     name: str
     labels: dict[str, str] = Field(default_factory=dict)

@@ -45,7 +45,7 @@ class LogLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogEnd:
-    """How a log ended. ``complete`` is False when lines are missing; ``reason`` then says why."""
+    """The end of a log. ``complete`` is False when lines are missing; ``reason`` then says why."""
 
     complete: bool
     reason: str = ""
@@ -83,7 +83,7 @@ class LogGap:
 
 @dataclass(frozen=True, slots=True)
 class LogClocks:
-    """How far the node's clock was ahead of the server's while a log came in: ``marks`` are (first seq, nanoseconds).
+    """The lead of the node's clock over the server's while a log came in: ``marks`` are (first seq, nanoseconds).
 
     With it the lines of logs from several nodes have one order, and each keeps the time that its node gave it.
     """
@@ -96,7 +96,7 @@ class LogClocks:
         return self.marks[max(0, place - 1)][1] if self.marks else 0
 
     def server_ns(self, record: LogRecord) -> int:
-        """When the line was written, by the server's clock."""
+        """The time of a line by the server's clock."""
         return record.ts_ns - self.offset_ns(record.seq)
 
 

@@ -1,5 +1,5 @@
-"""Lines of a log packed into one record. They are kept as they came and taken apart by who reads them: what has to be
-done for each line on its way is what bounds how fast logs go.
+"""Lines of a log packed into one record. They are kept as they came, and readers take them apart: work on each single
+line on its way would bound the speed of logs.
 
 The record has the number of its last line. Its data: how many lines (u32), then of each the time (i64, nanoseconds),
 the stream (u8), the length (u32) and the bytes; big-endian.
@@ -45,7 +45,7 @@ def first_seq(record: LogRecord) -> int:
 
 
 def check_pack(record: LogRecord) -> None:
-    """Whether the lines add up: what is kept can be told apart later. Raises InvalidError."""
+    """Checks that the lines add up, so that every record that is kept can be read later. Raises InvalidError."""
     data, size, count, place = record.data, len(record.data), _count(record), _COUNT.size
     if not 1 <= count <= min(record.seq, MAX_LINES):
         raise InvalidError(f"log record {record.seq} can't have {count} lines; a pack has at most {MAX_LINES}")

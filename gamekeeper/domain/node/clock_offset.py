@@ -1,4 +1,4 @@
-"""How far this machine's clock is ahead of another's: NTP's method (RFC 5905, section 8), best of the last samples.
+"""The lead of this machine's clock over another's: NTP's method (RFC 5905, section 8), best of the last samples.
 
 The sample with the shortest round trip has the least room for error, because its error is at most half of that.
 """
@@ -30,5 +30,5 @@ class ClockOffset:
 
     @property
     def round_trip_ns(self) -> int:
-        """Of the newest exchange."""
+        """The round trip of the newest exchange."""
         return self._samples[-1][0] if self._samples else 0

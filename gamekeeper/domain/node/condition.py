@@ -22,7 +22,7 @@ class ConditionType(StrEnum):
 
 
 class Condition(BaseModel):
-    """One that stands now."""
+    """A condition that stands now."""
 
     type: ConditionType
     reason: str
@@ -51,7 +51,7 @@ SPOOL_BYTES = Threshold(256 * 1024 * 1024, 64 * 1024 * 1024)
 
 @dataclass(frozen=True)
 class Vitals:
-    """What conditions are judged by; None is "not known", and then the condition stays as it is."""
+    """The values that conditions are judged by; None is "not known", and then the condition stays as it is."""
 
     docker_error: str | None = None
     disk_used_percent: float | None = None

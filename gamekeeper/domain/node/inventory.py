@@ -1,4 +1,4 @@
-"""What a node's machine is made of, as its agent found out. Sizes in bytes."""
+"""Inventory: the parts of a node's machine, as its agent found out. Sizes in bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured, by name. The order is that of the node link's enums; new ones come at the end."""
+"""Metrics by name. The order is that of the node link's enums; new ones come at the end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ordered(names: Sequence[str], found: Mapping[str, float | None]) -> list[flo
 
 
 def named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
-    """By name, without what is not known. An older or newer agent may send fewer or more."""
+    """The known values by name. An older or newer agent may send fewer or more."""
     return {name: value for name, value in zip(names, values, strict=False) if math.isfinite(value)}
 
 

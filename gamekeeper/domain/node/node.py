@@ -16,7 +16,7 @@ class NodeMode(StrEnum):
 
 
 class NodeStatus(StrEnum):
-    """What the node link observes."""
+    """The status of a node as the node link observes it."""
 
     NEVER_SEEN = "never_seen"
     ONLINE = "online"
@@ -29,7 +29,7 @@ class NodeStatus(StrEnum):
 
 
 class NodeView(BaseModel):
-    """What a workflow needs to know of a node to decide whether a step may start there."""
+    """A node as a workflow sees it: enough to decide that a step may start there."""
 
     id: str
     mode: NodeMode = NodeMode.ACTIVE
@@ -37,7 +37,7 @@ class NodeView(BaseModel):
 
 
 class NodeFacts(BaseModel):
-    """What an agent finds out about its machine. Bytes and counts; free-form where the machine decides."""
+    """Facts that an agent finds out about its machine. Bytes and counts; free-form where the machine decides."""
 
     hostname: str = ""
     os: str = ""

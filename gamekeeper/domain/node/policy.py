@@ -1,4 +1,4 @@
-"""What a node's owner allows containers to do on their machine.
+"""Node policy: the things that a node's owner allows containers to do on the machine.
 
 The file lives on the agent's own machine and no message can change it: the agent decides. The node only reports it,
 so that submission can refuse early with the same words.
@@ -40,7 +40,7 @@ class NodePolicy(BaseModel):
     host_namespaces: list[str] = Field(default_factory=list, description="Of: pid, ipc")
 
     def violations(self, container: Container, *, resolve_links: bool = False) -> list[str]:
-        """What in ``container`` this policy forbids, in words that name the thing.
+        """The parts of ``container`` that this policy forbids, in words that name the thing.
 
         ``resolve_links`` is for the node itself, where a symbolic link may lead out of an allowed path.
         """

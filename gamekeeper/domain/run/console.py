@@ -30,7 +30,7 @@ class ConsoleRequest:
 
 @dataclass(frozen=True)
 class ConsoleText:
-    """What was written: to STDOUT or STDERR, with a terminal always to STDOUT."""
+    """A piece of output, of STDOUT or STDERR; with a terminal always of STDOUT."""
 
     stream: LogStream
     data: bytes

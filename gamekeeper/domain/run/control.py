@@ -1,4 +1,4 @@
-"""What a user asks of a run that goes on: the arguments of its workflow's updates. ``by`` is who asks."""
+"""Requests of users to a run that goes on: the arguments of its workflow's updates. ``by`` names the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ApprovalAnswer(BaseModel):
 
 
 class HoldAction(StrEnum):
-    """What becomes of a held step: another try, an end as if its ``if`` had been false, or the failure that it had."""
+    """The decision on a held step: another try, an end as if its ``if`` had been false, or the failure that it had."""
 
     RETRY = "retry"
     SKIP = "skip"

@@ -33,7 +33,7 @@ class HeldContainer:
 
 @dataclass(frozen=True)
 class Owner:
-    """How far the read model knows the step that a container belongs to. ``try_`` is 0 before the first try."""
+    """The step that a container belongs to, as far as the read model knows it. ``try_`` is 0 before the first try."""
 
     state: StepState
     try_: int

@@ -277,7 +277,7 @@ class RunProgress:
         return next((status for name, status in self.statuses.items() if name in self._failed), None)
 
     def needs_network(self, node: str) -> bool:
-        """Whether the run's containers on ``node`` share a network, so that a service's name is a host name."""
+        """True when the run's containers on ``node`` share a network, so that a service's name is a host name."""
         return node in self._service_nodes
 
     def markdown(self) -> str:
@@ -309,7 +309,7 @@ def _shown(status: StepStatus) -> StepStatus:
 
 
 def may_retry(step: ResolvedStep, result: StepResult, tries: int) -> bool:
-    """Whether the step's own ``retry`` asks for another try after ``tries`` of them."""
+    """True when the step's own ``retry`` asks for another try after ``tries`` of them."""
     retry = step.retry
     if result.state not in (StepState.FAILED, StepState.ERROR) or tries >= retry.attempts or result.reason is None:
         return False

@@ -87,7 +87,7 @@ class RunCall(BaseModel):
 
 
 class GroupPlace(BaseModel):
-    """Where a run stands in its group: ``place`` counts those that wait, itself included; ``running`` hold a slot."""
+    """The place of a run in its group: ``place`` counts those that wait, itself included; ``running`` hold a slot."""
 
     granted: bool
     place: int = 0

@@ -13,8 +13,8 @@ MAX_BACKFILL = 1000
 
 
 class ScheduledRun(BaseModel):
-    """What a schedule starts. ``version`` None means the newest at each time; ``run_id`` and ``started_by`` are filled
-    in by the workflow of that time."""
+    """A run that a schedule starts. ``version`` None means the newest at each time; the workflow of that time fills in
+    ``run_id`` and ``started_by``."""
 
     schedule: str
     pipeline: str
@@ -37,8 +37,8 @@ class ScheduleSpec(BaseModel):
 
 
 class ScheduleTerms(BaseModel):
-    """What a schedule's user asked for: the argument of each of its workflows, where it is read again, since Temporal
-    gives a cron line back as calendars."""
+    """The terms of a schedule as its user gave them. They are the argument of each of its workflows and are read again
+    from there, because Temporal gives a cron line back as calendars."""
 
     spec: ScheduleSpec
     runs: ScheduledRun

@@ -37,8 +37,8 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 
 
 class Reason(StrEnum):
-    """Why something ended. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
-    what it declared is missing, ``rejected`` is an approval's."""
+    """The reason of an end. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
+    a declared output is missing, ``rejected`` is an approval's."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
@@ -58,7 +58,7 @@ class Reason(StrEnum):
 
 
 class StepKey(BaseModel):
-    """What a container, its log and its outcome belong to. ``try_`` counts from 1, in the workflow."""
+    """One try of one step: the owner of a container, its log and its outcome. The workflow counts ``try_`` from 1."""
 
     model_config = {"frozen": True, "populate_by_name": True}
 
@@ -146,14 +146,14 @@ class StepStatus(BaseModel):
 
 
 def observed_state(owned: StepState, phase: StepState | None) -> StepState:
-    """What to show: the workflow's state, refined by the phase that the agent reports until the step ends."""
+    """The state to show: the workflow's, refined by the phase that the agent reports until the step ends."""
     if owned.is_final or phase is None or phase not in _PROGRESS or owned not in _PROGRESS:
         return owned
     return phase if owned is not StepState.PENDING else owned
 
 
 def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:
-    """Whether a dependent may go on. A step skipped by its own ``if`` counts as well ended."""
+    """True when a dependent may go on. A step skipped by its own ``if`` counts as well ended."""
     if state is StepState.SUCCEEDED:
         return True
     if state is StepState.SKIPPED:
