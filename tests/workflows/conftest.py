@@ -39,6 +39,7 @@ class ControlPlane:
         self.intake = FakeRunIntake()
         self.node = f"node-{uuid.uuid4().hex[:8]}"
         self.engine = DummyEngine(self.node)
+        self.worker_options: dict[str, Any] = {}
         self.queue = queue
         self.stack = AsyncExitStack()
         self.has_node = False
@@ -56,6 +57,21 @@ class ControlPlane:
         ):
             worker = Worker(self.client, task_queue=queue, activities=activities, max_concurrent_activities=at_once)
             await self.stack.enter_async_context(worker)
+
+    async def start(self) -> None:
+        """The control worker."""
+        runs, intake = RunActivities(self.store), IntakeActivities(self.intake)
+        worker = Worker(
+            self.client,
+            task_queue=self.queue,
+            workflows=ALL_WORKFLOWS,
+            activities=[
+                *(runs.write_snapshot, runs.find_node),
+                *(intake.accept_call, intake.load, intake.enter_group, intake.next_in_line),
+            ],
+            **self.worker_options,
+        )
+        await self.stack.enter_async_context(worker)
 
     async def submit(
         self, *steps: dict[str, Any], view: NodeView | None = None, node_wait: float = 30.0, **fields: Any
@@ -107,16 +123,6 @@ async def control_plane(temporal_client: Client, monkeypatch: pytest.MonkeyPatch
     queue = f"control-plane-{uuid.uuid4().hex}"
     monkeypatch.setattr(queues, "CONTROL_PLANE", queue)  # a task queue of its own for each test
     plane = ControlPlane(temporal_client, queue)
-    runs, intake = RunActivities(plane.store), IntakeActivities(plane.intake)
     async with plane.stack:
-        worker = Worker(
-            temporal_client,
-            task_queue=queue,
-            workflows=ALL_WORKFLOWS,
-            activities=[
-                *(runs.write_snapshot, runs.find_node),
-                *(intake.accept_call, intake.load, intake.enter_group, intake.next_in_line),
-            ],
-        )
-        await plane.stack.enter_async_context(worker)
+        await plane.start()
         yield plane

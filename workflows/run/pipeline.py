@@ -16,13 +16,13 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
     from gamekeeper.domain.run.run import RunById, RunInput, RunResult, RunState, Supersession
     from gamekeeper.domain.run.step import Reason, StepStatus
-    from gamekeeper.temporal import queues
+    from gamekeeper.temporal import queues, workflow_names
     from gamekeeper.temporal.policies import control_activity
     from workflows.run.cancels import to_its_end
     from workflows.run.interpreter import Interpreter
 
 
-@workflow.defn(name="PipelineWorkflow", failure_exception_types=[Exception])
+@workflow.defn(name=workflow_names.RUN, failure_exception_types=[Exception])
 class PipelineWorkflow:
     @workflow.init
     def __init__(self, asked: RunInput | RunById) -> None:

@@ -23,11 +23,9 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.run.run import AcceptedRun, RunCall, RunResult
     from gamekeeper.domain.run.step import Reason, StepResult, StepState
     from gamekeeper.errors import InvalidError
-    from gamekeeper.temporal import queues, search_attributes
+    from gamekeeper.temporal import queues, search_attributes, workflow_names
     from gamekeeper.temporal.ids import run_workflow_id
     from gamekeeper.temporal.policies import control_activity
-
-CHILD = "PipelineWorkflow"
 
 
 class PipelineCalls:
@@ -117,7 +115,7 @@ class PipelineCalls:
 async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkflowHandle[Any, RunResult]:
     """An accepted run as a child workflow, which is cancelled with its parent and waited for."""
     return await workflow.start_child_workflow(
-        CHILD,
+        workflow_names.RUN,
         accepted.run,
         id=run_workflow_id(accepted.run.run_id),
         task_queue=queues.CONTROL_PLANE,

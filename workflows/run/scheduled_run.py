@@ -8,12 +8,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.run.run import RunResult
     from gamekeeper.domain.run.schedule import ScheduleTerms
-    from gamekeeper.temporal import queues
+    from gamekeeper.temporal import queues, workflow_names
     from gamekeeper.temporal.policies import control_activity
     from workflows.run.pipeline_calls import start_run
 
 
-@workflow.defn(name="ScheduledRunWorkflow", failure_exception_types=[Exception])
+@workflow.defn(name=workflow_names.SCHEDULED_RUN, failure_exception_types=[Exception])
 class ScheduledRunWorkflow:
     @workflow.run
     async def run(self, terms: ScheduleTerms) -> RunResult:
