@@ -234,15 +234,20 @@ def shapes(node: str) -> dict[str, ResolvedPipeline]:
     }
 
 
-@pytest.fixture(params=[None, 0], ids=["remembered", "replayed"])
+@pytest.fixture
+def remembers() -> bool:
+    return True
+
+
+@pytest.fixture
 async def plane(
-    request: pytest.FixtureRequest, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
+    remembers: bool, temporal_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[WatchedPlane]:
     queue = f"control-plane-{uuid.uuid4().hex}"
     monkeypatch.setattr(queues, "CONTROL_PLANE", queue)
     plane = WatchedPlane(temporal_client, queue)
-    if request.param is not None:
-        plane.worker_options["max_cached_workflows"] = request.param
+    if not remembers:
+        plane.worker_options["max_cached_workflows"] = 0
     plane.intake.pipelines["inner"] = lambda call: make_pipeline(
         step("x"), node=plane.node, finally_=[step("w")], name="inner"
     )
@@ -272,7 +277,7 @@ async def everywhere(plane: WatchedPlane, pipeline: ResolvedPipeline, *, by_id: 
 
 
 @pytest.mark.parametrize("shape", sorted(shapes("node")))
-@pytest.mark.parametrize("awaited", [True, False], ids=["before", "together"])
+@pytest.mark.parametrize(("remembers", "awaited"), [(True, True), (False, False)], ids=["before", "replayed-together"])
 async def test_a_cancel_at_any_moment_ends_a_run_well(plane: WatchedPlane, shape: str, awaited: bool) -> None:
     await everywhere(plane, shapes(plane.node)[shape], by_id=shape == "steps", awaited=awaited)
 

@@ -126,18 +126,17 @@ class StepRunner:
             if self.stopped_result(name) or not may_retry(step, result, tries):
                 return result
             self._progress.update(name, message=f"try {tries} ended: {result.reason}; trying again")
-            stopped = await self._stopped_within(name, timedelta(seconds=retry_delay(step, tries)))
-            if stopped:
-                return stopped
+            if await self._stopped_within(name, timedelta(seconds=retry_delay(step, tries))):
+                return result  # the try that there was ended as it did
 
-    async def _stopped_within(self, name: str, limit: timedelta) -> StepResult | None:
+    async def _stopped_within(self, name: str, limit: timedelta) -> bool:
         try:
             await workflow.wait_condition(
                 lambda: self.stopped_result(name) is not None, timeout=limit, timeout_summary=f"backoff of {name}"
             )
         except builtins.TimeoutError:
-            return None
-        return self.stopped_result(name)
+            return False
+        return True
 
     async def _gate_closed(self, step: ResolvedStep) -> StepResult | None:
         """Waits while the node is in maintenance; the outcome when the step can't start there at all."""

@@ -75,7 +75,7 @@ class StepTry:
         except asyncio.CancelledError:
             if not stop_is_requested():
                 raise
-            return await asyncio.shield(self._stopped(canceled()))
+            return await asyncio.shield(self._canceled())
         except _TimeLimitError:
             return await self._timed_out()
         except ImageError as error:
@@ -243,6 +243,14 @@ class StepTry:
             text = f'step "{self._key.step}": {error}'
             return outcome.model_copy(update={"state": StepState.FAILED, "reason": Reason.OUTPUT, "message": text})
         return outcome.model_copy(update={"outputs": found})
+
+    async def _canceled(self) -> StepResult:
+        """Stops the container. One that had ended when the cancel was heard of ended as it did."""
+        info = await self._engine.find(self._key.container_name)
+        own = info is not None and info.owner is not None and info.owner.key == self._key
+        if info is not None and own and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
+            return await self._outcome(info.id, service=self._step.service)
+        return await self._stopped(canceled())
 
     async def _stopped(self, result: StepResult) -> StepResult:
         """Stops the container, then gives ``result`` with what the engine says of its end."""
