@@ -30,8 +30,8 @@ format: venv-dev ## Format the code
 gen: venv-dev ## Generate code from proto/
 	@scripts/gen_proto.sh
 
-keys: venv-dev ## Write docs/keys.md from the models of the language
-	@$(VENV)/python -m scripts.language_page
+pages: venv-dev ## Write the pages of docs/ that are made from the code
+	@$(VENV)/python -m scripts.pages
 
 lock: venv-dev ## Lock the requirements again
 	@scripts/lock.sh
@@ -58,4 +58,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen keys lock migration bench bench-engine bench-logs bench-fleet images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen pages lock migration bench bench-engine bench-logs bench-fleet images venv venv-dev docker

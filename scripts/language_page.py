@@ -1,26 +1,20 @@
-"""Writes docs/keys.md, the page of all keys of the pipeline language, from the models and their descriptions."""
+"""Renders docs/keys.md, the page of all keys of the pipeline language, from the models and their descriptions."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from gamekeeper.domain.language.key_docs import MODELS, json_schema
 
-PAGE = Path(__file__).parent.parent / "docs" / "keys.md"
 HEAD = """\
 # Every key of the language
 
-Written by `make keys` from the models that read pipelines; an editor shows the same by the JSON Schema at
+Written by `make pages` from the models that read pipelines; an editor shows the same by the JSON Schema at
 `/api/v1/schema/pipeline-v1.json`. What is not executed yet is refused as "not supported yet": see
 [the language](language.md). Bold keys are required.
 """
 TITLES = {"Pipeline": "The pipeline", "Step": "A step", "Container": "`container`", "StepDefaults": "`defaults`"}
-
-
-def main() -> None:
-    PAGE.write_text(render())
 
 
 def render() -> str:
@@ -44,7 +38,3 @@ def _example(example: Any) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,10 +14,7 @@ cp -r gamekeeper/rpc/v1 "$copy/before"
 scripts/gen_proto.sh 2>/dev/null
 rm -rf gamekeeper/rpc/v1/__pycache__ "$copy/before/__pycache__"
 diff -r "$copy/before" gamekeeper/rpc/v1 || { echo "gamekeeper/rpc/v1 differs from proto/: commit what make gen wrote" >&2; exit 1; }
-echo "== page of keys"
-cp docs/keys.md "$copy"
-python -m scripts.language_page
-diff "$copy/keys.md" docs/keys.md || { echo "docs/keys.md differs from the models: commit what make keys wrote" >&2; exit 1; }
+echo "== generated pages"; python -m scripts.pages --check
 echo "== lock files"
 cp requirements.lock requirements-dev.lock "$copy"
 scripts/lock.sh

@@ -44,6 +44,7 @@ def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
     if event.hlc is not None:
         clock.observe(event.hlc)
     fields = event.model_dump()
+    fields["kind"] = event.kind.value
     fields["message"] = storable(event.message[:500])
     fields["hlc"] = event.hlc or clock.tick()
     return fields | {"at": utc_now(), "actor": event.actor or current_actor()}

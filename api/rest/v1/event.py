@@ -13,6 +13,8 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
 from api.services.event import EventService
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.domain.event.event_kind import SUBJECTS, EventKind
+from gamekeeper.domain.language.problem import did_you_mean
 from gamekeeper.errors import InvalidError
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -90,12 +92,22 @@ async def list_events(
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
             raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
-    wanted = EventFilter(kind or (), node, run, step, since, until)
+    for given in kind or ():
+        _check_kind(given)
+    wanted = EventFilter(kinds=kind or (), node=node, run=run, step=step, since=since, until=until)
     if follow:
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted))
     page = await events.page(wanted, cursor=cursor, limit=limit)
     return EventList(items=[Event.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+
+
+def _check_kind(kind: str) -> None:
+    """A filter with a slip in it would match nothing, for ever and without a word."""
+    known = (*SUBJECTS, *EventKind)
+    if kind not in known:
+        hint = did_you_mean(kind, known) or "docs/events.md lists all kinds"
+        raise InvalidError(f'there is no kind of event "{kind}"', hint=hint)
 
 
 async def _stream(events: EventService, after: int, wanted: EventFilter) -> AsyncIterator[JSONServerSentEvent]:

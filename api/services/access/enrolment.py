@@ -8,6 +8,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key
@@ -34,7 +35,7 @@ class EnrolmentService:
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
                 )
             (await nodes.get(spent.node_id)).key_hash = hash_key(key)
-            record(session, Event(kind="node.registered", node=spent.node_id))
+            record(session, Event(kind=EventKind.NODE_REGISTERED, node=spent.node_id))
         self.forget(spent.node_id)
         return spent.node_id, key
 

@@ -9,6 +9,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.condition import Condition, ConditionType, Vitals, judge
 from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.errors import NotFoundError
@@ -61,10 +62,10 @@ class ConditionService:
                 row = await NodeRepository(session).get(node_id)
                 row.conditions = [item.model_dump(mode="json") for item in after.values()]
                 for kind, reason in raised.items():
-                    event = Event(kind="node.condition_raised", node=node_id, reason=kind.value, message=reason)
+                    event = Event(kind=EventKind.NODE_CONDITION_RAISED, node=node_id, reason=kind.value, message=reason)
                     record(session, event)
                 for kind in cleared:
-                    record(session, Event(kind="node.condition_cleared", node=node_id, reason=kind.value))
+                    record(session, Event(kind=EventKind.NODE_CONDITION_CLEARED, node=node_id, reason=kind.value))
         except NotFoundError:
             self._standing.pop(node_id, None)
             return

@@ -23,6 +23,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import StepRow
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.pipeline import StepType
 from gamekeeper.domain.run.console import (
     MAX_UNTAKEN,
@@ -110,7 +111,7 @@ class ConsoleService:
             self._open.pop(console.request.id, None)
             console.close()
             if console.joined.is_set():
-                await self._tell(console, "console_closed", _how(console.end))
+                await self._tell(console, EventKind.STEP_CONSOLE_CLOSED, _how(console.end))
 
     async def _joined(self, console: Console) -> None:
         try:
@@ -120,12 +121,12 @@ class ConsoleService:
             raise UnavailableError(
                 f"the agent of node {console.node_id} did not answer in {JOIN_SECONDS:.0f} s"
             ) from error
-        await self._tell(console, "console_opened", " ".join(console.request.command)[:300] or "attached")
+        await self._tell(console, EventKind.STEP_CONSOLE_OPENED, " ".join(console.request.command)[:300] or "attached")
 
-    async def _tell(self, console: Console, what: str, message: str) -> None:
+    async def _tell(self, console: Console, kind: EventKind, message: str) -> None:
         key = console.request.key
         async with self._database.write() as session:
-            event = Event(kind=f"step.{what}", node=console.node_id, run=key.run_id, step=key.step, message=message)
+            event = Event(kind=kind, node=console.node_id, run=key.run_id, step=key.step, message=message)
             record(session, event)
 
     def join(self, node_id: str, console_id: str) -> Console:

@@ -12,6 +12,7 @@ from gamekeeper.db.models import ContainerRow, RunRow, StepRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.pipeline import Lifetime, StepType
 from gamekeeper.domain.run.disposal import Disposal, HeldContainer, Owner, dispose
 from gamekeeper.domain.run.run import RunState
@@ -64,9 +65,9 @@ class ContainerService:
         return disposals, ended
 
 
-def _event(kind: str, row: ContainerRow, message: str = "", reason: str = "") -> Event:
+def _event(kind: EventKind, row: ContainerRow, message: str = "", reason: str = "") -> Event:
     return Event(
-        kind=f"container.{kind}",
+        kind=kind,
         node=row.node_id,
         run=row.run_id,
         step=row.step,
@@ -80,19 +81,28 @@ def _event(kind: str, row: ContainerRow, message: str = "", reason: str = "") ->
 def _changes(item: ReportedContainer, before: tuple[str, str] | None, *, is_known: bool) -> Iterator[Event]:
     row = item.row
     if before is None and not is_known:
-        yield _event("unknown", row, "no run of this server owns it; it is kept for a while, then stopped and removed")
+        yield _event(
+            EventKind.CONTAINER_UNKNOWN,
+            row,
+            "no run of this server owns it; it is kept for a while, then stopped and removed",
+        )
     if before is None or before[0] != row.status:
-        yield _event(row.status or "unknown", row)
+        yield _state(row)
     if before is not None and before[1] != row.health:
-        yield _event("health_changed", row, f"{before[1]} -> {row.health}")
+        yield _event(EventKind.CONTAINER_HEALTH_CHANGED, row, f"{before[1]} -> {row.health}")
+
+
+def _state(row: ContainerRow) -> Event:
+    kind = EventKind.of_container(row.status)
+    return _event(kind, row, f'its state is "{row.status}"' if kind is EventKind.CONTAINER_CHANGED else "")
 
 
 def _gone(row: ContainerRow, step: StepRow | None) -> Event:
     """Ours go after their step's outcome is known; one that went before was taken by somebody else."""
     is_live = step is not None and step.try_number == row.try_number and not StepState(step.state).is_final
     if is_live and row.exit_code is None:
-        return _event("missing", row, "the agent no longer sees it, and its step has not ended")
-    return _event("removed", row)
+        return _event(EventKind.CONTAINER_MISSING, row, "the agent no longer sees it, and its step has not ended")
+    return _event(EventKind.CONTAINER_REMOVED, row)
 
 
 def _key(row: ContainerRow) -> StepKey:

@@ -6,6 +6,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.inventory import Inventory
 
 
@@ -26,7 +27,7 @@ class InventoryService:
                 row.inventory = inventory.model_dump(mode="json")
                 row.capacity = capacity(inventory)
             if changed:
-                event = Event(kind="node.inventory_changed", node=node_id, message=", ".join(changed))
+                event = Event(kind=EventKind.NODE_INVENTORY_CHANGED, node=node_id, message=", ".join(changed))
                 record(session, event)
         return changed
 

@@ -13,6 +13,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
 from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
 from gamekeeper.keys import TOKEN_PREFIX, hash_key, new_key
@@ -49,7 +50,7 @@ class NodeService:
             if await nodes.find(row.id) is not None:
                 raise ConflictError(f'there is a node "{row.id}" already', hint=f"gamekeeper node show {row.id}")
             nodes.add(row)
-            record(session, Event(kind="node.created", node=row.id))
+            record(session, Event(kind=EventKind.NODE_CREATED, node=row.id))
         return row
 
     async def get(self, node_id: str) -> NodeRow:
@@ -76,7 +77,7 @@ class NodeService:
                 setattr(row, name, value)
             if changes:
                 message = f"mode {mode_before} -> {row.mode}" if row.mode != mode_before else ", ".join(changes)
-                record(session, Event(kind="node.edited", node=node_id, message=message, data=changes))
+                record(session, Event(kind=EventKind.NODE_EDITED, node=node_id, message=message, data=changes))
             row.version += 1
             row.updated_at = utc_now()
         if row.mode != mode_before:
@@ -103,7 +104,7 @@ class NodeService:
             nodes = NodeRepository(session)
             await nodes.delete(await nodes.get(node_id))
             reason = "forced" if live else ""
-            record(session, Event(kind="node.removed", node=node_id, reason=reason))
+            record(session, Event(kind=EventKind.NODE_REMOVED, node=node_id, reason=reason))
         self._removed(node_id)
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
@@ -115,7 +116,8 @@ class NodeService:
             await nodes.get(node_id)
             nodes.add_token(EnrolmentTokenRow(token_hash=hash_key(token), node_id=node_id, expires_at=expires_at))
             record(
-                session, Event(kind="node.token_made", node=node_id, message=f"good until {expires_at:%H:%M:%S} UTC")
+                session,
+                Event(kind=EventKind.NODE_TOKEN_MADE, node=node_id, message=f"good until {expires_at:%H:%M:%S} UTC"),
             )
         return token, expires_at
 

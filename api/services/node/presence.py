@@ -19,6 +19,7 @@ from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeFacts, NodeStatus
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.console import ConsoleRequest
@@ -153,7 +154,7 @@ class Presence:
             live.refused.add(instance)
             async with self._database.write() as session:
                 message = f"a second agent has its key; epoch {live.epoch} was heard {silence:.1f} s ago and stays"
-                record(session, Event(kind="node.agent_refused", node=node_id, message=message))
+                record(session, Event(kind=EventKind.NODE_AGENT_REFUSED, node=node_id, message=message))
         raise ConflictError(
             f"another agent holds node {node_id}: epoch {live.epoch}, heard {silence:.1f} s ago",
             hint=f"run one agent for a node; this one is let in when that one is silent for {patience:.1f} s",
@@ -187,12 +188,12 @@ class Presence:
         row.last_seen_at = utc_now()
         common = {"node": node_id, "actor": f"agent:{node_id}"}
         data = {"epoch": row.epoch, "agent_version": opening.facts.agent_version}
-        record(session, Event(kind="node.session_opened", data=data, **common))
+        record(session, Event(kind=EventKind.NODE_SESSION_OPENED, data=data, **common))
         if old is not None:
             message = f"epoch {old.epoch} was still open; its agent is refused from now on"
-            record(session, Event(kind="node.superseded", message=message, data=data, **common))
+            record(session, Event(kind=EventKind.NODE_SUPERSEDED, message=message, data=data, **common))
         if not was_online:
-            record(session, Event(kind="node.online", **common))
+            record(session, Event(kind=EventKind.NODE_ONLINE, **common))
         return row.epoch
 
     async def beat(self, session: AgentSession) -> None:
@@ -269,7 +270,7 @@ class Presence:
             for row in rows:
                 status, why = changes[row.id]
                 row.status = status.value
-                record(session, Event(kind=f"node.{status.value}", node=row.id, message=why))
+                record(session, Event(kind=EventKind.of("node", status.value), node=row.id, message=why))
         found = {row.id for row in rows}
         for node_id, (status, why) in changes.items():
             self._trust[node_id] = 0

@@ -12,6 +12,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.pipeline import PipelineRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.pipeline_diff import unified_diff
 from gamekeeper.domain.language.source import parse_text
@@ -42,7 +43,9 @@ class PipelineService:
             )
             pipelines.add(row)
             data = {"pipeline": row.name, "version": row.version}
-            record(session, Event(kind="pipeline.stored", message=f"{row.name} version {row.version}", data=data))
+            record(
+                session, Event(kind=EventKind.PIPELINE_STORED, message=f"{row.name} version {row.version}", data=data)
+            )
         return row, True
 
     async def get(self, name: str, version: int | None = None) -> PipelineRow:
@@ -68,4 +71,4 @@ class PipelineService:
         async with self._database.write() as session:
             if not await PipelineRepository(session).delete(name, utc_now()):
                 raise NotFoundError(f'there is no pipeline "{name}"', hint="gamekeeper pipeline ls lists them")
-            record(session, Event(kind="pipeline.deleted", message=name, data={"pipeline": name}))
+            record(session, Event(kind=EventKind.PIPELINE_DELETED, message=name, data={"pipeline": name}))

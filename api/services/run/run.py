@@ -22,6 +22,7 @@ from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.run_filter import RunFilter
@@ -127,7 +128,7 @@ class RunService:
                 raise ConflictError(f"run {run_id} has ended already: {row.state}")
             if row.cancel_reason is None:
                 row.cancel_reason = reason
-                record(session, Event(kind="run.cancel_requested", run=run_id, message=reason))
+                record(session, Event(kind=EventKind.RUN_CANCEL_REQUESTED, run=run_id, message=reason))
         await self._dispatcher.cancel(run_id, reason)
         return row
 

@@ -11,6 +11,7 @@ from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.errors import ConflictError
@@ -28,22 +29,22 @@ class RunControlService:
         await self._check(run_id, step)
         answer = ApprovalAnswer(step=step, approved=approved, by=current_actor(), comment=comment)
         await self._dispatcher.answer_approval(run_id, answer)
-        await self._tell("step.approved" if approved else "step.rejected", run_id, step, comment)
+        await self._tell(EventKind.STEP_APPROVED if approved else EventKind.STEP_REJECTED, run_id, step, comment)
 
     async def answer_hold(self, run_id: str, step: str, action: HoldAction) -> None:
         await self._check(run_id, step)
         await self._dispatcher.answer_hold(run_id, HoldAnswer(step=step, action=action, by=current_actor()))
-        await self._tell("step.hold_answered", run_id, step, action.value)
+        await self._tell(EventKind.STEP_HOLD_ANSWERED, run_id, step, action.value)
 
     async def set_paused(self, run_id: str, paused: bool) -> None:
         await self._check(run_id)
         await self._dispatcher.set_paused(run_id, PauseRequest(paused=paused, by=current_actor()))
-        await self._tell("run.pause_requested" if paused else "run.resume_requested", run_id)
+        await self._tell(EventKind.RUN_PAUSE_REQUESTED if paused else EventKind.RUN_RESUME_REQUESTED, run_id)
 
     async def cancel_step(self, run_id: str, step: str, reason: str) -> None:
         await self._check(run_id, step)
         await self._dispatcher.cancel_step(run_id, StepCancel(step=step, by=current_actor(), reason=reason))
-        await self._tell("step.cancel_requested", run_id, step, reason)
+        await self._tell(EventKind.STEP_CANCEL_REQUESTED, run_id, step, reason)
 
     async def _check(self, run_id: str, step: str = "") -> None:
         row, _ = await self._runs.get(run_id)
@@ -52,6 +53,6 @@ class RunControlService:
         if step:
             await self._runs.get_step(run_id, step)
 
-    async def _tell(self, kind: str, run_id: str, step: str = "", message: str = "") -> None:
+    async def _tell(self, kind: EventKind, run_id: str, step: str = "", message: str = "") -> None:
         async with self._database.write() as session:
             record(session, Event(kind=kind, run=run_id, step=step, message=message))

@@ -21,6 +21,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language import cron
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.pipeline import MAX_SCHEDULES, Overlap
@@ -121,7 +122,9 @@ class ScheduleService:
                 await self._client.get_schedule_handle(name).update(
                     lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
                 )
-        await self._tell(name, "schedule.changed" if known else "schedule.created", f"{spec.cron} {spec.timezone}")
+        await self._tell(
+            name, EventKind.SCHEDULE_CHANGED if known else EventKind.SCHEDULE_CREATED, f"{spec.cron} {spec.timezone}"
+        )
         return await self.get(name)
 
     async def get(self, name: str) -> Schedule:
@@ -191,7 +194,7 @@ class ScheduleService:
         await self.get(name)
         async with _asking(name):
             await self._client.get_schedule_handle(name).delete()
-        await self._tell(name, "schedule.deleted", "")
+        await self._tell(name, EventKind.SCHEDULE_DELETED, "")
 
     async def set_paused(self, name: str, paused: bool, note: str) -> Schedule:
         await self.get(name)
@@ -199,7 +202,7 @@ class ScheduleService:
         text = note or f"{'paused' if paused else 'resumed'} by {current_actor()}"
         async with _asking(name):
             await (handle.pause(note=text) if paused else handle.unpause(note=text))
-        await self._tell(name, "schedule.paused" if paused else "schedule.resumed", note)
+        await self._tell(name, EventKind.SCHEDULE_PAUSED if paused else EventKind.SCHEDULE_RESUMED, note)
         return await self.get(name)
 
     async def trigger(self, name: str) -> Schedule:
@@ -207,7 +210,7 @@ class ScheduleService:
         await self.get(name)
         async with _asking(name):
             await self._client.get_schedule_handle(name).trigger(overlap=temporal.ScheduleOverlapPolicy.ALLOW_ALL)
-        await self._tell(name, "schedule.triggered", "")
+        await self._tell(name, EventKind.SCHEDULE_TRIGGERED, "")
         return await self.get(name)
 
     async def backfill(self, name: str, start: datetime, end: datetime, overlap: Overlap) -> int:
@@ -228,10 +231,10 @@ class ScheduleService:
             await self._client.get_schedule_handle(name).backfill(
                 temporal.ScheduleBackfill(start_at=start, end_at=end, overlap=_OVERLAP[overlap])
             )
-        await self._tell(name, "schedule.backfilled", f"{count} from {start.isoformat()} to {end.isoformat()}")
+        await self._tell(name, EventKind.SCHEDULE_BACKFILLED, f"{count} from {start.isoformat()} to {end.isoformat()}")
         return count
 
-    async def _tell(self, name: str, kind: str, message: str) -> None:
+    async def _tell(self, name: str, kind: EventKind, message: str) -> None:
         async with self._database.write() as session:
             text = f"{name}: {message}" if message else name
             record(session, Event(kind=kind, message=text, data={"schedule": name}))

@@ -10,6 +10,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.run.schedule import ScheduledRun
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
@@ -55,7 +56,7 @@ class SqlRunIntake:
         """Nobody waits for the answer, so it goes into the event log."""
         async with self._database.write() as session:
             data = {"schedule": schedule}
-            record(session, Event(kind="schedule.refused", message=f"{schedule}: {why}"[:2000], data=data))
+            record(session, Event(kind=EventKind.SCHEDULE_REFUSED, message=f"{schedule}: {why}"[:2000], data=data))
 
     async def load(self, asked: RunById) -> RunInput:
         found = await self._intake.find(asked.run_id)

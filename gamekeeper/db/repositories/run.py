@@ -15,6 +15,7 @@ from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.domain.event.event import Event, NodeTime
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepKey, StepState, StepStatus
@@ -55,7 +56,9 @@ class RunRepository:
         self._session.add(run)
         await self._session.flush()
         self._session.add_all(steps)
-        record(self._session, Event(kind=f"run.{run.state}", run=run.id, message=f"pipeline {run.pipeline}"))
+        record(
+            self._session, Event(kind=EventKind.of("run", run.state), run=run.id, message=f"pipeline {run.pipeline}")
+        )
 
     async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
         query = select(RunRow).order_by(col(RunRow.id).desc()).options(*WITHOUT_TEXT)
@@ -163,7 +166,7 @@ class RunRepository:
 
     def _run_event(self, run: RunRow, snapshot: RunSnapshot) -> None:
         if run.state != snapshot.state.value:
-            kind, reason = f"run.{snapshot.state.value}", snapshot.reason or ""
+            kind, reason = EventKind.of("run", snapshot.state.value), snapshot.reason or ""
             record(self._session, Event(kind=kind, run=run.id, reason=reason, message=snapshot.message))
 
     async def _lock(self, run_id: str) -> RunRow | None:
@@ -202,7 +205,7 @@ class RunRepository:
     ) -> None:
         times = told.model_dump() if told else {}
         event = Event(
-            kind=f"step.{state.value}",
+            kind=EventKind.of("step", state.value),
             node=row.node_id,
             run=row.run_id,
             step=row.name,

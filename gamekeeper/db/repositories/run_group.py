@@ -17,6 +17,7 @@ from gamekeeper.db.models import RunRow
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.db.repositories.run import OPEN_STATES, WITHOUT_TEXT
 from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedConcurrency
 from gamekeeper.domain.run.run import GroupPlace
 from gamekeeper.errors import ConflictError
@@ -62,7 +63,7 @@ class RunGroupRepository:
         for row in old:
             reason = f"superseded by run {run_id}"
             row.cancel_reason, row.superseded_by = reason, run_id
-            record(self._session, Event(kind="run.cancel_requested", run=row.id, message=reason))
+            record(self._session, Event(kind=EventKind.RUN_CANCEL_REQUESTED, run=row.id, message=reason))
         return [row.id for row in old]
 
     async def enter(self, run_id: str, concurrency: ResolvedConcurrency) -> GroupPlace:

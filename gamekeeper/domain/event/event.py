@@ -1,13 +1,4 @@
-"""Events: the operation log. Everything that changes a node, run, step or container is one, in one order.
-
-The kinds are ``<subject>.<what>``:
-
-    node        created edited removed token_made registered session_opened superseded agent_refused
-                online suspect offline inventory_changed condition_raised condition_cleared
-    run         its states, and cancel_requested
-    step        its states, as the workflow and the node tell them; console_opened, console_closed
-    container   its states, health_changed, removed, missing, unknown, orphaned
-"""
+"""Events: the operation log. Everything that changes a node, run, step or container is one, in one order."""
 
 from __future__ import annotations
 
@@ -15,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
+
+from gamekeeper.domain.event.event_kind import EventKind
 
 
 class NodeTime(BaseModel):
@@ -31,7 +24,7 @@ class NodeTime(BaseModel):
 class Event(NodeTime):
     """One line of the operation log: the kind of the event, its subject, and the reason."""
 
-    kind: str = Field(max_length=60)
+    kind: EventKind
     node: str = ""
     run: str = ""
     step: str = ""

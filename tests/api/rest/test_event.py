@@ -56,10 +56,28 @@ async def test_filters_and_pages(api: ApiUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["kind=Nö", "kind=a.b.c", "since=yesterday", "since=2026-01-01T00:00:00", "cursor=%%%", "limit=0"]
+    "query",
+    [
+        "kind=Nö",
+        "kind=a.b.c",
+        "kind=node.ofline",
+        "kind=nod",
+        "since=yesterday",
+        "since=2026-01-01T00:00:00",
+        "cursor=%%%",
+        "limit=0",
+    ],
 )
 async def test_bad_filters_are_named(api: ApiUnderTest, query: str) -> None:
     assert (await api.http.get(f"/events?{query}")).status_code == 422
+
+
+async def test_a_slip_in_a_kind_is_told(api: ApiUnderTest) -> None:
+    told = (await api.http.get("/events?kind=node.ofline")).json()
+    assert (told["detail"], told["hint"]) == (
+        'there is no kind of event "node.ofline"',
+        'did you mean "node.offline"?',
+    )
 
 
 async def test_following_resumes_behind_the_last_id(api: ApiUnderTest) -> None:

@@ -16,6 +16,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.domain.event.event_kind import EventKind
 from tests.hang import HANG_SECONDS
 
 
@@ -27,7 +28,7 @@ def events(database: Database) -> EventService:
 async def write(database: Database, *kinds: str, node: str = "n1") -> None:
     async with database.write() as session:
         for kind in kinds:
-            record(session, Event(kind=kind, node=node))
+            record(session, Event(kind=EventKind(kind), node=node))
 
 
 async def take(stream: AsyncIterator[EventBatch], count: int) -> list[int]:
@@ -42,7 +43,7 @@ async def take(stream: AsyncIterator[EventBatch], count: int) -> list[int]:
 async def test_an_event_is_kept_only_with_its_change(database: Database, events: EventService) -> None:
     async def fail() -> None:
         async with database.write() as session:
-            record(session, Event(kind="node.created", node="lost"))
+            record(session, Event(kind=EventKind.NODE_CREATED, node="lost"))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -76,7 +77,7 @@ async def test_a_follower_sees_what_it_wants_and_what_comes(database: Database, 
     await write(database, "node.offline", node="b")
     await write(database, "node.offline", "node.online", node="a")
     async with database.write() as session:
-        record(session, Event(kind="run.queued", node="a", run="r"))
+        record(session, Event(kind=EventKind.RUN_QUEUED, node="a", run="r"))
     numbers = await reading
     rows = {row.seq: row for row in (await events.page(EventFilter(), cursor=None, limit=10)).rows}
     assert [(rows[seq].node, rows[seq].kind) for seq in numbers] == [("a", "node.offline"), ("a", "run.queued")]

@@ -1,0 +1,111 @@
+"""The kinds of events. A kind is a line here with its meaning; ``docs/events.md`` is written from these lines.
+
+A kind is ``<subject>.<what>``. Runs, steps, containers and nodes have a kind for each of their states, so that a reader
+of the log sees every change without knowing who makes it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class EventKind(StrEnum):
+    """A new kind needs one line: the name, the value, the meaning. Then run ``make pages``."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    NODE_CREATED = "node.created", "A user made the node."
+    NODE_EDITED = "node.edited", "A user changed the node; `data` has the old and the new value of each field."
+    NODE_REMOVED = "node.removed", "A user removed the node; reason `forced` when live steps were stopped for it."
+    NODE_TOKEN_MADE = "node.token_made", "A user made an enrolment token."
+    NODE_REGISTERED = "node.registered", "An agent spent an enrolment token; older keys of the node are void."
+    NODE_SESSION_OPENED = "node.session_opened", "An agent connected; `data` has its epoch and version."
+    NODE_SUPERSEDED = "node.superseded", "A newer session of the same agent took the place of an open one."
+    NODE_AGENT_REFUSED = "node.agent_refused", "A second agent with the node's key was turned away."
+    NODE_ONLINE = "node.online", "The node is there, for the first time or again."
+    NODE_SUSPECT = "node.suspect", "A heartbeat of the node is late."
+    NODE_OFFLINE = "node.offline", "The node was silent for a whole lease."
+    NODE_INVENTORY_CHANGED = (
+        "node.inventory_changed",
+        "The machine differs from its last report; the message says where.",
+    )
+    NODE_CONDITION_RAISED = "node.condition_raised", "Something is wrong with the node; the reason names the condition."
+    NODE_CONDITION_CLEARED = "node.condition_cleared", "A condition of the node is over."
+
+    RUN_QUEUED = "run.queued", "The run was accepted, and waits."
+    RUN_RUNNING = "run.running", "Steps of the run go on, for the first time or after a pause."
+    RUN_PAUSED = "run.paused", "The run starts no further step until it is resumed."
+    RUN_SUCCEEDED = "run.succeeded", "The run ended well."
+    RUN_FAILED = "run.failed", "The run ended with a step that failed."
+    RUN_CANCELED = "run.canceled", "The run ended because a user or a newer run asked for it."
+    RUN_CANCEL_REQUESTED = "run.cancel_requested", "A user, or a newer run of its group, asked the run to end."
+    RUN_PAUSE_REQUESTED = "run.pause_requested", "A user asked the run to pause."
+    RUN_RESUME_REQUESTED = "run.resume_requested", "A user asked the run to go on."
+
+    STEP_PENDING = "step.pending", "The step waits for others again, before a new try."
+    STEP_WAITING_NODE = "step.waiting_node", "The step may start, but its node can't take it now."
+    STEP_PULLING = "step.pulling", "The node gets the step's image."
+    STEP_STARTING = "step.starting", "The step was given to its node."
+    STEP_RUNNING = "step.running", "The step's container runs; an approval waits for its answer."
+    STEP_HELD = "step.held", "The step failed, and waits for a user to decide."
+    STEP_SUCCEEDED = "step.succeeded", "The step ended well, or its service is healthy."
+    STEP_FAILED = "step.failed", "The step ended with a failure of its own."
+    STEP_ERROR = "step.error", "The step ended because it could not be run."
+    STEP_CANCELED = "step.canceled", "The step was stopped on request."
+    STEP_SKIPPED = "step.skipped", "The step was left out; the reason says why."
+    STEP_CANCEL_REQUESTED = "step.cancel_requested", "A user asked this one step to end."
+    STEP_APPROVED = "step.approved", "A user approved; the message is their comment."
+    STEP_REJECTED = "step.rejected", "A user rejected; the message is their comment."
+    STEP_HOLD_ANSWERED = "step.hold_answered", "A user decided what becomes of a held step; the message says what."
+    STEP_CONSOLE_OPENED = "step.console_opened", "A user opened a console; the message is the command."
+    STEP_CONSOLE_CLOSED = "step.console_closed", "The console ended; the message says how."
+
+    CONTAINER_CREATED = "container.created", "The container exists and has not been started."
+    CONTAINER_RUNNING = "container.running", "The container runs."
+    CONTAINER_PAUSED = "container.paused", "Somebody paused the container."
+    CONTAINER_RESTARTING = "container.restarting", "Docker Engine starts the container again by its restart policy."
+    CONTAINER_REMOVING = "container.removing", "Docker Engine is removing the container."
+    CONTAINER_EXITED = "container.exited", "The container ended; `data` has its exit code."
+    CONTAINER_DEAD = "container.dead", "Docker Engine could not remove the container whole."
+    CONTAINER_CHANGED = "container.changed", "The container is in a state that has no kind; the message names it."
+    CONTAINER_HEALTH_CHANGED = "container.health_changed", "The health check of the container says something else."
+    CONTAINER_REMOVED = "container.removed", "The container is gone, after the outcome of its step was known."
+    CONTAINER_MISSING = "container.missing", "The container is gone, and its step has not ended."
+    CONTAINER_UNKNOWN = "container.unknown", "No run of this server owns the container."
+
+    PIPELINE_STORED = "pipeline.stored", "A user stored a new version of a pipeline."
+    PIPELINE_DELETED = "pipeline.deleted", "A user deleted all versions of a pipeline."
+
+    SCHEDULE_CREATED = "schedule.created", "A schedule begins."
+    SCHEDULE_CHANGED = "schedule.changed", "A schedule has new times, or starts its runs otherwise."
+    SCHEDULE_DELETED = "schedule.deleted", "A schedule ended; the runs that it started go on."
+    SCHEDULE_PAUSED = "schedule.paused", "A user paused a schedule; the message is their note."
+    SCHEDULE_RESUMED = "schedule.resumed", "A user resumed a schedule."
+    SCHEDULE_TRIGGERED = "schedule.triggered", "A user started one run of a schedule out of turn."
+    SCHEDULE_BACKFILLED = "schedule.backfilled", "A user made up for times of the past; the message says how many."
+    SCHEDULE_REFUSED = "schedule.refused", "A schedule could not start its run; the message says why."
+
+    @property
+    def subject(self) -> str:
+        return self.value.partition(".")[0]
+
+    @classmethod
+    def of(cls, subject: str, state: str) -> EventKind:
+        """The kind that tells of a state. Raises ValueError for a state that has none."""
+        return cls(f"{subject}.{state}")
+
+    @classmethod
+    def of_container(cls, status: str) -> EventKind:
+        """The kind that tells of a container's status. Agents pass on what their engine says, which may be anything."""
+        return cls.of("container", status) if status in _CONTAINER_STATES else cls.CONTAINER_CHANGED
+
+
+_CONTAINER_STATES = frozenset({"created", "running", "paused", "restarting", "removing", "exited", "dead"})
+SUBJECTS = tuple(dict.fromkeys(kind.subject for kind in EventKind))
