@@ -12,6 +12,7 @@ from pydantic.config import JsonDict
 from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
+from gamekeeper.domain.node.capacity import effective
 from gamekeeper.domain.node.condition import Condition
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
 
@@ -90,7 +91,7 @@ class Node(BaseModel):
     @classmethod
     def of(cls, row: NodeRow) -> Node:
         node = cls.model_validate(row)
-        node.capacity |= node.capacity_override
+        node.capacity = effective(node.capacity, node.capacity_override)
         return node
 
 

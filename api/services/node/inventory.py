@@ -7,6 +7,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.domain.node import capacity
 from gamekeeper.domain.node.inventory import Inventory
 
 
@@ -25,19 +26,8 @@ class InventoryService:
             changed = inventory.changed_from(before) if before else []
             if before is None or changed:
                 row.inventory = inventory.model_dump(mode="json")
-                row.capacity = capacity(inventory)
+                row.capacity = capacity.of_inventory(inventory)
             if changed:
                 event = Event(kind=EventKind.NODE_INVENTORY_CHANGED, node=node_id, message=", ".join(changed))
                 record(session, event)
         return changed
-
-
-def capacity(inventory: Inventory) -> dict[str, int]:
-    """What the machine offers to containers, before the operator's own word on it."""
-    facts = inventory.facts
-    return {
-        "cpus": facts.cpu_count,
-        "memory_bytes": facts.memory_bytes,
-        "disk_bytes": facts.disk_bytes,
-        "gpus": len(inventory.gpus),
-    }

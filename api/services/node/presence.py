@@ -20,6 +20,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.domain.node import capacity
 from gamekeeper.domain.node.node import NodeFacts, NodeStatus
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.console import ConsoleRequest
@@ -309,6 +310,6 @@ def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:
         include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver"}
     )
     if not row.inventory:  # which says more
-        row.capacity = {"cpus": facts.cpu_count, "memory_bytes": facts.memory_bytes, "disk_bytes": facts.disk_bytes}
+        row.capacity = capacity.of_facts(facts)
     row.agent_version = facts.agent_version
     row.policy = policy.model_dump()
