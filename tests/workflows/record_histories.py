@@ -24,7 +24,7 @@ from activities.control_plane.runs import RunActivities
 from gamekeeper.control_plane.intake.accept import RunAcceptance
 from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
 from gamekeeper.control_plane.intake.plan import RunPlanner
-from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
+from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow, PipelineRow
@@ -154,11 +154,10 @@ async def started_from_rows(plane: ControlPlane, database: Database) -> dict[str
 
 
 async def accepted(plane: ControlPlane, database: Database, spec: dict[str, Any]) -> WorkflowHandle[Any, RunResult]:
-    run_id = new_run_id()
-    plan = await RunPlanner(database).plan(Submission(spec=spec, node=plane.node), 30, run_id)
-    made = await RunAcceptance(database).accept(run_id, plan, Origin(), [])
+    acceptance = RunAcceptance(database, RunPlanner(database))
+    made = await acceptance.accept(Submission(spec=spec, node=plane.node), Origin(), node_wait=30)
     return await plane.client.start_workflow(
-        PipelineWorkflow.run, made.run, id=run_workflow_id(run_id), task_queue=plane.queue
+        PipelineWorkflow.run, made.run, id=run_workflow_id(made.run.run_id), task_queue=plane.queue
     )
 
 

@@ -188,10 +188,10 @@ async def create_run(
     if dry_run:
         response.status_code = status.HTTP_200_OK
         return RunPlan(pipeline=await runs.plan(submission))
-    row, is_new = await runs.submit(submission)
-    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-    response.headers["Location"] = f"/api/v1/runs/{row.id}"
-    return shown(*await runs.get(row.id))
+    accepted = await runs.submit(submission)
+    response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
+    response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
+    return shown(accepted.row, accepted.steps)
 
 
 @router.get("")

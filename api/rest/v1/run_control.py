@@ -81,7 +81,6 @@ async def rerun_run(
     request: Request,
     response: Response,
     reruns: RerunsDep,
-    runs: RunsDep,
     body: RerunRequest | None = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Run:
@@ -89,6 +88,6 @@ async def rerun_run(
     /workspace are not."""
     asked = body or RerunRequest()
     fingerprint = hashlib.sha256(run_id.encode() + await request.body()).hexdigest()
-    row = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))
-    response.headers["Location"] = f"/api/v1/runs/{row.id}"
-    return shown(*await runs.get(row.id))
+    accepted = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))
+    response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
+    return shown(accepted.row, accepted.steps)

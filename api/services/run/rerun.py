@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from api.services.run.run import Rerun, RunService
+from gamekeeper.control_plane.intake.accept import Accepted
 from gamekeeper.control_plane.intake.submission import Submission
-from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.models import StepRow
 from gamekeeper.db.repositories.run import step_status
 from gamekeeper.domain.language.resolve import Call, resolve
 from gamekeeper.domain.language.resolved import ResolvedPipeline
@@ -25,7 +26,7 @@ class RerunService:
 
     async def rerun(
         self, run_id: str, start: str, args: Mapping[str, Any], idempotency: tuple[str | None, str]
-    ) -> RunRow:
+    ) -> Accepted:
         """``start`` as in ``gamekeeper.domain.run.rerun``; ``args`` replace those of the old run, one by one, and the
         steps that they change are done again.
 
@@ -49,8 +50,7 @@ class RerunService:
         )
         changed = await asyncio.to_thread(_changed, submission, call.get("args", {}), run_id) if args else set()
         rerun = Rerun(run_id, lambda resolved: _carried(resolved, steps, start, changed))
-        made, _ = await self._runs.submit(submission, rerun)
-        return made
+        return await self._runs.submit(submission, rerun)
 
 
 def _changed(submission: Submission, old_args: Mapping[str, Any], run_id: str) -> set[str]:

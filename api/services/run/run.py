@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from api.services.event import EventBatch, EventService
 from api.services.run.dispatch import RunDispatcher
-from gamekeeper.control_plane.intake.accept import RunAcceptance
+from gamekeeper.control_plane.intake.accept import Accepted, RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
-from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
+from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
@@ -48,7 +48,7 @@ class RunService:
     ) -> None:
         self._database = database
         self._planner = RunPlanner(database)
-        self._intake = RunAcceptance(database)
+        self._acceptance = RunAcceptance(database, self._planner)
         self._dispatcher = dispatcher
         self._events = events
         self._node_wait = node_wait_seconds
@@ -57,38 +57,20 @@ class RunService:
         """What would run. Raises SpecError with every problem."""
         return (await self._planner.plan(submission, self._node_wait)).pipeline
 
-    async def submit(self, submission: Submission, rerun: Rerun | None = None) -> tuple[RunRow, bool]:
-        """The accepted run, and whether it is new: the same idempotency key gives the same run."""
-        known = await self._known(submission)
-        if known is not None:
-            return known, False
-        run_id = new_run_id()
-        plan = await self._planner.plan(submission, self._node_wait, run_id)
-        carried = rerun.choose(plan.pipeline) if rerun else []
-        origin = Origin(rerun_of=rerun.of if rerun else None)
-        try:
-            accepted = await self._intake.accept(run_id, plan, origin, carried)
-        except ConflictError:
-            known = await self._known(submission)  # two equal requests at once: one row won
-            if known is None:
-                raise
-            return known, False
-        await self._dispatcher.start(accepted.run)
-        for old in accepted.superseded:
-            await self._dispatcher.cancel(old, f"superseded by run {run_id}", superseded_by=run_id)
-        return accepted.row, True
-
-    async def _known(self, submission: Submission) -> RunRow | None:
-        if submission.idempotency_key is None:
-            return None
-        async with self._database.read() as session:
-            row = await RunRepository(session).by_idempotency_key(submission.idempotency_key)
-        if row is not None and row.request_hash != submission.fingerprint:
-            raise ConflictError(
-                f'Idempotency-Key "{submission.idempotency_key}" belongs to run {row.id} of another request',
-                hint="use a new key for a new request",
-            )
-        return row
+    async def submit(self, submission: Submission, rerun: Rerun | None = None) -> Accepted:
+        """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does."""
+        accepted = await self._acceptance.accept(
+            submission,
+            Origin(rerun_of=rerun.of if rerun else None),
+            node_wait=self._node_wait,
+            carry=rerun.choose if rerun else None,
+        )
+        run_id = accepted.run.run_id
+        if accepted.is_new:
+            await self._dispatcher.start(accepted.run)
+            for old in accepted.superseded:
+                await self._dispatcher.cancel(old, f"superseded by run {run_id}", superseded_by=run_id)
+        return accepted
 
     async def get(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
         async with self._database.read() as session:

@@ -1,13 +1,14 @@
-"""A plan as rows, written at once with what its concurrency group makes of it."""
+"""Accepts runs: a request becomes a plan, and a plan becomes rows, written at once with its place in its group."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.control_plane.intake.plan import Plan
-from gamekeeper.control_plane.intake.submission import Origin
+from gamekeeper.control_plane.intake.plan import Plan, RunPlanner
+from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
@@ -24,20 +25,56 @@ MAX_OPEN_OF_SCHEDULE = 100
 
 @dataclass(frozen=True)
 class Accepted:
-    """``superseded`` are the runs of its group that were asked to end for it."""
+    """An accepted run. ``is_new`` is False for one that the same request made before; ``superseded`` are the runs of
+    its group that were asked to end for it."""
 
     run: RunInput
     row: RunRow
-    superseded: list[str]
+    steps: list[StepRow]
+    is_new: bool
+    superseded: list[str] = field(default_factory=list)
+
+
+Carry = Callable[[ResolvedPipeline], list[StepStatus]]
 
 
 class RunAcceptance:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    """Makes a run of a request, and makes one however often the request comes."""
 
-    async def accept(self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> Accepted:
-        """Raises ConflictError for a run that exists, for a group that is busy and rejects, and for a schedule whose
-        runs pile up."""
+    def __init__(self, database: Database, planner: RunPlanner) -> None:
+        self._database = database
+        self._planner = planner
+
+    async def accept(
+        self,
+        submission: Submission,
+        origin: Origin,
+        *,
+        node_wait: float,
+        run_id: str | None = None,
+        carry: Carry | None = None,
+    ) -> Accepted:
+        """Plans the run and writes it. A workflow names the run by ``run_id`` and gets the same run when it asks again;
+        others have the submission's idempotency key for that. ``carry`` chooses what is taken over from an earlier run.
+
+        Raises SpecError and NotFoundError as planning does, and ConflictError for a group that is busy and rejects, for
+        a schedule whose runs pile up, and for an idempotency key of another request.
+        """
+        known = await self._known(submission, run_id)
+        if known is not None:
+            return known
+        new_id = run_id or new_run_id()
+        held = await self._held_above(origin.parent_run)
+        plan = await self._planner.plan(submission, node_wait, new_id, origin.callers, held)
+        try:
+            return await self._write(new_id, plan, origin, carry(plan.pipeline) if carry else [])
+        except ConflictError:
+            known = await self._known(submission, run_id)  # the same request came twice at once, and one row won
+            if known is None:
+                raise
+            return known
+
+    async def _write(self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> Accepted:
         row, steps = _rows(run_id, plan, origin, carried)
         async with self._database.write() as session:
             if origin.schedule is not None:
@@ -53,7 +90,33 @@ class RunAcceptance:
             callers=callers,
             behaviour=BEHAVIOUR,
         )
-        return Accepted(run, row, superseded)
+        return Accepted(run, row, steps, is_new=True, superseded=superseded)
+
+    async def _known(self, submission: Submission, run_id: str | None) -> Accepted | None:
+        key = submission.idempotency_key
+        if run_id is None and key is None:
+            return None
+        async with self._database.read() as session:
+            runs = RunRepository(session)
+            row = await (runs.find_whole(run_id) if run_id is not None else runs.by_idempotency_key(key or ""))
+            if row is None:
+                return None
+            if run_id is None and row.request_hash != submission.fingerprint:
+                raise ConflictError(
+                    f'Idempotency-Key "{key}" belongs to run {row.id} of another request',
+                    hint="use a new key for a new request",
+                )
+            return Accepted(await stored_input(session, row), row, await runs.steps(row.id), is_new=False)
+
+    async def _held_above(self, run_id: str | None) -> frozenset[str]:
+        """The concurrency groups of a run and of those whose steps it is."""
+        groups = set()
+        if run_id is not None:
+            async with self._database.read() as session:
+                while run_id is not None and (row := await RunRepository(session).find(run_id)) is not None:
+                    groups.add(row.concurrency_group)
+                    run_id = row.parent_run
+        return frozenset(group for group in groups if group is not None)
 
     async def find(self, run_id: str) -> RunInput | None:
         """Reads the argument of an accepted run's workflow from the run's row."""

@@ -7,7 +7,6 @@ from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -21,8 +20,7 @@ class SqlRunIntake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._planner = RunPlanner(database)
-        self._intake = RunAcceptance(database)
+        self._acceptance = RunAcceptance(database, RunPlanner(database))
 
     async def accept_call(self, call: RunCall) -> AcceptedRun:
         asked = call.call
@@ -59,33 +57,16 @@ class SqlRunIntake:
             record(session, Event(kind=EventKind.SCHEDULE_REFUSED, message=f"{schedule}: {why}"[:2000], data=data))
 
     async def load(self, asked: RunById) -> RunInput:
-        found = await self._intake.find(asked.run_id)
+        found = await self._acceptance.find(asked.run_id)
         if found is None:
             raise NotFoundError(f'there is no run "{asked.run_id}"')
         return found.model_copy(update={"behaviour": asked.behaviour})
 
     async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
-        known = await self._intake.find(run_id)
-        if known is not None:
-            return _told(known)
-        groups = await self._held_above(origin.parent_run)
-        plan = await self._planner.plan(submission, node_wait, run_id, origin.callers, groups)
-        try:
-            return _told((await self._intake.accept(run_id, plan, origin, [])).run)
-        except ConflictError:
-            known = await self._intake.find(run_id)  # a try of this activity that was thought dead has won
-            if known is None:
-                raise
-            return _told(known)
-
-    async def _held_above(self, run_id: str | None) -> frozenset[str]:
-        """The concurrency groups of a run and of those whose steps it is."""
-        groups = set()
-        async with self._database.read() as session:
-            while run_id is not None and (row := await RunRepository(session).find(run_id)) is not None:
-                groups.add(row.concurrency_group)
-                run_id = row.parent_run
-        return frozenset(group for group in groups if group is not None)
+        accepted = await self._acceptance.accept(submission, origin, node_wait=node_wait, run_id=run_id)
+        run = accepted.run
+        by_id = RunById(run_id=run.run_id, behaviour=run.behaviour)
+        return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())
 
     async def enter_group(self, request: GroupRequest) -> GroupPlace:
         async with self._database.write() as session:
@@ -94,8 +75,3 @@ class SqlRunIntake:
     async def next_in_line(self, request: GroupRequest) -> list[str]:
         async with self._database.read() as session:
             return await RunGroupRepository(session).next_in_line(request.concurrency)
-
-
-def _told(run: RunInput) -> AcceptedRun:
-    by_id = RunById(run_id=run.run_id, behaviour=run.behaviour)
-    return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())

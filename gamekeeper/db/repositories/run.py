@@ -49,8 +49,8 @@ class RunRepository:
         return {row.id: row for row in rows}
 
     async def by_idempotency_key(self, key: str) -> RunRow | None:
-        query = select(RunRow).where(RunRow.idempotency_key == key).options(*WITHOUT_TEXT)
-        return (await self._session.exec(query)).first()
+        """Whole, as ``find_whole`` gives it."""
+        return (await self._session.exec(select(RunRow).where(RunRow.idempotency_key == key))).first()
 
     async def add(self, run: RunRow, steps: Sequence[StepRow]) -> None:
         self._session.add(run)
