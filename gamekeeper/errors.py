@@ -6,7 +6,7 @@ GamekeeperError
 │   └── PreconditionError  precondition  If-Match or an epoch names an older version
 ├── InvalidError         invalid       the request itself is wrong, and stays wrong
 │   ├── SpecError          invalid       a pipeline with its list of problems
-│   ├── PolicyError        invalid       the node's own policy forbids it
+│   ├── PolicyError        invalid       a node's policy file forbids what a step asks for
 │   └── TooLargeError      too_large     over a size limit
 ├── UnauthenticatedError unauthenticated  no key, or a wrong one
 ├── UnavailableError     unavailable   a part is away; the same call may work later

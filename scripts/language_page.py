@@ -14,7 +14,13 @@ Written by `make pages` from the models that read pipelines; an editor shows the
 `/api/v1/schema/pipeline-v1.json`. What is not executed yet is refused as "not supported yet": see
 [the language](language.md). Bold keys are required.
 """
-TITLES = {"Pipeline": "The pipeline", "Step": "A step", "Container": "`container`", "StepDefaults": "`defaults`"}
+TITLES = {
+    "Pipeline": "The pipeline",
+    "Step": "A step",
+    "Container": "`container`",
+    "StepDefaults": "`defaults`",
+    "ScheduleLine": "A line of `schedule`",
+}
 
 
 def render() -> str:

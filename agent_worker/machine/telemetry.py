@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from agent_worker.node_link.session import Link, Vitals
+from agent_worker.node_link.session import Link
 from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, ordered
 from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -46,7 +47,7 @@ class Telemetry:
         self.period = 5.0
 
     def vitals(self) -> Vitals:
-        return Vitals(self._docker_error, self._held_bytes())
+        return Vitals(docker_error=self._docker_error, spool_bytes=self._held_bytes())
 
     async def sample_forever(self, link: Link) -> None:
         while True:

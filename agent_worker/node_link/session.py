@@ -23,6 +23,7 @@ from gamekeeper import __version__
 from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.domain.node.clock_offset import ClockOffset
+from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepKey, StepState
@@ -41,14 +42,6 @@ WELCOME_SECONDS = 15.0
 FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
 PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
 SOON_SECONDS = 3.0  # and asked again within that
-
-
-@dataclass(frozen=True)
-class Vitals:
-    """What each heartbeat tells of the node."""
-
-    docker_error: str = ""
-    spool_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -269,8 +262,8 @@ class Link:
             clock_offset_ns=self._offset.offset_ns,
             round_trip_ns=self._offset.round_trip_ns,
             hlc=self.clock.tick(),
-            docker_error=vitals.docker_error[:300],
-            spool_bytes=vitals.spool_bytes,
+            docker_error=(vitals.docker_error or "")[:300],
+            spool_bytes=int(vitals.spool_bytes or 0),
         )
         return pb.AgentMessage(heartbeat=beat)
 

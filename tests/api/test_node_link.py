@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from agent_worker.node_link.dial import Dial
-from agent_worker.node_link.session import Vitals
+from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.metric import NODE_METRICS, ordered
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest

@@ -21,7 +21,7 @@ from activities.node.step.startup import Startup
 from gamekeeper.domain.language.outputs import read_outputs
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
-from gamekeeper.errors import ImageError, InvalidError, UnavailableError
+from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
@@ -81,7 +81,7 @@ class StepTry:
         except ImageError as error:
             return failed(Reason.PULL_FAILED, str(error))
         except InvalidError as error:
-            return failed(Reason.POLICY if error.code == "policy" else Reason.INTERNAL, str(error))
+            return failed(Reason.POLICY if isinstance(error, PolicyError) else Reason.INTERNAL, str(error))
         except StartError as error:
             return await self._could_not_start(str(error))
         return await self._outcome(container_id)
@@ -131,9 +131,7 @@ class StepTry:
     async def _create(self) -> str:
         violations = self._context.policy.violations(self._step.container, resolve_links=True)
         if violations:
-            raise InvalidError(
-                f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}", code="policy"
-            )
+            raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}")
         await self._stop_older_tries()
         new = await self._new_container()
         if self._step.container.pull_policy == "always":

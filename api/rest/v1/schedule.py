@@ -12,7 +12,7 @@ from api.dependencies import SAFE_ID, SchedulesDep
 from api.rest.v1.pipeline import PipelineName
 from api.services.run.schedule import ScheduleCall
 from gamekeeper.domain.language.pipeline import Overlap
-from gamekeeper.domain.run import schedule as domain
+from gamekeeper.domain.run.schedule import StandingSchedule
 
 router = APIRouter(tags=["schedules"])
 
@@ -69,7 +69,7 @@ class Schedule(BaseModel):
     created_by: str
 
     @classmethod
-    def of(cls, schedule: domain.Schedule) -> Schedule:
+    def of(cls, schedule: StandingSchedule) -> Schedule:
         flat = schedule.spec.model_dump() | schedule.runs.model_dump() | schedule.model_dump(exclude={"spec", "runs"})
         return cls(**{name: flat[name] for name in cls.model_fields})
 

@@ -29,10 +29,10 @@ from gamekeeper.domain.language.source import parse_text
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.schedule import (
     MAX_BACKFILL,
-    Schedule,
     ScheduledRun,
     ScheduleSpec,
     ScheduleTerms,
+    StandingSchedule,
     schedule_id,
 )
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
@@ -80,7 +80,7 @@ class ScheduleService:
         self._planner = RunPlanner(database)
         self._node_wait = node_wait_seconds
 
-    async def apply(self, pipeline: str, call: ScheduleCall) -> list[Schedule]:
+    async def apply(self, pipeline: str, call: ScheduleCall) -> list[StandingSchedule]:
         """Makes the schedules of a stored pipeline what its own ``schedule`` says; asked again, it changes nothing.
 
         Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for what could not run.
@@ -101,7 +101,7 @@ class ScheduleService:
                 await self.delete(old)
         return wanted
 
-    async def _apply_one(self, name: str, spec: ScheduleSpec, pipeline: str, call: ScheduleCall) -> Schedule:
+    async def _apply_one(self, name: str, spec: ScheduleSpec, pipeline: str, call: ScheduleCall) -> StandingSchedule:
         runs = ScheduledRun(
             schedule=name,
             pipeline=pipeline,
@@ -127,7 +127,7 @@ class ScheduleService:
         )
         return await self.get(name)
 
-    async def get(self, name: str) -> Schedule:
+    async def get(self, name: str) -> StandingSchedule:
         found = await self._find(name)
         if found is None:
             raise NotFoundError(f'there is no schedule "{name}"', hint="gamekeeper schedule ls lists them")
@@ -138,7 +138,7 @@ class ScheduleService:
         async with self._database.read() as session:
             return await RunRepository(session).count_open_by_schedule()
 
-    async def _find(self, name: str) -> Schedule | None:
+    async def _find(self, name: str) -> StandingSchedule | None:
         try:
             async with _asking(name):
                 described = await self._client.get_schedule_handle(name).describe()
@@ -148,7 +148,7 @@ class ScheduleService:
         if terms is None:
             return None
         info, state = described.info, described.schedule.state
-        return Schedule(
+        return StandingSchedule(
             id=name,
             **dict(terms),
             paused=state.paused,
@@ -167,7 +167,7 @@ class ScheduleService:
         terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
         return terms[0]
 
-    async def list_all(self) -> list[Schedule]:
+    async def list_all(self) -> list[StandingSchedule]:
         found = [await self._find(name) for name in await self._ids()]
         running = await self._running()
         schedules = [schedule for schedule in found if schedule is not None]
@@ -196,7 +196,7 @@ class ScheduleService:
             await self._client.get_schedule_handle(name).delete()
         await self._tell(name, EventKind.SCHEDULE_DELETED, "")
 
-    async def set_paused(self, name: str, paused: bool, note: str) -> Schedule:
+    async def set_paused(self, name: str, paused: bool, note: str) -> StandingSchedule:
         await self.get(name)
         handle = self._client.get_schedule_handle(name)
         text = note or f"{'paused' if paused else 'resumed'} by {current_actor()}"
@@ -205,7 +205,7 @@ class ScheduleService:
         await self._tell(name, EventKind.SCHEDULE_PAUSED if paused else EventKind.SCHEDULE_RESUMED, note)
         return await self.get(name)
 
-    async def trigger(self, name: str) -> Schedule:
+    async def trigger(self, name: str) -> StandingSchedule:
         """One run now, whatever else of it runs; a concurrency group holds all the same."""
         await self.get(name)
         async with _asking(name):

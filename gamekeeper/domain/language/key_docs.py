@@ -124,7 +124,7 @@ MODELS: dict[str, Keys] = {
         "limit": ("How many go on at once", 1),
         "on_busy": ("queue, cancel_old or reject", "queue"),
     },
-    "Schedule": {
+    "ScheduleLine": {
         "cron": ("Five fields: minute, hour, day, month, weekday; or @hourly, @daily and the like", "0 5 * * *"),
         "timezone": ("IANA name", "Europe/Berlin"),
         "overlap": ("skip, queue, allow or cancel_old, while the run before goes on", "skip"),

@@ -246,7 +246,7 @@ class Concurrency(Model):
         return _one_of("on_busy", value, get_args(OnBusy))
 
 
-class Schedule(Model):
+class ScheduleLine(Model):
     cron: Text
     timezone: Text = "UTC"
     overlap: Overlap = "skip"
@@ -287,7 +287,7 @@ class Pipeline(Model):
     ] = Field(default_factory=dict)
     timeout: Duration | None = None
     concurrency: Concurrency | None = None
-    schedule: list[Schedule] | None = Field(default=None, min_length=1, max_length=MAX_SCHEDULES)
+    schedule: list[ScheduleLine] | None = Field(default=None, min_length=1, max_length=MAX_SCHEDULES)
     defaults: StepDefaults = Field(default_factory=StepDefaults)
     steps: list[Step] = Field(min_length=1, max_length=MAX_STEPS)
     finally_: list[Step] = Field(default_factory=list, alias="finally", max_length=100)

@@ -45,7 +45,7 @@ class ScheduleTerms(BaseModel):
     created_by: str = ""
 
 
-class Schedule(ScheduleTerms):
+class StandingSchedule(ScheduleTerms):
     """A schedule as Temporal knows it; times are UTC, the newest and the next few."""
 
     id: str
