@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gamekeeper.errors import InvalidError
 
@@ -18,26 +18,49 @@ PREFIX = "GAMEKEEPER_AGENT_"
 
 
 class AgentSettings(BaseModel):
-    """``server`` is one address or several with commas between, tried in turn.
-
-    ``temporal`` overrides the address that the server tells; ``compression`` is of logs and metrics.
-    ``stop_containers``: a stop of the agent ends its containers too (``farewell.py``). ``simulate_tokens`` makes this
-    process many simulated agents (``simulation.py``).
-    """
-
     model_config = ConfigDict(frozen=True)
 
-    server: str = "127.0.0.1:7381"
-    token: str = ""
-    token_file: Path | None = None
-    state_dir: Path = Path("agent")
-    policy_file: Path | None = None
-    temporal: str = ""
-    compression: Literal["", "gzip"] = ""
-    engine: Literal["docker", "dummy"] = "docker"
-    stop_containers: bool = False
-    simulate_tokens: Path | None = None
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    server: str = Field(
+        default="127.0.0.1:7381",
+        description="Address of the node link as HOST:PORT; several with commas between are tried in turn.",
+    )
+    token: str = Field(
+        default="", description="Enrolment token. It is needed once: the node's key then stands in the state folder."
+    )
+    token_file: Path | None = Field(
+        default=None, description="File with the enrolment token, which keeps it out of the environment."
+    )
+    state_dir: Path = Field(
+        default=Path("agent"),
+        description="Folder of the node's key, its journal and its spool of logs. It must outlive the agent: a lost "
+        "one is a new node.",
+    )
+    policy_file: Path | None = Field(
+        default=None,
+        description="File of the node's policy. None allows what the defaults of [the policy](node-policy.md) allow.",
+    )
+    temporal: str = Field(
+        default="",
+        description="Temporal's address as HOST:PORT, where the one that the server tells is not right here.",
+    )
+    compression: Literal["", "gzip"] = Field(
+        default="",
+        description="Compression of logs and metrics on their way. None, because it costs CPU that games need.",
+    )
+    engine: Literal["docker", "dummy"] = Field(
+        default="docker", description="`dummy` makes containers up, for load tests and for work on user interfaces."
+    )
+    stop_containers: bool = Field(
+        default=False,
+        description="Ends the node's containers with the agent. Off, because an upgrade of the agent is no reason to "
+        "end a game.",
+    )
+    simulate_tokens: Path | None = Field(
+        default=None, description="File with a token a line: this process then is a made-up node for each."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Of the agent's own log on standard error."
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> AgentSettings:

@@ -1,23 +1,37 @@
-"""Settings shared by the processes, read once from the environment (prefix ``GAMEKEEPER_``)."""
+"""Settings shared by the processes, read once from the environment (prefix ``GAMEKEEPER_``).
+
+``docs/settings.md`` is written from the descriptions: each says the unit, and why the default is what it is.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ProcessSettings(BaseSettings):
-    """``temporal`` is HOST:PORT; empty leaves it to the SDK's own TEMPORAL_* variables."""
-
     model_config = SettingsConfigDict(env_prefix="GAMEKEEPER_", frozen=True)
 
-    temporal: str = ""
-    log_level: str = "INFO"
+    temporal: str = Field(
+        default="",
+        description="Temporal's address as HOST:PORT. Empty leaves it to the SDK's own `TEMPORAL_*` variables, which "
+        "also know TLS and API keys.",
+    )
+    log_level: str = Field(
+        default="INFO",
+        description="DEBUG, INFO, WARNING or ERROR, of the process's own log on standard error. INFO tells of changes "
+        "and troubles alone, so its size does not grow with the load.",
+    )
 
 
 class DatabaseSettings(ProcessSettings):
-    database: str = "sqlite+aiosqlite:///gamekeeper.db"
+    database: str = Field(
+        default="sqlite+aiosqlite:///gamekeeper.db",
+        description="URL of the database, for SQLAlchemy: `sqlite+aiosqlite:///PATH` or `postgresql+psycopg://...`. "
+        "SQLite needs no server, and is enough for one machine; the api and the control worker must share it.",
+    )
 
 
 def sqlite_url(path: Path) -> str:
