@@ -1,6 +1,6 @@
 """``python -m agent_worker``: registers once, then works until SIGTERM, which leaves every container running.
 
-With ``--stop-containers`` it ends them first: see ``farewell.py``.
+With ``--stop-containers`` it ends them first: see ``stop_containers.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who this agent is: its node key, kept in a file of mode 0600, and what it last learnt of its server."""
+"""The agent's identity: its node key, kept in a file of mode 0600, and the newest facts about its server."""
 
 from __future__ import annotations
 

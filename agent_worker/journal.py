@@ -1,4 +1,4 @@
-"""The journal: which deliveries this agent took, and which containers it started.
+"""The journal of the agent: the deliveries that it took, and the containers that it started.
 
 Task tokens survive a kill. On the next start each is failed with an immediate retry, so that Temporal hands the step
 out again within a third of a second, and the step attaches to its container; without it the step would wait for the

@@ -1,6 +1,6 @@
 """Keeps the agent small: the machine's memory is for games.
 
-What starting and busy times left over is given back: heap by glibc's trim, and code that only the start needed by
+It gives memory back after the start and after busy times: heap by glibc's trim, and code that only the start needed by
 dropping its pages. Those are clean copies of files, so one that is needed again comes back from the page cache.
 """
 

@@ -1,7 +1,7 @@
-"""Reports the node's containers and does what the control plane answers: the last step of a container's life.
+"""Reports the node's containers and carries out the control plane's answers: the last step of a container's life.
 
-A container goes only when its outcome is in the read model and its log is acknowledged. What no live run owns (after
-a crash, a lost cancel, a node that was away) is found here, at the start and every minute.
+A container goes only when its outcome is in the read model and its log is acknowledged. The report also finds
+containers that no live run owns (after a crash, a lost cancel, a node that was away), at the start and every minute.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class AgentSettings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> AgentSettings:
-        """From ``GAMEKEEPER_AGENT_*``. Raises InvalidError that names the variable."""
+        """Reads ``GAMEKEEPER_AGENT_*``. Raises InvalidError that names the variable."""
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
         given = {names[key]: value for key, value in environment.items() if key in names and value}
         try:

@@ -1,7 +1,7 @@
 """The other wish at a stop: ``--stop-containers``. Without it a stopping agent leaves every container running.
 
-The agent takes no new steps, ends its containers, and stays until the steps' outcomes and logs are handed over, so
-that who shuts a machine down finds runs that ended and not runs that wait for a node.
+The agent takes no new steps, ends its containers, and stays until the steps' outcomes and logs are handed over. So a
+machine that is shut down leaves runs that ended, and no runs that wait for a node.
 """
 
 from __future__ import annotations

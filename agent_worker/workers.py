@@ -1,4 +1,4 @@
-"""The agent's Temporal workers: one for steps, one for what must never wait behind them."""
+"""The agent's Temporal workers: one for steps, one for short activities that must never wait behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What routes ask for, as types: signatures then read like a sentence. Access is decided here, in the matched route.
+"""The dependencies of routes, as types: signatures then read like a sentence. The matched route decides on access.
 
 Middleware that decides by the URL's text has let callers in elsewhere (a path that only ends like a public one), so
 every route but the health ones carries ``require_key`` itself, and a test walks all of them.

@@ -78,8 +78,8 @@ def online(bench: Stack) -> int:
 
 
 def wait_for_sessions(bench: Stack, after: int, count: int) -> None:
-    """Until so many nodes have opened one behind event ``after``: each event is sent once, as asking again would load
-    the very process that is coming back."""
+    """Waits until so many nodes have opened a session behind event ``after``. Each event is sent once: asking again
+    would load the very process that is coming back."""
     nodes: set[str] = set()
     parameters = {"kind": "node.session_opened", "follow": "true"}
     while len(nodes) < count:

@@ -1,5 +1,5 @@
-"""What Temporal alone takes for the bench of the engine: a workflow that does nothing but call an activity that does
-nothing, by two worker processes as ours are. ``python -m bench.floor ADDRESS workflows|activities`` is one of them."""
+"""The floor of the engine's bench, Temporal alone: a workflow does nothing but call an activity that does nothing, by
+two worker processes as ours are. ``python -m bench.floor ADDRESS workflows|activities`` is one of them."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def measure(
     pid: Callable[[], int],
     disturb: Callable[[], None] = lambda: None,
 ) -> Measured:
-    """From the start of the container until the server has the whole log."""
+    """Measures from the start of the container until the server has the whole log."""
     command, size, wanted = writer(*shape)
     with Watch(pid) as watch:
         run_id = bench.submit(

@@ -42,7 +42,7 @@ class Stack:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def status(self) -> dict[str, Any]:
-        """As ``gamekeeper status --json`` tells it: processes with their pids and addresses."""
+        """The answer of ``gamekeeper status --json``: processes with their pids and addresses."""
         found: dict[str, Any] = json.loads(self.command("status", "--json"))
         return found
 
@@ -51,7 +51,7 @@ class Stack:
         return int((found["agents"][0] if part == "agent" else found[part])["pid"])
 
     def close(self) -> None:
-        """Its containers go too: the next agent of the same node would take them up, and their logs."""
+        """Ends the stack and its containers: the next agent of the same node would take them up, and their logs."""
         self.http.close()
         self.command("down")
         client = docker.from_env()
@@ -79,7 +79,7 @@ class Stack:
         return found
 
     def _has_ended(self, run_id: str) -> bool:
-        """From the list, which has no steps: a run of a thousand takes the api a tenth of a second."""
+        """Reads the list, which has no steps: a run of a thousand takes the api a tenth of a second."""
         newest = self.http.get("/runs", params={"limit": 50}).json()["items"]
         return any(item["id"] == run_id and item["finished_at"] for item in newest)
 

@@ -1,4 +1,4 @@
-"""Builds the control worker."""
+"""Builds the control worker: its workflows, and the control plane's activities on the database."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Writes a migration for what changed in the tables, and proves that the migrations then give the same tables."""
+"""Writes a migration for changed tables, and proves that the migrations then give the same tables."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class DockerConsole:
         self._response.close()
 
     async def _hang_up(self) -> None:
-        """SIGHUP, as from a terminal that is gone; SIGKILL for who ignores it."""
+        """Sends SIGHUP, as from a terminal that is gone, and SIGKILL to a command that ignores it."""
         for number in (signal.SIGHUP, signal.SIGKILL):
             with suppress(UnavailableError):
                 pid = await self._pid()

@@ -1,4 +1,4 @@
-"""Between our words and the Engine API's: what is created, and what is read back."""
+"""Converts between our words and the Engine API's: containers to create, and states that are read back."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _nanoseconds(text: str) -> int:
 
 
 def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
-    """From the Engine API's ``GET /containers/{id}/json``."""
+    """Reads the answer of the Engine API's ``GET /containers/{id}/json``."""
     state = inspected["State"]
     health = state.get("Health") or {}
     finished_at = parse_time(state.get("FinishedAt", ""))
@@ -211,7 +211,7 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
 
 
 def _last_check(health: dict[str, Any]) -> str:
-    """What the newest health check wrote, or its exit code."""
+    """The words of the newest health check, or its exit code."""
     checks = health.get("Log") or []
     if not checks:
         return ""
@@ -219,7 +219,7 @@ def _last_check(health: dict[str, Any]) -> str:
 
 
 def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
-    """Of a job that ended well, from the Engine API's ``GET /containers/json``, which may still call it running."""
+    """Reads a job that ended well from the Engine API's ``GET /containers/json``, which may still call it running."""
     return ContainerInfo(
         id=item["Id"],
         name=item["Names"][0].lstrip("/"),
@@ -233,7 +233,7 @@ def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
 
 
 def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: int) -> ContainerUsage | None:
-    """From ``GET /containers/{id}/stats``; None for a container that is not ours or has just ended.
+    """Reads ``GET /containers/{id}/stats``; None for a container that is not ours or has just ended.
 
     The working set is what can't be dropped: use without file pages that were not touched for long.
     """

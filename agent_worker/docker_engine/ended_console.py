@@ -1,8 +1,8 @@
-"""A terminal in what an ended container left: its files as they were, its volumes and network, another command.
+"""A terminal in an ended container: its files as they were, its volumes and network, and another command.
 
 An ended container takes no further command, and started again it would run its own once more. So its file system is
-committed to an image without a name, and a container of that runs what was asked for, with the same settings. Both go
-with the console; what an agent that was killed left of them, the next one sweeps up.
+committed to an image without a name, and a container of that image runs the command, with the same settings. Both go
+with the console; the next agent sweeps up the leavings of one that was killed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STREAMS = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
 
 
 class LookInConsole(DockerConsole):
-    """Its container and image are removed when it is closed."""
+    """The console of a look-in. Closing it removes its container and image."""
 
     def __init__(self, api: APIClient, threads: Executor, container_id: str, image: str, *, tty: bool) -> None:
         super().__init__(api, threads, container_id, "", tty=tty)
@@ -63,7 +63,7 @@ def look_in(api: APIClient, threads: Executor, node: str, container_id: str, req
 
 
 def sweep(api: APIClient, node: str) -> None:
-    """Removes what consoles of an earlier agent left."""
+    """Removes the leavings of an earlier agent's consoles."""
     filters = {"label": f"{LOOKS_IN}={node}"}
     for container in api.containers(all=True, filters=filters):
         _remove(api, container["Id"], container["ImageID"])

@@ -358,6 +358,6 @@ def version_tuple(text: str) -> tuple[int, ...]:
 
 
 def is_final(info: ContainerInfo) -> bool:
-    """Whether a container has ended and nothing of ours starts it again."""
+    """True when a container has ended and nothing of ours starts it again."""
     is_job = info.owner is not None and info.owner.kind == "job"
     return is_job and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD)

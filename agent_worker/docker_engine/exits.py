@@ -64,11 +64,14 @@ class ExitWatch:
         self._exits.pop(container_id, None)
 
     def oom_events(self, container_id: str) -> int:
-        """How often the engine said it was out of memory since the agent started: cgroup v1 says it often."""
+        """Counts the engine's out-of-memory events of a container since the agent started: cgroup v1 sends many."""
         return self._oom_events.get(container_id, 0)
 
     def expect(self, container_id: str) -> asyncio.Future[CleanExit]:
-        """Done when the container has ended well; never, when it does not. To be cancelled by who stops waiting."""
+        """Returns a future that is done when the container has ended well, and never when it does not.
+
+        Whoever stops waiting cancels it.
+        """
         waiter: asyncio.Future[CleanExit] = asyncio.get_running_loop().create_future()
         if container_id in self._exits:
             waiter.set_result(self._exits[container_id])
@@ -118,7 +121,7 @@ class ExitWatch:
                     waiter.set_result(exit_)
 
     def _keep(self, seen: dict[str, Any], container_id: str, value: Any) -> None:
-        """The newest only: what nobody asks for must not pile up."""
+        """Keeps the newest only: exits that nobody asks for must not pile up."""
         seen[container_id] = value
         if len(seen) > _KEPT:
             del seen[next(iter(seen))]

@@ -26,7 +26,7 @@ class _Pool(UnixHTTPConnectionPool):
 
 
 class UnchunkedAdapter(UnixHTTPAdapter):
-    """To be mounted on the SDK's client for LOGS_URL."""
+    """An adapter that the SDK's client mounts for LOGS_URL."""
 
     def get_connection(self, *_: object) -> _Pool:
         return _Pool(LOGS_URL, self.socket_path, self.timeout, maxsize=1)

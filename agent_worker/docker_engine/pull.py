@@ -120,7 +120,7 @@ class _Layers:
 
 
 def is_silence(error: Exception) -> bool:
-    """Whether it is the time limit between two bytes; inside a stream requests calls it a connection error."""
+    """True for the time limit between two bytes; inside a stream requests calls it a connection error."""
     return isinstance(error, ReadTimeout) or any(isinstance(part, ReadTimeoutError) for part in error.args)
 
 

@@ -1,4 +1,4 @@
-"""How far a container's log has been read, so that reading it again drops exactly what is known.
+"""A cursor in a container's log: it marks the lines that have been read, so that reading again drops exactly those.
 
 A log that is still whole in the engine is read again from its start and dropped by the count of its lines: exact,
 whatever a clock did meanwhile. A larger one, whose beginning the engine may have rotated away, is resumed by time,
@@ -53,7 +53,7 @@ class LogCursor:
 
     @property
     def since_ns(self) -> int:
-        """From where to ask the engine."""
+        """The time from which to ask the engine."""
         if self.by_count or not self.positions:
             return 0
         return max(0, max(position.ts_ns for position in self.positions.values()) - _MARGIN_NS)
@@ -68,7 +68,7 @@ class LogCursor:
         self.newest = lines[-1] if lines else self.newest
 
     def filter(self) -> LineFilter:
-        """For one reading of the log from ``since_ns`` on."""
+        """A filter for one reading of the log from ``since_ns`` on."""
         return LineFilter(self)
 
     def encode(self) -> str:

@@ -97,7 +97,7 @@ class LogFollower:
             await asyncio.sleep(RESTART_POLL_SECONDS if info.status not in ALIVE else 0.1)
 
     async def _has_all(self, container_id: str, cursor: LogCursor) -> bool:
-        """Whether the newest line of a long log is the one that was read last: reading it all again takes as long as
+        """True when the newest line of a long log is the one that was read last: reading it all again takes as long as
         reading it did."""
         if cursor.by_count or cursor.newest is None:
             return False

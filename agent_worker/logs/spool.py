@@ -59,7 +59,7 @@ class Spool:
         self.has_data.set()
 
     def open(self, key: StepKey) -> LogCursor | None:
-        """Where to go on reading; None when the log has its end already."""
+        """The cursor to go on reading from; None when the log has its end already."""
         with self._store.transaction() as db:
             db.execute("INSERT OR IGNORE INTO logs VALUES (?, 1, 0, 0, '', '{}')", (str(key),))
             row = db.execute("SELECT ended, cursor FROM logs WHERE key = ?", (str(key),)).fetchone()
@@ -128,7 +128,7 @@ class Spool:
         self.held_bytes -= size
 
     def fill_hole(self, key: StepKey, server_seq: int, reason: str) -> None:
-        """What the server has lost and we no longer have becomes a gap record before the oldest chunk."""
+        """Records a gap before the oldest chunk, for lines that the server has lost and the spool no longer has."""
         with self._store.transaction() as db:
             row = db.execute("SELECT min(first_seq) FROM chunks WHERE key = ?", (str(key),)).fetchone()
             if row[0] is None or row[0] <= server_seq + 1:
@@ -149,7 +149,7 @@ class Spool:
             db.execute("UPDATE logs SET refused = ? WHERE key = ?", (reason or "refused", str(key)))
 
     def is_settled(self, key: StepKey) -> bool:
-        """Whether nothing of the log is left to do: acknowledged to its end, refused, or never begun."""
+        """True when nothing of the log is left to do: acknowledged to its end, refused, or never begun."""
         with self._store.transaction() as db:
             row = db.execute("SELECT ended, acked, next_seq, refused FROM logs WHERE key = ?", (str(key),)).fetchone()
         return row is None or bool(row[3]) or (bool(row[0]) and row[1] >= row[2] - 1)

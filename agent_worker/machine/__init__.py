@@ -1,1 +1,1 @@
-"""What the agent finds out about its machine: facts, inventory, GPUs and metrics. Nothing here touches a container."""
+"""The agent's view of its machine: facts, inventory, GPUs and metrics. Nothing here touches a container."""

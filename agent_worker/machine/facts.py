@@ -1,4 +1,4 @@
-"""What this machine is: read by well-kept libraries, told to the server at each session."""
+"""Facts about this machine: read by well-kept libraries, told to the server at each session."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ log = get_logger(__name__)
 
 
 class Gpus:
-    """``problem`` says what NVML failed at last; empty when it works, or is not there at all."""
+    """The GPUs of this machine. ``problem`` is NVML's last failure; empty when it works, or is not there at all."""
 
     def __init__(self, nvml: Any = None) -> None:
         self.problem = ""
@@ -30,7 +30,7 @@ class Gpus:
         self._handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
     def _tried(self, ask: Callable[[], Any]) -> Any:
-        """What NVML answers, None when it fails."""
+        """NVML's answer, None when it fails."""
         try:
             return ask()
         except self._nvml.NVMLError as error:

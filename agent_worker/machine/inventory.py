@@ -1,4 +1,4 @@
-"""Finds out what the machine is made of, and reports it: when a session begins, when asked, and when it changed."""
+"""Gathers the parts of the machine, and reports them: when a session begins, when asked, and when they changed."""
 
 from __future__ import annotations
 

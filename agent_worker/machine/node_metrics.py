@@ -1,4 +1,4 @@
-"""What the machine does: psutil's numbers, rates made of its counters, and NVIDIA GPUs where the driver is there."""
+"""Metrics of the machine: psutil's numbers, rates made of its counters, and NVIDIA GPUs where the driver is there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NodeSampler:
         psutil.cpu_percent(None)
 
     async def __call__(self) -> dict[str, float | None]:
-        """By name; what this machine does not have is missing."""
+        """The metrics by name; those that this machine does not have are missing."""
         return await asyncio.to_thread(self._sample)
 
     def _sample(self) -> dict[str, float | None]:

@@ -1,5 +1,7 @@
-"""Samples the machine and its containers, and streams the samples. Of all that is sent they matter least:
-while the server is away or slow, old ones are thinned, and how many were dropped is itself a metric.
+"""Samples the machine and its containers, and streams the samples.
+
+Samples matter least of all that is sent: while the server is away or slow, old ones are thinned, and the number of
+dropped ones is itself a metric.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ Sampler = Callable[[], Awaitable[dict[str, float | None]]]
 
 
 class Telemetry:
-    """``held_bytes`` tells what waits in the spool, ``sampler`` what the machine does.
+    """``held_bytes`` gives the size of the spool, ``sampler`` the machine's metrics.
 
-    ``vitals`` is what heartbeats tell; ``period`` seconds between samples, as the server says.
+    ``vitals`` go with each heartbeat; ``period`` is the seconds between samples, as the server says.
     """
 
     def __init__(self, engine: ContainerEngine, held_bytes: Callable[[], int], sampler: Sampler) -> None:
@@ -68,7 +70,7 @@ class Telemetry:
         self._before = {usage.name: (now, usage) for usage in usages}
 
     async def _ask_engine(self) -> list[ContainerUsage]:
-        """Also how a dead engine is noticed: it answers within seconds or is unresponsive."""
+        """Asks for the containers' use. This also finds a dead engine: it answers within seconds or is unresponsive."""
         try:
             async with asyncio.timeout(ENGINE_SECONDS):
                 usages = list(await self._engine.usage())
@@ -103,7 +105,7 @@ class Telemetry:
             await asyncio.sleep(backoff.next_delay())
 
     async def _batches(self, link: Link) -> AsyncIterator[pb.MetricsBatch]:
-        """What waits, as it comes, for as long as the session lasts. A batch that broke off is not sent again."""
+        """Yields waiting samples as they come, while the session lasts. A batch that broke off is not sent again."""
         while link.connected.is_set():
             await self._more.wait()
             self._more.clear()

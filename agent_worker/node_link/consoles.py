@@ -1,4 +1,4 @@
-"""The agent's half of consoles: opens what the control plane asks for, and carries it over a call of its own.
+"""The agent's half of consoles: opens each console that the control plane asks for, over a call of its own.
 
 A console lives as long as its call. When either ends, for whatever reason, so does the other: nothing typed is lost
 in a queue, and no command is left behind that nobody can reach.
@@ -63,8 +63,8 @@ class Consoles:
                     await console.close()
 
     async def _listen(self, opening: Opening, outgoing: Outgoing) -> None:
-        """Takes what is typed until the call ends. A call shows its end only to who has read all before it, so
-        reading never waits for the command, and what the command has not taken yet waits here."""
+        """Takes input until the call ends. A call shows its end only after all before it has been read. So reading
+        never waits for the command; input that the command has not taken yet waits here."""
         typed = Incoming()
         giving = asyncio.create_task(_give_all(typed, opening, outgoing))
         try:
@@ -121,7 +121,7 @@ async def _all(outgoing: Outgoing) -> AsyncIterator[pb.ConsoleOutput]:
 
 
 async def _give_all(typed: Incoming, opening: Opening, outgoing: Outgoing) -> None:
-    """Passes on what is typed, and says so. A command that has gone is told by its output's end."""
+    """Passes input on, and acknowledges each piece. The end of the output tells of a command that has gone."""
     with suppress(GamekeeperError):
         while True:
             given, console = console_input_from_pb(await typed.get()), await opening

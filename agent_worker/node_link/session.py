@@ -46,7 +46,7 @@ SOON_SECONDS = 3.0  # and asked again within that
 
 @dataclass(frozen=True)
 class Introduction:
-    """What the agent says of itself: at the beginning of each session, and with each heartbeat."""
+    """The agent's words about itself: at the beginning of each session, and with each heartbeat."""
 
     facts: Callable[[], Awaitable[NodeFacts]]
     policy: NodePolicy
@@ -155,7 +155,7 @@ class Link:
             await old.close()
 
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
-        """Told when a working link breaks and when the reason is not a passing one; silent while it retries."""
+        """Tells that a working link broke, or that the reason is not a passing one; silent while it retries."""
         if self.connected.is_set() or error.code() is not grpc.StatusCode.UNAVAILABLE:
             log.warning("node link to %s: %s", self.server, error.details())
 
@@ -206,7 +206,7 @@ class Link:
         )
 
     async def _talk(self, call: Any, welcome: pb.Welcome) -> None:
-        """Until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it."""
+        """Talks until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it."""
         writing = asyncio.create_task(self._write(call))
         lease = welcome.lease_ms
         try:

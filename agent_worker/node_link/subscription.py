@@ -1,4 +1,4 @@
-"""What the control plane pushes: this node's events, resumed by their numbers, and directives."""
+"""The subscription to the control plane's pushes: this node's events, resumed by their numbers, and directives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FINAL_STEP_EVENTS = frozenset({"step.succeeded", "step.failed", "step.error", "s
 
 
 class Subscription:
-    """``directives`` says what to do for each; a step's end on this node is one to report containers, so that what
-    it left goes at once. The number of the last event is kept in ``seq_file``."""
+    """``directives`` maps each directive to its action. A step's end on this node counts as one to report containers,
+    so that its leavings go at once. ``seq_file`` keeps the number of the last event."""
 
     def __init__(
         self,

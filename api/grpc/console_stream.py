@@ -15,7 +15,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 
 async def carry(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> AsyncIterator[pb.ConsoleInput]:
-    """Until the client has gone, or the agent has told the end or went away."""
+    """Carries the stream until the client has gone, or the agent has told the end or went away."""
     reading = asyncio.create_task(_read(console, messages))
     try:
         with suppress(ClosedResourceError):  # the client has gone

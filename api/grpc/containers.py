@@ -1,4 +1,4 @@
-"""Reports of a node's containers, answered with what is to become of each."""
+"""Reports of a node's containers, answered with a verdict on each."""
 
 from __future__ import annotations
 

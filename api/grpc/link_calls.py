@@ -1,4 +1,4 @@
-"""The shared base of the node link's calls: what they may use, and the identity of the calling node.
+"""The shared base of the node link's calls: the services that they use, and the identity of the calling node.
 
 Identity comes from the call's metadata, never from a message.
 """
@@ -31,7 +31,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(frozen=True)
 class LinkConfig:
-    """What agents are told when they are welcomed."""
+    """The settings that agents are told when they are welcomed."""
 
     temporal_address: str
     temporal_namespace: str

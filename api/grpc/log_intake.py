@@ -1,4 +1,4 @@
-"""One upload of log batches. What comes together is kept together: each write to a log waits for the disk."""
+"""One upload of log batches. Batches that come together are written together, as each write waits for the disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LogIntake:
                 await self._write()
 
     async def answer(self) -> pb.UploadLogsResponse:
-        """When all of it is on disk for good."""
+        """The answer, once all of it is on disk for good."""
         await self._write()
         return pb.UploadLogsResponse(acks=list(self._acks.values()))
 

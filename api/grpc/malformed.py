@@ -1,4 +1,4 @@
-"""What is no message at all is the sender's fault and told so; gRPC itself would call it INTERNAL, which is ours."""
+"""Bytes that are no message are the sender's fault and told so; gRPC itself would call them INTERNAL, our fault."""
 
 from __future__ import annotations
 

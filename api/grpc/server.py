@@ -36,7 +36,7 @@ class LinkServer:
         await self.health.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float = STOP_SECONDS) -> None:
-        """Who watches the health hears of it first."""
+        """Stops serving. Watchers of the health hear of it first."""
         await self.health.enter_graceful_shutdown()
         await self.server.stop(grace)
 

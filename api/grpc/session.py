@@ -152,7 +152,7 @@ class SessionCalls(LinkCalls):
 
 
 def _told(session: AgentSession, phase: pb.StepPhase) -> NodeTime:
-    """When the node saw it; an agent of the version before does not say."""
+    """The time at which the node saw it; an agent of the version before does not say."""
     if not phase.at_ns:
         return NodeTime()
     node_at = datetime.fromtimestamp(phase.at_ns / 1e9, UTC)

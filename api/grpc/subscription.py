@@ -1,4 +1,4 @@
-"""What is pushed to an agent: its node's events, resumed by their numbers, and directives."""
+"""Pushes to an agent: its node's events, resumed by their numbers, and directives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gamekeeper.uncancelled import uncancelled
 
 
 async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncIterator[pb.Push]:
-    """Until the session is superseded. An agent that does not read holds up its own stream alone."""
+    """Yields pushes until the session is superseded. An agent that does not read holds up its own stream alone."""
     queue: asyncio.Queue[pb.Push] = asyncio.Queue(maxsize=100)
     readers = [
         asyncio.create_task(_read_events(events, session.node_id, after, queue)),

@@ -25,7 +25,7 @@ class TelemetryIntake:
         self._conditions = conditions
 
     async def accept(self, node_id: str, batch: pb.MetricsBatch) -> int:
-        """How many samples were kept. Raises InvalidError for a batch that no agent of ours sends."""
+        """Returns the number of samples that were kept. Raises InvalidError for a batch that no agent of ours sends."""
         newest: list[float] | None = None
         kept = 0
         for message in batch.samples:

@@ -1,4 +1,4 @@
-"""A console in this terminal: what is typed goes to the container, what it writes is shown, byte for byte."""
+"""A console in this terminal: input goes to the container, its output is shown, byte for byte."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _refused(error: ConnectionClosed) -> GamekeeperError:
 
 
 def _show(connection: ClientConnection) -> int:
-    """Until the last message."""
+    """Shows messages until the last one, and returns its exit code."""
     for message in connection:
         if isinstance(message, str):
             end = json.loads(message)

@@ -1,4 +1,4 @@
-"""What every command is given: where the server is, which key opens it, and how to call it."""
+"""The context of every command: the address of the server, the key that opens it, and the calls to it."""
 
 from __future__ import annotations
 

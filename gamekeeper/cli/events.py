@@ -23,7 +23,7 @@ def events(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """What happened to nodes, runs, steps and containers; newest last."""
+    """Show what happened to nodes, runs, steps and containers; newest last."""
     obj: Context = context.obj
     wanted = {"kind": kind or [], "node": node, "run": run, "step": step}
     if not follow:

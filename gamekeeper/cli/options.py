@@ -51,7 +51,7 @@ def read_file(file: Path) -> str:
 
 
 def name_and_version(text: str) -> tuple[str, int | None]:
-    """Of ``NAME`` or ``NAME@3``."""
+    """Splits ``NAME`` or ``NAME@3``."""
     name, at, version = text.partition("@")
     if at and not version.isdecimal():
         raise InvalidError(f'"{version}" is no version; write {name}@3')

@@ -1,4 +1,4 @@
-"""How the command prints: tables and colours for people, JSON for scripts."""
+"""Output of the command: tables and colours for people, JSON for scripts."""
 
 from __future__ import annotations
 

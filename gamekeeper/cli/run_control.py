@@ -1,4 +1,4 @@
-"""``runs``: what a user says to a run that goes on, and reruns of one that has ended."""
+"""``runs``: a user's words to a run that goes on, and reruns of one that has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent remembers through a kill."""
+"""The agent's memory through a kill."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the node link answers to those who speak it badly. Never UNKNOWN, INTERNAL, or an error of our own."""
+"""Answers of the node link to those who speak it badly. Never UNKNOWN, INTERNAL, or an error of our own."""
 
 from __future__ import annotations
 

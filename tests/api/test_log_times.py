@@ -1,4 +1,4 @@
-"""When lines were written, and the one order of lines from machines whose clocks disagree."""
+"""The times of lines, and the one order of lines from machines whose clocks disagree."""
 
 from __future__ import annotations
 

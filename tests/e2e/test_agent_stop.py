@@ -1,4 +1,4 @@
-"""What SIGTERM to an agent does to its containers: nothing, or with ``--stop-containers`` a clean end."""
+"""SIGTERM to an agent does nothing to its containers, or with ``--stop-containers`` ends them cleanly."""
 
 from __future__ import annotations
 

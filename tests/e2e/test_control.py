@@ -1,4 +1,4 @@
-"""What users say to runs, and stored pipelines, by the command, on a real engine."""
+"""Control of runs, and stored pipelines, by the command, on a real engine."""
 
 from __future__ import annotations
 

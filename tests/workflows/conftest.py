@@ -110,7 +110,7 @@ class ControlPlane:
 
 
 async def ended(handle: WorkflowHandle[Any, Any]) -> str:
-    """How the workflow ended, in Temporal's words."""
+    """The end of the workflow, in Temporal's words."""
     try:
         await asyncio.wait_for(handle.result(), HANG_SECONDS)
     except WorkflowFailureError as error:

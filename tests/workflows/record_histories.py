@@ -162,7 +162,7 @@ async def accepted(plane: ControlPlane, database: Database, spec: dict[str, Any]
 
 
 async def talk(handles: dict[str, WorkflowHandle[Any, RunResult]]) -> None:
-    """What users say to the runs."""
+    """Says users' words to the runs."""
     by = "key:recorder"
     await handles["cancel"].cancel(reason="recorded")
     yes = ApprovalAnswer(step="ask", approved=True, by=by, comment="go")

@@ -184,7 +184,7 @@ class Run:
 
 
 def check(run: Run, undisturbed: Run, plane: WatchedPlane) -> None:
-    """What holds for every run, whenever it was cancelled."""
+    """Checks the rules that hold for every run, whenever it was cancelled."""
     steps = run.steps()
     assert run.closed == CLOSED[run.state], "Temporal and the read model tell the same end"
     assert run.state in (RunState.CANCELED, undisturbed.state)

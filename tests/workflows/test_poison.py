@@ -1,4 +1,4 @@
-"""What one step brings in can't break the workflow of its run: it is that step's error, and the finally steps run."""
+"""No value of one step can break the workflow of its run: it is that step's error, and the finally steps run."""
 
 from __future__ import annotations
 

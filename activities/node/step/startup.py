@@ -21,7 +21,7 @@ MAX_RESTARTS = 7
 
 
 class Startup:
-    """What was seen of one service so far. ``now`` is any clock that doesn't go back."""
+    """The sightings of one service so far. ``now`` is any clock that doesn't go back."""
 
     def __init__(self) -> None:
         self._start: object = None
@@ -43,7 +43,7 @@ class Startup:
         return now - self._up_since >= _settle_seconds(info)
 
     def held_unseen(self, info: ContainerInfo, now: datetime) -> bool:
-        """Whether it became healthy while no agent was there to look, by the engine's own times."""
+        """True when it became healthy while no agent was there to look, by the engine's own times."""
         if info.status is not ContainerStatus.RUNNING or info.started_at is None:
             return False
         if info.health is not Health.NONE:
@@ -51,7 +51,7 @@ class Startup:
         return (now - info.started_at).total_seconds() >= _settle_seconds(info)
 
     def hopeless(self, info: ContainerInfo) -> bool:
-        """Whether its process crashed too often to go on waiting."""
+        """True when its process crashed too often to go on waiting."""
         return info.restart_count >= MAX_RESTARTS and info.health is not Health.HEALTHY
 
     def reason(self, info: ContainerInfo) -> Reason:
@@ -59,7 +59,7 @@ class Startup:
         return Reason.UNHEALTHY if info.restart_count or info.health is Health.UNHEALTHY else Reason.TIMEOUT
 
     def describe(self, info: ContainerInfo) -> str:
-        """Why the service is not healthy (yet); empty when there is nothing to tell."""
+        """The reason why the service is not healthy (yet); empty when there is nothing to tell."""
         found = []
         if info.restart_count:
             exit_code = info.exit_code if info.status is ContainerStatus.RESTARTING else self._last_exit_code

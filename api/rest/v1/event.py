@@ -23,7 +23,7 @@ Kind = Annotated[str, Query(max_length=60, pattern=r"^[a-z_]+(\.[a-z_]+)?$")]
 
 
 class Event(BaseModel):
-    """What happened. `seq` is the order in which it became visible; `hlc` orders it among other machines' records."""
+    """One event. `seq` is the order in which events became visible; `hlc` orders them among other machines' records."""
 
     model_config = ConfigDict(
         from_attributes=True,

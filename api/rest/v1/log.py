@@ -117,7 +117,7 @@ def _iso(ns: int) -> str:
     responses={200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
 )
 async def get_run_log(run_id: RunId, logs: LogsDep) -> Response:
-    """What all steps have written so far, in one order: that of the server's clock, whatever the nodes' clocks say."""
+    """The lines of all steps so far, in one order: that of the server's clock, whatever the nodes' clocks say."""
     merged = await logs.merged(run_id)
     return StreamingResponse(_lines(merged), media_type="application/x-ndjson")
 

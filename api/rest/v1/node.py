@@ -25,7 +25,7 @@ NodeId = Annotated[str, Path(max_length=63, pattern=SAFE_ID, examples=["gpu-01"]
 
 
 class NodeFields(BaseModel):
-    """What an operator sets of a node."""
+    """The fields of a node that an operator sets."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class NodeCreate(NodeFields):
 
 
 class NodeUpdate(BaseModel):
-    """Only what is given changes."""
+    """A change of a node: only the given fields change."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"mode": "maintenance"}]})
 

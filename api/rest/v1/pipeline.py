@@ -115,7 +115,7 @@ async def diff_versions(
     old: Annotated[int, Query(alias="from", ge=1, le=2**31 - 1)],
     new: Annotated[int, Query(alias="to", ge=1, le=2**31 - 1)],
 ) -> str:
-    """What changed between two versions, as a unified diff; empty when nothing did."""
+    """The changes between two versions, as a unified diff; empty for equal ones."""
     return await pipelines.diff(name, old, new)
 
 

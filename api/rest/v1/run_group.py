@@ -1,4 +1,4 @@
-"""Routes of concurrency groups: which runs go on, and which wait."""
+"""Routes of concurrency groups: the runs that go on, and those that wait."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who may call: keys of users, and the enrolment of nodes."""
+"""Access: keys of users, and the enrolment of nodes. Secrets are shown once; the database has only their hashes."""

@@ -1,4 +1,4 @@
-"""How a machine becomes a node: a one-time token buys a node key, and the key is the node's identity."""
+"""Enrolment: a machine becomes a node. A one-time token buys a node key, and the key is the node's identity."""
 
 from __future__ import annotations
 

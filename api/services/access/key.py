@@ -1,4 +1,4 @@
-"""API keys: who may call."""
+"""API keys: the users who may call."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from gamekeeper.errors import NotFoundError
 
 
 class ConditionService:
-    """What stands is held in memory, so that a healthy heartbeat costs no query."""
+    """Holds the standing conditions in memory, so that a healthy heartbeat costs no query."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._standing: dict[str, dict[ConditionType, Condition]] = {}
 
     async def load(self) -> None:
-        """What stands, of all nodes at once."""
+        """Loads the standing conditions of all nodes at once."""
         async with self._database.read() as session:
             rows = await NodeRepository(session).with_status(*NodeStatus)
         for row in rows:

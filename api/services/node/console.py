@@ -51,7 +51,7 @@ class Pipe(Generic[T]):
         self.sending, self.receiving = made
 
     def close(self) -> None:
-        """What was sent may still be received."""
+        """Closes the pipe; pieces that were sent before may still be received."""
         self.sending.close()
 
     def abandon(self) -> None:
@@ -139,7 +139,7 @@ class ConsoleService:
 
 
 def _check_runs(row: StepRow) -> None:
-    """Where it may be that a container runs, or is held after its end, its node knows better."""
+    """Refuses a step that can have no container. Where one may run, or is held after its end, its node decides."""
     phase = StepState(row.phase) if row.phase and row.phase_try == row.try_number else None
     state = observed_state(StepState(row.state), phase)
     is_service = row.type == StepType.SERVICE and state is StepState.SUCCEEDED

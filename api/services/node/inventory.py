@@ -1,4 +1,4 @@
-"""What nodes report of their machines; the newest report stands, and a change is an event."""
+"""Inventories that nodes report of their machines; the newest report stands, and a change is an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is there: sessions of agents, leases, and the observed status of nodes.
+"""Presence of nodes: sessions of agents, leases, and the observed status.
 
 Heartbeats live in memory and reach the database in batches; only a change of status is written at once and told to
 the runs that wait for it. After a restart of this process every node that was online gets one lease to come back.

@@ -61,7 +61,7 @@ class LogService:
         return await self._logs.clocks(key)
 
     async def merged(self, run_id: str) -> AsyncIterator[StampedRecord]:
-        """What every step's newest try has written so far, on whatever nodes, in the order of the server's clock.
+        """The lines of every step's newest try so far, on whatever nodes, in the order of the server's clock.
 
         Raises NotFoundError, and InvalidError for a run of more than ``MAX_MERGED`` steps that ran.
         """
@@ -88,7 +88,7 @@ class LogService:
         return self._logs.read(key, after_seq, follow=follow)
 
     async def has_no_container(self, key: StepKey) -> bool:
-        """Whether the try ended without a container, so that its log is empty and will stay so."""
+        """True when the try ended without a container, so that its log is empty and will stay so."""
         row = await self._runs.get_step(key.run_id, key.step)
         return StepState(row.state).is_final and row.try_number <= key.try_ and not row.container_id
 

@@ -32,7 +32,7 @@ from gamekeeper.errors import ConflictError
 
 @dataclass(frozen=True)
 class Rerun:
-    """Of which run a new one is, and the steps that it takes over."""
+    """The run that a new one repeats, and the steps that it takes over."""
 
     of: str
     choose: Callable[[ResolvedPipeline], list[StepStatus]]
@@ -54,7 +54,7 @@ class RunService:
         self._node_wait = node_wait_seconds
 
     async def plan(self, submission: Submission) -> ResolvedPipeline:
-        """What would run. Raises SpecError with every problem."""
+        """The plan of a run. Raises SpecError with every problem."""
         return (await self._planner.plan(submission, self._node_wait)).pipeline
 
     async def submit(self, submission: Submission, rerun: Rerun | None = None) -> Accepted:

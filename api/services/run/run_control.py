@@ -1,4 +1,4 @@
-"""What users ask of a run that goes on: answers, a pause, the end of one step. Each is an update of its workflow.
+"""Requests of users to a run that goes on: answers, a pause, the end of one step. Each updates the run's workflow.
 
 The workflow decides and its validators refuse, so two answers at once have one winner. What was accepted is an event.
 """

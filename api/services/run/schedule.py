@@ -1,5 +1,5 @@
-"""Schedules: Temporal alone keeps them, with what their user wrote as the argument of what they start: there is no
-second copy to disagree."""
+"""Schedules: Temporal alone keeps them. The user's own words are the argument of the workflow that a schedule starts,
+so there is no second copy to disagree."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _OVERLAP = {
 
 @dataclass(frozen=True)
 class ScheduleCall:
-    """What every run of a pipeline's schedules is given; ``version`` None means the newest at each time."""
+    """The arguments for every run of a pipeline's schedules; ``version`` None means the newest at each time."""
 
     version: int | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
@@ -214,7 +214,7 @@ class ScheduleService:
         return await self.get(name)
 
     async def backfill(self, name: str, start: datetime, end: datetime, overlap: Overlap) -> int:
-        """How many runs it makes up for: those whose time lies after ``start`` and not after ``end``.
+        """Returns the number of runs that it makes up for: their times lie after ``start`` and not after ``end``.
 
         Raises InvalidError for a span without a time, one that is not over, and one with too many.
         """

@@ -1,4 +1,4 @@
-"""What nodes tell of their steps between the states that the workflow owns."""
+"""Phases of steps that nodes tell between the states that the workflow owns."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class RunProgress:
         return container if rendered == dumped else Container.model_validate(rendered)
 
     def values(self, name: str) -> Values:
-        """What the expressions of step ``name`` may read."""
+        """The values that the expressions of step ``name`` may read."""
         upstream = ancestors(self._needs, name)
         if self.statuses[name].finally_:
             upstream = upstream | {other.name for other in self.pipeline.steps}

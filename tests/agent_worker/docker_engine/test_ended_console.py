@@ -1,4 +1,4 @@
-"""What a look into an ended container shows, and what it leaves: nothing."""
+"""A look into an ended container shows its files, and leaves nothing behind."""
 
 from __future__ import annotations
 

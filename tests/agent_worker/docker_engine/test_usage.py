@@ -1,4 +1,4 @@
-"""What a real engine tells of a container's use."""
+"""The use of a container, as a real engine tells it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def keep(spool: Spool, key: StepKey, *lines: LogLine) -> None:
 
 
 def keep_rest(spool: Spool, key: StepKey, *log: LogLine) -> None:
-    """What is new in a log that is read from its start, as after a kill."""
+    """The new lines of a log that is read from its start, as after a kill."""
     cursor = spool.open(key)
     assert cursor is not None
     keep(spool, key, *cursor.filter().fresh(log))
@@ -160,7 +160,7 @@ STEPS = st.lists(st.tuples(st.integers(-3, 5), st.sampled_from([OUT, ERR])), max
 
 
 def read_again(log: list[LogLine], cut: int, cursor: LogCursor) -> list[LogLine]:
-    """What is kept when the reader is killed after ``cut`` lines and another goes on."""
+    """The lines that are kept when the reader is killed after ``cut`` lines and another goes on."""
     cursor.advance(log[:cut])
     cursor = LogCursor.decode(cursor.encode())
     from_engine = [item for item in log if item.ts_ns >= cursor.since_ns]

@@ -1,4 +1,4 @@
-"""Who may call what: every route of the app is walked, so that a new one can't be forgotten."""
+"""Access to every route: the app's routes are walked, so that a new one can't be forgotten."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_examples_fit_the_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_examples_of_keys_are_valid(name: str) -> None:
-    """What an editor offers is accepted."""
+    """The language accepts an editor's offers."""
     model = all_models()[name]
     keys: dict[str, Any] = {key: example for key, (_, example) in MODELS[name].items()}
     if name == "Container":

@@ -1,4 +1,4 @@
-"""What a pipeline and a call become."""
+"""A pipeline and a call, resolved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node offers: reported by its machine, replaced item by item by its operator."""
+"""The capacity of a node: reported by its machine, replaced item by item by its operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node's owner allows."""
+"""The policy of a node's owner."""
 
 from __future__ import annotations
 

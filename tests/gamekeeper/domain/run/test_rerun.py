@@ -1,4 +1,4 @@
-"""Which results of an ended run stand in a rerun of it."""
+"""The results of an ended run that stand in a rerun of it."""
 
 from __future__ import annotations
 
