@@ -7,6 +7,7 @@ echo "== format and lint"; ruff format --check . && ruff check .
 echo "== types"; mypy
 echo "== import rules"; lint-imports --no-cache
 echo "== sizes"; python scripts/check_sizes.py
+echo "== docstrings"; python scripts/check_docstrings.py
 echo "== generated code"
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT

@@ -1,4 +1,4 @@
-"""Which run asked for the cancel of another one
+"""The run that asked for the cancel of another one
 
 Revision ID: 0005
 Revises: 0004
