@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import (
@@ -29,6 +30,15 @@ from workflows.run.pipeline import PipelineWorkflow
 log = get_logger(__name__)
 
 UPDATE_LIMIT = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class FoundWorkflow:
+    """A workflow as Temporal knows it. ``failed_tasks`` counts the workflow tasks that failed one after another up to
+    now; 0 for one that goes on."""
+
+    status: WorkflowExecutionStatus
+    failed_tasks: int = 0
 
 
 @asynccontextmanager
@@ -130,14 +140,16 @@ class RunDispatcher:
     def _run(self, run_id: str) -> WorkflowHandle[PipelineWorkflow, RunResult]:
         return self._client.get_workflow_handle_for(PipelineWorkflow.run, run_workflow_id(run_id))
 
-    async def find_status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+    async def find(self, workflow_id: str) -> FoundWorkflow | None:
         """None for a workflow that does not exist. Raises UnavailableError."""
         try:
-            return (await self._client.get_workflow_handle(workflow_id).describe()).status
+            found = await self._client.get_workflow_handle(workflow_id).describe()
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        failed = max(0, found.raw_description.pending_workflow_task.attempt - 1)
+        return FoundWorkflow(found.status or WorkflowExecutionStatus.RUNNING, failed)
 
     async def ping(self) -> None:
         """Raises UnavailableError when Temporal does not answer."""

@@ -12,9 +12,12 @@ from api.services.run.dispatch import RunDispatcher
 from gamekeeper.backoff import jittered
 from gamekeeper.control_plane.intake.accept import stored_input
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from gamekeeper.errors import GamekeeperError
@@ -26,6 +29,7 @@ log = get_logger(__name__)
 PERIOD_SECONDS = 5.0
 SETTLE = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=60)
+STUCK_AFTER_FAILURES = 3
 
 
 class RunReconciler:
@@ -72,11 +76,17 @@ class RunReconciler:
         """By a workflow that may have been away since it asked for the run."""
         if row.started_by is None:
             return False
-        return await self._dispatcher.find_status(row.started_by) is WorkflowExecutionStatus.RUNNING
+        found = await self._dispatcher.find(row.started_by)
+        return found is not None and found.status is WorkflowExecutionStatus.RUNNING
 
     async def _close_if_lost(self, row: RunRow) -> None:
-        status = await self._dispatcher.find_status(run_workflow_id(row.id))
-        if status is WorkflowExecutionStatus.RUNNING or (status is None and await self._will_be_started(row)):
+        found = await self._dispatcher.find(run_workflow_id(row.id))
+        status = found.status if found else None
+        if found is not None and status is WorkflowExecutionStatus.RUNNING:
+            if found.failed_tasks >= STUCK_AFTER_FAILURES:
+                await self._tell_stuck(row, found.failed_tasks)
+            return
+        if found is None and await self._will_be_started(row):
             return
         text = "does not exist" if status is None else f"ended as {status.name.lower()}"
         async with self._database.write() as session:
@@ -101,6 +111,17 @@ class RunReconciler:
                     ],
                 )
             )
+
+    async def _tell_stuck(self, row: RunRow, failures: int) -> None:
+        """Says on the run that its workflow fails and is tried again; the workflow's next write takes its place."""
+        message = f"the control worker fails at this run ({failures} times so far) and tries again; see its log"
+        async with self._database.write() as session:
+            current = await RunRepository(session).get(row.id)
+            if RunState(current.state).is_final or current.version != row.version:
+                return
+            if not current.message.startswith(message.partition(" (")[0]):
+                record(session, Event(kind=EventKind.RUN_STUCK, run=row.id, message=message))
+            current.message = message
 
 
 async def _all_open(runs: RunRepository, created_before: datetime) -> AsyncIterator[RunRow]:

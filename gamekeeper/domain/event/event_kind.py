@@ -46,6 +46,7 @@ class EventKind(StrEnum):
     RUN_FAILED = "run.failed", "The run ended with a step that failed."
     RUN_CANCELED = "run.canceled", "The run ended because a user or a newer run asked for it."
     RUN_CANCEL_REQUESTED = "run.cancel_requested", "A user, or a newer run of its group, asked the run to end."
+    RUN_STUCK = "run.stuck", "The control worker fails at the run again and again; it goes on trying."
     RUN_PAUSE_REQUESTED = "run.pause_requested", "A user asked the run to pause."
     RUN_RESUME_REQUESTED = "run.resume_requested", "A user asked the run to go on."
 

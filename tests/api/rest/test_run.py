@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from temporalio.worker import Worker
 
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.temporal import queues
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
+from workflows import ScheduledRunWorkflow
 
 
 def step(name: str, needs: list[str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -248,3 +251,21 @@ async def test_a_run_whose_workflow_is_gone_is_closed(api: ApiUnderTest, monkeyp
     ended = await api.until_run(made["id"], "failed")
     assert "terminated" in ended["message"]
     assert ended["steps"][0]["state"] == "error"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # Temporal waits longer before each new try
+async def test_a_run_whose_workflow_tasks_fail_says_so(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A control worker that can't lead the run: here it doesn't know the workflow."""
+    from datetime import timedelta
+
+    monkeypatch.setattr("api.services.run.reconcile.SETTLE", timedelta(0))
+    monkeypatch.setattr("api.services.run.reconcile.LOST_AFTER", timedelta(0))
+    await api.add_node()
+    made = await api.submit(step("a"))
+    async with Worker(api.client, task_queue=queues.CONTROL_PLANE, workflows=[ScheduledRunWorkflow]):
+        async with asyncio.timeout(HANG_SECONDS):
+            while "fails at this run" not in (run := (await api.http.get(f"/runs/{made['id']}")).json())["message"]:
+                await api.process.reconciler.reconcile()
+    assert run["state"] == "queued"
+    events = (await api.http.get("/events", params={"kind": "run.stuck"})).json()["items"]
+    assert [event["run"] for event in events] == [made["id"]]
