@@ -1,1 +1,2 @@
-"""The agent_worker process, one a node: runs the node's activities on its container engine, and the node link."""
+"""The agent_worker process, one on each node. It runs the node's activities on its container engine, and the node
+link."""

@@ -1,1 +1,1 @@
-"""The api process: REST, server-sent events and the node link, over one layer of services."""
+"""The api process: REST, server-sent events and the node link. Both edges stand on one layer of services."""

@@ -1,1 +1,1 @@
-"""Measurements: each prints a table, as a ratio to the floor in the same run; none is a timed test."""
+"""Measurements. Each prints a table, as a ratio to the floor in the same run; none is a timed test."""

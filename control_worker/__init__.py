@@ -1,1 +1,1 @@
-"""The control_worker process: runs all workflows and the control plane's activities."""
+"""The control_worker process. It runs all workflows and the control plane's activities."""

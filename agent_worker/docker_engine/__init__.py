@@ -1,4 +1,4 @@
-"""ContainerEngine on Docker: the only package that imports the Docker SDK."""
+"""ContainerEngine on Docker. No other package imports the Docker SDK, so its errors and words end here."""
 
 from agent_worker.docker_engine.engine import DockerEngine
 

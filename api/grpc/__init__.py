@@ -1,1 +1,1 @@
-"""The server side of the node link: authenticate, translate, delegate to the services."""
+"""The server side of the node link. It authenticates, translates, and delegates to the services."""

@@ -1,1 +1,1 @@
-"""REST: thin routes over the services."""
+"""REST: thin routes over the services. They translate, and decide nothing."""

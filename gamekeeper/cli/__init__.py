@@ -1,1 +1,1 @@
-"""The ``gamekeeper`` command: a REST client, and ``up``, which runs the embedded stack."""
+"""The ``gamekeeper`` command: a REST client. Only ``up``, ``down`` and ``status`` know the embedded stack."""

@@ -1,1 +1,2 @@
-"""Pure types and rules: no I/O, no clock, no randomness, so that workflows may use all of it."""
+"""Pure types and rules, in rooms that stand on one another. There is no I/O, no clock and no randomness, so that
+workflows may use all of it."""

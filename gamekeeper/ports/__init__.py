@@ -1,1 +1,1 @@
-"""Protocols between the rules and the world; each method states idempotence, blocking and cancellation."""
+"""Protocols between the rules and the world. Each method states idempotence, blocking and cancellation."""

@@ -1,1 +1,1 @@
-"""The node link's messages: ``v1`` is generated from proto/, ``convert`` maps them to the domain and back."""
+"""The node link's messages. ``v1`` is generated from proto/; ``convert`` maps them to the domain and back."""

@@ -1,1 +1,2 @@
-"""Everything that names or connects to Temporal: ids, task queues, policies, the client, the embedded server."""
+"""The names that Temporal knows (ids, queues, workflow types), the client and the embedded server. No other package
+makes them up."""

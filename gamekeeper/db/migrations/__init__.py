@@ -1,1 +1,1 @@
-"""Alembic migrations, run by the api process before it serves."""
+"""Alembic migrations. The api process runs them before it serves."""

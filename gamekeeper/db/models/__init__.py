@@ -1,4 +1,4 @@
-"""All tables, so that the migrations see them by one import."""
+"""All tables. The migrations see them by one import."""
 
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
