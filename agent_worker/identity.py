@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from gamekeeper.errors import InvalidError
+from gamekeeper.whole_file import write_whole
 
 
 class Identity(BaseModel):
@@ -31,12 +31,5 @@ def load_identity(path: Path) -> Identity | None:
 
 
 def save_identity(path: Path, identity: Identity) -> None:
-    """Replaces the file in one step, so that a kill leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(identity.model_dump_json())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Raises UnavailableError when the disk takes no write; the old file then stays."""
+    write_whole(path, identity.model_dump_json())

@@ -30,6 +30,7 @@ from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -57,8 +58,7 @@ async def _identities(server: str, tokens: dict[str, str], path: Path) -> list[I
             known[node_id] = await register(server, token)
 
     await asyncio.gather(*[enrol(node_id, token) for node_id, token in tokens.items() if token])
-    path.write_text(json.dumps([identity.model_dump() for identity in known.values()]))
-    path.chmod(0o600)
+    write_whole(path, json.dumps([identity.model_dump() for identity in known.values()]))
     return [known[node_id] for node_id in tokens]
 
 

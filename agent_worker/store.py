@@ -15,16 +15,19 @@ _PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=NORMAL", "busy_t
 
 
 class Store:
-    """One file; ``transaction()`` gives its connection and commits."""
+    """One file; ``transaction()`` gives its connection and commits. Raises UnavailableError like that one."""
 
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        for pragma in _PRAGMAS:
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._connection.executescript(schema)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            for pragma in _PRAGMAS:
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.executescript(schema)
+        except (sqlite3.Error, OSError) as error:
+            raise UnavailableError(f"{path} can't be opened: {error}", hint=f"free space in {path.parent}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -15,6 +15,7 @@ from api.bootstrap import ApiProcess, build
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
@@ -89,10 +90,15 @@ def main() -> None:
     configure_logging(settings.log_level)
     logging.getLogger("_granian").setLevel(logging.WARNING)
     configure_tracing("gamekeeper-api")
-    asyncio.run(serve(settings))
+    status = 0
+    try:
+        asyncio.run(serve(settings))
+    except GamekeeperError as error:
+        log.error("%s", error)
+        status = 1
     # The SDK's core can crash in the interpreter's finalization; all there is to flush is flushed.
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from control_worker.bootstrap import build
 from gamekeeper.backoff import Backoff
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import is_current
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.settings import DatabaseSettings
 from gamekeeper.temporal.client import connect
@@ -52,9 +53,14 @@ def main() -> None:
     settings = DatabaseSettings()
     configure_logging(settings.log_level)
     configure_tracing("gamekeeper-control-worker")
-    asyncio.run(work(settings))
+    status = 0
+    try:
+        asyncio.run(work(settings))
+    except GamekeeperError as error:
+        log.error("%s", error)
+        status = 1
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 
@@ -23,9 +24,47 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields)
 
 
+class LineHandler(logging.Handler):
+    """Writes each record to a descriptor at once, with no buffer in between.
+
+    A full disk costs lines, never the process: the standard handler would put a traceback for each lost line into
+    its buffer, and write them all when there is room again. This one then writes one line that counts the lost ones.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        if self._lost:  # the line break ends a line of which only a part was written
+            line = f"\n{self.format(_lost_lines(self._lost))}\n{line}"
+        try:
+            _write_all(self._descriptor, f"{line}\n".encode(errors="backslashreplace"))
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+
+def _lost_lines(count: int) -> logging.LogRecord:
+    message = f"{count} lines of this log could not be written and are lost"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, None, None)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
 def configure_logging(level: str = "INFO") -> None:
     """Writes to standard error: JSON when it is a file or a pipe, plain lines on a terminal."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LineHandler(sys.stderr.fileno())
     if sys.stderr.isatty():
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     else:

@@ -21,10 +21,10 @@ from gamekeeper.ports.container_engine import (
 )
 
 LABEL = "gamekeeper."
-# The log that the agent reads from. Docker 20.10 repeats, skips or breaks off lines for who follows a log at full speed
-# while it begins a new file, so a job's log is one file; a service's is bounded, because it may run for years.
 OUTPUTS_FOLDER = "/gamekeeper"
 OUTPUTS_FILE = "output"
+# The log that the agent reads from. Docker 20.10 repeats, skips or breaks off lines of a log that is followed at full
+# speed while it begins a new file, so a job's log is one file; a service's is bounded, because it may run for years.
 JOB_LOG = {"Type": "local", "Config": {"max-size": "16g", "max-file": "2", "compress": "false"}}
 SERVICE_LOG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
 

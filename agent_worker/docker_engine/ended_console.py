@@ -72,7 +72,7 @@ def sweep(api: APIClient, node: str) -> None:
 
 
 def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: ConsoleRequest) -> dict[str, Any]:
-    """The ended container's own settings, but for its command, its ports and who owns it."""
+    """The ended container's own settings, but for its command, its ports and its owner."""
     old = ended["Config"]
     environment = [*(old.get("Env") or []), *(["TERM=xterm-256color"] if request.tty else [])]
     disowned = {name: "" for name in old.get("Labels") or {} if name.startswith(LABEL)}

@@ -15,9 +15,10 @@ import psutil
 
 from gamekeeper import __version__
 from gamekeeper.domain.node.node import NodeFacts
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine
+from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -56,15 +57,17 @@ async def gather_facts(engine: ContainerEngine, state_dir: Path) -> NodeFacts:
 
 async def _cpu_model(cache: Path) -> str:
     """py-cpuinfo takes a second and its imports stay in memory, so it runs once, in a process of its own."""
-    if cache.exists():
-        return cache.read_text()
+    if cache.exists() and (known := cache.read_text()):
+        return known
     command = (sys.executable, "-m", "cpuinfo", "--json")
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
     try:
         async with asyncio.timeout(CPUINFO_SECONDS):
             output, _ = await process.communicate()
         model = str(json.loads(output).get("brand_raw", ""))
-        cache.write_text(model)
+        write_whole(cache, model, synced=False)
+    except UnavailableError as error:
+        log.warning("the CPU's model is asked for again at the next start: %s", error)
     except (TimeoutError, ValueError, OSError) as error:
         log.warning("the CPU's model is not known: %s", type(error).__name__)
         if process.returncode is None:

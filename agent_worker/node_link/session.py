@@ -251,7 +251,7 @@ class Link:
             try:
                 await call.write(message)
             except asyncio.InvalidStateError:
-                return  # the session has ended; who reads it hears why
+                return  # the session has ended; its reader hears why
 
     def _heartbeat(self, seq: int) -> pb.AgentMessage:
         vitals = self._introduction.vitals()

@@ -12,6 +12,7 @@ from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
@@ -80,6 +81,6 @@ class Subscription:
             return
         self._saved_at = time.monotonic()
         try:
-            self._seq_file.write_text(str(seq))
-        except OSError as error:
-            log.warning("%s can't be written: %s", self._seq_file, error.strerror)
+            write_whole(self._seq_file, str(seq), synced=False)
+        except UnavailableError as error:
+            log.debug("%s", error)

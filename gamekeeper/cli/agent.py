@@ -13,6 +13,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.errors import InvalidError
+from gamekeeper.whole_file import write_whole
 
 NODES_FILE = "simulated-nodes.json"
 
@@ -78,6 +79,5 @@ def _enrol_simulated(obj: Context, count: int, folder: Path) -> Path:
         made = None if is_enrolled else obj.call("POST", f"/nodes/{node}/enrolment-tokens", json={"minutes": 60})
         tokens[node] = made["token"] if made else ""
     path = folder / NODES_FILE
-    path.write_text(json.dumps(tokens))
-    path.chmod(0o600)
+    write_whole(path, json.dumps(tokens))
     return path

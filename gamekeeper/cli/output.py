@@ -29,6 +29,7 @@ _COLOURS = {
     "error": "red",
     "offline": "red",
     "down": "red",
+    "full": "red",
     "unhealthy": "red",
     "canceled": "yellow",
     "disabled": "yellow",

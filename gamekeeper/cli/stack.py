@@ -9,16 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
+from rich.markup import escape
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
-from gamekeeper.cli.output import coloured, console, print_json
+from gamekeeper.cli.output import coloured, console, errors, print_json
 from gamekeeper.domain.language.pipeline import as_label
 from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
+from gamekeeper.stack.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.process import LockedFile, wait_released
 from gamekeeper.stack.status import stack_status
@@ -56,7 +58,7 @@ def up(
         return
     record = _record(state, node, temporal, host, policy)
     record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
-    state.save(record)
+    _keep(state, record)
     if detach:
         _wait_ready(state, _spawn(state))
         _print_addresses(state.load())
@@ -81,8 +83,27 @@ def _record(state: StateDir, node: str, temporal: str, host: str, policy: Path |
     return record
 
 
+def _keep(state: StateDir, record: StackRecord) -> None:
+    """Saves what the supervisor is to be started with. A full disk stops no start with the terms of the last one."""
+    before = state.load()
+    before.ready = False
+    try:
+        state.save(record)
+    except UnavailableError:
+        if record != before:
+            raise
+
+
+def _open_log(state: StateDir) -> BinaryIO:
+    try:
+        return open(state.process_logs / "supervisor.log", "ab")
+    except OSError as error:
+        errors.print(f"[yellow]the supervisor runs without a log: {error}[/yellow]")
+        return open(os.devnull, "ab")
+
+
 def _spawn(state: StateDir) -> subprocess.Popen[bytes]:
-    with open(state.process_logs / "supervisor.log", "ab") as output:
+    with _open_log(state) as output:
         return subprocess.Popen(
             [sys.executable, "-m", "gamekeeper.stack", str(state.root)],
             stdin=subprocess.DEVNULL,
@@ -105,7 +126,9 @@ def _wait_ready(state: StateDir, child: subprocess.Popen[bytes] | None) -> None:
         time.sleep(0.1)
     log = state.process_logs / "supervisor.log"
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
-    raise UnavailableError(f"the stack did not come up; the end of {log}:\n{tail}")
+    room = disk_room(state.root)
+    hint = f"{room}; free space there" if room.is_full else ""
+    raise UnavailableError(f"the stack did not come up; the end of {log}:\n{tail}", hint=hint)
 
 
 def _print_addresses(record: StackRecord) -> None:
@@ -151,6 +174,9 @@ def status(
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""
         console.print(f"{name:22} {coloured(part['health']):22} pid {part['pid'] or '-'!s:8} {where}")
+    disk = found["disk"]
+    if disk["health"] == "full":
+        console.print(f"{'disk':22} {coloured('full'):22} {escape(disk['message'])}; free space there")
     console.print(f"API key in {found['api_key_file']}")
 
 

@@ -68,7 +68,8 @@ class Database:
         """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it
         half open, and streams are cancelled all the time."""
         if self.is_sqlite:
-            opened = [await self._engine.connect() for _ in range(SQLITE_CONNECTIONS)]
+            with _translated():
+                opened = [await self._engine.connect() for _ in range(SQLITE_CONNECTIONS)]
             for connection in opened:
                 await connection.close()
 

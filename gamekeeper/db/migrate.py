@@ -9,6 +9,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from gamekeeper.errors import UnavailableError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_KEY = 4_207_001  # any number, the same in every api process
@@ -27,13 +30,19 @@ def alembic_config(connection: Connection) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Idempotent; on PostgreSQL two api processes that start together take turns."""
+    """Idempotent; on PostgreSQL two api processes that start together take turns.
+
+    Raises UnavailableError when the database is away or full.
+    """
     engine = create_engine(sync_url(url))
     try:
         with engine.begin() as connection:
             if make_url(url).get_backend_name() == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
             command.upgrade(alembic_config(connection), "head")
+    except OperationalError as error:
+        detail = str(error.orig).splitlines()[0]
+        raise UnavailableError(f"the database does not take its schema: {detail}", hint="try again") from error
     finally:
         engine.dispose()
 

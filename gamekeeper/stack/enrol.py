@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import httpx
 
 from gamekeeper.errors import UnavailableError
-from gamekeeper.stack.layout import StackRecord, StateDir, write_private
+from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.whole_file import write_whole
 
 
 def wait_ready(record: StackRecord, seconds: float) -> None:
@@ -27,23 +29,41 @@ def wait_ready(record: StackRecord, seconds: float) -> None:
 
 
 def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
-    """Creates the node where there is none, and leaves a fresh token for an agent that has no identity yet."""
+    """Creates the node where there is none, and leaves a fresh token for an agent that has no identity yet.
+
+    Raises UnavailableError; the same call may work later.
+    """
     with httpx.Client(
         base_url=f"{record.rest_url}/api/v1",
         headers={"Authorization": f"Bearer {state.ensure_admin_key()}"},
         timeout=30,
     ) as client:
-        created = client.post("/nodes", json={"id": node, "description": "enrolled by gamekeeper up"})
-        if created.status_code not in (201, 409):
-            raise UnavailableError(f"node {node} can't be created: {created.text[:300]}")
-        folder = state.agent_dir(node)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if created.status_code == 201:
-            (folder / "identity.json").unlink(missing_ok=True)  # of a node that was removed since
-        if not (folder / "identity.json").exists():
-            answer = client.post(f"/nodes/{node}/enrolment-tokens", json={})
-            answer.raise_for_status()
-            write_private(folder / "token", answer.json()["token"])
+        identity = state.agent_dir(node) / "identity.json"
+        if _create_if_missing(client, node):
+            identity.unlink(missing_ok=True)  # of a node that was removed since
+        if not identity.exists():
+            answer = _asked(client, "POST", f"/nodes/{node}/enrolment-tokens", {})
+            if answer.is_error:
+                raise UnavailableError(f"node {node} gets no enrolment token: {answer.text[:300]}")
+            identity.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_whole(identity.with_name("token"), answer.json()["token"])
+
+
+def _create_if_missing(client: httpx.Client, node: str) -> bool:
+    """True when the node is new. One that is there costs no write, so that a full disk does not stop a restart."""
+    if _asked(client, "GET", f"/nodes/{node}").status_code == 200:
+        return False
+    created = _asked(client, "POST", "/nodes", {"id": node, "description": "enrolled by gamekeeper up"})
+    if created.status_code not in (201, 409):
+        raise UnavailableError(f"node {node} can't be created: {created.text[:300]}")
+    return created.status_code == 201
+
+
+def _asked(client: httpx.Client, method: str, path: str, body: object = None) -> httpx.Response:
+    try:
+        return client.request(method, path, json=body)
+    except httpx.TransportError as error:
+        raise UnavailableError(f"the api does not answer: {error}") from error
 
 
 def wait_online(state: StateDir, record: StackRecord, node: str, seconds: float) -> None:
@@ -51,8 +71,9 @@ def wait_online(state: StateDir, record: StackRecord, node: str, seconds: float)
     headers = {"Authorization": f"Bearer {state.ensure_admin_key()}"}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=5)
-        if answer.status_code == 200 and answer.json()["status"] == "online":
-            return
+        with suppress(httpx.TransportError):
+            answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=5)
+            if answer.status_code == 200 and answer.json()["status"] == "online":
+                return
         time.sleep(0.1)
     raise UnavailableError(f"node {node} is not online after {seconds:.0f} s")

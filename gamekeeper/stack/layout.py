@@ -1,4 +1,4 @@
-"""Where the stack keeps what, below its state directory."""
+"""The files of a stack, below its state directory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import API_KEY_PREFIX
+from gamekeeper.whole_file import write_whole
 
 
 def default_state_dir() -> Path:
@@ -29,7 +30,7 @@ class Ports(BaseModel):
 
 
 class StackRecord(BaseModel):
-    """``stack.json``: what this stack was started as. Written before a process starts, so a kill loses nothing."""
+    """``stack.json``: the terms of this stack's start. Written before any process starts: a kill loses nothing."""
 
     host: str = "127.0.0.1"
     ports: Ports | None = None
@@ -80,25 +81,13 @@ class StateDir:
             raise InvalidError(f"{self.record_file} can't be read: {error}", hint="remove it, then run up") from error
 
     def save(self, record: StackRecord) -> None:
-        write_private(self.record_file, json.dumps(record.model_dump(), indent=2))
+        write_whole(self.record_file, json.dumps(record.model_dump(), indent=2))
 
     def ensure_admin_key(self) -> str:
-        """The admin key, made at the first start; mode 0600."""
+        """The admin key, made at the first start; mode 0600. Raises UnavailableError on a full disk."""
         if not self.key_file.exists():
-            write_private(self.key_file, API_KEY_PREFIX + secrets.token_urlsafe(32) + "\n")
+            write_whole(self.key_file, API_KEY_PREFIX + secrets.token_urlsafe(32) + "\n")
         return self.key_file.read_text().strip()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file of mode 0600 in one step, so that a kill leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def as_json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Which processes a stack has, and how each is started."""
+"""The processes of a stack, and the command that starts each."""
 
 from __future__ import annotations
 

@@ -12,20 +12,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
+from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
+STARTED_AS = "GAMEKEEPER_STARTED_AS"
 STOP_SECONDS = 10.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """How a process is started. ``fingerprint`` tells whether a living one was started the same way."""
+    """Command and environment of a process. By ``fingerprint`` a living one shows that it was started the same way."""
 
     name: str
     command: Sequence[str]
@@ -38,7 +41,7 @@ class ProcessSpec:
 
 
 class LockedFile:
-    """A file whose lock is held by whoever lives: this process, or a child that inherited the descriptor."""
+    """A file whose lock a living process holds: this one, or a child that inherited the descriptor."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -76,6 +79,13 @@ class LockedFile:
         return None
 
 
+def _started_as(process: psutil.Process) -> str:
+    """The fingerprint that the process was started with. Its environment holds it: a file would need room on a disk."""
+    with suppress(psutil.Error, OSError):
+        return process.environ().get(STARTED_AS, "")
+    return ""
+
+
 def _has_open(pid: int, wanted: os.stat_result) -> bool:
     with suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -104,13 +114,19 @@ class ManagedProcess:
             return int(self._adopted.pid)
         return None
 
+    @property
+    def is_adopted(self) -> bool:
+        """True for a process that an earlier supervisor started."""
+        return self._adopted is not None
+
     def ensure(self) -> bool:
         """Adopts a living process that was started the same way, replaces another, or starts one.
 
-        True when a new process was started.
+        True when a new process was started. Raises OSError when the machine can't start one now (no room for its
+        lock, no memory), UnavailableError when the one before does not end.
         """
         living = self._lock.holder()
-        if living is not None and self._lock.path.read_text() == self.spec.fingerprint:
+        if living is not None and _started_as(living) == self.spec.fingerprint:
             if self._adopted is None:
                 log.info("%s lives as pid %d: adopted", self.spec.name, living.pid)
             self._adopted = living
@@ -124,15 +140,12 @@ class ManagedProcess:
     def _start(self) -> None:
         descriptor = self._lock.try_lock()
         if descriptor is None:
-            raise RuntimeError(f"{self.spec.name}: {self._lock.path} is held by a process that does not end")
+            raise UnavailableError(f"{self.spec.name}: {self._lock.path} is held by a process that does not end")
         try:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, self.spec.fingerprint.encode())
-            self._rotate_log()
-            with open(self._log_file, "ab") as output:
+            with self._open_log() as output:
                 self._child = subprocess.Popen(
                     list(self.spec.command),
-                    env={**os.environ, **self.spec.environment},
+                    env={**os.environ, **self.spec.environment, STARTED_AS: self.spec.fingerprint},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -145,10 +158,15 @@ class ManagedProcess:
         self._adopted = None
         log.info("%s started as pid %d", self.spec.name, self._child.pid)
 
-    def _rotate_log(self) -> None:
-        with suppress(FileNotFoundError):
-            if self._log_file.stat().st_size > MAX_LOG_BYTES:
+    def _open_log(self) -> BinaryIO:
+        """A process without a log is better than none: where its file can't be made, what it writes is dropped."""
+        try:
+            if self._log_file.exists() and self._log_file.stat().st_size > MAX_LOG_BYTES:
                 self._log_file.replace(self._log_file.with_suffix(".log.1"))
+            return open(self._log_file, "ab")
+        except OSError as error:
+            log.warning("%s runs without a log: %s: %s", self.spec.name, self._log_file, error.strerror)
+            return open(os.devnull, "ab")
 
     def is_alive(self) -> bool:
         return self.pid is not None

@@ -1,12 +1,14 @@
-"""What the stack looks like now, for people and for scripts."""
+"""The state of a stack now, for people and for scripts."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from gamekeeper.stack.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile
@@ -15,7 +17,7 @@ PROBE_SECONDS = 2.0
 
 
 def stack_status(state: StateDir) -> dict[str, Any]:
-    """``health`` is ok, starting, unhealthy or down; pids are of living processes only."""
+    """``health`` is ok, unhealthy or down, of the disk ok or full; pids are of living processes only."""
     record = state.load()
     agents = [
         _agent(state, record, path.stem.removeprefix(AGENT_PREFIX))
@@ -28,7 +30,23 @@ def stack_status(state: StateDir) -> dict[str, Any]:
         "api": _api(state, record),
         "control_worker": _part(state, "control_worker", True),
         "agents": agents,
+        "disk": _disk(state.root),
         "api_key_file": str(state.key_file),
+    }
+
+
+def _disk(path: Path) -> dict[str, Any]:
+    """Room on the disk that everything of the stack is kept on. A full one stops new work, and nothing that runs."""
+    try:
+        room = disk_room(path)
+    except OSError as error:
+        return {"path": str(path), "health": "down", "message": str(error)}
+    return {
+        "path": str(path),
+        "health": "full" if room.is_full else "ok",
+        "free_bytes": room.free_bytes,
+        "total_bytes": room.total_bytes,
+        "message": str(room) if room.is_full else "",
     }
 
 

@@ -5,27 +5,33 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import ConflictError, GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.stack import enrol, plan
+from gamekeeper.stack.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.ports import choose_ports
 from gamekeeper.stack.process import LockedFile, ManagedProcess, ProcessSpec
+from gamekeeper.stack.troubles import Troubles
 
 log = get_logger(__name__)
 
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 STEADY_SECONDS = 60.0
+FIRST_DELAY_SECONDS = 0.5
 
 
 class Supervisor:
-    """``run`` holds the stack until SIGTERM; ``on_ready`` is called once when all of it serves."""
+    """``run`` holds the stack until SIGTERM; ``on_ready`` is called once when all of it serves.
+
+    Only SIGTERM and a start that failed end what this supervisor started. Whatever else ends the supervisor leaves its
+    processes alive, for the next one to adopt.
+    """
 
     def __init__(self, state: StateDir, record: StackRecord) -> None:
         self._state = state
@@ -35,6 +41,8 @@ class Supervisor:
         self._due: dict[str, float] = {}
         self._started: dict[str, float] = {}
         self._stop = threading.Event()
+        self._troubles = Troubles()
+        self._is_saved = False
 
     def run(self, on_ready: Callable[[StackRecord], None]) -> None:
         """Raises ConflictError when another supervisor holds this state directory."""
@@ -46,29 +54,35 @@ class Supervisor:
             signal.signal(number, self._asked_to_stop)
         try:
             self._bring_up()
-            self._save(ready=True)
-            on_ready(self._record)
-            while not self._stop.wait(LOOK_SECONDS):
-                self._look()
         except _StopAskedError:
             log.info("asked to stop while starting")
-        finally:
-            self._bring_down()
+        except BaseException:
+            self._bring_down([process for process in self._processes if not process.is_adopted])
+            raise
+        else:
+            self._save(ready=True)
+            self._troubles.attempt("telling that all is ready", lambda: on_ready(self._record))
+            while not self._stop.wait(LOOK_SECONDS):
+                self._troubles.attempt("look at the processes", self._look)
+        self._bring_down(self._processes)
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
 
     def _bring_up(self) -> None:
         self._state.ensure_admin_key()
-        self._record.ports = choose_ports(self._record.host, self._record.ports, self._ports_of_living())
+        ports = choose_ports(self._record.host, self._record.ports, self._ports_of_living())
+        if ports != self._record.ports:
+            self._record.ports = ports
+            self._state.save(self._record)  # a start that can't keep its ports would not be found again
         self._save(ready=False)
         for spec in plan.control_plane(self._state, self._record):
             self._add(spec)
         self._wait(lambda: enrol.wait_ready(self._record, 1.0))
         if self._record.node is not None:
-            enrol.ensure_node(self._state, self._record, self._record.node)
-            self._add(plan.agent(self._state, self._record, self._record.node))
             node = self._record.node
+            self._wait(lambda: enrol.ensure_node(self._state, self._record, node))
+            self._add(plan.agent(self._state, self._record, node))
             self._wait(lambda: enrol.wait_online(self._state, self._record, node, 1.0))
 
     def _ports_of_living(self) -> set[str]:
@@ -79,13 +93,15 @@ class Supervisor:
 
     def _add(self, spec: ProcessSpec) -> None:
         process = ManagedProcess(spec, self._state.run_dir, self._state.process_logs)
-        process.ensure()
         self._processes.append(process)
-        self._started[spec.name] = time.monotonic()
-        self._save(ready=False)
+        self._start(process)
 
     def _wait(self, ready: Callable[[], None]) -> None:
-        """Until ``ready`` no longer raises, restarting what dies meanwhile."""
+        """Waits until ``ready`` no longer raises, and restarts what dies meanwhile.
+
+        Raises UnavailableError when it takes too long. Where processes of an earlier supervisor were found alive it
+        waits on instead: giving up would end what runs.
+        """
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
@@ -94,8 +110,9 @@ class Supervisor:
             except GamekeeperError as error:
                 if self._stop.is_set():
                     raise _StopAskedError from error
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline and not any(process.is_adopted for process in self._processes):
                     raise UnavailableError(f"{error}\n{self._tails()}") from error
+            self._stop.wait(LOOK_SECONDS)
             self._look()
 
     def _tails(self) -> str:
@@ -109,27 +126,43 @@ class Supervisor:
                 if time.monotonic() - self._started[name] > STEADY_SECONDS:
                     self._backoffs.pop(name, None)
             elif name not in self._due:
-                delay = self._backoffs.setdefault(name, Backoff(initial=0.5, maximum=30)).next_delay()
-                log.warning("%s died: starting it again in %.1f s\n%s", name, delay, process.log_tail())
+                delay = self._backoffs.setdefault(name, Backoff(initial=FIRST_DELAY_SECONDS, maximum=30)).next_delay()
+                log.warning("%s is not running: starting it in %.1f s\n%s", name, delay, process.log_tail())
                 self._due[name] = time.monotonic() + delay
             elif time.monotonic() >= self._due[name]:
                 del self._due[name]
-                process.ensure()
-                self._started[name] = time.monotonic()
-                self._save(ready=self._record.ready)
+                self._start(process)
+        if not self._is_saved:
+            self._save(ready=self._record.ready)
+        self._look_at_disk()
+
+    def _start(self, process: ManagedProcess) -> None:
+        """Starts or adopts it. One that can't be started now counts as one that died: it has its next turn."""
+        name = process.spec.name
+        self._started[name] = time.monotonic()
+        self._troubles.attempt(f"start of {name}", process.ensure)
+        self._save(ready=self._record.ready)
+
+    def _look_at_disk(self) -> None:
+        """Tells once of a disk that got full. When there is room again, what waits for its next start starts now."""
+        name = "room on disk"
+        room = disk_room(self._state.root)
+        if room.is_full:
+            self._troubles.begin(name, str(room))
+        elif self._troubles.end(name):
+            self._due = dict.fromkeys(self._due, 0.0)
 
     def _save(self, *, ready: bool) -> None:
         self._record.ready = ready
         self._record.pids = {process.spec.name: process.pid or 0 for process in self._processes}
-        self._state.save(self._record)
+        self._is_saved = self._troubles.attempt("record of the stack", lambda: self._state.save(self._record))
 
-    def _bring_down(self) -> None:
+    def _bring_down(self, processes: Sequence[ManagedProcess]) -> None:
         """Agents first, so that they hand their steps back; Temporal last. Containers are not touched."""
-        for process in reversed(self._processes):
-            process.stop()
-        with suppress(OSError):
-            self._record.pids = {}
-            self._save(ready=False)
+        for process in reversed(processes):
+            self._troubles.attempt(f"end of {process.spec.name}", process.stop)
+        self._processes = []
+        self._save(ready=False)
 
 
 class _StopAskedError(Exception):

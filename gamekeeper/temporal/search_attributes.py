@@ -4,8 +4,10 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
 
 from gamekeeper.domain.run.run import RunState
+from gamekeeper.errors import UnavailableError
 
 PIPELINE = SearchAttributeKey.for_keyword("GamekeeperPipeline")
 STATE = SearchAttributeKey.for_keyword("GamekeeperState")
@@ -31,7 +33,17 @@ _TYPES = {
 
 
 async def ensure_search_attributes(client: Client) -> None:
-    """Adds the missing ones. The dev server's own flag for it only works while its file does not exist yet."""
+    """Adds the missing ones. The dev server's own flag for it only works while its file does not exist yet.
+
+    Raises UnavailableError when the server does not take them now.
+    """
+    try:
+        await _add_missing(client)
+    except RPCError as error:
+        raise UnavailableError(f"Temporal does not take the search attributes: {error.message}") from error
+
+
+async def _add_missing(client: Client) -> None:
     listed = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )

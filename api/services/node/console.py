@@ -44,7 +44,7 @@ BUFFERED = 16  # pieces each way
 
 
 class Pipe(Generic[T]):
-    """One direction. Closing it is safe to repeat, and ends both who sends and who receives."""
+    """One direction. Closing it is safe to repeat, and ends the sender and the receiver."""
 
     def __init__(self) -> None:
         made: tuple[MemoryObjectSendStream[T], MemoryObjectReceiveStream[T]] = create_memory_object_stream(BUFFERED)

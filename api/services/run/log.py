@@ -42,7 +42,7 @@ class LogService:
         return StepKey(run_id=row.carried_from or run_id, step=step, try_=try_number or newest)
 
     async def wait_for_end(self, key: StepKey) -> None:
-        """A step is over a moment before its last lines have travelled: who reads its log then gets it whole.
+        """Waits for the last lines of a step's log: they travel a moment longer than the step lasts.
 
         Waits a few seconds at most, and not at all for a log that is open for good reason.
         """

@@ -1,4 +1,4 @@
-"""SQL of concurrency groups: who holds a slot, who waits, in the order in which they came.
+"""SQL of concurrency groups: the runs that hold a slot, and those that wait, in the order in which they came.
 
 Who reads the others to decide takes the group's lock first, so that two that come at once see one another.
 """

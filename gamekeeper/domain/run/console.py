@@ -8,7 +8,7 @@ from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.step import StepKey
 
 MAX_PIECE_BYTES = 16 * 1024
-MAX_UNTAKEN = 2  # pieces of input: less than what a stream holds, so that who sends is never stuck in it
+MAX_UNTAKEN = 2  # pieces of input: fewer than a stream holds, so that a sender is never stuck in it
 
 
 @dataclass(frozen=True)

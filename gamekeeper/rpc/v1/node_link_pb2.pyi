@@ -357,7 +357,7 @@ Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class StepPhase(_message.Message):
-    """How far a step is. The newest phase of every live step is sent again after a reconnect."""
+    """The phase of a step. The newest phase of every live step is sent again after a reconnect."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

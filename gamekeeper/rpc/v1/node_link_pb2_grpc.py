@@ -98,7 +98,7 @@ class NodeLinkServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportInventory(self, request, context):
-        """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands.
+        """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,7 +54,7 @@ class NodeLinkStub:
     with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
     """
     ReportInventory: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]
-    """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+    """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands."""
     Subscribe: _grpc.UnaryStreamMultiCallable[_node_link_pb2.SubscribeRequest, _node_link_pb2.Push]
     """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
     do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
@@ -93,7 +93,7 @@ class NodeLinkAsyncStub(NodeLinkStub):
     with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
     """
     ReportInventory: _aio.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]  # type: ignore[assignment]
-    """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+    """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands."""
     Subscribe: _aio.UnaryStreamMultiCallable[_node_link_pb2.SubscribeRequest, _node_link_pb2.Push]  # type: ignore[assignment]
     """Pushed to the agent: what happened to its node and runs, in the order of the event log, and what it is asked to
     do now. Resumes after "after_seq"; a directive is not repeated, because every session begins with all reports.
@@ -147,7 +147,7 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
         request: _node_link_pb2.Inventory,
         context: _ServicerContext,
     ) -> _typing.Union[_node_link_pb2.ReportInventoryResponse, _abc.Awaitable[_node_link_pb2.ReportInventoryResponse]]:
-        """What the machine is made of, after each Welcome and when it changed. Idempotent; the newest report stands."""
+        """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands."""
 
     @_abc_1.abstractmethod
     def Subscribe(

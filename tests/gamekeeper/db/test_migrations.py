@@ -10,6 +10,7 @@ from alembic import command
 from sqlalchemy import Engine, create_engine, text
 
 from gamekeeper.db.migrate import alembic_config, sync_url, upgrade
+from gamekeeper.errors import UnavailableError
 
 NODE = """INSERT INTO nodes (id, name, description, location, labels, mode, status, hardware, system, capacity,
           agent_version, epoch, version, created_at, updated_at)
@@ -61,3 +62,8 @@ def test_the_way_back_is_open(old: Engine) -> None:
         command.downgrade(alembic_config(connection), "0001")
     with old.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM nodes")).scalar_one() == 1
+
+
+def test_a_database_that_can_not_be_opened_is_told_in_our_words(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="the database does not take its schema"):
+        upgrade(f"sqlite+aiosqlite:///{tmp_path}/missing/gamekeeper.db")

@@ -1,0 +1,110 @@
+"""The supervisor's own failures: told once, tried again, and never the end of what runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gamekeeper.stack import supervisor as supervisor_module
+from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.process import ProcessSpec
+from gamekeeper.stack.supervisor import Supervisor
+from gamekeeper.stack.troubles import Troubles
+
+SLEEPER = ProcessSpec("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDir:
+    made = StateDir(tmp_path / "state")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def supervisor(state: StateDir) -> Iterator[Supervisor]:
+    made = Supervisor(state, StackRecord())
+    yield made
+    made._bring_down(made._processes)
+
+
+def forbid_record(state: StateDir) -> Path:
+    """Stands in the way of the record's next write; the path to remove, for the way to be free again."""
+    obstacle = state.record_file.with_name("stack.json.new")
+    obstacle.mkdir()
+    return obstacle
+
+
+def pid_of(supervisor: Supervisor) -> int:
+    pid = supervisor._processes[0].pid
+    assert pid is not None
+    return pid
+
+
+def test_a_record_that_can_not_be_written_ends_nothing_and_is_written_later(
+    supervisor: Supervisor, state: StateDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    obstacle = forbid_record(state)
+    supervisor._add(SLEEPER)
+    pid = pid_of(supervisor)
+    supervisor._look()
+    supervisor._look()
+    assert psutil.pid_exists(pid)
+    assert not state.record_file.exists()
+    obstacle.rmdir()
+    supervisor._look()
+    assert json.loads(state.record_file.read_text())["pids"] == {"sleeper": pid}
+    told = [record.getMessage() for record in caplog.records if "record of the stack" in record.getMessage()]
+    assert len(told) == 2, told
+
+
+def test_a_process_that_dies_meanwhile_is_started_again(
+    supervisor: Supervisor, state: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.0)
+    forbid_record(state)
+    supervisor._add(SLEEPER)
+    pid = pid_of(supervisor)
+    os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [])
+    supervisor._look()  # sees it dead
+    supervisor._look()  # starts it
+    assert pid_of(supervisor) != pid
+
+
+def test_a_process_that_can_not_be_started_is_tried_again(
+    supervisor: Supervisor, state: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.0)
+    lock = state.run_dir / "sleeper.lock"
+    lock.mkdir()
+    supervisor._add(SLEEPER)
+    supervisor._look()
+    supervisor._look()
+    assert not supervisor._processes[0].is_alive()
+    lock.rmdir()
+    supervisor._look()
+    supervisor._look()
+    assert supervisor._processes[0].is_alive()
+
+
+def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    troubles = Troubles()
+
+    def fails() -> None:
+        raise OSError("no room")
+
+    assert [troubles.attempt("it", fails), troubles.attempt("it", fails)] == [False, False]
+    assert troubles.attempt("it", lambda: None)
+    assert troubles.attempt("it", lambda: None)
+    assert [record.getMessage() for record in caplog.records] == ["it: no room; trying again", "it: works again"]
