@@ -1,4 +1,4 @@
-"""A TCP proxy that can go deaf, as behind a dead router: what it holds stays, nothing passes, new connections wait."""
+"""A TCP proxy that can go deaf, as behind a dead router: held bytes stay, nothing passes, new connections wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deterministic orchestration, and nothing else. ``ALL_WORKFLOWS`` is what the control worker registers."""
+"""Deterministic orchestration, and nothing else. The control worker registers ``ALL_WORKFLOWS``."""
 
 from workflows.run.pipeline import PipelineWorkflow
 from workflows.run.scheduled_run import ScheduledRunWorkflow

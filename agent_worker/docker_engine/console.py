@@ -146,8 +146,8 @@ class DockerConsole:
 
 
 def _kill(pid: int, container_id: str, number: signal.Signals) -> bool:
-    """The command with what it started, where it leads a process group, as the engine makes it. Only a process that
-    is seen to be in the container: an agent in a container sees other ids than its engine."""
+    """Kills the command, with its children where it leads a process group, as the engine makes it. It kills only a
+    process that is seen to be in the container: an agent in a container sees other ids than its engine."""
     try:
         if pid <= 1 or container_id not in Path(f"/proc/{pid}/cgroup").read_text():
             return False

@@ -236,7 +236,7 @@ class DockerEngine:
         return [info for info in found if info is not None and info.owner is not None]
 
     async def _find_listed(self, item: dict[str, Any]) -> ContainerInfo | None:
-        """A job that has ended is as it was, and on a busy node most of what is listed is that."""
+        """Finds an ended job in the list: it stays as it was, and most containers of a busy node are such jobs."""
         known = self._ended.get(item["Id"])
         if known is not None and known.status.value == item["State"]:
             return known

@@ -54,7 +54,7 @@ class FrameReader:
                 yield lines
 
     def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
-        """The whole frames, and what is left of the next one."""
+        """The whole frames, and the beginning of the next one."""
         lines, at, size = [], 0, len(data)
         while at + _HEADER.size <= size:
             kind, length = _HEADER.unpack_from(data, at)

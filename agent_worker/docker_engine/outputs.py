@@ -30,7 +30,7 @@ def put_empty(api: APIClient, container_id: str) -> None:
 
 
 def read(api: APIClient, container_id: str) -> bytes:
-    """Raises InvalidError for what is too large or no file."""
+    """Raises InvalidError for a file that is too large, and for anything that is no file."""
     try:
         pieces, _ = api.get_archive(container_id, f"{OUTPUTS_FOLDER}/{OUTPUTS_FILE}")
     except NotFound:

@@ -53,7 +53,7 @@ class LogFollower:
         return bool(done)
 
     async def close(self) -> None:
-        """Stops following; what is on disk and in the engine is taken up by the next process."""
+        """Stops following. The next process goes on from the lines on disk and in the engine."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -109,8 +109,8 @@ class LogFollower:
     async def _read_once(
         self, key: StepKey, container_id: str, cursor: LogCursor, *, follow: bool, one_file: bool
     ) -> bool:
-        """Reads from the cursor on until the engine ends the stream. True when what is there should be read first:
-        who follows a log from far behind is not shown what was rotated meanwhile."""
+        """Reads from the cursor on until the engine ends the stream. True when the existing lines should be read first:
+        the engine does not show lines that it rotated meanwhile to a follower that is far behind."""
         known, read_before = cursor.filter(), cursor.read_bytes
         async with aclosing(self._engine.read_logs(container_id, cursor.since_ns, follow=follow)) as batches:
             async for lines in batches:

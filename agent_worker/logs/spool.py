@@ -185,7 +185,7 @@ def _pack(seq: int, items: Sequence[tuple[LogStream, int, bytes]]) -> Iterator[L
 
 
 def _insert(db: sqlite3.Connection, key: StepKey, first: int, record: LogRecord) -> int:
-    """The size of what was inserted."""
+    """The size of the inserted chunks."""
     batch = _batch(key, record)
     db.execute(
         "INSERT INTO chunks (key, first_seq, last_seq, batch) VALUES (?, ?, ?, ?)",

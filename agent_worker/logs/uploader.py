@@ -23,7 +23,7 @@ LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a 
 class Uploader:
     """``containers`` is told when a log is settled, because its container may then go.
 
-    ``bytes_per_second`` is what the server allows; 0 is no limit. What waits meanwhile waits on disk.
+    ``bytes_per_second`` is the server's limit; 0 is none. Chunks that wait meanwhile wait on disk.
     """
 
     def __init__(self, link: Link, spool: Spool, containers: Containers) -> None:

@@ -1,6 +1,6 @@
 """The agent's side of the node link: one session with heartbeats and phases, reconnected for ever.
 
-It carries presence and streams only. When it is down the agent's work goes on, and what is to be told waits.
+It carries presence and streams only. When it is down the agent's work goes on, and its messages wait.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class EventService:
     async def follow(
         self, after: int, wanted: EventFilter, is_over: IsOver = _never
     ) -> AsyncGenerator[EventBatch, None]:
-        """Everything after ``after`` that is wanted, and what comes, until ``is_over`` says that no more can."""
+        """Yields every wanted event after ``after``, then new ones, until ``is_over`` says that no more can come."""
         oldest = await uncancelled(self._oldest_seq())
         if after and oldest > after + 1:
             yield EventBatch([], lost_to=oldest - 1)
@@ -113,7 +113,7 @@ class EventService:
         return self._oldest
 
     async def _read(self, follower: _Follower, *, stored_only: bool) -> Sequence[EventRow]:
-        """The next of what is wanted. ``stored_only`` trusts the database alone, which is ahead of the poller."""
+        """The next wanted events. ``stored_only`` trusts the database alone, which is ahead of the poller."""
         if stored_only or follower.position < follower.stored_to:
             async with self._database.read() as session:
                 up_to = None if stored_only else follower.stored_to

@@ -60,7 +60,7 @@ class Phases(Protocol):
 
 
 class Containers(Protocol):
-    """The agent's report of its containers, as those see it who change them."""
+    """The agent's report of its containers, for the activities that change them."""
 
     def changed(self) -> None:
         """Asks for a fresh report of this node's containers soon. Returns at once. Idempotent."""

@@ -70,7 +70,7 @@ def console_input_to_pb(given: ConsoleInput) -> pb.ConsoleInput:
 
 
 def console_input_from_pb(message: pb.ConsoleInput) -> ConsoleInput | None:
-    """None for what only a newer server knows."""
+    """None for a message that only a newer server knows."""
     body = message.WhichOneof("body")
     if body == "stdin":
         return message.stdin

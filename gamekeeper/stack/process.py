@@ -159,7 +159,7 @@ class ManagedProcess:
         log.info("%s started as pid %d", self.spec.name, self._child.pid)
 
     def _open_log(self) -> BinaryIO:
-        """A process without a log is better than none: where its file can't be made, what it writes is dropped."""
+        """A process without a log is better than none: where the file can't be made, its words are dropped."""
         try:
             if self._log_file.exists() and self._log_file.stat().st_size > MAX_LOG_BYTES:
                 self._log_file.replace(self._log_file.with_suffix(".log.1"))

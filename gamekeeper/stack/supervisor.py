@@ -144,7 +144,7 @@ class Supervisor:
         self._save(ready=self._record.ready)
 
     def _look_at_disk(self) -> None:
-        """Tells once of a disk that got full. When there is room again, what waits for its next start starts now."""
+        """Tells once of a disk that got full. When there is room again, processes that wait for a start start now."""
         name = "room on disk"
         room = disk_room(self._state.root)
         if room.is_full:

@@ -1,4 +1,4 @@
-"""Troubles of the supervisor: what it could not do now, and tries again.
+"""Troubles of the supervisor: work that failed now, and that it tries again.
 
 The supervisor holds what runs. So a failure of its own (a full disk, a machine without memory for a new process) is
 told once when it begins, told once when it is over, and never ends the supervisor.

@@ -1,2 +1,2 @@
-"""The workflows of a run. ``pipeline`` is what others talk to, ``interpreter`` decides the order, the other modules
+"""The workflows of a run. Others talk to ``pipeline``, ``interpreter`` decides the order, the other modules
 each do one kind of step."""

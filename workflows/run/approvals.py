@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ApprovalRunner:
-    """``check`` is the update's validator: what it refuses leaves no trace in the history."""
+    """``check`` is the update's validator: an answer that it refuses leaves no trace in the history."""
 
     def __init__(self, progress: RunProgress, runner: StepRunner) -> None:
         self._progress = progress

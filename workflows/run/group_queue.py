@@ -24,7 +24,7 @@ WAKE = "slot_free"
 
 
 class GroupQueue:
-    """``waiting`` is True until the run may begin; ``message`` says for what it waits."""
+    """``waiting`` is True until the run may begin; ``message`` names the runs that it waits for."""
 
     def __init__(self, run_id: str, concurrency: ResolvedConcurrency | None) -> None:
         self._run_id = run_id

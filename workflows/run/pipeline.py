@@ -1,6 +1,6 @@
 """PipelineWorkflow: one run. It owns the run's state: nothing else writes it, and the read model only mirrors it.
 
-This module has what others say to a run and ask of it; ``workflows.run.interpreter`` has what the run does.
+This module has the messages to a run and the questions to it; ``workflows.run.interpreter`` has the work of the run.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 class ScheduledRunWorkflow:
     @workflow.run
     async def run(self, terms: ScheduleTerms) -> RunResult:
-        """Fails with the run, or with what is wrong with the pipeline."""
+        """Fails with the run, or with the problems of the pipeline."""
         run_id = f"{int(workflow.now().timestamp()):08x}{workflow.uuid4().hex[:8]}"
         asked = terms.runs.model_copy(update={"run_id": run_id, "started_by": workflow.info().workflow_id})
         accepted = await workflow.execute_activity_method(

@@ -251,7 +251,7 @@ class StepTry:
         return await self._stopped(canceled())
 
     async def _stopped(self, result: StepResult) -> StepResult:
-        """Stops the container, then gives ``result`` with what the engine says of its end."""
+        """Stops the container, then gives ``result`` with the engine's words on its end."""
         info = await self._engine.find(self._key.container_name)
         if info is None or info.owner is None or info.owner.key != self._key:
             return result

@@ -101,7 +101,7 @@ async def _receive(websocket: WebSocket, console: Console) -> None:
 
 
 def _read(data: bytes | None, text: str | None) -> list[ConsoleInput]:
-    """Raises InvalidError for what is neither."""
+    """Raises InvalidError for any other message."""
     if data:
         if data[0] != STDIN:
             raise InvalidError(f"channel {data[0]} takes no input", hint="send what is typed on channel 0")

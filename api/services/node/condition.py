@@ -31,7 +31,7 @@ class ConditionService:
             self._standing[row.id] = {item.type: item for item in conditions}
 
     async def observe(self, node_id: str, vitals: Vitals) -> None:
-        """Judges by what is known; conditions of what is not told stay as they are."""
+        """Judges by the known values; a condition whose value is not told stays as it is."""
         standing = await self._of(node_id)
         found = judge(vitals, frozenset(standing))
         raised = {kind: reason for kind, reason in found.items() if reason is not None and kind not in standing}

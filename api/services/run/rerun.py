@@ -1,4 +1,4 @@
-"""Reruns: a new run of what an ended one ran, with the results that stand carried over. The old run stays as it is."""
+"""Reruns: a new run of an ended run's pipeline, which takes over the results that stand. The old run stays as it is."""
 
 from __future__ import annotations
 

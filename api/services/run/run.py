@@ -1,7 +1,7 @@
 """Runs: accepting, starting, cancelling and reading them.
 
-An accepted run is in the database before Temporal hears of it, and the row is the outbox of its own start: what was
-answered with 201 starts, whatever dies in between (see ``reconcile.py``).
+An accepted run is in the database before Temporal hears of it, and the row is the outbox of its own start: a run that
+was answered with 201 starts, whatever dies in between (see ``reconcile.py``).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RunService:
             return await runs.get(run_id), await runs.steps(run_id)
 
     async def get_whole(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
-        """With what the caller gave and what it was resolved to."""
+        """The run with its source and the resolved pipeline."""
         async with self._database.read() as session:
             runs = RunRepository(session)
             row = await runs.find_whole(run_id)

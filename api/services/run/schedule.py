@@ -83,7 +83,7 @@ class ScheduleService:
     async def apply(self, pipeline: str, call: ScheduleCall) -> list[StandingSchedule]:
         """Makes the schedules of a stored pipeline what its own ``schedule`` says; asked again, it changes nothing.
 
-        Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for what could not run.
+        Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for one that could not run.
         """
         submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
         planned = (await self._planner.plan(submission, self._node_wait)).submission

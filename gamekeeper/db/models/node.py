@@ -1,4 +1,4 @@
-"""Nodes: what the operator set (``mode``), what was observed (``status``), what the agent reported."""
+"""Nodes: the operator's settings (``mode``), the observations (``status``), and the agent's reports."""
 
 from datetime import datetime
 from typing import Any

@@ -18,7 +18,7 @@ class MetricRepository:
         self._session = session
 
     async def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Many rows in one statement; what is there already stays, so repeating is harmless."""
+        """Writes many rows in one statement. Rows that are there already stay, so repeating is harmless."""
         if not rows:
             return
         dialect = (await self._session.connection()).dialect.name

@@ -40,7 +40,7 @@ class RunRepository:
         return await self._session.get(RunRow, run_id, options=WITHOUT_TEXT)
 
     async def find_whole(self, run_id: str) -> RunRow | None:
-        """With what the caller gave and what it was resolved to: a megabyte at most."""
+        """The run with its source and the resolved pipeline: a megabyte at most."""
         return await self._session.get(RunRow, run_id)
 
     async def find_many(self, run_ids: Sequence[str]) -> dict[str, RunRow]:

@@ -1,2 +1,2 @@
-"""The pipeline language: what users write, how it is checked, and what it resolves to. It knows nothing of runs, nodes
-or Temporal."""
+"""The pipeline language: its models, its checks, and the resolved form that runs. It knows nothing of runs, nodes or
+Temporal."""

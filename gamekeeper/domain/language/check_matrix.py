@@ -16,7 +16,7 @@ from gamekeeper.errors import InvalidError
 
 
 def try_cells(matrix: Any, container: Container | None, path: Path, rendering: Rendering) -> None:
-    """Adds what is wrong with the matrix of the step at ``path``, or with the first cell that has a bad container."""
+    """Adds the problems of the matrix of the step at ``path``, or of the first cell that has a bad container."""
     problems = rendering.problems
     try:
         cells = expand(matrix)

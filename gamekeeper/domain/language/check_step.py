@@ -20,7 +20,7 @@ NOT_YET_HINT = "remove the key"
 
 
 def check_step(item: Placed, problems: ProblemList) -> None:
-    """Adds what is wrong with one step by itself."""
+    """Adds the problems of one step by itself."""
     step, path = item.step, item.path
     _check_supported(step, path, problems)
     if step.lifetime is not None and step.type is not StepType.SERVICE:

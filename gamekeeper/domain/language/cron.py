@@ -35,7 +35,7 @@ _FAMILIAR = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Ameri
 
 
 def check_cron(text: str) -> str:
-    """The line itself. Raises pydantic's custom error that names the field and what it may hold."""
+    """The line itself. Raises pydantic's custom error that names the field and its limits."""
     if text in WORDS:
         return text
     if text.startswith("@"):

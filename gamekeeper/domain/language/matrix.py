@@ -14,7 +14,7 @@ Cell = dict[str, Any]
 
 
 def expand(matrix: Mapping[str, Any]) -> list[Cell]:
-    """The cells in the order of the axes, the last one turning fastest. Raises InvalidError with what is wrong."""
+    """The cells in the order of the axes, the last one turning fastest. Raises InvalidError that names the fault."""
     axes = {name: _list(name, values) for name, values in matrix.items() if name not in SPECIAL}
     count = 1 if axes else 0
     for values in axes.values():

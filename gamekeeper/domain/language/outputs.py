@@ -17,7 +17,7 @@ _HEREDOC = re.compile(r"([^=]+?)<<(\S+)")
 
 
 def read_outputs(data: bytes, declared: Sequence[str]) -> dict[str, str]:
-    """The declared outputs in a file's bytes. Raises InvalidError with what is wrong with it."""
+    """The declared outputs in a file's bytes. Raises InvalidError that names the fault of the file."""
     if len(data) > MAX_BYTES:
         raise InvalidError(f"${VARIABLE} is over {MAX_BYTES // 1024} KiB", hint="hand large things on as files")
     try:

@@ -1,4 +1,4 @@
-"""The steps of a pipeline with their places in its document, so that what is wrong with one is told at its line."""
+"""The steps of a pipeline with their places in its document, so that a step's problem is told at its line."""
 
 from __future__ import annotations
 

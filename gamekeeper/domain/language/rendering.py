@@ -1,4 +1,4 @@
-"""Templates that the call alone can fill in, rendered while a pipeline is resolved; what is wrong goes to one list."""
+"""Templates that the call alone can fill in, rendered while a pipeline is resolved; problems go to one list."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The records of a log, and how many of them are packed into one. It knows nothing of who wrote the lines."""
+"""The records of a log, and how many of them are packed into one. It knows nothing of the writers of the lines."""

@@ -1,4 +1,4 @@
-"""The capacity of a node: what its machine offers to containers, and what its operator says instead.
+"""The capacity of a node: the machine's offer to containers, and the operator's numbers in its place.
 
 An inventory tells more than the facts of a hello, so it stands where there is one. Whoever places work, and whoever
 shows a node, takes the effective capacity.

@@ -1,4 +1,4 @@
-"""Node conditions: what is wrong with a node that is there. Raised with a reason, cleared by themselves.
+"""Node conditions: troubles of a node that is there. Raised with a reason, cleared by themselves.
 
 A threshold to raise and a milder one to clear keep a value that wavers from raising a storm.
 """
@@ -64,7 +64,7 @@ class Vitals:
 
 
 def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionType, str | None]:
-    """The reason of each condition that holds, None for each that does not; what can't be judged is left out."""
+    """The reason of each condition that holds, None for each that does not; those that can't be judged are left out."""
     found: dict[ConditionType, str | None] = {}
 
     def check(kind: ConditionType, value: float | None, threshold: Threshold, reason: str) -> None:

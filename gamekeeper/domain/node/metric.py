@@ -58,7 +58,7 @@ class Retention:
 
 
 def ordered(names: Sequence[str], found: Mapping[str, float | None]) -> list[float]:
-    """The values in the order of ``names``; what is missing is NaN."""
+    """The values in the order of ``names``; a missing one is NaN."""
     return [math.nan if (value := found.get(name)) is None else float(value) for name in names]
 
 
@@ -78,7 +78,7 @@ def unpack(data: bytes) -> list[float]:
 
 
 def mean(rows: Sequence[Sequence[float]]) -> list[float]:
-    """Place by place, without what is not known."""
+    """The means, place by place, without unknown values."""
     width = max((len(row) for row in rows), default=0)
     means = []
     for place in range(width):

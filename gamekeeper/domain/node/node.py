@@ -1,4 +1,4 @@
-"""A node: what the operator decided of it (mode), and what was observed of it (status)."""
+"""A node: the operator's decision (mode), and the observation (status)."""
 
 from __future__ import annotations
 

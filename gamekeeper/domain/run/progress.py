@@ -146,7 +146,7 @@ class RunProgress:
         return bool(self._changed) or self._state_changed
 
     def expand(self, name: str) -> list[str]:
-        """The cells of a matrix, which are steps of their own from now on. Raises InvalidError with what is wrong."""
+        """The cells of a matrix, which are steps of their own from now on. Raises InvalidError for wrong lists."""
         status = self.statuses[name]
         cells = expand(render_tree(self.steps[name].matrix, self.values(name)))
         for cell in cells:

@@ -33,9 +33,9 @@ BEHAVIOUR = 3
 
 
 class RunInput(BaseModel):
-    """Argument of PipelineWorkflow. ``nodes`` is what the API knew of each node when the run was accepted; ``carried``
+    """Argument of PipelineWorkflow. ``nodes`` are the nodes as the API knew them when the run was accepted; ``carried``
     are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
-    steps this run is, the outermost first. ``behaviour`` counts changes of what the workflow does in which order: a
+    steps this run is, the outermost first. ``behaviour`` counts changes of the order in which the workflow works: a
     run goes on as it began, so whoever starts a run says with which. 1 is the first. In histories it is ``engine``."""
 
     model_config = {"populate_by_name": True}
@@ -65,7 +65,7 @@ class Supersession(BaseModel):
 
 
 class AcceptedRun(BaseModel):
-    """Answer to a workflow that asked for a run: what it needs to start the run."""
+    """Answer to a workflow that asked for a run: everything that it needs to start the run."""
 
     run: RunById
     pipeline: str
