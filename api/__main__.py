@@ -37,12 +37,7 @@ async def serve(settings: ApiSettings) -> None:
     for service in (process.presence, process.conditions, process.enrolment):
         await service.load()
     await process.link_server.start()
-    background = [
-        asyncio.create_task(process.presence.watch_forever()),
-        asyncio.create_task(process.reconciler.run_forever()),
-        asyncio.create_task(process.services.events.prune_forever()),
-        asyncio.create_task(process.services.metrics.keep_forever()),
-    ]
+    background = [loop.start() for loop in process.loops]
     server = _http_server(settings, process)
     serving = asyncio.create_task(server.serve())
     stop = asyncio.Event()

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
+from api.background import Loop
 from api.dependencies import Services
 from api.grpc.link_calls import LinkConfig
 from api.grpc.node_link import NodeLink
@@ -30,6 +31,7 @@ class ApiProcess:
     conditions: ConditionService
     enrolment: EnrolmentService
     reconciler: RunReconciler
+    loops: list[Loop]
 
 
 def build(settings: ApiSettings, database: Database, client: Client) -> ApiProcess:
@@ -52,4 +54,5 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         conditions=wired.link.conditions,
         enrolment=wired.link.enrolment,
         reconciler=wired.reconciler,
+        loops=wired.loops,
     )

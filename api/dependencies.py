@@ -6,6 +6,7 @@ every route but the health ones carries ``require_key`` itself, and a test walks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
+from api.services.supervised import Supervised
 from gamekeeper.actor import set_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError
@@ -46,6 +48,7 @@ class Services:
     control: RunControlService
     reruns: RerunService
     schedules: ScheduleService
+    background: Sequence[Supervised]
 
 
 def services(connection: HTTPConnection) -> Services:

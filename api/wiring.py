@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
+from api.background import Loop, background_loops
 from api.dependencies import Services
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
@@ -42,6 +43,7 @@ class Wired:
     rest: Services
     link: LinkServices
     reconciler: RunReconciler
+    loops: list[Loop]
 
 
 def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
@@ -58,6 +60,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     runs = RunService(
         database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
     )
+    reconciler = RunReconciler(database=database, dispatcher=dispatcher)
+    loops = background_loops(presence=presence, reconciler=reconciler, events=events, metrics=metrics)
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
@@ -80,6 +84,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
+        background=[*(loop.care for loop in loops), events.polling, signals.care],
     )
     link = LinkServices(
         enrolment=enrolment,
@@ -94,4 +99,4 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         consoles=consoles,
         clock=database.clock,
     )
-    return Wired(rest=rest, link=link, reconciler=RunReconciler(database=database, dispatcher=dispatcher))
+    return Wired(rest=rest, link=link, reconciler=reconciler, loops=loops)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls, metadata
 from api.grpc.subscription import pushes
-from api.services.node.presence import AgentSession
+from api.services.node.agent_session import AgentSession
 from gamekeeper import __version__
 from gamekeeper.actor import set_actor
 from gamekeeper.domain.event.event import NodeTime
@@ -123,7 +123,7 @@ class SessionCalls(LinkCalls):
         clock, presence = self._services.clock, self._services.presence
         clock.observe(beat.hlc)
         session.clock_offset_ns = beat.clock_offset_ns
-        measured = beat.round_trip_ns > 0
+        measured = beat.round_trip_ns > 0 and not presence.has_just_stalled
         vitals = Vitals(
             docker_error=beat.docker_error[:300],
             clock_offset_seconds=beat.clock_offset_ns / 1e9 if measured else None,

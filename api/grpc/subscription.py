@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from api.services.event import EventService
-from api.services.node.presence import AgentSession
+from api.services.node.agent_session import AgentSession
 from gamekeeper.db.models import EventRow
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.run.console import ConsoleRequest

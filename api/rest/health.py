@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from api.dependencies import ServicesDep
 from api.services.node.metric import MetricService
+from api.services.supervised import Supervised
 from gamekeeper import __version__
 from gamekeeper.domain.node.metric import NODE_METRICS
 from gamekeeper.domain.run.run import RunState
@@ -56,10 +61,30 @@ async def metrics(services: ServicesDep) -> Response:
     counts = await services.runs.count_by_state()
     for state in RunState:
         runs.labels(state.value).set(counts.get(state.value, 0))
+    registry.register(_BackgroundTasks(services.background))
     dropped = Gauge("gamekeeper_samples_dropped", "Samples that the database was too slow for", registry=registry)
     dropped.set(services.metrics.dropped)
     _add_node_metrics(registry, services.metrics)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _BackgroundTasks(Collector):
+    """One that never ends well is seen by its age, and one that stumbles over a row by its failures."""
+
+    def __init__(self, tasks: Sequence[Supervised]) -> None:
+        self._tasks = tasks
+
+    def collect(self) -> Iterable[Metric]:
+        failures = CounterMetricFamily(
+            "gamekeeper_background_failures", "Rounds and rows of background tasks that failed", labels=["task"]
+        )
+        age = GaugeMetricFamily(
+            "gamekeeper_background_success_age_seconds", "Time since a background task last ended well", labels=["task"]
+        )
+        for task in self._tasks:
+            failures.add_metric([task.name], task.failures)
+            age.add_metric([task.name], task.age)
+        return [failures, age]
 
 
 def _add_node_metrics(registry: CollectorRegistry, metrics: MetricService) -> None:

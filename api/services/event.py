@@ -12,23 +12,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from gamekeeper.backoff import jittered
+from api.services.supervised import Supervised
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event_filter import EventFilter
-from gamekeeper.errors import GamekeeperError
-from gamekeeper.logging import get_logger
 from gamekeeper.uncancelled import uncancelled
-
-log = get_logger(__name__)
 
 POLL_SECONDS = 0.2
 BATCH = 500
 PENDING = 5000
-PRUNE_SECONDS = 600.0
+POLL_SLOWEST = 5.0
 PRUNE_BATCH = 5000
 
 IsOver = Callable[[], Coroutine[Any, Any, bool]]
@@ -68,9 +64,14 @@ class _Follower:
 
 
 class EventService:
-    def __init__(self, database: Database, keep: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keep: timedelta,
+    ) -> None:
         self._database = database
         self._keep = keep
+        self.polling = Supervised("event_followers")
         self._newest = 0
         self._oldest = 0  # not known, or changed by pruning
         self._followers: dict[str, set[_Follower]] = {}
@@ -115,11 +116,10 @@ class EventService:
     async def _read(self, follower: _Follower, *, stored_only: bool) -> Sequence[EventRow]:
         """The next wanted events. ``stored_only`` trusts the database alone, which is ahead of the poller."""
         if stored_only or follower.position < follower.stored_to:
-            async with self._database.read() as session:
-                up_to = None if stored_only else follower.stored_to
-                rows = await EventRepository(session).after(follower.position, follower.wanted, BATCH, up_to)
-            more = len(rows) == BATCH or (stored_only and rows)
-            follower.position = (rows[-1].seq or 0) if more else max(follower.position, follower.stored_to)
+            up_to = None if stored_only else follower.stored_to
+            rows, seqs = await self._after(follower.position, follower.wanted, up_to)
+            more = len(seqs) == BATCH or (stored_only and seqs)
+            follower.position = seqs[-1] if more else max(follower.position, follower.stored_to)
             if rows or stored_only:
                 return rows
         pending, follower.pending = follower.pending, []
@@ -133,7 +133,7 @@ class EventService:
         follower.stored_to = self._newest
         self._followers.setdefault(follower.wanted.node, set()).add(follower)
         if self._poller is None:
-            self._poller = asyncio.create_task(self._poll())
+            self._poller = asyncio.create_task(self.polling.forever(self._poll, POLL_SECONDS, slowest=POLL_SLOWEST))
         return follower
 
     def _leave(self, follower: _Follower) -> None:
@@ -147,35 +147,41 @@ class EventService:
             self._newest = 0
 
     async def _poll(self) -> None:
-        while True:
-            try:
-                await uncancelled(self._look())
-            except GamekeeperError as error:
-                log.warning("events wait: %s", error)
-                await asyncio.sleep(jittered(1.0))
-            await asyncio.sleep(POLL_SECONDS)
+        await uncancelled(self._look())
 
     async def _look(self) -> None:
-        async with self._database.read() as session:
-            rows = await EventRepository(session).after(self._newest, EventFilter(), BATCH)
-        if not rows:
-            return
-        self._newest = rows[-1].seq or self._newest
+        rows, seqs = await self._after(self._newest, EventFilter())
+        self._newest = seqs[-1] if seqs else self._newest
         for row in rows:
             for node in {row.node, ""}:
                 for follower in self._followers.get(node, ()):
                     if follower.wanted.matches(row):
                         follower.push(row, self._newest)
 
-    async def prune_forever(self) -> None:
-        """Drops what is older than the log is kept, in small transactions."""
-        while True:
+    async def _after(
+        self, seq: int, wanted: EventFilter, up_to: int | None = None
+    ) -> tuple[Sequence[EventRow], Sequence[int]]:
+        """A batch of events, and the numbers that it covers.
+
+        A row that can't be read is left out of the batch, since it would hold up its followers for ever.
+        """
+        async with self._database.read() as session:
+            events = EventRepository(session)
             try:
-                async with self._database.write() as session:
-                    dropped = await EventRepository(session).prune(utc_now() - self._keep, PRUNE_BATCH)
-                self._oldest = 0 if dropped else self._oldest
-            except GamekeeperError as error:
-                log.warning("old events stay for now: %s", error)
-                dropped = 0
-            if dropped < PRUNE_BATCH:
-                await asyncio.sleep(jittered(PRUNE_SECONDS))
+                rows = await events.after(seq, wanted, BATCH, up_to)
+                return rows, [row.seq or 0 for row in rows]
+            except (ValueError, TypeError):
+                seqs = await events.seqs_after(seq, wanted, BATCH, up_to)
+                rows = []
+                for number in seqs:
+                    with self.polling.row(f"event {number}"):
+                        rows += await events.after(number - 1, wanted, 1, number)
+                return rows, seqs
+
+    async def prune(self) -> None:
+        """Drops what is older than the log is kept, in small transactions."""
+        dropped = PRUNE_BATCH
+        while dropped == PRUNE_BATCH:
+            async with self._database.write() as session:
+                dropped = await EventRepository(session).prune(utc_now() - self._keep, PRUNE_BATCH)
+            self._oldest = 0 if dropped else self._oldest

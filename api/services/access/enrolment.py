@@ -9,7 +9,6 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key
 
@@ -57,9 +56,9 @@ class EnrolmentService:
     async def load(self) -> None:
         """All keys at once: after a restart the whole fleet calls."""
         async with self._database.read() as session:
-            rows = await NodeRepository(session).with_status(*NodeStatus)
+            found = await NodeRepository(session).key_hashes()
         good_until = time.monotonic() + KNOWN_SECONDS
-        self._known = {row.key_hash: (row.id, good_until) for row in rows if row.key_hash}
+        self._known = {key_hash: (node_id, good_until) for key_hash, node_id in found.items()}
 
     def forget(self, node_id: str) -> None:
         """A node was removed or registered anew."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -11,7 +15,6 @@ from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.condition import Condition, ConditionType, Vitals, judge
-from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.errors import NotFoundError
 
 
@@ -25,10 +28,8 @@ class ConditionService:
     async def load(self) -> None:
         """Loads the standing conditions of all nodes at once."""
         async with self._database.read() as session:
-            rows = await NodeRepository(session).with_status(*NodeStatus)
-        for row in rows:
-            conditions = [Condition.model_validate(item) for item in row.conditions]
-            self._standing[row.id] = {item.type: item for item in conditions}
+            found = await NodeRepository(session).conditions()
+        self._standing = {node_id: _known(items) for node_id, items in found.items()}
 
     async def observe(self, node_id: str, vitals: Vitals) -> None:
         """Judges by the known values; a condition whose value is not told stays as it is."""
@@ -43,8 +44,7 @@ class ConditionService:
         if node_id not in self._standing:
             async with self._database.read() as session:
                 row = await NodeRepository(session).find(node_id)
-            conditions = [Condition.model_validate(item) for item in (row.conditions if row else [])]
-            self._standing.setdefault(node_id, {item.type: item for item in conditions})
+            self._standing.setdefault(node_id, _known(row.conditions if row else []))
         return self._standing[node_id]
 
     async def _change(
@@ -70,3 +70,13 @@ class ConditionService:
             self._standing.pop(node_id, None)
             return
         self._standing[node_id] = after
+
+
+def _known(stored: list[Any]) -> dict[ConditionType, Condition]:
+    """What stands of a node. A newer version may have raised conditions that this one does not know."""
+    found: dict[ConditionType, Condition] = {}
+    for item in stored:
+        with suppress(ValidationError):
+            condition = Condition.model_validate(item)
+            found[condition.type] = condition
+    return found

@@ -12,19 +12,23 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from gamekeeper.backoff import jittered
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.metric import MetricRepository
-from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, Retention, Sample, mean, named, pack, unpack
+from gamekeeper.domain.node.metric import (
+    CONTAINER_METRICS,
+    NODE_METRICS,
+    VALUE_BYTES,
+    Retention,
+    Sample,
+    mean,
+    named,
+    pack,
+    unpack,
+)
 from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import GamekeeperError, InvalidError
-from gamekeeper.logging import get_logger
-
-log = get_logger(__name__)
+from gamekeeper.errors import InvalidError
 
 RAW, MINUTE, HOUR = 0, 60, 3600
-FLUSH_SECONDS = 5.0
-ROLL_SECONDS = 60.0
 SETTLE_SECONDS = 15  # samples travel; a minute is summed up when its last ones have come
 MAX_POINTS = 2000
 MAX_UNSAVED = 200_000
@@ -89,30 +93,19 @@ class MetricService:
             return RAW
         return MINUTE if step < HOUR and age <= self._retention.minutes else HOUR
 
-    async def keep_forever(self) -> None:
-        """Writes samples in batches, and every minute sums up and drops what is too old."""
-        rolled = time.monotonic()
-        while True:
-            await asyncio.sleep(jittered(FLUSH_SECONDS))
-            try:
-                await self.flush()
-                if time.monotonic() - rolled > ROLL_SECONDS:
-                    rolled = time.monotonic()
-                    await self.roll_up(time.time())
-            except GamekeeperError as error:
-                log.warning("metrics wait in memory: %s", error)
-
-    async def flush(self) -> None:
-        rows = self._unsaved
-        self._unsaved = []
+    async def save(self) -> None:
+        """Writes what has come since the last time; what the database does not take now waits in memory."""
+        rows, self._unsaved = self._unsaved, []
         try:
             async with self._database.write() as session:
                 await MetricRepository(session).add(rows)
-        except GamekeeperError:
+        except BaseException:
             self._unsaved = rows + self._unsaved
             raise
 
-    async def roll_up(self, now: float) -> None:
+    async def roll_up(self, now: float | None = None) -> None:
+        """Sums up whole periods, and drops what is too old."""
+        now = time.time() if now is None else now
         keep = self._retention
         await self._sum_up(RAW, MINUTE, now, now - keep.raw)
         await self._sum_up(MINUTE, HOUR, now, now - keep.minutes)
@@ -143,7 +136,8 @@ def _within(row: dict[str, Any], subject: str, start: float, end: float) -> bool
 def _means(rows: Iterable[tuple[str, int, bytes]], coarse: int) -> list[dict[str, Any]]:
     periods: dict[tuple[str, int], list[Sequence[float]]] = {}
     for subject, at, data in rows:
-        periods.setdefault((subject, at // coarse * coarse), []).append(unpack(data))
+        if len(data) % VALUE_BYTES == 0:  # a torn row has no values, and must not hold up the sums of all others
+            periods.setdefault((subject, at // coarse * coarse), []).append(unpack(data))
     return [
         {"subject": subject, "resolution": coarse, "at": at, "data": pack(mean(values))}
         for (subject, at), values in periods.items()

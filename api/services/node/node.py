@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -135,11 +136,8 @@ class NodeService:
 
     async def count_by_status(self) -> dict[str, int]:
         async with self._database.read() as session:
-            rows = await NodeRepository(session).with_status(*NodeStatus)
-        counts = dict.fromkeys((status.value for status in NodeStatus), 0)
-        for row in rows:
-            counts[row.status] += 1
-        return counts
+            found = Counter((await NodeRepository(session).statuses()).values())
+        return {status.value: found[status.value] for status in NodeStatus}
 
 
 def _match(row: NodeRow, if_match: int | None) -> None:

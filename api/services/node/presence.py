@@ -7,12 +7,13 @@ the runs that wait for it. After a restart of this process every node that was o
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.services.node.agent_session import AgentSession
+from api.services.node.stall import StallWatch
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import NodeRow
@@ -23,21 +24,18 @@ from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node import capacity
 from gamekeeper.domain.node.node import NodeFacts, NodeStatus
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import ConflictError, GamekeeperError, NotFoundError, PreconditionError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
-TICK_SECONDS = 0.5
-FLUSH_SECONDS = 5.0
 RETURN_SECONDS = 10.0
 OPENINGS = 200
 BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
 MAX_REFUSED = 100
-MAX_DIRECTIVES = 100
+STALLED_BEATS = 3  # the newest exchange that a beat tells of began up to two beats ago
 REPORTS = (1, 2)  # the node link's directives: containers, inventory
 
 
@@ -52,38 +50,20 @@ class Lease:
         return max(self.heartbeat_ms, min(SLOWEST_BEAT_MS, sessions * MS_PER_SESSION))
 
 
-@dataclass
-class AgentSession:
-    """One connected agent. ``superseded`` is set when a newer session of the same node takes over.
-
-    ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
-    agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
-    """
-
-    node_id: str
-    epoch: int
-    instance: str = ""
-    refused: set[str] = field(default_factory=set)
-    superseded: asyncio.Event = field(default_factory=asyncio.Event)
-    clock_offset_ns: int = 0
-    directives: asyncio.Queue[int | ConsoleRequest] = field(default_factory=lambda: asyncio.Queue(MAX_DIRECTIVES))
-
-    def push(self, directive: int | ConsoleRequest) -> bool:
-        """False when the agent has not read for so long that there is no more room."""
-        try:
-            self.directives.put_nowait(directive)
-        except asyncio.QueueFull:
-            return False
-        return True
-
-
 class Presence:
     """``changed`` is told of a node whose status changed, after it is in the database."""
 
-    def __init__(self, database: Database, lease: Lease, changed: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        changed: Callable[[str], Awaitable[None]],
+        stalls: StallWatch | None = None,
+    ) -> None:
         self._database = database
         self._lease = lease
         self._changed = changed
+        self._stalls = stalls or StallWatch()
         self._sessions: dict[str, AgentSession] = {}
         self._beats: dict[str, float] = {}
         self._status: dict[str, NodeStatus] = {}
@@ -95,10 +75,11 @@ class Presence:
     async def load(self) -> None:
         """Nodes that were there when this process ended get a while to come back, all of them at once."""
         async with self._database.read() as session:
-            rows = await NodeRepository(session).with_status(NodeStatus.ONLINE, NodeStatus.SUSPECT)
-        for row in rows:
-            self._status[row.id] = NodeStatus(row.status)
-            self._beats[row.id] = time.monotonic() + RETURN_SECONDS
+            found = await NodeRepository(session).statuses()
+        for node_id, status in found.items():
+            if status in (NodeStatus.ONLINE, NodeStatus.SUSPECT):
+                self._status[node_id] = NodeStatus(status)
+                self._beats[node_id] = self._stalls.now() + RETURN_SECONDS
 
     @property
     def heartbeat_ms(self) -> int:
@@ -138,7 +119,7 @@ class Presence:
             old.superseded.set()
         before = self._status.get(node_id)
         self._status[node_id] = NodeStatus.ONLINE
-        self._beats[node_id] = time.monotonic()
+        self._beats[node_id] = self._stalls.now()
         if before is not NodeStatus.ONLINE:
             log.info("node %s is online (epoch %d)", node_id, epoch)
             await self._changed(node_id)
@@ -148,7 +129,8 @@ class Presence:
         live = self._sessions.get(node_id)
         if live is None or not instance or live.instance in ("", instance):
             return
-        silence, patience = time.monotonic() - self._beats.get(node_id, 0.0), self._suspect_after()
+        self._grant_stall()
+        silence, patience = self._stalls.now() - self._beats.get(node_id, 0.0), self._suspect_after()
         if silence > patience:
             return
         if instance not in live.refused and len(live.refused) < MAX_REFUSED:
@@ -165,16 +147,27 @@ class Presence:
         while self._openings:
             batch, self._openings = self._openings[:OPENINGS], self._openings[OPENINGS:]
             try:
-                async with self._database.write() as session:
-                    rows = await NodeRepository(session).find_many([opening.node_id for opening in batch])
-                    by_id = {row.id: row for row in rows}
-                    epochs = [self._write_opening(session, opening, by_id.get(opening.node_id)) for opening in batch]
+                await self._open_batch(batch)
             except GamekeeperError as error:
                 for opening in batch:
                     opening.fail(error)
-                continue
-            for opening, epoch in zip(batch, epochs, strict=True):
-                opening.succeed(epoch)
+            except Exception:  # a row that nobody foresaw: whose it is shows when each is opened alone
+                for opening in batch:
+                    await self._open_alone(opening)
+
+    async def _open_batch(self, batch: list[_Opening]) -> None:
+        async with self._database.write() as session:
+            rows = await NodeRepository(session).find_many([opening.node_id for opening in batch])
+            by_id = {row.id: row for row in rows}
+            epochs = [self._write_opening(session, opening, by_id.get(opening.node_id)) for opening in batch]
+        for opening, epoch in zip(batch, epochs, strict=True):
+            opening.succeed(epoch)
+
+    async def _open_alone(self, opening: _Opening) -> None:
+        try:
+            await self._open_batch([opening])
+        except Exception as error:
+            opening.fail(error)
 
     def _write_opening(self, session: AsyncSession, opening: _Opening, row: NodeRow | None) -> int | None:
         """The new epoch; None for a node that was removed."""
@@ -201,7 +194,7 @@ class Presence:
         node_id = session.node_id
         if self._sessions.get(node_id) is not session:
             return
-        self._beats[node_id] = time.monotonic()
+        self._beats[node_id] = self._stalls.now()
         self._unsaved.add(node_id)
         if self._status.get(node_id) is NodeStatus.ONLINE:
             return
@@ -227,20 +220,32 @@ class Presence:
         async with self._database.read() as session:
             return (await NodeRepository(session).get(node_id)).epoch
 
-    async def watch_forever(self) -> None:
-        flushed = time.monotonic()
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            try:
-                await self._tick()
-                if time.monotonic() - flushed > FLUSH_SECONDS:
-                    await self._flush()
-                    flushed = time.monotonic()
-            except GamekeeperError as error:
-                log.warning("the status of nodes waits: %s", error)
+    async def pulse(self) -> None:
+        """Does nothing but notice a stall of this process soon after it has ended."""
+        self._grant_stall()
 
-    async def _tick(self) -> None:
-        now, lease, suspect = time.monotonic(), self._lease.lease_ms / 1000, self._suspect_after()
+    def _grant_stall(self) -> None:
+        """Time in which this process could hear nobody is taken out of each node's silence.
+
+        A stall that lasted as long as a lease made agents give their sessions up, so they get the time of a restart.
+        """
+        stall = self._stalls.observe()
+        if stall is None:
+            return
+        now, was_long = self._stalls.now(), stall.slept * 1000 >= self._lease.lease_ms
+        log.warning("this process stood still for %.1f s; no node is blamed for that time", stall.slept)
+        for node_id, beat in self._beats.items():
+            self._beats[node_id] = now + RETURN_SECONDS if was_long else max(beat, min(now, beat + stall.seconds))
+
+    @property
+    def has_just_stalled(self) -> bool:
+        """Says that an exchange of heartbeats may hold time in which this process stood still."""
+        return self._stalls.was_within(STALLED_BEATS * self.heartbeat_ms / 1000)
+
+    async def watch(self) -> None:
+        """Finds nodes that were silent for too long."""
+        self._grant_stall()
+        now, lease, suspect = self._stalls.now(), self._lease.lease_ms / 1000, self._suspect_after()
         changes: dict[str, tuple[NodeStatus, str]] = {}
         for node_id, status in self._status.items():
             silence = now - self._beats.get(node_id, now)
@@ -256,7 +261,8 @@ class Presence:
         """One beat may come late and another be lost before anybody is suspected."""
         return min(0.8 * self._lease.lease_ms, max(0.5 * self._lease.lease_ms, 1.5 * self.heartbeat_ms)) / 1000
 
-    async def _flush(self) -> None:
+    async def save_beats(self) -> None:
+        """Writes when nodes were last heard, of all that were heard since the last time."""
         node_ids = list(self._unsaved)
         if not node_ids:
             return
@@ -267,12 +273,11 @@ class Presence:
     async def _set_statuses(self, changes: Mapping[str, tuple[NodeStatus, str]]) -> None:
         """All in one transaction: when a switch dies, many nodes go at once."""
         async with self._database.write() as session:
-            rows = await NodeRepository(session).find_many(list(changes))
-            for row in rows:
-                status, why = changes[row.id]
-                row.status = status.value
-                record(session, Event(kind=EventKind.of("node", status.value), node=row.id, message=why))
-        found = {row.id for row in rows}
+            wanted = {node_id: status for node_id, (status, _) in changes.items()}
+            found = await NodeRepository(session).set_statuses(wanted)
+            for node_id in sorted(found):
+                status, why = changes[node_id]
+                record(session, Event(kind=EventKind.of("node", status.value), node=node_id, message=why))
         for node_id, (status, why) in changes.items():
             self._trust[node_id] = 0
             before = self._status.pop(node_id, NodeStatus.NEVER_SEEN)
@@ -299,7 +304,7 @@ class _Opening:
         elif not self.epoch.done():
             self.epoch.set_result(epoch)
 
-    def fail(self, error: GamekeeperError) -> None:
+    def fail(self, error: Exception) -> None:
         if not self.epoch.done():
             self.epoch.set_exception(error)
 

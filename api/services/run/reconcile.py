@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from temporalio.client import WorkflowExecutionStatus
 
 from api.services.run.dispatch import RunDispatcher
-from gamekeeper.backoff import jittered
+from api.services.supervised import Supervised
 from gamekeeper.control_plane.intake.accept import stored_input
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.models import RunRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.db.repositories.run import OpenRun, RunRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
-from gamekeeper.errors import GamekeeperError
-from gamekeeper.logging import get_logger
 from gamekeeper.temporal.ids import run_workflow_id
 
-log = get_logger(__name__)
-
-PERIOD_SECONDS = 5.0
 SETTLE = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=60)
 STUCK_AFTER_FAILURES = 3
@@ -38,48 +31,44 @@ class RunReconciler:
     def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
         self._database = database
         self._dispatcher = dispatcher
-
-    async def run_forever(self) -> None:
-        while True:
-            try:
-                await self.reconcile()
-            except GamekeeperError as error:
-                log.warning("reconciling runs waits: %s", error)
-            except Exception:  # one row that nobody foresaw must not end the care for all the others
-                log.exception("reconciling runs failed; trying again")
-            await asyncio.sleep(jittered(PERIOD_SECONDS))
+        self.care = Supervised("reconciler")
 
     async def reconcile(self) -> None:
+        """Looks at every run that has not ended; one that can't be dealt with holds up no other."""
         now = utc_now()
         async with self._database.read() as session:
-            runs = RunRepository(session)
-            unstarted = await runs.unstarted(now - SETTLE)
-            started = [row async for row in _all_open(runs, now - SETTLE) if row.started_workflow]
-        for row in unstarted:
-            await self._start(row)
-        for row in started:
-            if row.cancel_reason is not None:
-                await self._dispatcher.repeat_cancel(row.id, row.cancel_reason, row.superseded_by)
-            if now - row.created_at > LOST_AFTER:
-                await self._close_if_lost(row)
+            found = [row async for row in _all_open(RunRepository(session), now - SETTLE, now - LOST_AFTER)]
+        for row in found:
+            with self.care.row(f"run {row.id}"):
+                await self._look_after(row)
 
-    async def _start(self, row: RunRow) -> None:
+    async def _look_after(self, row: OpenRun) -> None:
+        if not row.started_workflow:
+            await self._start(row)
+            return
+        if row.cancel_reason is not None:
+            await self._dispatcher.repeat_cancel(row.id, row.cancel_reason, row.superseded_by)
+        if row.is_old:
+            await self._close_if_lost(row)
+
+    async def _start(self, row: OpenRun) -> None:
         async with self._database.read() as session:
-            run = await stored_input(session, row)
-        if await self._dispatcher.start(run):
+            whole = await RunRepository(session).find_whole(row.id)
+            run = await stored_input(session, whole) if whole else None
+        if run is not None and await self._dispatcher.start(run):
             if row.cancel_reason is not None:
                 await self._dispatcher.cancel(row.id, row.cancel_reason, row.superseded_by)
             async with self._database.write() as session:
                 (await RunRepository(session).get(row.id)).started_workflow = True
 
-    async def _will_be_started(self, row: RunRow) -> bool:
+    async def _will_be_started(self, row: OpenRun) -> bool:
         """By a workflow that may have been away since it asked for the run."""
         if row.started_by is None:
             return False
         found = await self._dispatcher.find(row.started_by)
         return found is not None and found.status is WorkflowExecutionStatus.RUNNING
 
-    async def _close_if_lost(self, row: RunRow) -> None:
+    async def _close_if_lost(self, row: OpenRun) -> None:
         found = await self._dispatcher.find(run_workflow_id(row.id))
         status = found.status if found else None
         if found is not None and status is WorkflowExecutionStatus.RUNNING:
@@ -112,7 +101,7 @@ class RunReconciler:
                 )
             )
 
-    async def _tell_stuck(self, row: RunRow, failures: int) -> None:
+    async def _tell_stuck(self, row: OpenRun, failures: int) -> None:
         """Says on the run that its workflow fails and is tried again; the workflow's next write takes its place."""
         message = f"the control worker fails at this run ({failures} times so far) and tries again; see its log"
         async with self._database.write() as session:
@@ -124,9 +113,9 @@ class RunReconciler:
             current.message = message
 
 
-async def _all_open(runs: RunRepository, created_before: datetime) -> AsyncIterator[RunRow]:
+async def _all_open(runs: RunRepository, created_before: datetime, old_before: datetime) -> AsyncIterator[OpenRun]:
     after_id = ""
-    while rows := await runs.open_runs(created_before, after_id):
+    while rows := await runs.open_runs(created_before, old_before, after_id):
         for row in rows:
             yield row
         after_id = rows[-1].id

@@ -51,6 +51,13 @@ class EventRepository:
             query = query.where(col(EventRow.seq) <= up_to)
         return list((await self._session.exec(query.limit(limit))).all())
 
+    async def seqs_after(self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None) -> list[int]:
+        """The numbers of what ``after`` gives, for whoever met a row that can't be read."""
+        query = select(EventRow.seq).where(col(EventRow.seq) > seq, *_conditions(wanted)).order_by(col(EventRow.seq))
+        if up_to is not None:
+            query = query.where(col(EventRow.seq) <= up_to)
+        return [found for found in (await self._session.exec(query.limit(limit))).all() if found is not None]
+
     async def newest_seq(self) -> int:
         return int((await self._session.exec(select(func.max(EventRow.seq)))).one() or 0)
 

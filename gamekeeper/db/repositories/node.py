@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, update
 from sqlmodel import col, select
@@ -63,9 +64,28 @@ class NodeRepository:
     async def delete(self, row: NodeRow) -> None:
         await self._session.delete(row)
 
-    async def with_status(self, *statuses: NodeStatus) -> list[NodeRow]:
-        wanted = [status.value for status in statuses]
-        return list((await self._session.exec(select(NodeRow).where(col(NodeRow.status).in_(wanted)))).all())
+    async def statuses(self) -> dict[str, str]:
+        """By id, of all nodes. Like the next two it reads no column that an odd row could make unreadable."""
+        return dict((await self._session.exec(select(NodeRow.id, NodeRow.status))).all())
+
+    async def key_hashes(self) -> dict[str, str]:
+        """Ids by the hash of their key."""
+        found = await self._session.exec(select(NodeRow.key_hash, NodeRow.id).where(col(NodeRow.key_hash).is_not(None)))
+        return {key_hash: node_id for key_hash, node_id in found.all() if key_hash is not None}
+
+    async def set_statuses(self, statuses: Mapping[str, NodeStatus]) -> set[str]:
+        """Writes them; the ids of those nodes that are there."""
+        found: set[str] = set()
+        for status in set(statuses.values()):
+            ids = [node_id for node_id, wanted in statuses.items() if wanted is status]
+            statement = update(NodeRow).where(col(NodeRow.id).in_(ids)).values(status=status.value)
+            found.update((await self._session.exec(statement.returning(col(NodeRow.id)))).scalars())
+        return found
+
+    async def conditions(self) -> dict[str, list[Any]]:
+        """By id, of all nodes."""
+        found = await self._session.exec(select(NodeRow.id, NodeRow.conditions))
+        return {node_id: list(conditions) for node_id, conditions in found.all()}
 
     async def set_seen(self, node_ids: Sequence[str], at: datetime) -> None:
         """Writes the time of the last heartbeats in one statement."""

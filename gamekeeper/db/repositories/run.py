@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func
+from sqlalchemy import select as sql_select
 from sqlalchemy.orm import defer
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,6 +26,19 @@ from gamekeeper.errors import NotFoundError
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
 WITHOUT_TEXT = [defer(getattr(RunRow, name), raiseload=True) for name in ("source", "call", "resolved", "carried")]
 OPEN_STATES = [state.value for state in RunState if not state.is_final]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that has not ended, as the reconciler looks at it."""
+
+    id: str
+    version: int
+    started_workflow: bool
+    started_by: str | None
+    cancel_reason: str | None
+    superseded_by: str | None
+    is_old: bool
 
 
 class RunRepository:
@@ -99,16 +114,17 @@ class RunRepository:
         query = select(StepRow).where(StepRow.run_id == run_id, col(StepRow.name).in_(names))
         return list((await self._session.exec(query)).all())
 
-    async def unstarted(self, created_before: datetime) -> list[RunRow]:
-        """Accepted runs that Temporal has not taken yet."""
-        query = select(RunRow).where(col(RunRow.started_workflow).is_(False), col(RunRow.created_at) < created_before)
-        return list((await self._session.exec(query.order_by(RunRow.id).limit(200))).all())
-
-    async def open_runs(self, created_before: datetime, after_id: str = "") -> list[RunRow]:
-        query = select(RunRow).where(
+    async def open_runs(self, created_before: datetime, old_before: datetime, after_id: str = "") -> list[OpenRun]:
+        """A batch of runs that have not ended, by id. No column is read that an odd row could make unreadable."""
+        columns = (
+            *(col(RunRow.id), col(RunRow.version), col(RunRow.started_workflow), col(RunRow.started_by)),
+            *(col(RunRow.cancel_reason), col(RunRow.superseded_by), col(RunRow.created_at) < old_before),
+        )
+        query = sql_select(*columns).where(
             col(RunRow.state).in_(OPEN_STATES), col(RunRow.created_at) < created_before, col(RunRow.id) > after_id
         )
-        return list((await self._session.exec(query.options(*WITHOUT_TEXT).order_by(RunRow.id).limit(200))).all())
+        rows = await (await self._session.connection()).execute(query.order_by(RunRow.id).limit(200))
+        return [OpenRun(*row) for row in rows]
 
     async def count_open_by_schedule(self) -> dict[str, int]:
         query = select(RunRow.schedule, func.count()).where(col(RunRow.schedule).is_not(None))

@@ -67,6 +67,9 @@ def named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
     return {name: value for name, value in zip(names, values, strict=False) if math.isfinite(value)}
 
 
+VALUE_BYTES = array("f").itemsize
+
+
 def pack(values: Sequence[float]) -> bytes:
     return array("f", values).tobytes()
 

@@ -48,7 +48,7 @@ async def test_raw_samples_are_summed_up_once(database: Database) -> None:
     start = now - 20 * MINUTE
     for second in range(0, 600, 5):
         metrics.accept(SUBJECT, sample(start + second, cpu=float(second // 60)))
-    await metrics.flush()
+    await metrics.save()
     await metrics.roll_up(now)
     await metrics.roll_up(now)
     async with database.read() as session:

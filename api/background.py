@@ -1,0 +1,48 @@
+"""What the api does by itself: every task with its name and its period, in one table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from api.services.event import EventService
+from api.services.node.metric import MetricService
+from api.services.node.presence import Presence
+from api.services.node.stall import PULSE_SECONDS
+from api.services.run.reconcile import RunReconciler
+from api.services.supervised import Supervised
+
+WATCH_SECONDS = 0.5
+BEATS_SECONDS = 5.0
+RECONCILE_SECONDS = 5.0
+METRICS_SECONDS = 5.0
+SUMS_SECONDS = 60.0
+PRUNE_SECONDS = 600.0
+# Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
+SOON_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Loop:
+    care: Supervised
+    work: Callable[[], Awaitable[None]]
+    period: float
+    slowest: float = 30.0
+
+    def start(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self.care.forever(self.work, self.period, self.slowest), name=self.care.name)
+
+
+def background_loops(
+    presence: Presence, reconciler: RunReconciler, events: EventService, metrics: MetricService
+) -> list[Loop]:
+    return [
+        Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
+        Loop(Supervised("presence"), presence.watch, WATCH_SECONDS, SOON_SECONDS),
+        Loop(Supervised("heartbeats"), presence.save_beats, BEATS_SECONDS),
+        Loop(reconciler.care, reconciler.reconcile, RECONCILE_SECONDS),
+        Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
+        Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),
+    ]

@@ -1,0 +1,123 @@
+"""An api that stood still blames no node for it; one that did not blames those that are silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.services.node.agent_session import AgentSession
+from api.services.node.presence import RETURN_SECONDS, Lease, Presence
+from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, StallWatch
+from gamekeeper.db.engine import Database
+from gamekeeper.db.models import NodeRow
+from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
+
+LEASE = 8.0
+
+
+class Clocks:
+    """The machine's clocks; ``sleep`` is the machine's, which the monotonic one does not count."""
+
+    def __init__(self) -> None:
+        self.monotonic = 1000.0
+        self.boottime = 5000.0
+
+    def go(self, seconds: float) -> None:
+        self.monotonic += seconds
+        self.boottime += seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.boottime += seconds
+
+
+class Watched:
+    """One node, heard of at the beginning."""
+
+    def __init__(self, database: Database) -> None:
+        self.clocks = Clocks()
+        self.database = database
+        watch = StallWatch(lambda: self.clocks.monotonic, lambda: self.clocks.boottime)
+        self.presence = Presence(database, Lease(2000, int(LEASE * 1000)), self._changed, watch)
+        self.session: AgentSession | None = None
+
+    async def _changed(self, node_id: str) -> None:
+        assert node_id == "n"
+
+    async def begin(self) -> None:
+        async with self.database.write() as session:
+            session.add(NodeRow(id="n", name="n"))
+        self.session = await self.presence.open("n", NodeFacts(), NodePolicy())
+
+    async def go(self, seconds: float) -> None:
+        """The process runs, pulses and watches."""
+        for _ in range(round(seconds / PULSE_SECONDS)):
+            self.clocks.go(PULSE_SECONDS)
+            await self.presence.pulse()
+            await self.presence.watch()
+
+    async def status(self) -> str:
+        async with self.database.read() as session:
+            return (await NodeRepository(session).statuses())["n"]
+
+
+@pytest.fixture
+async def watched(database: Database) -> Watched:
+    made = Watched(database)
+    await made.begin()
+    return made
+
+
+async def test_a_silent_node_is_lost_after_its_lease(watched: Watched) -> None:
+    await watched.go(LEASE - 1)
+    assert await watched.status() == "suspect"
+    await watched.go(2)
+    assert await watched.status() == "offline"
+
+
+@pytest.mark.parametrize("frozen", [1.0, 3.0, LEASE - 1, LEASE + 1, 600.0])
+async def test_a_stop_of_the_api_is_no_silence_of_the_node(watched: Watched, frozen: float) -> None:
+    await watched.go(2)
+    watched.clocks.go(frozen)
+    await watched.presence.watch()  # whose turn comes first is not known: the pulse may be late as well
+    assert await watched.status() == "online"
+    await watched.go(1)
+    assert await watched.status() == "online"
+
+
+async def test_a_machine_that_slept_gives_its_nodes_the_time_of_a_restart(watched: Watched) -> None:
+    await watched.go(2)
+    watched.clocks.sleep(3600)
+    await watched.go(RETURN_SECONDS + LEASE / 2)
+    assert await watched.status() == "online"
+
+
+async def test_a_node_that_went_meanwhile_is_found_out(watched: Watched) -> None:
+    watched.clocks.go(600)
+    await watched.go(RETURN_SECONDS + LEASE + 1)
+    assert await watched.status() == "offline"
+
+
+async def test_short_stops_add_up_to_what_they_lasted(watched: Watched) -> None:
+    for _ in range(20):
+        watched.clocks.go(2.0)
+        await watched.presence.pulse()
+    await watched.presence.watch()
+    assert await watched.status() == "suspect"  # twenty times a pulse is time in which it could be heard
+
+
+async def test_a_busy_loop_grants_nothing(watched: Watched) -> None:
+    late = PULSE_SECONDS + TOLERANCE_SECONDS / 2
+    for _ in range(round((LEASE + 1) / late)):
+        watched.clocks.go(late)
+        await watched.presence.watch()
+    assert await watched.status() == "offline"
+
+
+async def test_the_round_trip_through_a_stop_is_not_believed(watched: Watched) -> None:
+    assert not watched.presence.has_just_stalled
+    watched.clocks.go(5)
+    await watched.presence.pulse()
+    assert watched.presence.has_just_stalled
+    await watched.go(7)
+    assert not watched.presence.has_just_stalled

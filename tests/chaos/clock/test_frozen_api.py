@@ -1,0 +1,41 @@
+"""The api is stopped (SIGSTOP) for longer than a lease. It heard nobody then, so it may blame nobody for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from api.settings import ApiSettings
+from tests.fixtures.stack import Stack
+
+LEASE = timedelta(milliseconds=ApiSettings.model_fields["lease_ms"].default)
+
+
+def node(stack: Stack) -> dict[str, Any]:
+    found: dict[str, Any] = stack.json("node", "show", stack.node)
+    return found
+
+
+def last_seen(stack: Stack) -> datetime:
+    return datetime.fromisoformat(node(stack)["last_seen_at"])
+
+
+def test_a_stopped_api_blames_no_node(stack: Stack) -> None:
+    stack.until(lambda: node(stack)["status"] == "online")
+    since = datetime.now(UTC)
+    pid = stack.pid("api")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.5 * LEASE.total_seconds())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    thawed = datetime.now(UTC)
+    stack.until(lambda: last_seen(stack) > thawed + LEASE)  # by then a wrong word would have been spoken
+    told = stack.json("events", "--kind", "node", "--since", since.isoformat())
+    assert [event["kind"] for event in told if event["kind"] in ("node.suspect", "node.offline")] == []
+    assert [event["reason"] for event in told if event["kind"] == "node.condition_raised"] == []
+    assert stack.pid("api") == pid
+    assert node(stack)["status"] == "online"
