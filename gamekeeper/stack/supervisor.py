@@ -22,6 +22,7 @@ log = get_logger(__name__)
 
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.5
+ASK_SECONDS = 0.1
 STEADY_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 0.5
 
@@ -112,7 +113,7 @@ class Supervisor:
                     raise _StopAskedError from error
                 if time.monotonic() > deadline and not any(process.is_adopted for process in self._processes):
                     raise UnavailableError(f"{error}\n{self._tails()}") from error
-            self._stop.wait(LOOK_SECONDS)
+            self._stop.wait(ASK_SECONDS)
             self._look()
 
     def _tails(self) -> str:
