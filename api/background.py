@@ -1,4 +1,4 @@
-"""What the api does by itself: every task with its name and its period, in one table."""
+"""The background tasks of the api, each with its name and its period, in one table."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ConditionService:
 
 
 def _known(stored: list[Any]) -> dict[ConditionType, Condition]:
-    """What stands of a node. A newer version may have raised conditions that this one does not know."""
+    """The standing conditions of a node. A newer version may have raised conditions that this one does not know."""
     found: dict[ConditionType, Condition] = {}
     for item in stored:
         with suppress(ValidationError):
