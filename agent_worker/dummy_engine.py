@@ -202,7 +202,7 @@ class DummyEngine:
         ]
 
     async def usage(self) -> Sequence[ContainerUsage]:
-        """Made up, and moving, so that graphs have something to show."""
+        """Usage that is made up, and moves, so that graphs have something to show."""
         now = time.time()
         return [
             ContainerUsage(

@@ -143,7 +143,7 @@ def _write_at(path: Path, offset: int, data: bytes) -> None:
 
 
 def _write_clock(log: _OpenLog, seq: int, offset_ns: int) -> LogClocks:
-    """Before the records that it is for; where those do not follow, a later record stands for the same seq."""
+    """Writes a clock before its records. Where those do not follow, a later record stands for the same seq."""
     marks = [mark for mark in log.clocks.marks if mark[0] < seq]
     _write_at(_clock_path(log.path), len(marks) * _CLOCK.size, _CLOCK.pack(seq, offset_ns))
     return LogClocks([*marks, (seq, offset_ns)])

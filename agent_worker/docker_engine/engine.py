@@ -69,7 +69,7 @@ class DockerEngine:
 
     @property
     def _api(self) -> APIClient:
-        """Made at the first use that finds the engine up, because only then its API version is known."""
+        """The SDK's client, made at the first use that finds the engine up: only then its API version is known."""
         if self._connected is None:
             self._connected = self._connect()
         return self._connected
@@ -309,7 +309,7 @@ class DockerEngine:
         await self._prepare(f"volume {name}", self._make_volume, name, run_id)
 
     async def _prepare(self, what: str, make: Callable[[str, str], None], name: str, run_id: str) -> None:
-        """Once a run: the first step makes it, the others find it made."""
+        """Makes the run's network or volume once: the first step makes it, the others find it made."""
         async with self._preparing:
             if what not in self._prepared:
                 await self._call(make, name, run_id)

@@ -39,7 +39,7 @@ class _Position:
 
 @dataclass
 class LogCursor:
-    """Mutable: ``advance`` moves it over lines that are being kept. ``newest`` is not known of an earlier process."""
+    """A place in a log. ``advance`` moves it over lines that are being kept; only this process knows ``newest``."""
 
     positions: dict[int, _Position] = field(default_factory=dict)
     read_bytes: int = 0

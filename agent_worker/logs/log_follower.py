@@ -60,7 +60,7 @@ class LogFollower:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def resume_all(self) -> None:
-        """After a start: takes up every container of this node whose log has not ended."""
+        """Takes up, after a start, every container of this node whose log has not ended."""
         for info in await self._engine.list_owned():
             if info.owner is not None and info.status is not ContainerStatus.CREATED:
                 until_removed, one_file = info.owner.lifetime == "node", info.owner.kind == "job"

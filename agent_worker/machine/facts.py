@@ -26,7 +26,7 @@ CPUINFO_SECONDS = 15.0
 
 
 async def gather_facts(engine: ContainerEngine, state_dir: Path) -> NodeFacts:
-    """Works without the engine, whose fields are then empty."""
+    """Gathers the facts. Without the engine its fields are empty."""
     try:
         docker = await engine.version()
     except GamekeeperError as error:

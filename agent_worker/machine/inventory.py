@@ -27,7 +27,7 @@ _VIRTUAL = ("lo", "veth", "br-", "docker")
 
 
 async def gather_inventory(engine: ContainerEngine, state_dir: Path, gpus: Gpus) -> Inventory:
-    """Works without the engine, whose versions are then empty."""
+    """Gathers the inventory. Without the engine its versions are empty."""
     facts = await gather_facts(engine, state_dir)
     versions: dict[str, str] = {}
     with suppress(GamekeeperError):

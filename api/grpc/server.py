@@ -25,7 +25,7 @@ _OPTIONS = [
 
 @dataclass(frozen=True)
 class LinkServer:
-    """Bound to its port when it is made, serving from ``start`` on."""
+    """The server of the node link. It is bound to its port when it is made, and serves from ``start`` on."""
 
     server: grpc.aio.Server
     health: health_aio.HealthServicer

@@ -81,7 +81,7 @@ class Supervised:
 
     @contextmanager
     def row(self, name: str) -> Iterator[None]:
-        """For the work on one row: what it raises is counted and told once, and the next row is begun.
+        """Guards the work on one row: an error is counted and told once, and the next row is begun.
 
         Raises UnavailableError when the third row in a row meets one, because then a part is away.
         """

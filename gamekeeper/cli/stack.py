@@ -115,7 +115,7 @@ def _spawn(state: StateDir) -> subprocess.Popen[bytes]:
 
 
 def _wait_ready(state: StateDir, child: subprocess.Popen[bytes] | None) -> None:
-    """Until the supervisor says that all is ready. Raises UnavailableError with the end of its log."""
+    """Waits until the supervisor says that all is ready. Raises UnavailableError with the end of its log."""
     deadline = time.monotonic() + UP_SECONDS
     lock = LockedFile(state.run_dir / "supervisor.lock")
     while time.monotonic() < deadline:

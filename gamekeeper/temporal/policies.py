@@ -40,7 +40,7 @@ def node_activity(
     summary: str,
     priority: Priority = Priority.default,
 ) -> ActivityOptions:
-    """For an activity on a node: ``work`` and ``grace`` bound it on the agent, the margin is the safety net.
+    """Options of an activity on a node: ``work`` and ``grace`` bound it on the agent, the margin is the safety net.
 
     The wait for a start finds an offline node, and is armed again for each delivery. Without a heartbeat timeout
     a frozen agent would swallow the task for the whole of ``work``.
@@ -58,7 +58,7 @@ def node_activity(
 
 
 def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
-    """For a short activity of the control plane: retried until the database answers."""
+    """Options of a short activity of the control plane: it is retried until the database answers."""
     return ActivityOptions(
         task_queue=task_queue,
         start_to_close_timeout=timedelta(seconds=30),

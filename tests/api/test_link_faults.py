@@ -41,7 +41,7 @@ def noise(seed: int, size: int) -> bytes:
 
 
 def spoiled() -> Iterator[tuple[str, bytes]]:
-    """For each method: noise of several sizes, and a good message cut off or with one byte changed."""
+    """Bad bytes for each method: noise of several sizes, and a good message cut off or with one byte changed."""
     samples: dict[str, Message] = {
         "Session": HELLO,
         "ReportInventory": pb.Inventory(disks=[pb.Disk(mount="/", total_bytes=1)], problem="none"),
@@ -100,7 +100,7 @@ async def test_noise_and_spoiled_messages_get_a_status_that_says_whose_fault_it_
 
 
 class Uploading:
-    """In the place of an agent that runs a step, with its key and epoch."""
+    """Takes the place of an agent that runs a step, with its key and epoch."""
 
     def __init__(self, raw: RawAgent, key: pb.StepKey) -> None:
         self.raw = raw
@@ -167,7 +167,7 @@ async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: Ap
     beat = pb.AgentMessage(heartbeat=pb.Heartbeat(seq=1, docker_error="x" * 5000))  # large, to fill windows sooner
 
     async def beats(count: int) -> None:
-        """Until the other agent was heard so many times."""
+        """Waits until the other agent was heard so many times."""
         heard: set[float] = set()
         while len(heard) < count:
             heard.add(api.process.presence._beats["node-2"])

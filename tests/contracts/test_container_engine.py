@@ -59,7 +59,7 @@ class Subject:
         return replace(made, has_outputs=handed_on is not None)
 
     async def start_again(self, container_id: str) -> None:
-        """As ``docker start`` does, and as Docker's restart policies do."""
+        """Starts it again, as ``docker start`` and Docker's restart policies do."""
         if isinstance(self.engine, DockerEngine):
             await self.engine.start(container_id)
 

@@ -79,7 +79,7 @@ def until(descriptor: int, wanted: bytes) -> None:
 
 
 def take_interrupts() -> None:
-    """As a shell's foreground does; tests that run in a background inherit that SIGINT is ignored."""
+    """Heeds SIGINT, as a shell's foreground does; tests that run in a background inherit that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

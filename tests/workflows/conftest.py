@@ -103,7 +103,7 @@ class ControlPlane:
                 await asyncio.sleep(0.02)
 
     async def until_started(self, step: str) -> None:
-        """Until the step's container runs."""
+        """Waits until the step's container runs."""
         async with asyncio.timeout(HANG_SECONDS):
             while not any(info.started_at for info in await self.engine.list_owned(step=step)):
                 await asyncio.sleep(0.02)

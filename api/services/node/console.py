@@ -130,7 +130,7 @@ class ConsoleService:
             record(session, event)
 
     def join(self, node_id: str, console_id: str) -> Console:
-        """For the agent that was asked. Raises NotFoundError for a console that is not its own, or taken."""
+        """Joins the agent that was asked. Raises NotFoundError for a console that is not its own, or taken."""
         console = self._open.get(console_id)
         if console is None or console.node_id != node_id or console.joined.is_set():
             raise NotFoundError("there is no such console; its client may have gone")

@@ -101,7 +101,7 @@ class RunDispatcher:
         return True
 
     async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> bool:
-        """As ``cancel``, for a workflow that has not heard of it yet: each signal stays in a history."""
+        """Cancels a workflow that has not heard of it yet, and no other: each signal stays in a history."""
         try:
             described = await self._run(run_id).describe()
         except RPCError as error:
@@ -121,7 +121,7 @@ class RunDispatcher:
         return True
 
     async def answer_approval(self, run_id: str, answer: ApprovalAnswer) -> None:
-        """Like all updates: raises ConflictError with the workflow's own words when it refuses."""
+        """Answers an approval. Like all updates it raises ConflictError in the workflow's own words."""
         async with _updating(run_id):
             await self._run(run_id).execute_update(PipelineWorkflow.answer_approval, answer, rpc_timeout=UPDATE_LIMIT)
 

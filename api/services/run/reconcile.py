@@ -62,7 +62,7 @@ class RunReconciler:
                 (await RunRepository(session).get(row.id)).started_workflow = True
 
     async def _will_be_started(self, row: OpenRun) -> bool:
-        """By a workflow that may have been away since it asked for the run."""
+        """True when a workflow will start the run; that one may have been away since it asked for the run."""
         if row.started_by is None:
             return False
         found = await self._dispatcher.find(row.started_by)

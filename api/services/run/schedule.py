@@ -134,7 +134,7 @@ class ScheduleService:
         return found.model_copy(update={"running": (await self._running()).get(name, 0)})
 
     async def _running(self) -> dict[str, int]:
-        """By schedule. Temporal does not count those that may overlap."""
+        """The running workflows of each schedule. Temporal does not count those that may overlap."""
         async with self._database.read() as session:
             return await RunRepository(session).count_open_by_schedule()
 

@@ -16,7 +16,7 @@ class ApiKeyRow(SQLModel, table=True):
 
 
 class EnrolmentTokenRow(SQLModel, table=True):
-    """Good for one registration of one node, until it expires."""
+    """A token for one registration of one node, until it expires."""
 
     __tablename__ = "enrolment_tokens"
 

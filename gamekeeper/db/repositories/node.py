@@ -65,7 +65,7 @@ class NodeRepository:
         await self._session.delete(row)
 
     async def statuses(self) -> dict[str, str]:
-        """By id, of all nodes. Like the next two it reads no column that an odd row could make unreadable."""
+        """The status of every node by its id. Like the next two it reads no column that an odd row could spoil."""
         return dict((await self._session.exec(select(NodeRow.id, NodeRow.status))).all())
 
     async def key_hashes(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class NodeRepository:
         return found
 
     async def conditions(self) -> dict[str, list[Any]]:
-        """By id, of all nodes."""
+        """The conditions of every node by its id."""
         found = await self._session.exec(select(NodeRow.id, NodeRow.conditions))
         return {node_id: list(conditions) for node_id, conditions in found.all()}
 

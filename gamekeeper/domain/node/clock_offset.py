@@ -11,7 +11,7 @@ KEPT = 8
 
 
 class ClockOffset:
-    """Fed with the four times of an exchange, all in nanoseconds."""
+    """The offset of two clocks, from the four times of each exchange, all in nanoseconds."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[int, int]] = deque(maxlen=KEPT)

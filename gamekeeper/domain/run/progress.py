@@ -164,7 +164,7 @@ class RunProgress:
         return self._cells.get(name, [])
 
     def _cell_outputs(self, name: str) -> dict[str, list[Any]]:
-        """Of each declared output a list with one value a cell; null where a cell gave none."""
+        """A list for each declared output, with one value a cell; null where a cell gave none."""
         cells = [self.statuses[cell] for cell in self._cells[name]]
         return {key: [cell.outputs.get(key) for cell in cells] for key in self.steps[name].outputs}
 

@@ -38,7 +38,7 @@ class Node:
         self.activities = StepActivities(context)
 
     async def until_followed(self, count: int) -> None:
-        """Until so many deliveries are with a running container."""
+        """Waits until so many deliveries are with a running container."""
         async with asyncio.timeout(HANG_SECONDS):
             while len(self.logs.followed) < count:
                 await asyncio.sleep(0.01)

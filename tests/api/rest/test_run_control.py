@@ -163,7 +163,7 @@ async def test_what_can_not_be_rerun(ready: ApiUnderTest) -> None:
 
 
 async def test_a_nul_in_a_message_holds_up_no_run(api: ApiUnderTest) -> None:
-    """As an output brings it into a cell's name: PostgreSQL takes it in no text, and would be asked for ever."""
+    """An output can bring it into a cell's name. PostgreSQL takes it in no text, and would be asked for ever."""
     await api.add_node()
     run = await api.submit(step("a"))
     status = StepStatus(

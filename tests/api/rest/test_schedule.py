@@ -47,7 +47,7 @@ class Scheduled:
         return list((await self.api.http.get("/runs", params={"schedule": self.first})).json()["items"])
 
     async def runs(self, count: int) -> list[dict[str, Any]]:
-        """Its runs, once there are so many that have ended."""
+        """The schedule's runs, once there are so many that have ended."""
         async with asyncio.timeout(HANG_SECONDS):
             while True:
                 items = await self.listed()
@@ -114,7 +114,7 @@ async def test_it_follows_the_pipeline(scheduled: Scheduled) -> None:
 
 
 async def test_a_day_and_a_weekday_mean_either(scheduled: Scheduled) -> None:
-    """As cron has it; Temporal by itself would take days that are both."""
+    """Cron has it so; Temporal by itself would take days that are both."""
     await scheduled.push({"cron": "0 12 13 * FRI"})
     (made,) = await scheduled.apply()
     days = [datetime.fromisoformat(at) for at in made["next_at"]]

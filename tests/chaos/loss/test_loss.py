@@ -51,7 +51,7 @@ class Namespace:
         return json.loads(output) if "--json" in arguments else output
 
     def drop(self, probability: float) -> None:
-        """Of the packets from and to the node link's port; 0 for none."""
+        """Drops packets from and to the node link's port; 0 for none."""
         port = self.gamekeeper("status", "--json")["api"]["node_link"].rpartition(":")[2]
         self.run("iptables", "-F")
         for end in ("--dport", "--sport"):
@@ -71,7 +71,7 @@ class Namespace:
                 )
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """Of the simulated nodes, oldest first."""
+        """The events of the simulated nodes, oldest first."""
         found: list[dict[str, Any]] = self.gamekeeper("events", "--kind", kind, "--limit", "500", "--json")
         return found
 

@@ -41,7 +41,7 @@ def test_the_schema_says_it() -> None:
 
 
 def plain(value: Any) -> Any:
-    """As a YAML 1.2 reader, such as an editor's, gives it."""
+    """The document as a YAML 1.2 reader, such as an editor's, gives it."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list):
