@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gamekeeper.domain.language.outputs import MAX_BYTES, read_outputs
+from gamekeeper.domain.language.outputs import MAX_BYTES, read_outputs, salvage_outputs
 from gamekeeper.errors import InvalidError
 
 TEXT = b"""digest=abc=def
@@ -38,9 +38,31 @@ def test_lines_and_heredocs() -> None:
         (b"digest<<END\nno end", 'output "digest" has no line "END" that ends it'),
         (b"digest=1\nhello world", 'line 2 of \\$STEP_OUTPUT is neither key=value nor key<<END: "hello world"'),
         (b"digest=\xff", "is not UTF-8 at byte 7"),
+        (b"digest=x\0y\n", "has a NUL at byte 8"),
         (b"digest=" + b"x" * MAX_BYTES, "is over 64 KiB"),
     ],
 )
 def test_what_is_wrong_with_it(data: bytes, part: str) -> None:
     with pytest.raises(InvalidError, match=part):
         read_outputs(data, ["digest"])
+
+
+@pytest.mark.parametrize("inside", ["\u2028", "\u2029", "\x85", "\f", "\v", "\r", "\x1c", "\x1d", "\x1e"])
+def test_only_lf_and_crlf_end_a_line(inside: str) -> None:
+    text = f"one=a{inside}b\r\ntwo<<END\nx{inside}y\r\nz\nEND\n".encode()
+    assert read_outputs(text, ["one", "two"]) == {"one": f"a{inside}b", "two": f"x{inside}y\nz"}
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"digest=1\nother=2\n", {"digest": "1"}),
+        (b"other=2\n", {}),
+        (b"digest=1\nnotes<<END\nstopped in the midd", {"digest": "1"}),
+        (b"digest=1\nnotes=x\0y\n", {"digest": "1"}),
+        (b"digest=\xff\n", {"digest": "\ufffd"}),
+        (b"digest=" + b"x" * MAX_BYTES, {}),
+    ],
+)
+def test_a_failed_step_keeps_what_can_be_read(data: bytes, found: dict[str, str]) -> None:
+    assert salvage_outputs(data, ["digest", "notes"]) == found
