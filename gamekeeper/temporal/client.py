@@ -8,12 +8,13 @@ from datetime import timedelta
 from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
+from gamekeeper.temporal.core_log import telemetry
 from gamekeeper.tracing import tracing_enabled
 
 log = get_logger(__name__)
@@ -34,7 +35,7 @@ async def connect(address: str | None = None, *, wait: timedelta = timedelta(sec
     if address:
         config["target_host"] = address
     target = config.get("target_host", "localhost:7233")
-    runtime = Runtime(telemetry=TelemetryConfig())
+    runtime = Runtime(telemetry=telemetry())
     interceptors = _tracing() if tracing_enabled() else []
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
     backoff = Backoff(initial=0.1, maximum=2.0)
