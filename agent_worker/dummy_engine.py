@@ -4,7 +4,7 @@
 ``DUMMY_CRASHES`` how many starts end after ``DUMMY_SLEEP`` before one stays up, each restarted as ``restart`` says,
 ``DUMMY_OUTPUT`` text to write, ``DUMMY_STEP_OUTPUT`` text for ``$STEP_OUTPUT`` (";" ends its lines),
 ``DUMMY_HEALTHY_AFTER`` seconds in which its health check says unhealthy, ``DUMMY_START_ERROR`` text with which the
-start fails. The image ``missing`` does not exist.
+start fails, ``DUMMY_START_FAULTS`` how often the engine fails to start it first. The image ``missing`` does not exist.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
     ContainerUsage,
+    EngineFaultError,
     Health,
     NameTakenError,
     NewContainer,
@@ -46,6 +47,7 @@ class _Container:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     has_output_file: bool = False
+    workspace: str = ""
 
     def checked_info(self) -> ContainerInfo:
         """``info`` with the health of this moment."""
@@ -69,6 +71,7 @@ class DummyEngine:
         self._by_id: dict[str, _Container] = {}
         self._ids: dict[str, str] = {}
         self._resources: set[str] = set()
+        self._faults: dict[str, int] = {}
 
     async def ping(self) -> None:
         return None
@@ -121,6 +124,9 @@ class DummyEngine:
         if "DUMMY_START_ERROR" in environment:
             container.info = replace(container.info, exit_code=127, error=environment["DUMMY_START_ERROR"])
             raise StartError(environment["DUMMY_START_ERROR"])
+        if self._faults.setdefault(container.info.name, int(environment.get("DUMMY_START_FAULTS", "0"))) > 0:
+            self._faults[container.info.name] -= 1
+            raise EngineFaultError("the dummy failed: port 1 is already allocated")
         self._begin(container)
 
     def _begin(self, container: _Container) -> None:
@@ -144,7 +150,7 @@ class DummyEngine:
             await asyncio.wait_for(container.slept.wait(), seconds)
         environment = container.new.spec.environment
         oom = environment.get("DUMMY_OOM") == "1"
-        exit_code = KILLED if oom else int(environment.get("DUMMY_EXIT_CODE", "0"))
+        exit_code = int(environment.get("DUMMY_EXIT_CODE", KILLED if oom else 0))
         if container.starts_again(exit_code):
             count = container.info.restart_count + 1
             container.info = replace(
@@ -251,6 +257,9 @@ class DummyEngine:
 
     async def ensure_volume(self, name: str, run_id: str) -> None:
         self._resources.add(run_id or name)
+
+    async def open_workspace(self, container_id: str, volume: str) -> None:
+        self._by_id[container_id].workspace = volume
 
     async def list_run_resources(self) -> Sequence[str]:
         return sorted(self._resources)

@@ -1,8 +1,8 @@
-"""The journal of the agent: the deliveries that it took, and the containers that it started.
+"""The journal of the agent: the deliveries that it took, the containers that it started, and results not told yet.
 
 Task tokens survive a kill. On the next start each is failed with an immediate retry, so that Temporal hands the step
 out again within a third of a second, and the step attaches to its container; without it the step would wait for the
-heartbeat timeout.
+heartbeat timeout. Where the result is here already, it is told instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from gamekeeper.ports.node_agent import Begun
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (token BLOB PRIMARY KEY, key TEXT NOT NULL, returned_at REAL);
 CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, begun_at REAL NOT NULL, container_id TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS answers (token BLOB PRIMARY KEY, result TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS faults (key TEXT PRIMARY KEY, count INTEGER NOT NULL, text TEXT NOT NULL);
 """
+_TRY = "SELECT begun_at, container_id, text FROM tries LEFT JOIN faults USING (key) WHERE key = ?"
+_UNANSWERED = "SELECT token FROM deliveries WHERE token NOT IN (SELECT token FROM answers)"
 ANSWER_GRACE_SECONDS = 60.0
 
 
@@ -33,21 +37,46 @@ class SqliteJournal:
             db.execute("DELETE FROM deliveries WHERE returned_at < ?", (now - ANSWER_GRACE_SECONDS,))
             db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
             new = db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now)).rowcount
-            row = db.execute("SELECT begun_at, container_id FROM tries WHERE key = ?", (str(key),)).fetchone()
-        return Begun(at=row[0], container_id=row[1], again=not new)
+            row = db.execute(_TRY, (str(key),)).fetchone()
+        return Begun(at=row[0], container_id=row[1], fault=row[2] or "", again=not new)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         with self._store.transaction() as db:
             db.execute("UPDATE tries SET container_id = ? WHERE key = ?", (container_id, str(key)))
 
+    def record_fault(self, key: StepKey, text: str) -> int:
+        with self._store.transaction() as db:
+            db.execute("UPDATE tries SET container_id = '' WHERE key = ?", (str(key),))
+            db.execute("INSERT OR IGNORE INTO faults VALUES (?, 0, '')", (str(key),))
+            db.execute("UPDATE faults SET count = count + 1, text = ? WHERE key = ?", (text, str(key)))
+            count = db.execute("SELECT count FROM faults WHERE key = ?", (str(key),)).fetchone()[0]
+        return int(count)
+
     def returned(self, task_token: bytes) -> None:
         with self._store.transaction() as db:
             db.execute("UPDATE deliveries SET returned_at = ? WHERE token = ?", (time.time(), task_token))
 
-    def take_tokens(self) -> list[bytes]:
-        """The tokens of deliveries that an earlier process took and may not have answered, removed from here."""
+    def keep_answer(self, task_token: bytes, result: str) -> None:
+        """Keeps a result that Temporal could not be told yet."""
         with self._store.transaction() as db:
-            tokens = [row[0] for row in db.execute("SELECT token FROM deliveries")]
+            db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (task_token, result))
+
+    def answered(self, task_token: bytes) -> None:
+        """Temporal knows the result of a delivery, or has no use for it any more."""
+        with self._store.transaction() as db:
+            for table in ("answers", "deliveries"):
+                db.execute(f"DELETE FROM {table} WHERE token = ?", (task_token,))
+
+    def kept_answers(self) -> dict[bytes, str]:
+        """The results that an earlier process could not tell. They stay until they are ``answered``."""
+        with self._store.transaction() as db:
+            return dict(db.execute("SELECT token, result FROM answers").fetchall())
+
+    def take_tokens(self) -> list[bytes]:
+        """The tokens of deliveries that an earlier process took and may not have answered, removed from here; without
+        those whose results are kept."""
+        with self._store.transaction() as db:
+            tokens = [row[0] for row in db.execute(_UNANSWERED)]
             db.execute("DELETE FROM deliveries")
         return tokens
 
@@ -55,6 +84,7 @@ class SqliteJournal:
         """The try is over and its outcome known to the control plane."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM tries WHERE key = ?", (str(key),))
+            db.execute("DELETE FROM faults WHERE key = ?", (str(key),))
 
     def close(self) -> None:
         self._store.close()

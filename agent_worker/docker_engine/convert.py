@@ -21,6 +21,8 @@ from gamekeeper.ports.container_engine import (
 )
 
 LABEL = "gamekeeper."
+LIMITED = LABEL + "limited"
+WORKSPACE = "/workspace"
 OUTPUTS_FOLDER = "/gamekeeper"
 OUTPUTS_FILE = "output"
 # The log that the agent reads from. Docker 20.10 repeats, skips or breaks off lines of a log that is followed at full
@@ -63,7 +65,9 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{key}={value}" for key, value in (_context(new) | spec.environment).items()],
-        "Labels": spec.labels | owner_labels(owner),
+        "Labels": spec.labels
+        | owner_labels(owner)
+        | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {}),
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in map(parse_port, spec.ports)},
         "OpenStdin": bool(spec.stdin_open),
         "Volumes": {OUTPUTS_FOLDER: {}} if new.has_outputs else {},
@@ -100,7 +104,7 @@ def _context(new: NewContainer) -> dict[str, str]:
 def host_config(new: NewContainer) -> dict[str, Any]:
     spec = new.spec
     config: dict[str, Any] = {
-        "Binds": [*spec.volumes, *([f"{new.workspace}:/workspace"] if new.workspace else [])],
+        "Binds": [*spec.volumes, *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else [])],
         "PortBindings": _port_bindings(spec),
         "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
         "Devices": [_device(text) for text in spec.devices],

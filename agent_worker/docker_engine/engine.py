@@ -22,14 +22,16 @@ from agent_worker.docker_engine.convert import (
     create_config,
     info_from_inspect,
     info_from_listed,
+    parse_time,
     usage_from_stats,
 )
 from agent_worker.docker_engine.ended_console import look_in, sweep
-from agent_worker.docker_engine.errors import GoneError, explain, translated
+from agent_worker.docker_engine.errors import GoneError, explain, fault, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL, UnchunkedAdapter
 from agent_worker.docker_engine.log_stream import LogPump
 from agent_worker.docker_engine.pull import ImagePuller
+from agent_worker.docker_engine.run_resources import RunResources
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
@@ -37,6 +39,7 @@ from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
     ContainerUsage,
+    EngineFaultError,
     NameTakenError,
     NewContainer,
     Progress,
@@ -49,6 +52,7 @@ T = TypeVar("T")
 CALL_TIMEOUT_SECONDS = 60
 SHORT_CALLS = 16
 WAITS = 1000
+COMMAND_CODES = (126, 127)  # found but not to be executed, and not found: as a shell says it
 NEWLINES_KEPT = (1, 42)  # the API of Docker 23.0
 
 
@@ -62,10 +66,9 @@ class DockerEngine:
         self._puller = ImagePuller(self._connect, self._socket)
         self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
         self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
-        self._prepared: set[str] = set()
         self._ended: dict[str, ContainerInfo] = {}
         self._watch = ExitWatch(self._connect, self._socket, f"{LABEL}node={node}")
-        self._preparing = asyncio.Lock()
+        self._resources = RunResources(node, lambda: self._api, self._call)
 
     @property
     def _api(self) -> APIClient:
@@ -127,7 +130,8 @@ class DockerEngine:
         try:
             created = await self._call(self._create, create_config(new), new.owner.key.container_name)
         except GoneError as error:
-            raise ImageError(f"the container can't be created: {error}") from error
+            self._resources.forget()
+            raise fault(str(error)) from error
         return str(created["Id"])
 
     def _create(self, config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -146,13 +150,21 @@ class DockerEngine:
         return await self._call(outputs.read, self._api, container_id)
 
     async def start(self, container_id: str) -> None:
-        await self._call(self._start, container_id)
+        try:
+            await self._call(self._start, container_id)
+        except EngineFaultError:
+            self._resources.forget()  # a network that is gone may be why: it is made again
+            raise
 
     def _start(self, container_id: str) -> None:
         try:
             self._api.start(container_id)
         except APIError as error:
-            raise StartError(explain(error)) from error
+            state = self._api.inspect_container(container_id)["State"]
+            if state["ExitCode"] in COMMAND_CODES:
+                raise StartError(explain(error)) from error
+            if parse_time(state["StartedAt"]) is None:
+                raise fault(explain(error)) from error
 
     async def wait(self, container_id: str) -> None:
         def run() -> None:
@@ -201,9 +213,10 @@ class DockerEngine:
 
     async def _inspect(self, name_or_id: str) -> ContainerInfo | None:
         try:
-            return info_from_inspect(await self._call(self._api.inspect_container, name_or_id))
+            info = info_from_inspect(await self._call(self._api.inspect_container, name_or_id))
         except GoneError:
             return None
+        return replace(info, oom_killed=info.oom_killed or self._watch.was_oom(info.id))
 
     async def stop(self, container_id: str, grace: float) -> None:
         def run() -> None:
@@ -303,54 +316,19 @@ class DockerEngine:
         await self._call(sweep, self._api, self._node)
 
     async def ensure_network(self, name: str, run_id: str) -> None:
-        await self._prepare(f"network {name}", self._make_network, name, run_id)
+        await self._resources.ensure_network(name, run_id)
 
     async def ensure_volume(self, name: str, run_id: str) -> None:
-        await self._prepare(f"volume {name}", self._make_volume, name, run_id)
+        await self._resources.ensure_volume(name, run_id)
 
-    async def _prepare(self, what: str, make: Callable[[str, str], None], name: str, run_id: str) -> None:
-        """Makes the run's network or volume once: the first step makes it, the others find it made."""
-        async with self._preparing:
-            if what not in self._prepared:
-                await self._call(make, name, run_id)
-                self._prepared.add(what)
-
-    def _make_network(self, name: str, run_id: str) -> None:
-        try:
-            self._api.create_network(name, driver="bridge", labels=self._run_labels(run_id), check_duplicate=True)
-        except APIError as error:
-            if error.status_code != 409:
-                raise
-
-    def _make_volume(self, name: str, run_id: str) -> None:
-        self._api.create_volume(name, labels=self._run_labels(run_id))
-
-    def _run_labels(self, run_id: str) -> dict[str, str]:
-        return {f"{LABEL}node": self._node, f"{LABEL}run": run_id}
+    async def open_workspace(self, container_id: str, volume: str) -> None:
+        await self._resources.open_workspace(container_id, volume)
 
     async def list_run_resources(self) -> Sequence[str]:
-        filters = {"label": f"{LABEL}node={self._node}"}
-        networks = await self._call(self._api.networks, filters=filters)
-        volumes = (await self._call(self._api.volumes, filters=filters)).get("Volumes") or []
-        runs = {(item.get("Labels") or {}).get(f"{LABEL}run", "") for item in [*networks, *volumes]}
-        return sorted(runs - {""})
+        return await self._resources.list_runs()
 
     async def remove_run_resources(self, run_id: str) -> None:
-        """Docker refuses to remove a volume that any container has, but lets a network go from under one that is
-        stopped or between two starts, which then never starts again."""
-        name = f"gk-{run_id}"
-        await self._remove_prepared(f"volume {name}", self._api.remove_volume, name)
-        filters = {"label": [f"{LABEL}node={self._node}", f"{LABEL}run={run_id}"]}
-        if not await self._call(self._api.containers, all=True, filters=filters):
-            await self._remove_prepared(f"network {name}", self._api.remove_network, name)
-
-    async def _remove_prepared(self, what: str, remove: Callable[[str], None], name: str) -> None:
-        try:
-            await self._call(remove, name)
-        except (GoneError, GamekeeperError):
-            return  # gone, or a container still uses it: the next round sees to it
-        finally:
-            self._prepared.discard(what)
+        await self._resources.remove(run_id)
 
 
 def version_tuple(text: str) -> tuple[int, ...]:

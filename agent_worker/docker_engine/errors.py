@@ -10,8 +10,11 @@ import urllib3.exceptions
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from gamekeeper.errors import GamekeeperError, ImageError, InvalidError, UnavailableError
+from gamekeeper.ports.container_engine import EngineFaultError
 
 HINT = "is dockerd running, and may this user reach its socket? see `docker info`"
+
+NO_ROOM = "no space left"
 
 
 class GoneError(Exception):
@@ -38,15 +41,23 @@ def explain(error: APIError) -> str:
     return str(error.explanation or error).strip().replace("\n", " ")
 
 
+def fault(text: str) -> EngineFaultError:
+    """The engine's words for what it could not do, with what helps where that is known."""
+    return _known_fault(text) or EngineFaultError(f"Docker failed: {text}")
+
+
 def _from_api(error: APIError) -> GamekeeperError:
     text = explain(error)
+    if error.status_code in (400, 409):
+        return _known_fault(text) or InvalidError(f"Docker refused it: {text}")
+    return fault(text)
+
+
+def _known_fault(text: str) -> EngineFaultError | None:
     if "non-overlapping IPv4 address pool" in text:
-        return UnavailableError(
+        return EngineFaultError(
             "Docker has no free network address pool", hint="remove unused networks: docker network prune"
         )
-    if "no space left" in text:
-        return UnavailableError(f"Docker's disk is full: {text}", hint="free space: docker system prune")
-    status = error.status_code or 0
-    if status == 400 or status == 409:
-        return InvalidError(f"Docker refused it: {text}")
-    return UnavailableError(f"Docker failed: {text}")
+    if NO_ROOM in text:
+        return EngineFaultError(f"Docker's disk is full: {text}", hint="free space: docker system prune")
+    return None

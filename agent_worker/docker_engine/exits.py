@@ -1,9 +1,9 @@
 """Hears of containers' clean ends from the engine's events, before their networks are torn down.
 
 The engine answers a wait, and any question about the container, only when the teardown is over: about 50 ms after
-the process ended. Its ``die`` event comes before. It serves for a plain success alone: what failed, ran out of
-memory or publishes a port (which is free only after the teardown) is told by the engine's state, as is everything
-while the event stream is away.
+the process ended. Its ``die`` event comes before. It serves for a plain success alone: what failed, has a memory limit
+(the kernel's word that a process was killed may come a moment later) or publishes a port (which is free only after the
+teardown) is told by the engine's state, as is everything while the event stream is away.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from docker.api.client import APIClient
 
+from agent_worker.docker_engine.convert import LIMITED
 from agent_worker.docker_engine.errors import translated
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
@@ -44,6 +45,7 @@ class ExitWatch:
         self._started: dict[str, datetime] = {}
         self._exits: dict[str, CleanExit] = {}
         self._oom_events: dict[str, int] = {}
+        self._oom: dict[str, bool] = {}
         self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Any = None
@@ -66,6 +68,11 @@ class ExitWatch:
     def oom_events(self, container_id: str) -> int:
         """Counts the engine's out-of-memory events of a container since the agent started: cgroup v1 sends many."""
         return self._oom_events.get(container_id, 0)
+
+    def was_oom(self, container_id: str) -> bool:
+        """Whether a process of the container's last start was killed for memory. The engine's state says so too, but
+        not when the kernel's word came after the process's end: which is first is chance."""
+        return self._oom.get(container_id, False)
 
     def expect(self, container_id: str) -> asyncio.Future[CleanExit]:
         """Returns a future that is done when the container has ended well, and never when it does not.
@@ -108,12 +115,15 @@ class ExitWatch:
         moment = datetime.fromtimestamp(event.get("timeNano", time.time_ns()) / 1e9, UTC)
         if action == "start":
             self._exits.pop(container_id, None)
+            self._oom.pop(container_id, None)
             self._keep(self._started, container_id, moment)
             return
         if action == "oom":
             self._keep(self._oom_events, container_id, self.oom_events(container_id) + 1)
+            self._keep(self._oom, container_id, True)
         started_at = self._started.pop(container_id, None)
-        if action == "die" and started_at and event["Actor"]["Attributes"].get("exitCode") == "0":
+        attributes = event["Actor"]["Attributes"]
+        if action == "die" and started_at and attributes.get("exitCode") == "0" and LIMITED not in attributes:
             exit_ = CleanExit(started_at, moment)
             self._keep(self._exits, container_id, exit_)
             for waiter in self._waiters.get(container_id, ()):

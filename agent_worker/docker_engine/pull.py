@@ -20,7 +20,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
-from agent_worker.docker_engine.errors import translated
+from agent_worker.docker_engine.errors import NO_ROOM, fault, translated
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import Progress
 
@@ -72,6 +72,8 @@ class ImagePuller:
         reported = 0.0
         for event in self._events(image, idle_timeout):
             # The engine tells a failure inside a successful stream; the high-level SDK call overlooks it.
+            if NO_ROOM in event.get("error", ""):
+                raise fault(f"image {image} can't be pulled: {event['error']}")
             if "error" in event:
                 raise ImageError(f"image {image} can't be pulled: {event['error']}", hint=_hint(image))
             layers.update(event)

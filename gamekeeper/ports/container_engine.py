@@ -12,6 +12,7 @@ from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import UnavailableError
 
 
 class ContainerStatus(StrEnum):
@@ -103,7 +104,12 @@ class NameTakenError(Exception):
 
 
 class StartError(Exception):
-    """The engine could not start a created container; the text is the engine's own."""
+    """A container's own command, or a console, can't be started; the text is the engine's own."""
+
+
+class EngineFaultError(UnavailableError):
+    """The engine answered that it failed: no room on its disk, a port that is taken, no such device. It may pass or
+    not, and what it did not start was not started."""
 
 
 Progress = Callable[[str], None]
@@ -142,7 +148,8 @@ class EngineConsole(Protocol):
 
 
 class ContainerEngine(Protocol):
-    """Every method raises UnavailableError when the engine does not answer.
+    """Every method raises UnavailableError when the engine does not answer, and its subclass EngineFaultError when the
+    engine answers that it failed.
 
     A cancelled call stops waiting; the engine may carry out what it was asked all the same. The caller then asks again.
     "Short" below means one answer of the engine, within its time limit.
@@ -187,10 +194,17 @@ class ContainerEngine(Protocol):
         """
         ...
 
+    async def open_workspace(self, container_id: str, volume: str) -> None:
+        """Lets any user write to ``volume``, the workspace of a container that was not started. Short. Idempotent.
+
+        Does nothing once a container with that volume has been started: from then on it is the steps' own.
+        """
+
     async def start(self, container_id: str) -> None:
         """Starts a created container; does nothing for one that runs. Short. Idempotent.
 
-        Raises StartError when the container's process can't be started.
+        Raises StartError when the engine says that the container's own command can't be started (exit code 126 or
+        127), and EngineFaultError for all else that kept it from starting.
         """
 
     async def wait(self, container_id: str) -> None:

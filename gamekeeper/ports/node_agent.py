@@ -10,10 +10,12 @@ from gamekeeper.domain.run.step import StepKey, StepState
 
 @dataclass(frozen=True)
 class Begun:
-    """The first sighting of a try on this node (Unix seconds); ``again`` when this is not its first delivery here."""
+    """The first sighting of a try on this node (Unix seconds); ``again`` when this is not its first delivery here.
+    ``fault`` holds the engine's words when it failed to start the try's container the last time."""
 
     at: float
     container_id: str = ""
+    fault: str = ""
     again: bool = True
 
 
@@ -27,6 +29,10 @@ class Journal(Protocol):
     def record_container(self, key: StepKey, container_id: str) -> None:
         """Records the container of a try. From here on a missing container is a loss, and never a reason to run the
         step again. Idempotent."""
+
+    def record_fault(self, key: StepKey, text: str) -> int:
+        """The engine failed to start this try's container, which is to be made anew; how often that happened so far."""
+        ...
 
     def returned(self, task_token: bytes) -> None:
         """Records that the activity has handed back its answer. The token is kept for a while, in case the answer is

@@ -28,6 +28,37 @@ def test_an_answered_token_is_kept_in_case_the_answer_was_lost(tmp_path: Path) -
     journal.close()
 
 
+def test_a_result_that_could_not_be_told_is_kept_until_it_is(tmp_path: Path) -> None:
+    first = SqliteJournal(tmp_path / "journal.db")
+    first.begin(make_key(), b"told")
+    first.begin(make_key(), b"untold")
+    first.keep_answer(b"untold", "{}")
+    second = SqliteJournal(tmp_path / "journal.db")
+    assert second.kept_answers() == {b"untold": "{}"}
+    assert second.take_tokens() == [b"told"]
+    assert second.kept_answers() == {b"untold": "{}"}
+    second.answered(b"untold")
+    assert second.kept_answers() == {}
+    first.close()
+    second.close()
+
+
+def test_a_fault_of_the_engine_is_counted_and_its_container_is_no_loss(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db")
+    key = make_key()
+    journal.begin(key, b"a")
+    journal.record_container(key, "abc")
+    assert journal.record_fault(key, "port taken") == 1
+    journal.record_container(key, "def")
+    assert journal.record_fault(key, "no space") == 2
+    begun = journal.begin(key, b"b")
+    assert (begun.container_id, begun.fault, begun.again) == ("", "no space", True)
+    journal.forget(key)
+    journal.begin(key, b"c")
+    assert journal.record_fault(key, "port taken") == 1
+    journal.close()
+
+
 def test_forgetting_ends_the_memory_of_a_try(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db")
     key = make_key()

@@ -14,6 +14,7 @@ class FakeJournal:
 
         self.at = at or time.time()
         self.begun: dict[StepKey, Begun] = {}
+        self.faults: dict[StepKey, int] = {}
         self.open_tokens: set[bytes] = set()
 
     def begin(self, key: StepKey, task_token: bytes) -> Begun:
@@ -22,7 +23,12 @@ class FakeJournal:
         return replace(self.begun.setdefault(key, Begun(self.at)), again=again)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
-        self.begun[key] = Begun(self.begun[key].at, container_id)
+        self.begun[key] = replace(self.begun[key], container_id=container_id)
+
+    def record_fault(self, key: StepKey, text: str) -> int:
+        self.faults[key] = self.faults.get(key, 0) + 1
+        self.begun[key] = Begun(self.begun[key].at, fault=text)
+        return self.faults[key]
 
     def returned(self, task_token: bytes) -> None:
         self.open_tokens.discard(task_token)

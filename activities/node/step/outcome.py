@@ -33,10 +33,11 @@ def ended_outcome(info: ContainerInfo | None, *, service: bool) -> StepResult:
     if info is None:
         message = "the container was removed by somebody else before its outcome was read"
         return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=message)
-    if info.oom_killed:
+    if info.exit_code == 0 and not service:
+        note = "a process in the container was killed for memory; it went on" if info.oom_killed else ""
+        return give_reason(StepResult(state=StepState.SUCCEEDED, message=note), info)
+    if info.oom_killed and info.exit_code != 0:
         return give_reason(failed(Reason.OOM, "out of memory: raise deploy.resources.limits.memory"), info)
     if service:
         return give_reason(failed(Reason.EXIT_CODE, f"the service ended with exit code {info.exit_code}"), info)
-    if info.exit_code == 0:
-        return give_reason(StepResult(state=StepState.SUCCEEDED), info)
     return give_reason(failed(Reason.EXIT_CODE, info.error or f"exit code {info.exit_code}"), info)

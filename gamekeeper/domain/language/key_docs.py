@@ -91,7 +91,7 @@ MODELS: dict[str, Keys] = {
         "backoff": ("Wait before the second try", "5s"),
         "factor": ("By how much each further wait is longer", 2),
         "max_backoff": ("The longest wait", "1m"),
-        "on": ("Causes to retry after: failure, timeout, oom, pull, agent_lost", ["failure"]),
+        "on": ("Causes to retry after: failure, timeout, oom, pull, engine, agent_lost", ["failure"]),
         "exit_codes": ("Of failures, only these; all by default", [75]),
     },
     "NodeSelector": {

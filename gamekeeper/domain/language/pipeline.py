@@ -98,7 +98,7 @@ def _envs(value: Any) -> Any:
     return value
 
 
-RetryCause = Literal["failure", "timeout", "oom", "pull", "agent_lost"]
+RetryCause = Literal["failure", "timeout", "oom", "pull", "engine", "agent_lost"]
 
 
 class Retry(Model):

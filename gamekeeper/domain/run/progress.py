@@ -40,6 +40,7 @@ RETRYABLE = {
     Reason.TIMEOUT: "timeout",
     Reason.OOM: "oom",
     Reason.PULL_FAILED: "pull",
+    Reason.ENGINE: "engine",
     Reason.AGENT_LOST: "agent_lost",
 }
 

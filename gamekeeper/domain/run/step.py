@@ -38,13 +38,15 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 
 class Reason(StrEnum):
     """The reason of an end. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
-    a declared output is missing, ``rejected`` is an approval's."""
+    a declared output is missing, ``rejected`` is an approval's, ``engine`` says that the container engine failed to
+    start the container."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
     OOM = "oom"
     PULL_FAILED = "pull_failed"
     UNHEALTHY = "unhealthy"
+    ENGINE = "engine"
     AGENT_LOST = "agent_lost"
     POLICY = "policy"
     USER = "user"

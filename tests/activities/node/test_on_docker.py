@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.node.context import NodeContext
@@ -15,7 +17,7 @@ from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health
-from tests.factories import make_console, make_container, make_step_input
+from tests.factories import make_console, make_container, make_key, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
 
@@ -28,12 +30,13 @@ class Node:
         self.image = image
         self.phases = FakePhases()
         self.journal = FakeJournal()
-        context = NodeContext(engine, self.journal, FakeStepLogs(), self.phases, FakeContainers(), NodePolicy())
+        policy = NodePolicy(devices=["/dev/gamekeeper-none"])
+        context = NodeContext(engine, self.journal, FakeStepLogs(), self.phases, FakeContainers(), policy)
         self.activities = StepActivities(context)
 
     def step(self, script: str, **fields: Any) -> RunStepInput:
         spec = {"image": self.image, "command": ["sh", "-c", script], "stop_grace_period": "1s"}
-        own = {name: fields.pop(name) for name in ("timeout", "outputs", "key") if name in fields}
+        own = {name: fields.pop(name) for name in ("timeout", "outputs", "key", "network") if name in fields}
         return make_step_input(container=make_container(**(spec | fields)), node=self.engine._node, **own)
 
     async def job(self, step: RunStepInput) -> StepResult:
@@ -79,3 +82,78 @@ async def test_a_service_may_be_unhealthy_for_long_before_it_is_healthy(node: No
     await console.close()
     assert (result.state, result.container_id) == (StepState.SUCCEEDED, info.id)
     assert (await node.only()).restart_count == 0
+
+
+async def until_started(node: Node, step: RunStepInput) -> StepResult:
+    """What Temporal does: hands the step out until it gives a result."""
+    while True:
+        try:
+            return await node.job(step)
+        except ApplicationError as error:
+            if error.non_retryable:
+                raise
+
+
+async def test_a_port_of_a_foreign_process_is_waited_for(node: Node) -> None:
+    with socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        step = node.step("true", ports=[f"127.0.0.1:{foreign.getsockname()[1]}:80"])
+        with pytest.raises(ApplicationError, match="address already in use"):
+            await node.job(step)
+        assert await node.engine.list_owned() == []
+    assert (await until_started(node, step)).state is StepState.SUCCEEDED
+
+
+async def test_a_device_that_is_not_there_ends_the_step_with_the_engines_words(node: Node) -> None:
+    result = await until_started(node, node.step("true", devices=["/dev/gamekeeper-none"]))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
+    assert "/dev/gamekeeper-none" in result.message
+
+
+async def test_a_network_that_went_is_made_again(node: Node) -> None:
+    first = node.step("true", network=True)
+    assert (await node.job(first)).state is StepState.SUCCEEDED
+    await node.engine.remove((await node.only()).id)
+    node.engine._api.remove_network(f"gk-{first.key.run_id}")
+    second = node.step("true", network=True, key=make_key(run_id=first.key.run_id, step="second"))
+    assert (await until_started(node, second)).state is StepState.SUCCEEDED
+
+
+async def test_a_command_that_can_not_be_run_is_the_steps_own_fault(node: Node) -> None:
+    for command in (["no-such-command"], ["/etc/passwd"]):
+        result = await node.job(node.step("", command=command))
+        assert (result.state, result.reason) == (StepState.FAILED, Reason.EXIT_CODE), command
+        await node.engine.remove((await node.only()).id)
+
+
+async def test_outputs_of_a_failed_step_are_kept(node: Node) -> None:
+    step = node.step('echo version=7 >> "$STEP_OUTPUT"; exit 3', outputs=["version", "why"])
+    result = await node.job(step)
+    assert (result.state, result.exit_code, result.outputs) == (StepState.FAILED, 3, {"version": "7"})
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_any_user_may_write_to_the_workspace(node: Node, read_only: bool) -> None:
+    first = node.step("touch /workspace/of-a-user", user="1000:1000", read_only=read_only)
+    assert (await node.job(first)).state is StepState.SUCCEEDED
+    run_id = first.key.run_id
+    closing = node.step("chmod 700 /workspace", user="0", key=make_key(run_id=run_id, step="close"))
+    assert (await node.job(closing)).state is StepState.SUCCEEDED
+    node.engine._resources.forget()  # an agent that was started again
+    later = node.step("touch /workspace/again", user="1000:1000", key=make_key(run_id=run_id, step="later"))
+    assert (await node.job(later)).exit_code == 1, "what a step did to the workspace was undone"
+
+
+async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:
+    limits = {"resources": {"limits": {"memory": "16m"}}}
+    for code in (0, 0, 0, 3, 3):
+        step = node.step(f"busybox dd if=/dev/zero of=/dev/null bs=200m count=1; exit {code}", deploy=limits)
+        result = await node.job(step)
+        assert result.exit_code == code
+        if code:
+            assert (result.state, result.reason) == (StepState.FAILED, Reason.OOM)
+        else:
+            assert result.state is StepState.SUCCEEDED
+            assert "killed for memory" in result.message
+        assert await node.job(step) == result, "another delivery tells the same"

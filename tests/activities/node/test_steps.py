@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.node.context import NodeContext
+from activities.node.step.step_start import START_TRIES
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
@@ -66,12 +67,19 @@ def job(timeout: float = 60.0, key: Any = None, **environment: Any) -> RunStepIn
         ({}, StepState.SUCCEEDED, None, 0),
         ({"DUMMY_EXIT_CODE": "3"}, StepState.FAILED, Reason.EXIT_CODE, 3),
         ({"DUMMY_OOM": "1"}, StepState.FAILED, Reason.OOM, 137),
+        ({"DUMMY_OOM": "1", "DUMMY_EXIT_CODE": "1"}, StepState.FAILED, Reason.OOM, 1),
+        ({"DUMMY_OOM": "1", "DUMMY_EXIT_CODE": "0"}, StepState.SUCCEEDED, None, 0),
         ({"DUMMY_START_ERROR": "no such command"}, StepState.FAILED, Reason.EXIT_CODE, None),
     ],
 )
 async def test_outcomes(environment: dict[str, Any], state: StepState, reason: Reason | None, exit_code: int) -> None:
     result = await Node().job(job(**environment))
     assert (result.state, result.reason, result.exit_code) == (state, reason, exit_code)
+
+
+async def test_a_success_in_which_a_process_was_killed_for_memory_says_so() -> None:
+    assert "killed for memory" in (await Node().job(job(DUMMY_OOM="1", DUMMY_EXIT_CODE="0"))).message
+    assert (await Node().job(job())).message == ""
 
 
 async def test_missing_image_is_the_steps_failure() -> None:
@@ -207,8 +215,85 @@ async def test_a_dead_engine_does_not_outlast_the_time_limit() -> None:
     node = Node(FakeJournal(at=time.time() - 100))
     context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
     result = await ActivityEnvironment().run(StepActivities(context).run_job, job(timeout=60))
-    assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
     assert "does not answer" in result.message
+
+
+async def test_a_step_that_ran_on_a_dead_engine_has_timed_out() -> None:
+    step, journal = job(timeout=60), FakeJournal(at=time.time() - 100)
+    journal.begin(step.key, b"an earlier delivery")
+    journal.record_container(step.key, "abc")
+    node = Node(journal)
+    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    result = await ActivityEnvironment().run(StepActivities(context).run_job, step)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
+
+
+async def test_what_the_engine_failed_to_start_is_started_anew() -> None:
+    node, step = Node(), job(DUMMY_START_FAULTS="2")
+    for _ in range(2):
+        with pytest.raises(ApplicationError, match="already allocated") as caught:
+            await node.job(step)
+        assert not caught.value.non_retryable
+        assert "already allocated" in node.phases.messages[-1]
+        assert await node.engine.list_owned() == []
+    assert (await node.job(step)).state is StepState.SUCCEEDED
+
+
+async def test_what_the_engine_never_starts_ends_with_its_words() -> None:
+    node, step = Node(), job(DUMMY_START_FAULTS="1000")
+    for _ in range(START_TRIES - 1):
+        with pytest.raises(ApplicationError):
+            await node.job(step)
+    result = await node.job(step)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
+    assert f"given up after {START_TRIES} starts: the dummy failed: port 1 is already allocated" in result.message
+    assert await node.engine.list_owned() == []
+
+
+async def test_a_fault_that_lasts_to_the_time_limit_is_the_engines() -> None:
+    node, step = Node(FakeJournal(at=time.time() - 100)), job(timeout=60)
+    node.journal.begin(step.key, b"an earlier delivery")
+    node.journal.record_fault(step.key, "no space left")
+    result = await node.job(step)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
+    assert "no space left" in result.message
+
+
+def handing_on(text: str, timeout: float = 60.0, **environment: Any) -> RunStepInput:
+    step = job(timeout=timeout, DUMMY_STEP_OUTPUT=text, **environment)
+    return step.model_copy(update={"outputs": ["version", "why"]})
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"DUMMY_EXIT_CODE": "3"}, Reason.EXIT_CODE),
+        ({"DUMMY_OOM": "1"}, Reason.OOM),
+        ({"DUMMY_SLEEP": "60", "timeout": 0.1}, Reason.TIMEOUT),
+    ],
+)
+async def test_a_failed_step_keeps_its_outputs(environment: dict[str, Any], reason: Reason) -> None:
+    result = await Node().job(handing_on("version=7", **environment))
+    assert (result.state, result.reason, result.outputs) == (StepState.FAILED, reason, {"version": "7"})
+
+
+async def test_a_step_that_would_have_succeeded_must_write_what_it_declares() -> None:
+    result = await Node().job(handing_on("version=7"))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.OUTPUT)
+    assert 'without output "why"' in result.message
+
+
+async def test_a_canceled_step_keeps_its_outputs() -> None:
+    node, environment = Node(), ActivityEnvironment()
+    step = handing_on("version=7", DUMMY_SLEEP="60")
+    running = asyncio.create_task(environment.run(node.activities.run_job, step))
+    async with asyncio.timeout(5):
+        while not node.logs.followed:
+            await asyncio.sleep(0.01)
+    environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+    result = await asyncio.wait_for(running, 5)
+    assert (result.state, result.outputs) == (StepState.CANCELED, {"version": "7"})
 
 
 def service(**fields: Any) -> RunStepInput:

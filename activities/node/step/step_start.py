@@ -1,0 +1,174 @@
+"""Gets a try of a step running: attaches to its container, or makes and starts one.
+
+The container is named after the work, so every delivery of the same try meets the same container: the first
+creates it, all later ones attach. What the engine could not start was not started: the container goes, and Temporal
+hands the step out again, a bounded number of times (`docs/decisions/0009-engine-faults.md`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio.exceptions import ApplicationError
+
+from activities.node.context import NodeContext
+from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.run.step import RunStepInput, StepState
+from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
+from gamekeeper.ports.container_engine import (
+    ContainerInfo,
+    ContainerStatus,
+    EngineFaultError,
+    NameTakenError,
+    NewContainer,
+    Ownership,
+)
+from gamekeeper.ports.node_agent import Begun
+
+PULL_IDLE_SECONDS = 120.0
+START_TRIES = 10  # with Temporal's waits between them 43 s, in which an engine restarts and a port becomes free
+
+
+class GaveUpError(Exception):
+    """The engine failed to start the container too often; the text is its own."""
+
+
+class StepStart:
+    """Getting one delivery's try to run. ``made`` says whether it has a container, started or not."""
+
+    def __init__(self, context: NodeContext, step: RunStepInput, begun: Begun) -> None:
+        self._context = context
+        self._engine = context.engine
+        self._step = step
+        self._key = step.key
+        self._begun = begun
+        self._deadline = begun.at + step.timeout
+        self._grace = parse_duration(step.container.stop_grace_period).total_seconds()
+        self._workspace = None if step.outlives_run else f"gk-{step.key.run_id}"
+        self.made = bool(begun.container_id)
+
+    async def attach_or_start(self) -> str:
+        """The id of this try's container, started."""
+        try:
+            container_id = await self._started()
+        except EngineFaultError as error:
+            raise await self._not_started(error) from error
+        until_removed, one_file = self._step.outlives_run, not self._step.service
+        self._context.logs.follow(self._key, container_id, until_removed=until_removed, one_file=one_file)
+        self._context.phases.report(self._key, StepState.RUNNING, container_id=container_id)
+        self._context.containers.changed()
+        return container_id
+
+    async def _started(self) -> str:
+        """A first delivery looks for no container: creating finds out."""
+        info = await self.find_own() if self._begun.again else None
+        container_id = info.id if info else await self._create()
+        await asyncio.to_thread(self._context.journal.record_container, self._key, container_id)
+        self.made = True
+        if info is None or info.status is ContainerStatus.CREATED:
+            if self._workspace:
+                await self._engine.open_workspace(container_id, self._workspace)
+            if self._step.outputs:
+                await self._engine.prepare_outputs(container_id)
+            await self._engine.start(container_id)
+        return container_id
+
+    async def _not_started(self, error: EngineFaultError) -> Exception:
+        """Counts the fault and removes the container, so that the next delivery begins anew; the error to raise.
+
+        First the journal: a container that goes without its word would count as removed by somebody else.
+        """
+        count = await asyncio.to_thread(self._context.journal.record_fault, self._key, str(error))
+        self.made = False
+        info = await self._engine.find(self._key.container_name)
+        if info is not None and info.owner is not None and info.owner.key == self._key:
+            await self._engine.remove(info.id)
+        self._context.containers.changed()
+        return error if count < START_TRIES else GaveUpError(f"given up after {count} starts: {error}")
+
+    async def find_own(self) -> ContainerInfo | None:
+        info = await self._engine.find(self._key.container_name)
+        if info is None and self._begun.container_id:
+            raise ApplicationError(
+                f"container {self._key.container_name} was removed by somebody else while the step ran; "
+                "it was not started a second time",
+                type="container_lost",
+                non_retryable=True,
+            )
+        if info is not None and (info.owner is None or info.owner.key != self._key):
+            raise InvalidError(
+                f"a container named {info.name} exists that is not this step's", hint="remove or rename it"
+            )
+        return info
+
+    async def _create(self) -> str:
+        violations = self._context.policy.violations(self._step.container, resolve_links=True)
+        if violations:
+            raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}")
+        await self._stop_older_tries()
+        new = await self._new_container()
+        if self._step.container.pull_policy == "always":
+            await self._pull()
+        try:
+            return await self._create_or_attach(new)
+        except ImageError:
+            await self._get_missing(new.spec.image)
+        self._context.phases.report(self._key, StepState.STARTING)
+        return await self._create_or_attach(new)
+
+    async def _get_missing(self, image: str) -> None:
+        """Creating said that the image is not here."""
+        if self._step.container.pull_policy == "never":
+            hint = "pull it, or drop pull_policy never"
+            raise ImageError(f"image {image} is not on node {self._step.node}", hint=hint)
+        await self._pull()
+
+    async def _create_or_attach(self, new: NewContainer) -> str:
+        try:
+            return await self._engine.create(new)
+        except NameTakenError:
+            info = await self.find_own()
+        if info is None:
+            raise UnavailableError(f"container {self._key.container_name} vanished while it was looked for")
+        return info.id
+
+    async def _stop_older_tries(self) -> None:
+        """A try that was given up because its node was silent may still run here; two must never overlap."""
+        if self._key.try_ == 1:
+            return
+        for info in await self._engine.list_owned(run_id=self._key.run_id, step=self._key.step):
+            if info.owner and info.owner.key.try_ < self._key.try_:
+                await self._engine.stop(info.id, self._grace)
+
+    async def _pull(self) -> None:
+        image = self._step.container.image
+
+        def report(text: str) -> None:
+            self._context.phases.report(self._key, StepState.PULLING, message=text)
+
+        report(f"pulling {image}")
+        await self._engine.pull(image, report, PULL_IDLE_SECONDS)
+
+    async def _new_container(self) -> NewContainer:
+        step, run_id = self._step, self._key.run_id
+        network = f"gk-{run_id}" if step.network and step.container.network_mode is None else None
+        if network:
+            await self._engine.ensure_network(network, run_id)
+        if self._workspace:
+            await self._engine.ensure_volume(self._workspace, run_id)
+        owner = Ownership(
+            key=self._key,
+            node=step.node,
+            pipeline=step.pipeline,
+            kind="service" if step.service else "job",
+            lifetime="node" if step.outlives_run else "run",
+            deadline=self._deadline,
+        )
+        return NewContainer(
+            owner=owner,
+            spec=step.container,
+            network=network,
+            workspace=self._workspace,
+            alias=self._key.step,
+            has_outputs=bool(step.outputs),
+        )
