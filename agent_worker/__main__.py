@@ -15,10 +15,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
 
 from agent_worker import memory
+from agent_worker.answers import Answers
 from agent_worker.bootstrap import Agent, build
 from agent_worker.identity import Identity, load_identity, save_identity
 from agent_worker.node_link.dial import register
@@ -34,8 +33,6 @@ from gamekeeper.temporal.client import connect
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("agent_worker")
-
-RETRY_AT_ONCE_MS = 1
 
 
 async def work(settings: AgentSettings) -> None:
@@ -97,13 +94,14 @@ async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity
     os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
     client = await _connect_patiently(settings.temporal or identity.temporal_address)
     await _resume_logs(agent)
+    results = await asyncio.to_thread(agent.journal.kept_answers)
     tokens = await _take_tokens_patiently(agent)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
         hand_over = timedelta(seconds=HAND_OVER_SECONDS if settings.stop_containers else 0)
         for worker in build_workers(agent, client, identity, hand_over):
             await stack.enter_async_context(worker)
-        await _hand_back(client, tokens)
         log.info("node %s takes steps", identity.node_id)
+        await Answers(client, agent.journal).hand_over(results, tokens)
         await asyncio.Event().wait()
 
 
@@ -132,16 +130,6 @@ async def _resume_logs(agent: Agent) -> None:
         await agent.follower.resume_all()
     except GamekeeperError as error:
         log.warning("running containers' logs are taken up with their steps: %s", error)
-
-
-async def _hand_back(client: Client, tokens: list[bytes]) -> None:
-    """Fails the deliveries of an earlier process, so that Temporal hands their steps out again at once."""
-    failure = ApplicationError(
-        "the agent was restarted", type="AgentRestarted", next_retry_delay=timedelta(milliseconds=RETRY_AT_ONCE_MS)
-    )
-    for token in tokens:
-        with contextlib.suppress(RPCError):  # not found: it was answered, or Temporal gave up on it
-            await client.get_async_activity_handle(task_token=token).fail(failure)
 
 
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:

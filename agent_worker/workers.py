@@ -11,6 +11,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
+from agent_worker.answers import AnswerInterceptor, Answers
 from agent_worker.bootstrap import Agent
 from agent_worker.identity import Identity
 from gamekeeper.temporal import queues
@@ -39,6 +40,7 @@ def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: t
             client,
             task_queue=queue,
             activities=activities,
+            interceptors=[AnswerInterceptor(Answers(client, agent.journal))],
             max_concurrent_activities=MAX_STEPS,
             activity_task_poller_behavior=PollerBehaviorAutoscaling(minimum=1, initial=1, maximum=MAX_POLLERS),
             graceful_shutdown_timeout=hand_over,

@@ -1,0 +1,165 @@
+"""An answer reaches Temporal however long it is away, and whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RetryPolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from agent_worker.answers import AnswerInterceptor, Answers
+from agent_worker.journal import SqliteJournal
+from gamekeeper.domain.run.step import StepResult, StepState
+
+DELIVERIES: list[int] = []
+ENDED = StepResult(state=StepState.SUCCEEDED, exit_code=0)
+
+
+@workflow.defn(sandboxed=False)
+class OneActivity:
+    @workflow.run
+    async def run(self, name: str) -> StepResult:
+        result: StepResult = await workflow.execute_activity(
+            name,
+            result_type=StepResult,
+            start_to_close_timeout=timedelta(minutes=5),
+            heartbeat_timeout=timedelta(minutes=2),
+            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)),
+        )
+        return result
+
+
+class Cut:
+    """A TCP way to the server that can be cut: connections end, and new ones are refused."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, port = target.rpartition(":")
+        self._port = int(port)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._host, self._port)
+        self._writers |= {writer, back}
+        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        self._writers -= {writer, back}
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+class Bench:
+    """A worker whose way to the server can be cut while its one activity ends."""
+
+    def __init__(self, direct: Client, cut: Cut, journal: SqliteJournal) -> None:
+        self.direct = direct
+        self.cut = cut
+        self.journal = journal
+        self.queue = uuid.uuid4().hex
+        self.running = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.token = b""
+
+    @activity.defn(name="ends")
+    async def ends(self) -> StepResult:
+        DELIVERIES.append(activity.info().attempt)
+        self.token = activity.info().task_token
+        self.running.set()
+        await self.may_end.wait()
+        return ENDED
+
+    @activity.defn(name="fails_once")
+    async def fails_once(self) -> StepResult:
+        DELIVERIES.append(activity.info().attempt)
+        self.running.set()
+        await self.may_end.wait()
+        if activity.info().attempt == 1:
+            raise ApplicationError("the engine is away")
+        return ENDED
+
+    async def start(self, name: str) -> WorkflowHandle[OneActivity, StepResult]:
+        return await self.direct.start_workflow(OneActivity.run, name, id=uuid.uuid4().hex, task_queue=self.queue)
+
+    def workflows(self) -> Worker:
+        runner = UnsandboxedWorkflowRunner()
+        return Worker(self.direct, task_queue=self.queue, workflows=[OneActivity], workflow_runner=runner)
+
+    async def agent(self) -> Worker:
+        client = await Client.connect(f"127.0.0.1:{self.cut.port}", data_converter=pydantic_data_converter)
+        return Worker(
+            client,
+            task_queue=self.queue,
+            activities=[self.ends, self.fails_once],
+            interceptors=[AnswerInterceptor(Answers(client, self.journal))],
+        )
+
+
+@pytest.fixture
+async def bench(temporal_client: Client, tmp_path: Path) -> AsyncIterator[Bench]:
+    cut = Cut(temporal_client.service_client.config.target_host)
+    await cut.open()
+    journal = SqliteJournal(tmp_path / "journal.db")
+    DELIVERIES.clear()
+    yield Bench(temporal_client, cut, journal)
+    await cut.cut()
+    journal.close()
+
+
+@pytest.mark.parametrize(("name", "deliveries"), [("ends", [1]), ("fails_once", [1, 2])])
+async def test_an_answer_is_told_when_the_server_is_back(bench: Bench, name: str, deliveries: list[int]) -> None:
+    """The heartbeat timeout is longer than the test may take: only the answer itself ends the activity."""
+    async with asyncio.timeout(90), bench.workflows(), await bench.agent():
+        handle = await bench.start(name)
+        await bench.running.wait()
+        await bench.cut.cut()
+        bench.may_end.set()
+        if name == "ends":
+            while not bench.journal.kept_answers():
+                await asyncio.sleep(0.05)
+        await bench.cut.open()
+        assert await handle.result() == ENDED
+        assert deliveries == DELIVERIES
+        while bench.journal.kept_answers():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_killed_agents_result_is_told_by_the_next(bench: Bench) -> None:
+    """What a kill leaves: a result in the journal, and a delivery that nobody works on."""
+    async with asyncio.timeout(60), bench.workflows():
+        async with await bench.agent():
+            handle = await bench.start("ends")
+            await bench.running.wait()
+            bench.journal.keep_answer(bench.token, ENDED.model_dump_json())
+            await Answers(bench.direct, bench.journal).hand_over(bench.journal.kept_answers(), [])
+            assert await handle.result() == ENDED
+            assert bench.journal.kept_answers() == {}
+            bench.may_end.set()
+        assert DELIVERIES == [1]
