@@ -12,7 +12,11 @@ from pathlib import Path
 
 from agent_worker.store import Store
 from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Begun
+
+log = get_logger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (token BLOB PRIMARY KEY, key TEXT NOT NULL, returned_at REAL);
@@ -32,12 +36,21 @@ class SqliteJournal:
         self._store = Store(path, _SCHEMA)
 
     def begin(self, key: StepKey, task_token: bytes) -> Begun:
+        """A try that is known here goes on when the disk is full: then a kill of the agent costs it the heartbeat
+        timeout, and nothing else. A new one must be recorded. Raises UnavailableError."""
         now = time.time()
-        with self._store.transaction() as db:
-            db.execute("DELETE FROM deliveries WHERE returned_at < ?", (now - ANSWER_GRACE_SECONDS,))
-            db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
-            new = db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now)).rowcount
-            row = db.execute(_TRY, (str(key),)).fetchone()
+        try:
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM deliveries WHERE returned_at < ?", (now - ANSWER_GRACE_SECONDS,))
+                db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
+                new = db.execute("INSERT OR IGNORE INTO tries (key, begun_at) VALUES (?, ?)", (str(key), now)).rowcount
+                row = db.execute(_TRY, (str(key),)).fetchone()
+        except UnavailableError as error:
+            with self._store.transaction() as db:
+                row, new = db.execute(_TRY, (str(key),)).fetchone(), 0
+            if row is None:
+                raise
+            log.warning("a delivery of step %s is not journaled: %s", key, error)
         return Begun(at=row[0], container_id=row[1], fault=row[2] or "", again=not new)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
@@ -74,10 +87,14 @@ class SqliteJournal:
 
     def take_tokens(self) -> list[bytes]:
         """The tokens of deliveries that an earlier process took and may not have answered, removed from here; without
-        those whose results are kept."""
+        those whose results are kept. On a full disk they stay: to answer one twice does no harm."""
         with self._store.transaction() as db:
             tokens = [row[0] for row in db.execute(_UNANSWERED)]
-            db.execute("DELETE FROM deliveries")
+        try:
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM deliveries")
+        except UnavailableError as error:
+            log.warning("old deliveries stay in the journal: %s", error)
         return tokens
 
     def forget(self, key: StepKey) -> None:

@@ -1,6 +1,7 @@
 """Overhead of a step, latency of a start, and the agent at rest: ``make bench``.
 
-    overhead  the same 20 containers of `true`, through the Engine API one after another and as a pipeline, in turns
+    overhead  the same 20 containers of `true`, through the Engine API one after another and as a pipeline, in turns,
+              on the bridge network and without a network
     latency   a one-step pipeline: from the POST to its container's start, over the floor (create and start alone)
     at rest   the agent's memory and CPU over half a minute without work
 
@@ -32,25 +33,26 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def floor(api: docker.APIClient, image: str) -> float:
+def floor(api: docker.APIClient, image: str, network: str) -> float:
     """Milliseconds of one container after another, with the calls that any runner must make."""
     begin = time.perf_counter()
     for _ in range(STEPS):
-        container = api.create_container(image, ["true"])["Id"]
+        host = api.create_host_config(network_mode=network)
+        container = api.create_container(image, ["true"], host_config=host)["Id"]
         api.start(container)
         api.wait(container)
         api.remove_container(container)
     return (time.perf_counter() - begin) / STEPS * 1000
 
 
-def submit(bench: Stack, image: str, steps: int) -> str:
-    container = {"image": image, "command": ["true"]}
+def submit(bench: Stack, image: str, steps: int, network: str = "bridge") -> str:
+    container = {"image": image, "command": ["true"], "network_mode": network}
     return bench.submit(*[{"name": f"s{index}", "container": container} for index in range(steps)])
 
 
-def pipeline(bench: Stack, image: str) -> float:
+def pipeline(bench: Stack, image: str, network: str) -> float:
     """Milliseconds a step, from the run's start to its end as the read model tells them."""
-    run = bench.ended(submit(bench, image, STEPS))
+    run = bench.ended(submit(bench, image, STEPS, network))
     return (seconds(run["finished_at"]) - seconds(run["started_at"])) / STEPS * 1000
 
 
@@ -92,20 +94,26 @@ def main() -> None:
     client = docker.from_env()
     image = ensure_base_image(client)
     with stack() as bench:
-        pipeline(bench, image)  # warm
-        floors, steps = in_turns(ROUNDS, lambda: floor(client.api, image), lambda: pipeline(bench, image))
+        pipeline(bench, image, "bridge")  # warm
+        bridge_floors, bridge, none_floors, none = in_turns(
+            ROUNDS,
+            lambda: floor(client.api, image, "bridge"),
+            lambda: pipeline(bench, image, "bridge"),
+            lambda: floor(client.api, image, "none"),
+            lambda: pipeline(bench, image, "none"),
+        )
         start_floors, starts = in_turns(
             STARTS, lambda: start_floor(client.api, image), lambda: start_latency(bench, image)
         )
         memory, cpu = at_rest(bench)
-    overhead = statistics.median(b - a for a, b in zip(floors, steps, strict=True))
-    latency = statistics.median(b - a for a, b in zip(start_floors, starts, strict=True))
     table = Table("measure", "floor", "gamekeeper", "over the floor", "ratio", "target")
     rows = (
-        (f"step of {STEPS}, one after another", floors, steps, overhead, "20 ms"),
-        ("submission to first start", start_floors, starts, latency, "100 ms"),
+        (f"step of {STEPS}, one after another", bridge_floors, bridge, "20 ms"),
+        (f"step of {STEPS}, without a network", none_floors, none, "20 ms"),
+        ("submission to first start", start_floors, starts, "100 ms"),
     )
-    for name, low, high, over, target in rows:
+    for name, low, high, target in rows:
+        over = statistics.median(b - a for a, b in zip(low, high, strict=True))
         a, b = statistics.median(low), statistics.median(high)
         table.add_row(name, f"{a:.0f} ms", f"{b:.0f} ms", f"{over:.1f} ms", f"{b / a:.2f}", target)
     table.add_row("agent at rest, memory", "", f"{memory:.0f} MB", "", "", "90 MB")

@@ -1,8 +1,14 @@
 """The agent's memory through a kill."""
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from agent_worker.journal import SqliteJournal
+from gamekeeper.errors import UnavailableError
 from tests.factories import make_key
 
 
@@ -67,3 +73,46 @@ def test_forgetting_ends_the_memory_of_a_try(tmp_path: Path) -> None:
     journal.forget(key)
     assert journal.begin(key, b"b").container_id == ""
     journal.close()
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own, to be filled by ``fill``."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def fill(disk: Path) -> None:
+    with suppress(OSError), (disk / "rubbish").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_a_full_disk_spoils_nothing_that_is_known(full_disk: Path) -> None:
+    key, tokens = make_key(), [f"token {number}".encode() * 500 for number in range(200)]
+    journal = SqliteJournal(full_disk / "journal.db")
+    known = journal.begin(key, b"first")
+    journal.record_container(key, "abc")
+    fill(full_disk)
+    for token in tokens:  # until not even the write-ahead log has room
+        again = journal.begin(key, token)
+    assert (again.at, again.container_id, again.again) == (known.at, "abc", True)
+    with pytest.raises(UnavailableError, match="free space"):
+        journal.begin(make_key(step="new"), tokens[0] * 100)
+    with pytest.raises(UnavailableError, match="free space"):
+        journal.keep_answer(b"first", "x" * 100_000)
+    assert b"first" in journal.take_tokens()
+    (full_disk / "rubbish").unlink()
+    assert journal.begin(make_key(step="new"), b"now").again is False
+    journal.close()
+
+
+def test_a_journal_that_finds_no_room_at_its_start_says_so(full_disk: Path) -> None:
+    fill(full_disk)
+    with pytest.raises(UnavailableError, match="free space"):
+        SqliteJournal(full_disk / "state" / "journal.db")
+    (full_disk / "rubbish").unlink()
+    SqliteJournal(full_disk / "state" / "journal.db").close()

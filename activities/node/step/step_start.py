@@ -63,7 +63,8 @@ class StepStart:
         """A first delivery looks for no container: creating finds out."""
         info = await self.find_own() if self._begun.again else None
         container_id = info.id if info else await self._create()
-        await asyncio.to_thread(self._context.journal.record_container, self._key, container_id)
+        if container_id != self._begun.container_id:
+            await asyncio.to_thread(self._context.journal.record_container, self._key, container_id)
         self.made = True
         if info is None or info.status is ContainerStatus.CREATED:
             if self._workspace:

@@ -53,10 +53,9 @@ class StepActivities:
     async def _delivery(self, key: StepKey) -> AsyncIterator[Begun]:
         """Journals the task token for the time of the delivery, and beats."""
         token = activity.info().task_token
-        begun = await asyncio.to_thread(self._context.journal.begin, key, token)
         try:
             async with self._beating(), _translated(), self._shown(key):
-                yield begun
+                yield await asyncio.to_thread(self._context.journal.begin, key, token)
         finally:
             self._context.phases.forget(key)
             self._behind(self._context.journal.returned, token)

@@ -16,7 +16,7 @@ from activities.node.step.step_start import START_TRIES
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState, StopServiceInput
+from gamekeeper.domain.run.step import Reason, RunStepInput, StepKey, StepResult, StepState, StopServiceInput
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, NewContainer
 from gamekeeper.ports.node_agent import Begun
@@ -209,6 +209,20 @@ async def test_a_dead_engine_is_retried_by_temporal_and_shown() -> None:
     assert not caught.value.non_retryable
     assert node.phases.told[-1][1] is StepState.STARTING
     assert "trying again: Docker Engine at unix:///x does not answer" in node.phases.messages[-1]
+
+
+class FullJournal(FakeJournal):
+    def begin(self, key: StepKey, task_token: bytes) -> Begun:
+        raise UnavailableError("journal.db does not take a write", hint="free space in /var")
+
+
+async def test_a_full_disk_is_retried_by_temporal_and_shown() -> None:
+    node = Node(FullJournal())
+    with pytest.raises(ApplicationError, match="does not take a write") as caught:
+        await node.job(job())
+    assert not caught.value.non_retryable
+    assert "free space in /var" in node.phases.messages[-1]
+    assert await node.engine.list_owned() == []
 
 
 async def test_a_dead_engine_does_not_outlast_the_time_limit() -> None:
