@@ -70,7 +70,7 @@ class ExitWatch:
         return self._oom_events.get(container_id, 0)
 
     def was_oom(self, container_id: str) -> bool:
-        """Whether a process of the container's last start was killed for memory. The engine's state says so too, but
+        """True when a process of the container's last start was killed for memory. The engine's state says so too, but
         not when the kernel's word came after the process's end: which is first is chance."""
         return self._oom.get(container_id, False)
 

@@ -1,4 +1,4 @@
-"""What the containers of one run share on a node: its network, and its volume at /workspace."""
+"""The things that the containers of one run share on a node: its network, and its volume at /workspace."""
 
 from __future__ import annotations
 

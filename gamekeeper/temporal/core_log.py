@@ -1,4 +1,4 @@
-"""What the SDK's core has to say goes through our own log, once an outage and not once a try.
+"""Leads the log of the SDK's core through our own, once an outage and not once a try.
 
 The core warns at each try of each call while the server is away, from all its pollers at once. Here the first such
 record of an outage passes, and all further ones are dropped until none came for a while.

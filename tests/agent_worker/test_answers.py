@@ -152,7 +152,7 @@ async def test_an_answer_is_told_when_the_server_is_back(bench: Bench, name: str
 
 
 async def test_a_killed_agents_result_is_told_by_the_next(bench: Bench) -> None:
-    """What a kill leaves: a result in the journal, and a delivery that nobody works on."""
+    """A kill leaves a result in the journal, and a delivery that nobody works on."""
     async with asyncio.timeout(60), bench.workflows():
         async with await bench.agent():
             handle = await bench.start("ends")

@@ -120,7 +120,7 @@ class StepTry:
         return await self._with_outputs(ended_outcome(info, service=service), info)
 
     async def _with_outputs(self, outcome: StepResult, info: ContainerInfo | None) -> StepResult:
-        """What the step handed on, however it ended; only one that ended well must have written all it declares."""
+        """Adds what the step handed on, however it ended. One that ended well must have written all it declares."""
         if info is None or not self._step.outputs:
             return outcome
         try:

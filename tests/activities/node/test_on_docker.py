@@ -85,7 +85,7 @@ async def test_a_service_may_be_unhealthy_for_long_before_it_is_healthy(node: No
 
 
 async def until_started(node: Node, step: RunStepInput) -> StepResult:
-    """What Temporal does: hands the step out until it gives a result."""
+    """Hands the step out until it gives a result, as Temporal does."""
     while True:
         try:
             return await node.job(step)
@@ -148,7 +148,7 @@ async def test_any_user_may_write_to_the_workspace(node: Node, read_only: bool) 
 async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:
     limits = {"resources": {"limits": {"memory": "16m"}}}
     for code in (0, 0, 0, 3, 3):
-        step = node.step(f"busybox dd if=/dev/zero of=/dev/null bs=200m count=1; exit {code}", deploy=limits)
+        step = node.step(f"busybox dd if=/dev/zero of=/dev/null bs=200M count=1; exit {code}", deploy=limits)
         result = await node.job(step)
         assert result.exit_code == code
         if code:
