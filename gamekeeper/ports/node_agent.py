@@ -56,7 +56,10 @@ class Phases(Protocol):
     """Tells the control plane how far a step is. Best effort between the states that the workflow owns."""
 
     def report(self, key: StepKey, phase: StepState, message: str = "", container_id: str = "") -> None:
-        """Hands the newest phase to the link, which replaces an older one that was not told yet. Returns at once."""
+        """Hands the newest phase to the link, which replaces an older one that was not told yet. Returns at once.
+
+        Idempotent.
+        """
 
     def forget(self, key: StepKey) -> None:
         """Drops the phase of a delivery that is over: it is not told again after a reconnect. Returns at once.
