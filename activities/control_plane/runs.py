@@ -1,9 +1,11 @@
 """Writes the state of runs into the read model, for the workflow that is its one writer."""
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.run import RunSnapshot
+from gamekeeper.errors import InvalidError
 from gamekeeper.ports.run_store import RunStore
 
 
@@ -13,7 +15,11 @@ class RunActivities:
 
     @activity.defn(name="run.write_snapshot")
     async def write_snapshot(self, snapshot: RunSnapshot) -> None:
-        await self._runs.write_snapshot(snapshot)
+        """Tries again until the database answers, but for a snapshot that it will never take."""
+        try:
+            await self._runs.write_snapshot(snapshot)
+        except InvalidError as error:
+            raise ApplicationError(str(error), type="SnapshotRefused", non_retryable=True) from error
 
     @activity.defn(name="node.find")
     async def find_node(self, node_id: str) -> NodeView | None:

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
 from gamekeeper.domain.event.hlc import HybridClock
-from gamekeeper.errors import ConflictError, UnavailableError
+from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 
 T = TypeVar("T")
 
@@ -49,7 +49,8 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """Raises ConflictError for a row that exists, UnavailableError when the database is away or full."""
+        """Raises ConflictError for a row that exists, InvalidError for a value that no row can hold, and
+        UnavailableError when the database is away or full."""
         if self._one_writer is None:
             async with self._transaction() as session:
                 yield session
@@ -100,6 +101,8 @@ class _translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, IntegrityError):
             raise ConflictError("it exists already, or something still refers to it") from error
+        if isinstance(error, DataError):
+            raise InvalidError(f"the database takes no such value: {str(error.orig).splitlines()[0]}") from error
         if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
             detail = str(error.orig).splitlines()[0]
             raise UnavailableError(f"the database does not take the request: {detail}", hint="try again") from error

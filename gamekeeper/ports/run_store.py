@@ -13,7 +13,10 @@ class RunStore(Protocol):
     or not at all."""
 
     async def write_snapshot(self, snapshot: RunSnapshot) -> None:
-        """Stores the newest state of a run. Idempotent: a snapshot no newer than the stored one changes nothing."""
+        """Stores the newest state of a run. Idempotent: a snapshot no newer than the stored one changes nothing.
+
+        Raises InvalidError for one with a value that no row can hold.
+        """
 
     async def find_node(self, node_id: str) -> NodeView | None:
         """The node as it is known now; None for an unknown one. Idempotent."""

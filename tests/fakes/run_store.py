@@ -5,14 +5,18 @@ from __future__ import annotations
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.run import RunSnapshot
 from gamekeeper.domain.run.step import StepStatus
+from gamekeeper.errors import InvalidError
 
 
 class FakeRunStore:
     def __init__(self) -> None:
         self.snapshots: list[RunSnapshot] = []
         self.nodes: dict[str, NodeView] = {}
+        self.refused_text = ""
 
     async def write_snapshot(self, snapshot: RunSnapshot) -> None:
+        if self.refused_text and self.refused_text in snapshot.model_dump_json():
+            raise InvalidError("the database takes no such value")
         self.snapshots.append(snapshot)
 
     async def find_node(self, node_id: str) -> NodeView | None:

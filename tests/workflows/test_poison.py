@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from gamekeeper.domain.run.limits import MAX_COMMANDS, MAX_RENDERED, MAX_SHOWN_O
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import Reason, StepState
 from tests.factories import make_pipeline
+from tests.hang import HANG_SECONDS
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import K, S, step
 
 ERROR = StepState.ERROR
 LONG = "y" * 12_000
+CELLS = 150
 
 
 def giving(times: int) -> dict[str, Any]:
@@ -138,9 +141,40 @@ async def test_a_cell_that_is_too_large_is_an_error_of_its_matrix(control_plane:
     assert "too large" in control_plane.store.last("m").message
 
 
+async def test_large_results_of_many_steps_that_end_together(control_plane: ControlPlane) -> None:
+    """They wait in Temporal for the end of a workflow task, and are written together: over 4 MB by far."""
+    await control_plane.start_node()
+    cells = step("m", matrix={"n": list(range(CELLS))}, outputs=["o"], dummy=giving(5) | {"sleep": 60})
+    handle = await control_plane.submit(seed(), cells, finally_=[step("z")])
+    async with asyncio.timeout(HANG_SECONDS):
+        while len(await control_plane.engine.list_owned()) < 1 + CELLS:
+            await asyncio.sleep(0.02)
+    for cell in range(CELLS):
+        control_plane.engine.finish(f"m.{cell}")
+    assert await ended(handle) == "completed"
+    assert control_plane.states()["z"] is S
+
+
 async def test_a_long_message_is_cut(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
     text = "no " * 5_000
     await control_plane.run(step("a", dummy={"start_error": text}), finally_=[step("z")])
     assert 0 < len(control_plane.store.last("a").message) <= 2_000
     assert len(control_plane.store.snapshots[-1].message) <= 2_000
+
+
+async def test_what_no_database_takes_costs_a_step_its_message_and_not_the_run_its_end(
+    control_plane: ControlPlane,
+) -> None:
+    control_plane.store.refused_text = "unheard of"
+    await control_plane.start_node()
+    states = await control_plane.run(
+        step("a", dummy={"step_output": "x=unheard of"}, outputs=["x"]),
+        step("b", container=reading("steps.a.outputs.x")),
+        step("c", dummy={"start_error": "unheard of"}),
+        finally_=[step("z")],
+    )
+    assert (states["a"], states["b"], states["z"]) == (S, S, S)
+    assert control_plane.store.last("a").message == "its message and outputs could not be kept"
+    last = control_plane.store.snapshots[-1]
+    assert (last.state, last.message) == (RunState.FAILED, "its message could not be kept")

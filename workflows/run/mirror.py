@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.control_plane.runs import RunActivities
@@ -60,12 +61,19 @@ class Mirror:
             snapshot = self._snapshot()
             final = snapshot.state.is_final
             workflow.set_current_details(self._progress.markdown())
-            await workflow.execute_activity_method(
-                RunActivities.write_snapshot,
-                snapshot,
-                **control_activity(queues.CONTROL_PLANE, summary=f"state {self._progress.state}"),
-            )
+            try:
+                await self._write(snapshot)
+            except ActivityError as error:  # refused for what is in it, which must not hold up the run
+                workflow.logger.warning("a state of run %s can't be kept whole: %s", snapshot.run_id, error.cause)
+                await self._write(snapshot.bare())
             self._written_version = snapshot.version
+
+    async def _write(self, snapshot: RunSnapshot) -> None:
+        await workflow.execute_activity_method(
+            RunActivities.write_snapshot,
+            snapshot,
+            **control_activity(queues.CONTROL_PLANE, summary=f"state {self._progress.state}"),
+        )
 
     def _has_news(self) -> bool:
         if self._result is not None:

@@ -18,7 +18,7 @@ MAX_CELL = 16 * 1024
 MAX_SHOWN_OUTPUTS = 256 * 1024  # of one step in the read model; only a matrix can have more
 MAX_SNAPSHOT = 512 * 1024
 MAX_COMMANDS = 2 * 1024 * 1024  # of what the steps of one workflow task are started with
-MAX_HISTORY = 40_000_000  # Temporal ends a run at 50 MB and at 51,200 events; what is left is for the finally steps
+MAX_HISTORY = 40_000_000  # Temporal ends a run at 50 MB (256 MB by our settings) and at 51,200 events
 MAX_EVENTS = 45_000
 MAX_MESSAGE = 2000  # characters
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, Field
 
@@ -112,6 +113,14 @@ class RunSnapshot(BaseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: list[StepStatus] = Field(default_factory=list)
+
+    def bare(self) -> RunSnapshot:
+        """The same without what a step brought in: its states alone, which every database takes."""
+        note = "its message and outputs could not be kept"
+        lost: dict[str, Any] = {"message": note, "outputs": {}, "ports": []}
+        steps = [status.model_copy(update=lost) for status in self.steps]
+        message = self.message and "its message could not be kept"
+        return self.model_copy(update={"steps": steps, "message": message})
 
 
 class RunResult(BaseModel):
