@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -45,6 +46,24 @@ async def test_what_is_acknowledged_is_read_back_by_another_process(tmp_path: Pa
     fresh = LogFiles(tmp_path)
     assert (await fresh.state(key)).last_seq == 2
     assert await all_of(fresh, key) == [record(1), record(2, bytes(range(256)))]
+
+
+async def test_what_is_acknowledged_has_reached_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut takes what was only written, so each file was synced with all of its bytes when it is told of."""
+    synced: dict[str, int] = {}
+    fdatasync = os.fdatasync
+
+    def spy(descriptor: int) -> None:
+        fdatasync(descriptor)
+        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fdatasync", spy)
+    files, key = LogFiles(tmp_path), make_key()
+    for last in (2, 4):
+        await files.append(key, [record(last - 1), record(last)], clock_offset_ns=last * 5_000_000)
+        sizes = {str(path): path.stat().st_size for path in tmp_path.rglob("*.*") if path.is_file()}
+        assert len(sizes) == 2
+        assert synced == sizes
 
 
 async def test_repeats_are_dropped_and_holes_are_not_filled(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gamekeeper.domain.language.graph import ancestors, find_cycle
+from gamekeeper.domain.run.limits import MAX_SNAPSHOT, encoded_size
 from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import Reason, StepResult, StepState, observed_state
@@ -24,6 +25,20 @@ def test_a_step_starts_when_what_it_needs_ended_well() -> None:
     progress = progress_of({"name": "a"}, {"name": "b"})
     progress.finish("a", OK)
     assert progress.decide("b") is None
+
+
+def test_many_large_outputs_are_told_in_pieces_that_fit_and_none_twice() -> None:
+    names = [f"a{index}" for index in range(60)]
+    progress = progress_of(*[{"name": name, "needs": [], "outputs": ["x"]} for name in names])
+    progress.take_changes()
+    for name in names:
+        progress.finish(name, OK.model_copy(update={"outputs": {"x": "y" * 60_000}}))
+    pieces = []
+    while progress.has_changes:
+        pieces.append(progress.take_changes())
+    assert len(pieces) > 60 * 60_000 // MAX_SNAPSHOT
+    assert all(encoded_size([status.outputs for status in piece]) <= MAX_SNAPSHOT for piece in pieces)
+    assert [status.name for piece in pieces for status in piece] == names
 
 
 def test_a_failure_skips_what_needs_it_and_what_needs_that() -> None:
