@@ -117,7 +117,9 @@ class DummyEngine:
         return container.new.spec.environment.get("DUMMY_STEP_OUTPUT", "").replace(";", "\n").encode()
 
     async def start(self, container_id: str) -> None:
-        container = self._by_id[container_id]
+        container = self._by_id.get(container_id)
+        if container is None:
+            raise EngineFaultError(f"no such container: {container_id}")
         if container.info.status is not ContainerStatus.CREATED:
             return
         environment = container.new.spec.environment

@@ -17,8 +17,8 @@ HINT = "is dockerd running, and may this user reach its socket? see `docker info
 NO_ROOM = "no space left"
 
 
-class GoneError(Exception):
-    """The container, network or volume does not exist (any more)."""
+class GoneError(EngineFaultError):
+    """The container, network or volume does not exist (any more). Where nobody expects that, it is a fault."""
 
 
 @contextmanager

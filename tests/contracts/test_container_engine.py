@@ -17,6 +17,7 @@ from gamekeeper.ports.container_engine import (
     ContainerEngine,
     ContainerStatus,
     EngineConsole,
+    EngineFaultError,
     Health,
     NameTakenError,
     NewContainer,
@@ -183,6 +184,21 @@ async def test_command_that_does_not_exist(subject: Subject) -> None:
     info = await subject.engine.find(container_id)
     assert info is not None
     assert info.exit_code == 127
+
+
+async def test_what_the_engine_fails_to_start_is_its_fault(subject: Subject) -> None:
+    spec: dict[str, Any] = {"image": subject.image, "devices": ["/dev/gamekeeper-none"]}
+    if subject.dummy:
+        spec["environment"] = {"DUMMY_START_FAULTS": "1"}
+    container_id = await subject.engine.create(make_new_container(make_owner(node=subject.node), **spec))
+    with pytest.raises(EngineFaultError):
+        await subject.engine.start(container_id)
+    info = await subject.engine.find(container_id)
+    assert info is not None
+    assert (info.status, info.started_at) == (ContainerStatus.CREATED, None)
+    await subject.engine.remove(container_id)
+    with pytest.raises(EngineFaultError):
+        await subject.engine.start(container_id)
 
 
 async def test_health_check(subject: Subject) -> None:
