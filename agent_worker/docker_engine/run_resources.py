@@ -12,7 +12,6 @@ from docker.api.client import APIClient
 from docker.errors import APIError
 
 from agent_worker.docker_engine.convert import LABEL, WORKSPACE
-from agent_worker.docker_engine.errors import GoneError
 from gamekeeper.errors import GamekeeperError
 
 T = TypeVar("T")
@@ -116,7 +115,7 @@ class RunResources:
     async def _remove_prepared(self, what: str, remove: Callable[[str], None], name: str) -> None:
         try:
             await self._call(remove, name)
-        except (GoneError, GamekeeperError):
+        except GamekeeperError:
             return  # gone, or a container still uses it: the next round sees to it
         finally:
             self._prepared.discard(what)
