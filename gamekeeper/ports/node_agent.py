@@ -31,7 +31,8 @@ class Journal(Protocol):
         step again. Idempotent."""
 
     def record_fault(self, key: StepKey, text: str) -> int:
-        """The engine failed to start this try's container, which is to be made anew; how often that happened so far."""
+        """Records that the engine failed to start this try's container, which is to be made anew. Returns how often
+        that happened so far. Not idempotent."""
         ...
 
     def returned(self, task_token: bytes) -> None:

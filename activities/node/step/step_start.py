@@ -34,7 +34,8 @@ class GaveUpError(Exception):
 
 
 class StepStart:
-    """Getting one delivery's try to run. ``made`` says whether it has a container, started or not."""
+    """Getting one delivery's try to run. ``made`` says whether it has a container, started or not; ``fault`` holds the
+    engine's words when it failed to start it."""
 
     def __init__(self, context: NodeContext, step: RunStepInput, begun: Begun) -> None:
         self._context = context
@@ -45,14 +46,16 @@ class StepStart:
         self._deadline = begun.at + step.timeout
         self._grace = parse_duration(step.container.stop_grace_period).total_seconds()
         self._workspace = None if step.outlives_run else f"gk-{step.key.run_id}"
+        self._unstarted = False
         self.made = bool(begun.container_id)
+        self.fault = begun.fault
 
     async def attach_or_start(self) -> str:
         """The id of this try's container, started."""
         try:
             container_id = await self._started()
         except EngineFaultError as error:
-            raise await self._not_started(error) from error
+            raise await self._after_fault(error) from error
         until_removed, one_file = self._step.outlives_run, not self._step.service
         self._context.logs.follow(self._key, container_id, until_removed=until_removed, one_file=one_file)
         self._context.phases.report(self._key, StepState.RUNNING, container_id=container_id)
@@ -67,6 +70,7 @@ class StepStart:
             await asyncio.to_thread(self._context.journal.record_container, self._key, container_id)
         self.made = True
         if info is None or info.status is ContainerStatus.CREATED:
+            self._unstarted = True
             if self._workspace:
                 await self._engine.open_workspace(container_id, self._workspace)
             if self._step.outputs:
@@ -74,18 +78,28 @@ class StepStart:
             await self._engine.start(container_id)
         return container_id
 
-    async def _not_started(self, error: EngineFaultError) -> Exception:
-        """Counts the fault and removes the container, so that the next delivery begins anew; the error to raise.
+    async def _after_fault(self, error: EngineFaultError) -> Exception:
+        """Counts a fault and removes the container, so that the next delivery begins anew; the error to raise.
 
-        First the journal: a container that goes without its word would count as removed by somebody else.
+        A container that may have been started is left alone: the next delivery looks again. First the journal: a
+        container that goes without its word would count as removed by somebody else.
         """
-        count = await asyncio.to_thread(self._context.journal.record_fault, self._key, str(error))
+        if self._begun.container_id and not self._unstarted:
+            return error
+        info = await self._find_mine()
+        if info is not None and info.started_at is not None:
+            return error
+        self.fault = str(error)
+        count = await asyncio.to_thread(self._context.journal.record_fault, self._key, self.fault)
         self.made = False
-        info = await self._engine.find(self._key.container_name)
-        if info is not None and info.owner is not None and info.owner.key == self._key:
+        if info is not None:
             await self._engine.remove(info.id)
         self._context.containers.changed()
         return error if count < START_TRIES else GaveUpError(f"given up after {count} starts: {error}")
+
+    async def _find_mine(self) -> ContainerInfo | None:
+        info = await self._engine.find(self._key.container_name)
+        return info if info is not None and info.owner is not None and info.owner.key == self._key else None
 
     async def find_own(self) -> ContainerInfo | None:
         info = await self._engine.find(self._key.container_name)

@@ -158,8 +158,8 @@ class StepTry:
         message = f"the step's time limit of {self._step.timeout:g} s was reached"
         try:
             info = await self._start.find_own()
-            if info is None and self._begun.fault:
-                return failed(Reason.ENGINE, f"{message}; {self._begun.fault}")
+            if self._start.fault and (info is None or info.started_at is None):
+                return failed(Reason.ENGINE, f"{message}; {self._start.fault}")
             if info is not None and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
                 return await self._outcome(info.id, service=self._step.service)  # it ended while nobody was there
             if info is not None and self._step.service:

@@ -18,7 +18,7 @@ from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepKey, StepResult, StepState, StopServiceInput
 from gamekeeper.errors import UnavailableError
-from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, NewContainer
+from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, EngineFaultError, NewContainer
 from gamekeeper.ports.node_agent import Begun
 from tests.factories import make_container, make_key, make_new_container, make_owner, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
@@ -263,6 +263,38 @@ async def test_what_the_engine_never_starts_ends_with_its_words() -> None:
     assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
     assert f"given up after {START_TRIES} starts: the dummy failed: port 1 is already allocated" in result.message
     assert await node.engine.list_owned() == []
+
+
+class FailingEngine(DummyEngine):
+    """An engine that answers the next questions about a container with a failure of its own."""
+
+    failures = 0
+
+    async def find(self, name_or_id: str) -> ContainerInfo | None:
+        if self.failures:
+            self.failures -= 1
+            raise EngineFaultError("Docker failed: containerd is away")
+        return await super().find(name_or_id)
+
+
+async def test_a_fault_while_a_container_is_looked_for_does_not_touch_what_runs() -> None:
+    node, step = Node(), job(DUMMY_SLEEP="60")
+    engine = FailingEngine("node-1")
+    node.engine = engine
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    node.activities = StepActivities(context)
+    first = asyncio.create_task(node.job(step))
+    async with asyncio.timeout(5):
+        while not node.logs.followed:
+            await asyncio.sleep(0.01)
+    for _ in range(START_TRIES + 1):
+        engine.failures = 1
+        with pytest.raises(ApplicationError, match="containerd is away"):
+            await node.job(step)
+    assert (await node.only()).status is ContainerStatus.RUNNING
+    assert node.journal.faults == {}
+    engine.finish("build")
+    assert (await node.job(step)).state is (await first).state is StepState.SUCCEEDED
 
 
 async def test_a_fault_that_lasts_to_the_time_limit_is_the_engines() -> None:
