@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from gamekeeper.errors import GamekeeperError, SpecError
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-WIDE = 400
 
 _COLOURS = {
     "succeeded": "green",
@@ -44,13 +41,21 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=not console.is_terminal)
-    for row in rows:
-        table.add_row(*[coloured(cell) for cell in row])
-    # Into a pipe a row is one line, however long, so that grep and awk work on it.
-    console.print(table, width=None if console.is_terminal else WIDE)
+    """Prints a row as one line, however long, so that grep and awk work on it. A narrow terminal breaks the line."""
+    table = [[_text(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *table, strict=True)]
+    console.print(f"[bold]{_line(columns, widths)}[/bold]")
+    for row in table:
+        console.print(_line(row, widths))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [coloured(cell) + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+    return "  ".join(padded).rstrip()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split())
 
 
 def coloured(value: Any) -> str:
@@ -84,7 +89,3 @@ def ago(stamp: str | None) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{max(0, int(seconds))} s ago"
-
-
-def is_terminal() -> bool:
-    return sys.stdout.isatty()

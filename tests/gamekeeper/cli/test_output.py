@@ -1,0 +1,28 @@
+"""Tables for people and for pipes: a row is one line, and its first words are whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from gamekeeper.cli.output import print_table
+
+
+def test_a_long_message_squeezes_no_other_column(capsys: pytest.CaptureFixture[str]) -> None:
+    message = "no room " * 60
+    print_table(("RUN", "STATE", ""), [("6b0b067adb268570", "failed", message), ("6b0b067adb268571", "running", None)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "RUN               STATE",
+        f"6b0b067adb268570  failed   {message.strip()}",
+        "6b0b067adb268571  running",
+    ]
+
+
+def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("NODE", "STATUS"), [])
+    assert capsys.readouterr().out == "NODE  STATUS\n"
+
+
+def test_words_of_others_are_text_and_wide_letters_count_as_they_show(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("NAME", "ABOUT"), [("[bold]x", "a\nb"), ("竜", "dragon")])
+    assert capsys.readouterr().out.splitlines() == ["NAME     ABOUT", "[bold]x  a b", "竜       dragon"]
