@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
-from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
+from gamekeeper.cli.output import ago, coloured, console, print_fields, print_json, print_table
 
 
 class Mode(StrEnum):
@@ -51,14 +52,14 @@ def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None
     if as_json:
         print_json(found | {"containers": containers})
         return
-    for name in ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at"):
-        console.print(f"{name:14} {coloured(found[name])}")
+    names = ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at")
+    print_fields({name: found[name] for name in names} | found["hardware"] | found["system"] | found["capacity"])
     for condition in found["conditions"]:
-        console.print(f"[yellow]{condition['type']:22} {condition['reason']}, since {condition['since']}[/yellow]")
-    for name, value in (found["hardware"] | found["system"] | found["capacity"]).items():
-        console.print(f"{name:22} {value}")
+        console.print(
+            f"[yellow]{condition['type']}: {escape(condition['reason'])}, since {condition['since']}[/yellow]"
+        )
     for gpu in found["inventory"].get("gpus", []):
-        console.print(f"{'gpu':22} {gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
+        console.print(f"gpu: {escape(gpu['name'])}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
     rows = [
         (item["name"], item["status"], item["lifetime"], item["image"], " ".join(item["ports"])) for item in containers
     ]

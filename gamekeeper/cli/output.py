@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,6 +56,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Prints a name and its value a line; the values of a list stand with commas between them."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        console.print(f"{name:{width}}  {coloured(shown)}".rstrip())
 
 
 def coloured(value: Any) -> str:

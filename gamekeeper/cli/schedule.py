@@ -17,7 +17,7 @@ from gamekeeper.cli.options import (
     name_and_version,
     pairs,
 )
-from gamekeeper.cli.output import ago, console, print_json, print_table
+from gamekeeper.cli.output import ago, console, print_fields, print_json, print_table
 
 
 def apply(
@@ -53,11 +53,7 @@ def show(context: typer.Context, schedule: ScheduleArgument, as_json: JsonOption
     if as_json:
         print_json(found)
         return
-    for key, value in found.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        if key == "version" and value is None:
-            shown = "the newest at each time"
-        console.print(f"{key:12} {shown}", markup=False, highlight=False)
+    print_fields(found | {"version": found["version"] or "the newest at each time"})
 
 
 def pause(

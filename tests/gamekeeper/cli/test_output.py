@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gamekeeper.cli.output import print_table
+from gamekeeper.cli.output import print_fields, print_table
 
 
 def test_a_long_message_squeezes_no_other_column(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,3 +26,13 @@ def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) ->
 def test_words_of_others_are_text_and_wide_letters_count_as_they_show(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("NAME", "ABOUT"), [("[bold]x", "a\nb"), ("竜", "dragon")])
     assert capsys.readouterr().out.splitlines() == ["NAME     ABOUT", "[bold]x  a b", "竜       dragon"]
+
+
+def test_fields_stand_below_one_another(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields({"id": "vm", "addresses": ["10.0.0.1", "fd00::2"], "note": None, "size": 3})
+    assert capsys.readouterr().out.splitlines() == [
+        "id         vm",
+        "addresses  10.0.0.1, fd00::2",
+        "note",
+        "size       3",
+    ]
