@@ -33,6 +33,9 @@ gen: venv-dev ## Generate code from proto/
 pages: venv-dev ## Write the pages of docs/ that are made from the code
 	@$(VENV)/python -m scripts.pages
 
+openapi: venv-dev ## Write docs/openapi.json from the routes
+	@$(VENV)/python -m scripts.pages openapi.json
+
 lock: venv-dev ## Lock the requirements again
 	@scripts/lock.sh
 
@@ -58,4 +61,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen pages lock migration bench bench-engine bench-logs bench-fleet images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet images venv venv-dev docker

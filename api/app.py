@@ -6,18 +6,25 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
-from api.problems import PROBLEM_RESPONSES, ProblemDetails, install_problem_handlers
+from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
 from api.rest import health
 from api.rest.v1 import console, event, log, metric, node, pipeline, run, run_control, run_group, schedule
 from gamekeeper import __version__
 
+_BODY_METHODS = {"post", "put", "patch"}
 PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def create_app(services: Services) -> FastAPI:
-    """The app around its services. Its own OpenAPI document needs a key like every other route."""
-    app = FastAPI(title="Gamekeeper", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    """The app around its services."""
+    app = create_routes()
     app.state.services = services
+    return app
+
+
+def create_routes() -> FastAPI:
+    """The app without its services. Its own OpenAPI document needs a key like every other route."""
+    app = FastAPI(title="Gamekeeper", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
     install_problem_handlers(app)
     app.include_router(health.router)
@@ -26,7 +33,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _version_one() -> APIRouter:
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=PROBLEM_RESPONSES)
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=COMMON)
     for module in (node, run, run_control, run_group, log, console, event, metric, pipeline, schedule):
         router.include_router(module.router)
 
@@ -47,6 +54,10 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
     definitions = components["schemas"]["ProblemDetails"].pop("$defs", {})
     components["schemas"].update(definitions)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for operations in document["paths"].values():
+        for method in _BODY_METHODS & operations.keys():
+            declared = operations[method]["responses"]
+            declared.update({str(status): response for status, response in WITH_BODY.items()})
     document["security"] = [{"key": []}]
     for path in PUBLIC_PATHS:
         for operation in document["paths"].get(path, {}).values():

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
 
 from gamekeeper.domain.language.problem import Problem, dotted
-from gamekeeper.errors import GamekeeperError, SpecError
+from gamekeeper.errors import GamekeeperError, SpecError, TooLargeError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -59,11 +59,31 @@ class ProblemDetails(BaseModel):
     problems: list[Problem] = Field(default_factory=list)
 
 
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": _TITLES[status], "content": {"application/problem+json": {"schema": {"$ref": ref}}}}
-    for ref in ("#/components/schemas/ProblemDetails",)
-    for status in (401, 404, 409, 412, 413, 422, 503)
+Responses = dict[int | str, dict[str, Any]]
+_SCHEMA = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+
+
+def problems(*errors: type[GamekeeperError]) -> Responses:
+    """The ``responses=`` of a route that may raise these errors, beside those that every route may (``COMMON``)."""
+    codes: dict[int, list[str]] = {}
+    for error in errors:
+        codes.setdefault(STATUS_BY_KIND[error.kind], []).append(error.kind)
+    return {status: _declared(status, *found) for status, found in codes.items()}
+
+
+def _declared(status: int, *codes: str) -> dict[str, Any]:
+    named = ", ".join(f"`{code}`" for code in codes)
+    return {"description": f"{_TITLES[status]}: {named}", "content": _SCHEMA}
+
+
+INVALID = ("invalid", "invalid_request")
+COMMON: Responses = {
+    400: _declared(400, "unicode", "bad_request"),
+    422: _declared(422, *INVALID),
+    **problems(UnauthenticatedError, UnavailableError),
 }
+WITH_BODY: Responses = {400: _declared(400, "unicode", "nul", "bad_request"), **problems(TooLargeError)}
+SPEC: Responses = {422: _declared(422, "invalid_spec", *INVALID)}
 
 
 def problem_response(details: ProblemDetails, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import event_page, language_page, settings_page
+from scripts import event_page, language_page, openapi_page, settings_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "keys.md": language_page.render,
     "events.md": event_page.render,
     "settings.md": settings_page.render,
+    "openapi.json": openapi_page.render,
 }
 
 

@@ -32,7 +32,7 @@ async def live() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
     """The database and Temporal answer; 503 names the one that does not."""
     parts = {}

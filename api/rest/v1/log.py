@@ -14,10 +14,12 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
+from api.problems import problems
 from api.rest.v1.run import RunId
 from api.services.run.log import LogService, StampedRecord
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
 from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import NotFoundError
 
 router = APIRouter(prefix="/runs", tags=["logs"])
 
@@ -28,7 +30,8 @@ EMPTY_POLL_SECONDS = 0.5
 @router.get(
     "/{run_id}/steps/{step}/logs",
     response_class=Response,
-    responses={
+    responses=problems(NotFoundError)
+    | {
         200: {
             "content": {"text/plain": {}, "text/event-stream": {}},
             "description": "The log. The header `Gamekeeper-Log-Complete` says true, false, or open.",
@@ -114,7 +117,8 @@ def _iso(ns: int) -> str:
 @router.get(
     "/{run_id}/logs",
     response_class=Response,
-    responses={200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
+    responses=problems(NotFoundError)
+    | {200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
 )
 async def get_run_log(run_id: RunId, logs: LogsDep) -> Response:
     """The lines of all steps so far, in one order: that of the server's clock, whatever the nodes' clocks say."""

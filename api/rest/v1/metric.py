@@ -10,10 +10,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import LogsDep, MetricsDep, NodesDep
+from api.problems import problems
 from api.rest.v1.log import StepName
 from api.rest.v1.node import NodeId
 from api.rest.v1.run import RunId
 from api.services.node.metric import MetricService, node_subject, step_subject
+from gamekeeper.errors import NotFoundError
 
 router = APIRouter(tags=["metrics"])
 
@@ -52,7 +54,7 @@ async def _series(
     return MetricSeries(step=step, points=points)
 
 
-@router.get("/nodes/{node_id}/metrics")
+@router.get("/nodes/{node_id}/metrics", responses=problems(NotFoundError))
 async def get_node_metrics(
     node_id: NodeId, nodes: NodesDep, metrics: MetricsDep, start: From = None, to: To = None, step: Step = 60
 ) -> MetricSeries:
@@ -61,7 +63,7 @@ async def get_node_metrics(
     return await _series(metrics, node_subject(node_id), start, to, step)
 
 
-@router.get("/runs/{run_id}/steps/{step_name}/metrics")
+@router.get("/runs/{run_id}/steps/{step_name}/metrics", responses=problems(NotFoundError))
 async def get_step_metrics(
     run_id: RunId,
     step_name: StepName,

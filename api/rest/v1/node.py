@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
+from api.problems import problems
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node.capacity import effective
 from gamekeeper.domain.node.condition import Condition
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
+from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 
@@ -149,7 +151,7 @@ def _shown(row: NodeRow, response: Response) -> Node:
     return Node.of(row)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, responses=problems(ConflictError))
 async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> Node:
     """Creates a node. It is `never_seen` until its agent registers with an enrolment token."""
     row = await nodes.create(body.model_dump(mode="json"))
@@ -171,12 +173,12 @@ async def list_nodes(
     return NodeList(items=[Node.of(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/{node_id}")
+@router.get("/{node_id}", responses=problems(NotFoundError))
 async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
     return _shown(await nodes.get(node_id), response)
 
 
-@router.patch("/{node_id}")
+@router.patch("/{node_id}", responses=problems(NotFoundError, PreconditionError))
 async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match: IfMatch, response: Response) -> Node:
     """Changes what is given. With `If-Match` the change is made only to the version you read.
 
@@ -186,13 +188,17 @@ async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match
     return _shown(await nodes.edit(node_id, fields, if_match), response)
 
 
-@router.delete("/{node_id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete(
+    "/{node_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError, ConflictError, PreconditionError),
+)
 async def delete_node(node_id: NodeId, nodes: NodesDep, if_match: IfMatch, force: bool = False) -> None:
     """Removes a node. 409 while steps live on it, unless forced: then they are stopped."""
     await nodes.delete(node_id, if_match, force=force)
 
 
-@router.post("/{node_id}/enrolment-tokens", status_code=status.HTTP_201_CREATED)
+@router.post("/{node_id}/enrolment-tokens", status_code=status.HTTP_201_CREATED, responses=problems(NotFoundError))
 async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRequest | None = None) -> EnrolmentToken:
     """A one-time token with which the node's agent registers."""
     lifetime = timedelta(minutes=(body or TokenRequest()).minutes)
@@ -200,13 +206,15 @@ async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRe
     return EnrolmentToken(token=token, node=node_id, expires_at=expires_at)
 
 
-@router.get("/{node_id}/containers")
+@router.get("/{node_id}/containers", responses=problems(NotFoundError))
 async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
     """The node's containers that Gamekeeper owns, as its agent last reported them."""
     return ContainerList(items=[Container.of(row) for row in await nodes.containers(node_id)])
 
 
-@router.post("/{node_id}/refresh", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/{node_id}/refresh", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError)
+)
 async def refresh_node(node_id: NodeId, nodes: NodesDep) -> None:
     """Asks the node's agent to report its inventory and containers now. 409 when it is not connected."""
     await nodes.refresh(node_id)

@@ -11,10 +11,11 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
+from api.problems import SPEC, problems
 from api.rest.v1.run import RunCreate, submission_of
 from gamekeeper.domain.language.key_docs import json_schema
 from gamekeeper.domain.language.problem import Problem
-from gamekeeper.errors import InvalidError, SpecError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, SpecError
 
 router = APIRouter(tags=["pipelines"])
 
@@ -61,7 +62,7 @@ class PipelineList(BaseModel):
 @router.post(
     "/pipelines",
     status_code=status.HTTP_201_CREATED,
-    responses={200: {"description": "The text equals the newest version"}},
+    responses={200: {"description": "The text equals the newest version"}} | problems(ConflictError) | SPEC,
 )
 async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> StoredPipeline:
     """Stores a pipeline as the next version of its name. 422 lists every problem at once."""
@@ -80,13 +81,15 @@ async def list_pipelines(pipelines: PipelinesDep, cursor: Cursor = None, limit: 
     return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/pipelines/{name}")
+@router.get("/pipelines/{name}", responses=problems(NotFoundError))
 async def get_pipeline(name: PipelineName, pipelines: PipelinesDep) -> StoredPipeline:
     """The newest version."""
     return StoredPipeline.model_validate(await pipelines.get(name))
 
 
-@router.delete("/pipelines/{name}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete(
+    "/pipelines/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError, ConflictError)
+)
 async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules: SchedulesDep) -> None:
     """All its versions. Runs of it go on; a pipeline that is stored again under the name goes on counting. 409 while
     schedules start it."""
@@ -94,7 +97,7 @@ async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules
     await pipelines.delete(name)
 
 
-@router.get("/pipelines/{name}/versions")
+@router.get("/pipelines/{name}/versions", responses=problems(NotFoundError))
 async def list_versions(
     name: PipelineName, pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50
 ) -> PipelineList:
@@ -103,12 +106,12 @@ async def list_versions(
     return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/pipelines/{name}/versions/{version}")
+@router.get("/pipelines/{name}/versions/{version}", responses=problems(NotFoundError))
 async def get_version(name: PipelineName, version: Version, pipelines: PipelinesDep) -> StoredPipeline:
     return StoredPipeline.model_validate(await pipelines.get(name, version))
 
 
-@router.get("/pipelines/{name}/diff", response_class=PlainTextResponse)
+@router.get("/pipelines/{name}/diff", response_class=PlainTextResponse, responses=problems(NotFoundError))
 async def diff_versions(
     name: PipelineName,
     pipelines: PipelinesDep,
@@ -119,7 +122,7 @@ async def diff_versions(
     return await pipelines.diff(name, old, new)
 
 
-@router.post("/pipelines/validate")
+@router.post("/pipelines/validate", responses=problems(NotFoundError))
 async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
     """Every problem that a submission with this body would be refused for."""
     submission = submission_of(body)

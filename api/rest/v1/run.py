@@ -13,12 +13,14 @@ from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
+from api.problems import SPEC, problems
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepState, observed_state
+from gamekeeper.errors import ConflictError, NotFoundError
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -173,7 +175,9 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=Run | RunPlan,
-    responses={200: {"description": "The run that this Idempotency-Key made before, or a dry run's plan"}},
+    responses={200: {"description": "The run that this Idempotency-Key made before, or a dry run's plan"}}
+    | problems(NotFoundError, ConflictError)
+    | SPEC,
 )
 async def create_run(
     body: RunCreate,
@@ -214,19 +218,19 @@ async def list_runs(
     return RunList(items=[RunSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/{run_id}")
+@router.get("/{run_id}", responses=problems(NotFoundError))
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
 async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
     """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
     await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
     return shown(*await runs.get(run_id))
 
 
-@router.get("/{run_id}/events", response_class=EventSourceResponse)
+@router.get("/{run_id}/events", response_class=EventSourceResponse, responses=problems(NotFoundError))
 async def follow_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
     """Changes of state as server-sent events, from `Last-Event-ID` on, until the run has ended."""
     await runs.get(run_id)

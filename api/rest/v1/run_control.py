@@ -9,10 +9,12 @@ from fastapi import APIRouter, Header, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import RerunsDep, RunControlDep, RunsDep
+from api.problems import SPEC, problems
 from api.rest.v1.log import StepName
 from api.rest.v1.run import CancelRequest, Run, RunId, shown
 from gamekeeper.domain.run.control import HoldAction
 from gamekeeper.domain.run.rerun import FAILED
+from gamekeeper.errors import ConflictError, NotFoundError
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -37,7 +39,7 @@ class RerunRequest(BaseModel):
     args: dict[str, Any] = Field(default_factory=dict, max_length=500, description="Instead of those of the old run")
 
 
-@router.post("/{run_id}/steps/{step}/approval")
+@router.post("/{run_id}/steps/{step}/approval", responses=problems(NotFoundError, ConflictError))
 async def answer_approval(
     run_id: RunId, step: StepName, body: ApprovalRequest, control: RunControlDep, runs: RunsDep
 ) -> Run:
@@ -46,14 +48,18 @@ async def answer_approval(
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/steps/{step}/hold")
+@router.post("/{run_id}/steps/{step}/hold", responses=problems(NotFoundError, ConflictError))
 async def answer_hold(run_id: RunId, step: StepName, body: HoldRequest, control: RunControlDep, runs: RunsDep) -> Run:
     """Decides what becomes of a held step: one more try, an end as if it had been skipped, or its failure."""
     await control.answer_hold(run_id, step, body.action)
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/steps/{step}/cancel", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/{run_id}/steps/{step}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError, ConflictError),
+)
 async def cancel_step(
     run_id: RunId, step: StepName, control: RunControlDep, runs: RunsDep, body: CancelRequest | None = None
 ) -> Run:
@@ -62,20 +68,22 @@ async def cancel_step(
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/pause")
+@router.post("/{run_id}/pause", responses=problems(NotFoundError, ConflictError))
 async def pause_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     """No further step starts until `resume`. What runs goes on, and so do time limits."""
     await control.set_paused(run_id, True)
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/resume")
+@router.post("/{run_id}/resume", responses=problems(NotFoundError, ConflictError))
 async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     await control.set_paused(run_id, False)
     return shown(*await runs.get(run_id))
 
 
-@router.post("/{run_id}/rerun", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/{run_id}/rerun", status_code=status.HTTP_201_CREATED, responses=problems(NotFoundError, ConflictError) | SPEC
+)
 async def rerun_run(
     run_id: RunId,
     request: Request,

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, status
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, SchedulesDep
+from api.problems import SPEC, problems
 from api.rest.v1.pipeline import PipelineName
 from api.services.run.schedule import ScheduleCall
 from gamekeeper.domain.language.pipeline import Overlap
 from gamekeeper.domain.run.schedule import StandingSchedule
+from gamekeeper.errors import ConflictError, NotFoundError
 
 router = APIRouter(tags=["schedules"])
 
@@ -82,7 +84,7 @@ class Backfill(BaseModel):
     runs: int = Field(description="How many runs it starts")
 
 
-@router.put("/pipelines/{name}/schedules")
+@router.put("/pipelines/{name}/schedules", responses=problems(NotFoundError, ConflictError) | SPEC)
 async def apply_schedules(
     name: PipelineName, schedules: SchedulesDep, body: SchedulesApply | None = None
 ) -> ScheduleList:
@@ -96,35 +98,35 @@ async def list_schedules(schedules: SchedulesDep) -> ScheduleList:
     return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.list_all()])
 
 
-@router.get("/schedules/{schedule}")
+@router.get("/schedules/{schedule}", responses=problems(NotFoundError))
 async def get_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> Schedule:
     return Schedule.of(await schedules.get(schedule))
 
 
-@router.delete("/schedules/{schedule}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete("/schedules/{schedule}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
 async def delete_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> None:
     """Runs that it has started go on."""
     await schedules.delete(schedule)
 
 
-@router.post("/schedules/{schedule}/pause")
+@router.post("/schedules/{schedule}/pause", responses=problems(NotFoundError))
 async def pause_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: PauseRequest | None = None) -> Schedule:
     return Schedule.of(await schedules.set_paused(schedule, True, body.note if body else ""))
 
 
-@router.post("/schedules/{schedule}/resume")
+@router.post("/schedules/{schedule}/resume", responses=problems(NotFoundError))
 async def resume_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: PauseRequest | None = None) -> Schedule:
     """Times that passed meanwhile are not made up for: that is what a backfill is for."""
     return Schedule.of(await schedules.set_paused(schedule, False, body.note if body else ""))
 
 
-@router.post("/schedules/{schedule}/trigger", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/schedules/{schedule}/trigger", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
 async def trigger_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> Schedule:
     """One run now, whatever else of it goes on. `GET /runs?schedule=` shows it."""
     return Schedule.of(await schedules.trigger(schedule))
 
 
-@router.post("/schedules/{schedule}/backfill", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/schedules/{schedule}/backfill", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
 async def backfill_schedule(schedule: ScheduleId, body: BackfillRequest, schedules: SchedulesDep) -> Backfill:
     """Starts the runs of a span of the past, at most 1,000."""
     return Backfill(runs=await schedules.backfill(schedule, body.start, body.end, body.overlap))
