@@ -18,6 +18,7 @@ from api.services.event import EventService
 from api.services.node.console import ConsoleService
 from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
+from api.services.parts import Parts
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.log import LogService
 from api.services.run.pipeline import PipelineService
@@ -27,7 +28,6 @@ from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
 from api.services.supervised import Supervised
 from gamekeeper.actor import set_actor
-from gamekeeper.db.engine import Database
 from gamekeeper.errors import InvalidError
 
 
@@ -35,7 +35,6 @@ from gamekeeper.errors import InvalidError
 class Services:
     """All that the routes use; built once in the bootstrap."""
 
-    database: Database
     dispatcher: RunDispatcher
     keys: KeyService
     nodes: NodeService
@@ -48,6 +47,7 @@ class Services:
     control: RunControlService
     reruns: RerunService
     schedules: ScheduleService
+    parts: Parts
     background: Sequence[Supervised]
 
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
 
 from gamekeeper.domain.language.problem import Problem, dotted
-from gamekeeper.errors import GamekeeperError, SpecError, TooLargeError, UnauthenticatedError, UnavailableError
+from gamekeeper.errors import GamekeeperError, SpecError, TooLargeError, UnauthenticatedError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -80,7 +80,8 @@ INVALID = ("invalid", "invalid_request")
 COMMON: Responses = {
     400: _declared(400, "unicode", "bad_request"),
     422: _declared(422, *INVALID),
-    **problems(UnauthenticatedError, UnavailableError),
+    **problems(UnauthenticatedError),
+    503: _declared(503, "unavailable", "disk_full"),
 }
 WITH_BODY: Responses = {400: _declared(400, "unicode", "nul", "bad_request"), **problems(TooLargeError)}
 SPEC: Responses = {422: _declared(422, "invalid_spec", *INVALID)}

@@ -23,6 +23,7 @@ from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
 from api.services.node.node_signals import NodeSignals
 from api.services.node.presence import Lease, Presence
+from api.services.parts import Parts
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.log import LogService
 from api.services.run.pipeline import PipelineService
@@ -66,7 +67,6 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
     rest = Services(
-        database=database,
         dispatcher=dispatcher,
         keys=KeyService(database),
         nodes=NodeService(
@@ -84,6 +84,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
+        parts=Parts(database=database, dispatcher=dispatcher, logs_dir=settings.logs_dir),
         background=[*(loop.care for loop in loops), events.polling, signals.care],
     )
     link = LinkServices(

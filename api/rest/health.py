@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -10,13 +11,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
-from api.dependencies import ServicesDep
+from api.dependencies import Services, ServicesDep
 from api.services.node.metric import MetricService
+from api.services.parts import OK, Parts
 from api.services.supervised import Supervised
 from gamekeeper import __version__
 from gamekeeper.domain.node.metric import NODE_METRICS
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import UnavailableError
 
 router = APIRouter(tags=["health"])
 
@@ -34,15 +36,10 @@ async def live() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """The database and Temporal answer; 503 names the one that does not."""
-    parts = {}
-    for name, ping in (("database", services.database.ping), ("temporal", services.dispatcher.ping)):
-        try:
-            await ping()
-            parts[name] = "ok"
-        except GamekeeperError as error:
-            parts[name] = str(error)
-    is_ready = all(state == "ok" for state in parts.values())
+    """503 names the database or Temporal when it does not answer or take writes. A full log store is told, too; it is
+    no reason to send requests elsewhere."""
+    parts = await services.parts.ask()
+    is_ready = all(parts[name] == OK for name in Parts.needed)
     response.status_code = 200 if is_ready else 503
     return Readiness(ready=is_ready, parts=parts)
 
@@ -54,6 +51,19 @@ async def metrics(services: ServicesDep) -> Response:
     Gauge("gamekeeper_build_info", "Version of the control plane", ["version"], registry=registry).labels(
         __version__
     ).set(1)
+    up = Gauge("gamekeeper_part_up", "1 when a part that the api stands on is well", ["part"], registry=registry)
+    for name, state in (await services.parts.ask()).items():
+        up.labels(name).set(state == OK)
+    with suppress(UnavailableError):  # whoever looks then sees that the database is away, and all that needs none
+        await _add_counts(registry, services)
+    registry.register(_BackgroundTasks(services.background))
+    dropped = Gauge("gamekeeper_samples_dropped", "Samples that the database was too slow for", registry=registry)
+    dropped.set(services.metrics.dropped)
+    _add_node_metrics(registry, services.metrics)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _add_counts(registry: CollectorRegistry, services: Services) -> None:
     nodes = Gauge("gamekeeper_nodes", "Nodes by observed status", ["status"], registry=registry)
     for node_status, count in (await services.nodes.count_by_status()).items():
         nodes.labels(node_status).set(count)
@@ -61,11 +71,6 @@ async def metrics(services: ServicesDep) -> Response:
     counts = await services.runs.count_by_state()
     for state in RunState:
         runs.labels(state.value).set(counts.get(state.value, 0))
-    registry.register(_BackgroundTasks(services.background))
-    dropped = Gauge("gamekeeper_samples_dropped", "Samples that the database was too slow for", registry=registry)
-    dropped.set(services.metrics.dropped)
-    _add_node_metrics(registry, services.metrics)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class _BackgroundTasks(Collector):

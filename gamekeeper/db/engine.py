@@ -9,16 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
+from gamekeeper.disk_room import LEAST_BYTES, check_room, free_bytes, full_disk
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 
@@ -27,6 +38,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_CONNECTIONS = 8
 CLOSE_SECONDS = 5.0
+DISK_FULL = "53100"  # SQLSTATE
 
 
 class Database:
@@ -35,15 +47,17 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._folder = Path(self.url.database or "").absolute().parent if self.is_sqlite else None
         self._engine = _create_engine(url, self.is_sqlite)
         self._writing = self._engine.execution_options(gamekeeper_writes=True)
         # SQLite has one writer; queueing here is fair, and its own busy handler is not.
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
+        self._refused_writes = False
         self.clock = HybridClock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        with _translated():
+        with _translated(self._folder):
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 yield session
 
@@ -51,16 +65,21 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Raises ConflictError for a row that exists, InvalidError for a value that no row can hold, and
         UnavailableError when the database is away or full."""
-        if self._one_writer is None:
-            async with self._transaction() as session:
-                yield session
-            return
-        async with self._one_writer, self._transaction() as session:
-            yield session
+        try:
+            if self._one_writer is None:
+                async with self._transaction() as session:
+                    yield session
+            else:
+                async with self._one_writer, self._transaction() as session:
+                    yield session
+        except UnavailableError:
+            self._refused_writes = True
+            raise
+        self._refused_writes = False
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
-        with _translated():
+        with _translated(self._folder):
             async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
                 yield session
                 await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
@@ -75,8 +94,14 @@ class Database:
                 await connection.close()
 
     async def ping(self) -> None:
+        """Raises UnavailableError unless the database can be read, and can be written as far as is known."""
         async with self.read() as session:
             await (await session.connection()).execute(text("SELECT 1"))
+        if self._folder is not None:
+            check_room(self._folder, "the database")
+        if self._refused_writes:  # nobody else may be writing, who would notice that it takes writes again
+            async with self.write() as session:
+                await (await session.connection()).execute(text("UPDATE alembic_version SET version_num = version_num"))
 
     async def close(self) -> None:
         """Waits a moment for queries that outlive their callers."""
@@ -93,7 +118,10 @@ class Database:
 
 
 class _translated:
-    """The database's errors as ours, once."""
+    """The database's errors as ours, once. ``folder`` is that of SQLite's file, None for a server's database."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
 
     def __enter__(self) -> None:
         return None
@@ -103,9 +131,28 @@ class _translated:
             raise ConflictError("it exists already, or something still refers to it") from error
         if isinstance(error, DataError):
             raise InvalidError(f"the database takes no such value: {str(error.orig).splitlines()[0]}") from error
-        if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-            detail = str(error.orig).splitlines()[0]
+        if isinstance(error, PoolTimeoutError):
+            text = "the database is too slow: all connections to it are taken"
+            raise UnavailableError(text, hint="try again") from error
+        if isinstance(error, DBAPIError) and _is_away(error):
+            detail = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+            if _is_full(error, self._folder):
+                raise full_disk(f"the database does not take the request: {detail}") from error
             raise UnavailableError(f"the database does not take the request: {detail}", hint="try again") from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """True for what passes by itself or by the operator's help: locks, a lost or read-only server, a full disk, a file
+    that can't be read. What the statement itself did wrong stays an unexpected error."""
+    passing = isinstance(error, OperationalError | InternalError | InterfaceError)
+    return passing or error.connection_invalidated or type(error) is DatabaseError
+
+
+def _is_full(error: DBAPIError, folder: Path | None) -> bool:
+    """SQLite calls a full disk by its name only where it writes its main file; elsewhere it is a "disk I/O error"."""
+    if folder is not None and "locked" not in str(error.orig):
+        return "disk is full" in str(error.orig) or free_bytes(folder) < LEAST_BYTES
+    return getattr(error.orig, "sqlstate", None) == DISK_FULL
 
 
 def _create_engine(url: str, is_sqlite: bool) -> AsyncEngine:

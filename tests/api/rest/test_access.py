@@ -88,7 +88,7 @@ async def test_health_routes(api: ApiUnderTest) -> None:
     assert (await api.anonymous.get("/livez")).json()["status"] == "ok"
     assert (await api.anonymous.get("/readyz")).json() == {
         "ready": True,
-        "parts": {"database": "ok", "temporal": "ok"},
+        "parts": {"database": "ok", "temporal": "ok", "log_store": "ok"},
     }
     await api.add_node()
     metrics = (await api.anonymous.get("/metrics")).text

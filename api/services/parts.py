@@ -1,0 +1,39 @@
+"""The parts that the api stands on, and the state of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from api.services.run.dispatch import RunDispatcher
+from gamekeeper.db.engine import Database
+from gamekeeper.disk_room import check_room
+from gamekeeper.errors import GamekeeperError
+
+OK = "ok"
+
+
+class Parts:
+    """``needed`` are those without which no request can be served. With a full log store all goes on but logs, which
+    wait on their nodes."""
+
+    needed = ("database", "temporal")
+
+    def __init__(self, database: Database, dispatcher: RunDispatcher, logs_dir: Path) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._logs_dir = logs_dir
+
+    async def ask(self) -> dict[str, str]:
+        """``ok``, or the trouble, by the part's name."""
+        asked = {"database": self._database.ping, "temporal": self._dispatcher.ping, "log_store": self._look_at_logs}
+        found = {}
+        for name, ping in asked.items():
+            try:
+                await ping()
+                found[name] = OK
+            except GamekeeperError as error:
+                found[name] = str(error)
+        return found
+
+    async def _look_at_logs(self) -> None:
+        check_room(self._logs_dir, "the step logs")

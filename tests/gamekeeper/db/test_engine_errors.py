@@ -1,0 +1,120 @@
+"""Refusals of the database become errors of ours: real ones of SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.migrate import upgrade
+from gamekeeper.db.models import NodeRow
+from gamekeeper.errors import UnavailableError
+from tests.fixtures.database import execute
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+async def add(database: Database, name: str, description: str = "") -> None:
+    async with database.write() as session:
+        session.add(NodeRow(id=name, name=name, description=description))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=True)
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room there is."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+async def test_a_full_disk_of_sqlite_is_told_and_it_goes_on(small_disk: Path) -> None:
+    url = f"sqlite+aiosqlite:///{small_disk}/gk.db"
+    upgrade(url)
+    database = Database(url)
+    await database.ping()
+    filler = fill(small_disk)
+    with pytest.raises(UnavailableError, match="free space there") as caught:
+        await add(database, "a", "x" * 100_000)
+    assert caught.value.code == "disk_full"
+    with pytest.raises(UnavailableError, match="is full"):
+        await database.ping()
+    filler.unlink()
+    await database.ping()
+    await add(database, "a", "x" * 100_000)
+    await database.close()
+
+
+async def test_a_disk_that_is_almost_full_is_no_longer_well(small_disk: Path) -> None:
+    url = f"sqlite+aiosqlite:///{small_disk}/gk.db"
+    upgrade(url)
+    database = Database(url)
+    (small_disk / "filler").write_bytes(bytes(3 * 1024 * 1024))
+    await add(database, "a")  # the last bytes may well do for a small one
+    with pytest.raises(UnavailableError, match="KiB are left"):
+        await database.ping()
+    await database.close()
+
+
+async def test_a_full_disk_of_postgresql_has_its_own_code(database: Database) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        async with database.write():
+            raise OperationalError("INSERT", {}, psycopg.errors.DiskFull("could not extend file: No space left"))
+    assert (caught.value.code, caught.value.hint) == ("disk_full", "free space there; it goes on by itself")
+
+
+@on_postgresql
+async def test_a_server_that_takes_no_writes_is_away_until_it_does(
+    database: Database, database_url: str, postgres_server: str
+) -> None:
+    name = database_url.rpartition("/")[2]
+    execute(postgres_server, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(UnavailableError, match="read-only"):
+        await add(database, "a")
+    with pytest.raises(UnavailableError, match="read-only"):
+        await database.ping()
+    await database._engine.dispose()  # as its connections are renewed with time
+    execute(postgres_server, f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+    await database.ping()
+    await add(database, "a")
+
+
+@on_postgresql
+async def test_a_server_that_ends_the_connection_is_away(database: Database) -> None:
+    with pytest.raises(UnavailableError):
+        async with database.write() as session:
+            await (await session.connection()).execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    await add(database, "a")
+
+
+async def test_a_pool_that_is_used_up_is_a_passing_trouble(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database._pool, "_timeout", 0.05)
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.read() as session:
+            await session.connection()
+            await release.wait()
+
+    held = [asyncio.create_task(hold()) for _ in range(40)]
+    done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_EXCEPTION)
+    release.set()
+    errors = [task.exception() for task in done]
+    await asyncio.gather(*held, return_exceptions=True)
+    assert errors
+    assert {type(error) for error in errors} == {UnavailableError}
