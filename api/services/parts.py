@@ -6,7 +6,7 @@ from pathlib import Path
 
 from api.services.run.dispatch import RunDispatcher
 from gamekeeper.db.engine import Database
-from gamekeeper.disk_room import check_room
+from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.errors import GamekeeperError
 
 OK = "ok"
@@ -36,4 +36,6 @@ class Parts:
         return found
 
     async def _look_at_logs(self) -> None:
-        check_room(self._logs_dir, "the step logs")
+        room = nearest_room(self._logs_dir)
+        if room.is_full:
+            raise full_disk(f"{room}, and step logs are on it")

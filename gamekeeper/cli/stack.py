@@ -17,10 +17,10 @@ from rich.markup import escape
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, console, errors, print_json
+from gamekeeper.disk import disk_room
 from gamekeeper.domain.language.pipeline import as_label
 from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
-from gamekeeper.stack.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.process import LockedFile, wait_released
 from gamekeeper.stack.status import stack_status

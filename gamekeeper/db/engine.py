@@ -29,7 +29,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
-from gamekeeper.disk_room import LEAST_BYTES, check_room, free_bytes, full_disk
+from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 
@@ -88,7 +88,7 @@ class Database:
         """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it
         half open, and streams are cancelled all the time."""
         if self.is_sqlite:
-            with _translated():
+            with _translated(self._folder):
                 opened = [await self._engine.connect() for _ in range(SQLITE_CONNECTIONS)]
             for connection in opened:
                 await connection.close()
@@ -97,8 +97,8 @@ class Database:
         """Raises UnavailableError unless the database can be read, and can be written as far as is known."""
         async with self.read() as session:
             await (await session.connection()).execute(text("SELECT 1"))
-        if self._folder is not None:
-            check_room(self._folder, "the database")
+        if self._folder is not None and (room := nearest_room(self._folder)).is_full:
+            raise full_disk(f"{room}, and the database is on it")
         if self._refused_writes:  # nobody else may be writing, who would notice that it takes writes again
             async with self.write() as session:
                 await (await session.connection()).execute(text("UPDATE alembic_version SET version_num = version_num"))
@@ -151,7 +151,7 @@ def _is_away(error: DBAPIError) -> bool:
 def _is_full(error: DBAPIError, folder: Path | None) -> bool:
     """SQLite calls a full disk by its name only where it writes its main file; elsewhere it is a "disk I/O error"."""
     if folder is not None and "locked" not in str(error.orig):
-        return "disk is full" in str(error.orig) or free_bytes(folder) < LEAST_BYTES
+        return "disk is full" in str(error.orig) or nearest_room(folder).is_full
     return getattr(error.orig, "sqlstate", None) == DISK_FULL
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from gamekeeper.stack.disk import disk_room
+from gamekeeper.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile

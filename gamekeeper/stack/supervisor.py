@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from gamekeeper.backoff import Backoff
+from gamekeeper.disk import disk_room
 from gamekeeper.errors import ConflictError, GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.stack import enrol, plan
-from gamekeeper.stack.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.ports import choose_ports
 from gamekeeper.stack.process import LockedFile, ManagedProcess, ProcessSpec

@@ -66,7 +66,7 @@ async def test_a_disk_that_is_almost_full_is_no_longer_well(small_disk: Path) ->
     database = Database(url)
     (small_disk / "filler").write_bytes(bytes(3 * 1024 * 1024))
     await add(database, "a")  # the last bytes may well do for a small one
-    with pytest.raises(UnavailableError, match="KiB are left"):
+    with pytest.raises(UnavailableError, match="and the database is on it"):
         await database.ping()
     await database.close()
 

@@ -1,6 +1,7 @@
-"""Room on the disk of the state directory.
+"""Room on a disk.
 
-A full disk ends nothing that runs, but new work waits for room, so the supervisor and ``gamekeeper status`` tell it.
+A full disk ends nothing that runs, but new work waits for room, so the supervisor, ``gamekeeper status`` and the api
+tell of it. Room is looked at rather than probed: a small write may find the last few bytes and say that all is well.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from gamekeeper.errors import UnavailableError
 
 FULL_BYTES = 1024 * 1024  # with less than this, databases and logs are refused their next write
 
@@ -32,3 +35,14 @@ def disk_room(path: Path) -> DiskRoom:
     free = found.f_bavail * found.f_frsize
     has_inodes = found.f_files == 0 or found.f_favail > 0  # some file systems make inodes as they need them
     return DiskRoom(path, free, found.f_blocks * found.f_frsize, free < FULL_BYTES or not has_inodes)
+
+
+def nearest_room(path: Path) -> DiskRoom:
+    """The room for ``path``, which need not exist yet."""
+    while not path.exists():
+        path = path.parent
+    return disk_room(path)
+
+
+def full_disk(message: str) -> UnavailableError:
+    return UnavailableError(message, hint="free space there; it goes on by itself", code="disk_full")
