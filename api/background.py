@@ -11,7 +11,8 @@ from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
 from api.services.node.stall import PULSE_SECONDS
 from api.services.run.reconcile import RunReconciler
-from api.services.supervised import Supervised
+from api.services.supervised import ROUND_SECONDS, Supervised
+from gamekeeper.backoff import MAXIMUM_SECONDS
 
 WATCH_SECONDS = 0.5
 BEATS_SECONDS = 5.0
@@ -28,10 +29,12 @@ class Loop:
     care: Supervised
     work: Callable[[], Awaitable[None]]
     period: float
-    slowest: float = 30.0
+    slowest: float = MAXIMUM_SECONDS
+    limit: float | None = ROUND_SECONDS
 
     def start(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self.care.forever(self.work, self.period, self.slowest), name=self.care.name)
+        work = self.care.forever(self.work, self.period, self.slowest, self.limit)
+        return asyncio.create_task(work, name=self.care.name)
 
 
 def background_loops(
@@ -41,7 +44,7 @@ def background_loops(
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
         Loop(Supervised("presence"), presence.watch, WATCH_SECONDS, SOON_SECONDS),
         Loop(Supervised("heartbeats"), presence.save_beats, BEATS_SECONDS),
-        Loop(reconciler.care, reconciler.reconcile, RECONCILE_SECONDS),
+        Loop(reconciler.care, reconciler.reconcile, RECONCILE_SECONDS, limit=None),
         Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
         Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
         Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),

@@ -18,7 +18,7 @@ from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
-ROUND_SECONDS = 120.0  # no round of any task takes as long; one that does waits for something that never comes
+ROUND_SECONDS = 120.0  # few rounds take as long; one that does waits for something that never comes
 UNAVAILABLE_IN_A_ROW = 3  # then it is no matter of rows, and asking for each of thousands would take hours
 MAX_TOLD = 1000
 
@@ -42,15 +42,22 @@ class Supervised:
         return self._clock() - self._succeeded_at if self._is_running or self._in_a_row else 0.0
 
     async def forever(
-        self, work: Callable[[], Awaitable[None]], period: float, slowest: float = MAXIMUM_SECONDS
+        self,
+        work: Callable[[], Awaitable[None]],
+        period: float,
+        slowest: float = MAXIMUM_SECONDS,
+        limit: float | None = ROUND_SECONDS,
     ) -> None:
-        """Calls ``work`` every ``period`` seconds, and after failures more seldom, about every ``slowest`` at last."""
+        """Calls ``work`` every ``period`` seconds, and after failures more seldom, about every ``slowest`` at last.
+
+        ``limit`` bounds a round. None is for work that bounds each of its rows, of which there may be any number.
+        """
         backoff = Backoff(initial=period, maximum=slowest)
         self._is_running, self._succeeded_at = True, self._clock()
         try:
             while True:
                 try:
-                    async with asyncio.timeout(ROUND_SECONDS):
+                    async with asyncio.timeout(limit):
                         await work()
                 except Exception as error:
                     self.failed(error)
@@ -83,14 +90,14 @@ class Supervised:
     def row(self, name: str) -> Iterator[None]:
         """Guards the work on one row: an error is counted and told once, and the next row is begun.
 
-        Raises UnavailableError when the third row in a row meets one, because then a part is away.
+        Raises UnavailableError (or TimeoutError) when the third row in a row meets one: then a part is away.
         """
         try:
             yield
         except Exception as error:
             self.failures += 1
             self._tell_row(name, error)
-            if isinstance(error, UnavailableError):
+            if isinstance(error, UnavailableError | TimeoutError):
                 self._unavailable_rows += 1
                 if self._unavailable_rows >= UNAVAILABLE_IN_A_ROW:
                     self._unavailable_rows = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ from gamekeeper.temporal.ids import run_workflow_id
 
 SETTLE = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=60)
+ROW_SECONDS = 30.0
 STUCK_AFTER_FAILURES = 3
 
 
@@ -40,7 +42,8 @@ class RunReconciler:
             found = [row async for row in _all_open(RunRepository(session), now - SETTLE, now - LOST_AFTER)]
         for row in found:
             with self.care.row(f"run {row.id}"):
-                await self._look_after(row)
+                async with asyncio.timeout(ROW_SECONDS):
+                    await self._look_after(row)
 
     async def _look_after(self, row: OpenRun) -> None:
         if not row.started_workflow:
