@@ -6,31 +6,26 @@ the runs that wait for it. After a restart of this process every node that was o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from api.services.node.agent_session import AgentSession
+from api.services.node.opening import Openings
 from api.services.node.stall import StallWatch
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.node import capacity
 from gamekeeper.domain.node.node import NodeFacts, NodeStatus
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.errors import ConflictError, GamekeeperError, NotFoundError, PreconditionError
+from gamekeeper.errors import ConflictError, PreconditionError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
 RETURN_SECONDS = 10.0
-OPENINGS = 200
 BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
@@ -69,8 +64,7 @@ class Presence:
         self._status: dict[str, NodeStatus] = {}
         self._trust: dict[str, int] = {}
         self._unsaved: set[str] = set()
-        self._openings: list[_Opening] = []
-        self._opener: asyncio.Task[None] | None = None
+        self._openings = Openings(database, self._live_epoch)
 
     async def load(self) -> None:
         """Nodes that were there when this process ended get a while to come back, all of them at once."""
@@ -89,6 +83,10 @@ class Presence:
     def lease_ms(self) -> int:
         return self._lease.lease_ms
 
+    def _live_epoch(self, node_id: str) -> int | None:
+        live = self._sessions.get(node_id)
+        return live.epoch if live else None
+
     def session(self, node_id: str) -> AgentSession | None:
         return self._sessions.get(node_id)
 
@@ -105,11 +103,7 @@ class Presence:
         two never take the node from each other in turns.
         """
         await self._check_rival(node_id, instance)
-        opening = _Opening(node_id, facts, policy)
-        self._openings.append(opening)
-        if self._opener is None or self._opener.done():
-            self._opener = asyncio.create_task(self._open_all())
-        epoch = await opening.epoch
+        epoch = await self._openings.write(node_id, facts, policy)
         current = AgentSession(node_id, epoch, instance)
         old = self._sessions.get(node_id)
         if old is not None and old.epoch > epoch:
@@ -142,53 +136,6 @@ class Presence:
             f"another agent holds node {node_id}: epoch {live.epoch}, heard {silence:.1f} s ago",
             hint=f"run one agent for a node; this one is let in when that one is silent for {patience:.1f} s",
         )
-
-    async def _open_all(self) -> None:
-        while self._openings:
-            batch, self._openings = self._openings[:OPENINGS], self._openings[OPENINGS:]
-            try:
-                await self._open_batch(batch)
-            except GamekeeperError as error:
-                for opening in batch:
-                    opening.fail(error)
-            except Exception:  # a row that nobody foresaw: whose it is shows when each is opened alone
-                for opening in batch:
-                    await self._open_alone(opening)
-
-    async def _open_batch(self, batch: list[_Opening]) -> None:
-        async with self._database.write() as session:
-            rows = await NodeRepository(session).find_many([opening.node_id for opening in batch])
-            by_id = {row.id: row for row in rows}
-            epochs = [self._write_opening(session, opening, by_id.get(opening.node_id)) for opening in batch]
-        for opening, epoch in zip(batch, epochs, strict=True):
-            opening.succeed(epoch)
-
-    async def _open_alone(self, opening: _Opening) -> None:
-        try:
-            await self._open_batch([opening])
-        except Exception as error:
-            opening.fail(error)
-
-    def _write_opening(self, session: AsyncSession, opening: _Opening, row: NodeRow | None) -> int | None:
-        """The new epoch; None for a node that was removed."""
-        if row is None:
-            return None
-        node_id = row.id
-        old = self._sessions.get(node_id)
-        row.epoch += 1
-        _write_facts(row, opening.facts, opening.policy)
-        was_online = row.status == NodeStatus.ONLINE.value
-        row.status = NodeStatus.ONLINE.value
-        row.last_seen_at = utc_now()
-        common = {"node": node_id, "actor": f"agent:{node_id}"}
-        data = {"epoch": row.epoch, "agent_version": opening.facts.agent_version}
-        record(session, Event(kind=EventKind.NODE_SESSION_OPENED, data=data, **common))
-        if old is not None:
-            message = f"epoch {old.epoch} was still open; its agent is refused from now on"
-            record(session, Event(kind=EventKind.NODE_SUPERSEDED, message=message, data=data, **common))
-        if not was_online:
-            record(session, Event(kind=EventKind.NODE_ONLINE, **common))
-        return row.epoch
 
     async def beat(self, session: AgentSession) -> None:
         node_id = session.node_id
@@ -287,34 +234,3 @@ class Presence:
             log.info("node %s is %s: %s", node_id, status, why)
             if before.reachable != status.reachable:
                 await self._changed(node_id)
-
-
-class _Opening:
-    """A session that is about to begin."""
-
-    def __init__(self, node_id: str, facts: NodeFacts, policy: NodePolicy) -> None:
-        self.node_id = node_id
-        self.facts = facts
-        self.policy = policy
-        self.epoch: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def succeed(self, epoch: int | None) -> None:
-        if epoch is None:
-            self.fail(NotFoundError(f'there is no node "{self.node_id}"'))
-        elif not self.epoch.done():
-            self.epoch.set_result(epoch)
-
-    def fail(self, error: Exception) -> None:
-        if not self.epoch.done():
-            self.epoch.set_exception(error)
-
-
-def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:
-    row.hardware = facts.model_dump(include={"cpu_model", "cpu_count", "memory_bytes", "disk_bytes", "architecture"})
-    row.system = facts.model_dump(
-        include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver"}
-    )
-    if not row.inventory:  # which says more
-        row.capacity = capacity.of_facts(facts)
-    row.agent_version = facts.agent_version
-    row.policy = policy.model_dump()
