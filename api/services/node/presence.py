@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from api.services.node.agent_session import AgentSession
 from api.services.node.opening import Openings
 from api.services.node.stall import StallWatch
+from gamekeeper.backoff import MAXIMUM_SECONDS
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models.columns import utc_now
@@ -25,7 +26,9 @@ from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
-RETURN_SECONDS = 10.0
+RETURN_SECONDS = 10.0  # an agent whose server has just gone asks for it every few seconds
+LONG_AWAY_SECONDS = 20.0  # one that has asked in vain for longer asks as seldom as its backoff lets it
+LATE_RETURN_SECONDS = MAXIMUM_SECONDS
 BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
@@ -69,11 +72,14 @@ class Presence:
     async def load(self) -> None:
         """Nodes that were there when this process ended get a while to come back, all of them at once."""
         async with self._database.read() as session:
-            found = await NodeRepository(session).statuses()
+            nodes = NodeRepository(session)
+            found, newest = await nodes.statuses(), await nodes.newest_seen()
+        away = (utc_now() - newest).total_seconds() if newest else 0.0
         for node_id, status in found.items():
             if status in (NodeStatus.ONLINE, NodeStatus.SUSPECT):
                 self._status[node_id] = NodeStatus(status)
-                self._beats[node_id] = self._stalls.now() + RETURN_SECONDS
+                self._beats[node_id] = self._stalls.now() + _time_to_return(away)
+        self._stalls.observe()  # the start of this process is none
 
     @property
     def heartbeat_ms(self) -> int:
@@ -182,7 +188,9 @@ class Presence:
         now, was_long = self._stalls.now(), stall.slept * 1000 >= self._lease.lease_ms
         log.warning("this process stood still for %.1f s; no node is blamed for that time", stall.slept)
         for node_id, beat in self._beats.items():
-            self._beats[node_id] = now + RETURN_SECONDS if was_long else max(beat, min(now, beat + stall.seconds))
+            self._beats[node_id] = (
+                now + _time_to_return(stall.slept) if was_long else max(beat, min(now, beat + stall.seconds))
+            )
 
     @property
     def has_just_stalled(self) -> bool:
@@ -234,3 +242,8 @@ class Presence:
             log.info("node %s is %s: %s", node_id, status, why)
             if before.reachable != status.reachable:
                 await self._changed(node_id)
+
+
+def _time_to_return(away: float) -> float:
+    """Seconds in which the agents of a server that could not be reached for ``away`` seconds find it again."""
+    return LATE_RETURN_SECONDS if away > LONG_AWAY_SECONDS else RETURN_SECONDS

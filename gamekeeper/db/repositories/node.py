@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -65,8 +65,12 @@ class NodeRepository:
         await self._session.delete(row)
 
     async def statuses(self) -> dict[str, str]:
-        """The status of every node by its id. Like the next two it reads no column that an odd row could spoil."""
+        """The status of every node by its id. Like the next ones it reads no column that an odd row could spoil."""
         return dict((await self._session.exec(select(NodeRow.id, NodeRow.status))).all())
+
+    async def newest_seen(self) -> datetime | None:
+        """The time at which any node was last heard, to within some seconds."""
+        return (await self._session.exec(select(func.max(NodeRow.last_seen_at)))).one()
 
     async def key_hashes(self) -> dict[str, str]:
         """Ids by the hash of their key."""

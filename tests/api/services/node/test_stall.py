@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from api.services.node.agent_session import AgentSession
-from api.services.node.presence import RETURN_SECONDS, Lease, Presence
+from api.services.node.presence import LATE_RETURN_SECONDS, RETURN_SECONDS, Lease, Presence
 from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, StallWatch
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
+from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
@@ -88,14 +91,26 @@ async def test_a_stop_of_the_api_is_no_silence_of_the_node(watched: Watched, fro
 async def test_a_machine_that_slept_gives_its_nodes_the_time_of_a_restart(watched: Watched) -> None:
     await watched.go(2)
     watched.clocks.sleep(3600)
-    await watched.go(RETURN_SECONDS + LEASE / 2)
+    await watched.go(LATE_RETURN_SECONDS + LEASE / 4)  # its agent may have been asking as seldom as it does
     assert await watched.status() == "online"
 
 
 async def test_a_node_that_went_meanwhile_is_found_out(watched: Watched) -> None:
     watched.clocks.go(600)
-    await watched.go(RETURN_SECONDS + LEASE + 1)
+    await watched.go(LATE_RETURN_SECONDS + LEASE + 1)
     assert await watched.status() == "offline"
+
+
+@pytest.mark.parametrize(("away", "patience"), [(5.0, RETURN_SECONDS), (300.0, LATE_RETURN_SECONDS)])
+async def test_a_restart_waits_as_long_as_agents_may_need(watched: Watched, away: float, patience: float) -> None:
+    async with watched.database.write() as session:
+        await NodeRepository(session).set_seen(["n"], utc_now() - timedelta(seconds=away))
+    again = Watched(watched.database)
+    await again.presence.load()
+    await again.go(patience + LEASE / 4)
+    assert await again.status() == "online"
+    await again.go(LEASE)
+    assert await again.status() == "offline"
 
 
 async def test_short_stops_add_up_to_what_they_lasted(watched: Watched) -> None:
