@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow
+from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.errors import UnavailableError
-from tests.fixtures.database import execute
+from tests.fixtures.database import TEMPLATE, execute
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -71,11 +73,40 @@ async def test_a_disk_that_is_almost_full_is_no_longer_well(small_disk: Path) ->
     await database.close()
 
 
-async def test_a_full_disk_of_postgresql_has_its_own_code(database: Database) -> None:
-    with pytest.raises(UnavailableError) as caught:
-        async with database.write():
-            raise OperationalError("INSERT", {}, psycopg.errors.DiskFull("could not extend file: No space left"))
-    assert (caught.value.code, caught.value.hint) == ("disk_full", "free space there; it goes on by itself")
+@pytest.fixture
+def small_server_disk(migrated_postgres: str) -> Iterator[tuple[str, Path]]:
+    """The URL of a database in a tablespace of its own, and the folder of that."""
+    folder, name = Path(tempfile.mkdtemp(prefix="gk-small-")), f"small_{secrets.token_hex(4)}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0777", "tmpfs", str(folder)], check=True)
+    (folder / "space").mkdir()
+    shutil.chown(folder / "space", "postgres", "postgres")
+    execute(migrated_postgres, f"CREATE TABLESPACE {name} LOCATION '{folder}/space'")
+    execute(migrated_postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} TABLESPACE {name}")
+    yield f"postgresql+psycopg://gk@{migrated_postgres}/{name}", folder
+    execute(migrated_postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    execute(migrated_postgres, f"DROP TABLESPACE {name}")
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
+
+
+async def test_a_full_disk_of_postgresql_is_told_and_it_goes_on(small_server_disk: tuple[str, Path]) -> None:
+    url, folder = small_server_disk
+    database = Database(url)
+    filler = fill(folder)
+
+    async def add_many() -> None:
+        for number in range(200):  # the first ones find room in what the server has allotted already
+            await add(database, f"n{number}", secrets.token_hex(50_000))
+
+    with pytest.raises(UnavailableError, match="free space there") as caught:
+        await add_many()
+    assert caught.value.code == "disk_full"
+    async with database.read() as session:
+        assert await NodeRepository(session).statuses() is not None
+    filler.unlink()
+    await add(database, "again", secrets.token_hex(50_000))
+    await database.ping()
+    await database.close()
 
 
 @on_postgresql
