@@ -10,7 +10,6 @@ import signal
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from sqlalchemy.exc import OperationalError
 
 from api.bootstrap import ApiProcess, build
 from api.settings import ApiSettings
@@ -28,7 +27,7 @@ HEADER_TIMEOUT_MS = 10_000
 
 
 async def serve(settings: ApiSettings) -> None:
-    await asyncio.to_thread(_upgrade, settings.database)
+    await asyncio.to_thread(upgrade, settings.database)
     database = Database(settings.database)
     await database.warm()
     client = await connect(settings.temporal or None)
@@ -55,14 +54,6 @@ async def serve(settings: ApiSettings) -> None:
     await database.close()
     if not stop.is_set():
         raise SystemExit("the HTTP server or a background task ended; see the log above")
-
-
-def _upgrade(url: str) -> None:
-    """A database that is away or full needs a line and no traceback: this process is started again."""
-    try:
-        upgrade(url)
-    except (OperationalError, OSError) as error:
-        raise SystemExit(f"the database can't be brought to this version: {str(error).splitlines()[0]}") from error
 
 
 def _http_server(settings: ApiSettings, process: ApiProcess) -> Server:

@@ -213,7 +213,9 @@ async def list_runs(
     limit: Limit = 50,
 ) -> RunList:
     """Runs, newest first."""
-    wanted = RunFilter(state, node, pipeline, schedule, parent, group)
+    wanted = RunFilter(
+        state=state, node=node, pipeline=pipeline, schedule=schedule, parent_run=parent, concurrency_group=group
+    )
     page = await runs.page(wanted, cursor=cursor, limit=limit)
     return RunList(items=[RunSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
