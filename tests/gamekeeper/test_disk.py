@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gamekeeper.stack.disk import disk_room
+from gamekeeper.disk import disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.status import stack_status
 from gamekeeper.stack.supervisor import Supervisor
