@@ -96,7 +96,7 @@ class Database:
     async def ping(self) -> None:
         """Raises UnavailableError unless the database can be read, and can be written as far as is known."""
         async with self.read() as session:
-            await (await session.connection()).execute(text("SELECT 1"))
+            await (await session.connection()).execute(text("SELECT version_num FROM alembic_version"))
         if self._folder is not None and (room := nearest_room(self._folder)).is_full:
             raise full_disk(f"{room}, and the database is on it")
         if self._refused_writes:  # nobody else may be writing, who would notice that it takes writes again

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from temporalio.client import Client
 
 from gamekeeper.db.engine import Database
@@ -66,7 +67,9 @@ async def test_metrics_answer_without_the_database(
     url = f"sqlite+aiosqlite:///{tmp_path}/gk.db"
     database = Database(url)
     api = await make_api(database, url, temporal_client, tmp_path)
-    (tmp_path / "gk.db").write_bytes(b"this is no database" * 1000)
+    for table in ("nodes", "alembic_version"):
+        async with database.write() as session:
+            await (await session.connection()).execute(text(f"ALTER TABLE {table} RENAME TO gone_{table}"))
     metrics = await api.anonymous.get("/metrics")
     assert metrics.status_code == 200
     assert 'gamekeeper_part_up{part="database"} 0.0' in metrics.text
