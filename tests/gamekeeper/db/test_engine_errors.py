@@ -92,6 +92,7 @@ def small_server_disk(migrated_postgres: str) -> Iterator[tuple[str, Path]]:
 async def test_a_full_disk_of_postgresql_is_told_and_it_goes_on(small_server_disk: tuple[str, Path]) -> None:
     url, folder = small_server_disk
     database = Database(url)
+    await database.ping()  # the first connection of a database writes a file, and on a full disk there would be none
     filler = fill(folder)
 
     async def add_many() -> None:
