@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -32,7 +30,3 @@ class DatabaseSettings(ProcessSettings):
         description="URL of the database, for SQLAlchemy: `sqlite+aiosqlite:///PATH` or `postgresql+psycopg://...`. "
         "SQLite needs no server, and is enough for one machine; the api and the control worker must share it.",
     )
-
-
-def sqlite_url(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"

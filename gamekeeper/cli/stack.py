@@ -18,7 +18,6 @@ from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, console, errors, print_json
 from gamekeeper.disk import disk_room
-from gamekeeper.domain.language.pipeline import as_label
 from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.layout import StackRecord, StateDir
@@ -72,6 +71,8 @@ def _state(context: Context, state_dir: Path | None) -> StateDir:
 
 
 def _record(state: StateDir, node: str, temporal: str, host: str, policy: Path | None) -> StackRecord:
+    from gamekeeper.domain.language.pipeline import as_label  # its imports are a third of the command's start
+
     record = state.load()
     record.node = None if node == NO_NODE else node or record.node or as_label(socket.gethostname())
     record.temporal = temporal or os.environ.get("TEMPORAL_ADDRESS", "") or record.temporal

@@ -55,7 +55,7 @@ class StateDir:
         self.key_file = self.root / "admin.key"
         self.run_dir = self.root / "run"
         self.process_logs = self.root / "process-logs"
-        self.database = self.root / "gamekeeper.db"
+        self.database_url = f"sqlite+aiosqlite:///{self.root / 'gamekeeper.db'}"
         self.temporal_database = self.root / "temporal.db"
         self.step_logs = self.root / "logs"
 

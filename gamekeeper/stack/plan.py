@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from gamekeeper.settings import sqlite_url
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.process import ProcessSpec
 from gamekeeper.temporal.dev_server import command as temporal_command
@@ -27,7 +26,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
     specs = [] if record.temporal else [_temporal(state, record)]
     shared = {
         "GAMEKEEPER_TEMPORAL": temporal_address(record),
-        "GAMEKEEPER_DATABASE": record.database or sqlite_url(state.database),
+        "GAMEKEEPER_DATABASE": record.database or state.database_url,
     }
     api = shared | {
         "GAMEKEEPER_REST_HOST": record.host,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -46,3 +48,11 @@ def test_the_help_names_every_command_in_the_order_of_the_table() -> None:
     shown = CliRunner().invoke(build(), ["--help"]).output
     places = [shown.index(f"│ {name} ") for name in [*COMMANDS, *GROUPS]]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("module", ["gamekeeper.domain.language", "pydantic_settings", "sqlalchemy", "temporalio"])
+def test_the_command_starts_without_what_most_commands_do_not_use(module: str) -> None:
+    """Imports are most of the time that a command takes."""
+    code = f"import sys, gamekeeper.cli.app; print('{module}' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
