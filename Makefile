@@ -9,8 +9,8 @@ help: ## List the targets
 demo: venv docker ## From a bare machine to a game server that answers
 	@$(VENV)/python -m scripts.demo
 
-test: venv-dev ## Install what the tests need and run them all, against real parts
-	@scripts/test.sh
+test: venv-dev ## Install what the tests need and run them all; ARGS="-k name" is pytest's
+	@scripts/test.sh $(ARGS)
 
 up: venv docker ## Start Gamekeeper with this machine as a node
 	@$(VENV)/gamekeeper up --detach

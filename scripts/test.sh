@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need beside the virtual environment, then runs them all. No part is skipped: what can't be
-# had is named, and fails.
+# Installs what the tests need beside the virtual environment, then runs them all, side by side. No part is skipped:
+# what can't be had is named, and fails. Arguments are pytest's: scripts/test.sh -n 0 tests/api runs some, one by one.
 set -eu
 cd "$(dirname "$0")/.."
 fail() { echo "gamekeeper: $*" >&2; exit 1; }
@@ -20,4 +20,5 @@ if [ -n "$missing" ]; then
 fi
 [ "$(id -u)" = 0 ] || fail "the tests mount small file systems to fill them, which needs root"
 scripts/ensure_docker.sh
-exec .venv/bin/pytest "$@"
+# They wait most of the time, so there are more of them than processors.
+exec .venv/bin/pytest -n "$((2 * $(nproc)))" --dist loadgroup --durations 20 "$@"

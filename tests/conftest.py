@@ -1,7 +1,9 @@
-"""Fixtures that all tests share: one real Temporal server, PostgreSQL and Docker Engine for the session.
+"""Fixtures that all tests share: a real Temporal server, PostgreSQL and stack for each test process, and one Engine.
 
 A part that can't be had fails the test that needs it, with what to do; nothing is skipped.
 """
+
+import pytest
 
 from tests.fixtures.api import api
 from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
@@ -27,3 +29,9 @@ __all__ = [
     "temporal_server",
     "test_image",
 ]
+
+FIRST = ("tests/chaos/", "tests/e2e/")  # they wait longest, so nothing is left to wait for at the end
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))

@@ -19,6 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from agent_worker.answers import AnswerInterceptor, Answers
 from agent_worker.journal import SqliteJournal
 from gamekeeper.domain.run.step import StepResult, StepState
+from tests.hang import HANG_SECONDS
 
 DELIVERIES: list[int] = []
 ENDED = StepResult(state=StepState.SUCCEEDED, exit_code=0)
@@ -136,7 +137,7 @@ async def bench(temporal_client: Client, tmp_path: Path) -> AsyncIterator[Bench]
 @pytest.mark.parametrize(("name", "deliveries"), [("ends", [1]), ("fails_once", [1, 2])])
 async def test_an_answer_is_told_when_the_server_is_back(bench: Bench, name: str, deliveries: list[int]) -> None:
     """The heartbeat timeout is longer than the test may take: only the answer itself ends the activity."""
-    async with asyncio.timeout(90), bench.workflows(), await bench.agent():
+    async with asyncio.timeout(HANG_SECONDS), bench.workflows(), await bench.agent():
         handle = await bench.start(name)
         await bench.running.wait()
         await bench.cut.cut()
@@ -153,7 +154,7 @@ async def test_an_answer_is_told_when_the_server_is_back(bench: Bench, name: str
 
 async def test_a_killed_agents_result_is_told_by_the_next(bench: Bench) -> None:
     """A kill leaves a result in the journal, and a delivery that nobody works on."""
-    async with asyncio.timeout(60), bench.workflows():
+    async with asyncio.timeout(HANG_SECONDS), bench.workflows():
         async with await bench.agent():
             handle = await bench.start("ends")
             await bench.running.wait()

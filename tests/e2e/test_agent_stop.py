@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.stack import GAMEKEEPER, Stack
+from tests.fixtures.stack import GAMEKEEPER, Stack, node_id
 from tests.hang import HANG_SECONDS
 
 TRAP = "trap 'echo bye; exit 3' TERM; echo hello; while true; do sleep 0.1; done"
@@ -19,9 +19,10 @@ TRAP = "trap 'echo bye; exit 3' TERM; echo hello; while true; do sleep 0.1; done
 
 @pytest.fixture
 def node(stack: Stack) -> Iterator[str]:
-    stack.command("node", "add", "leaving")
-    yield "leaving"
-    stack.command("node", "rm", "leaving", "--force")
+    name = node_id("leaving")
+    stack.command("node", "add", name)
+    yield name
+    stack.command("node", "rm", name, "--force")
 
 
 @contextmanager

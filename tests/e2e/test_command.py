@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gamekeeper.cli.pipeline import validate
 from tests.fixtures.stack import NODE, Stack
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -23,7 +24,7 @@ def test_up_is_idempotent(stack: Stack) -> None:
 
 
 def test_status_for_scripts(stack: Stack) -> None:
-    found = stack.status()
+    found = stack.json("status")
     for part in ("temporal", "api", "control_worker", "supervisor"):
         assert found[part]["health"] == "ok"
         assert found[part]["pid"] > 0
@@ -108,9 +109,10 @@ def test_validate_gives_the_servers_errors_offline(stack: Stack) -> None:
     assert 'line 1: name: "X" may use a-z' in bad.stderr
 
 
-def test_every_example_is_valid(stack: Stack) -> None:
-    for path in sorted(EXAMPLES.rglob("*.yaml")):
-        stack.command("pipeline", "validate", str(path))
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_valid(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    validate(path)
+    assert "is valid" in capsys.readouterr().out
 
 
 def test_a_service_and_the_job_that_calls_it_by_name(stack: Stack) -> None:

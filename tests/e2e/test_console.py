@@ -17,6 +17,7 @@ import pytest
 from tests.fixtures.stack import GAMEKEEPER, Stack
 from tests.hang import HANG_SECONDS
 
+pytestmark = pytest.mark.xdist_group("console")  # they share what the module makes
 BYTES = bytes(range(256)) * 400
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.fixtures.stack import Stack
 
 FOLDER = Path(__file__).parent.parent.parent / "examples" / "features"
@@ -25,11 +23,6 @@ def test_there_is_a_test_for_each() -> None:
     tested = {"matrix", "outputs", "approval", "hold", "retry", "conditions", "service", "priority", "older"}
     tested |= {"announce", "calls", "concurrency", "schedule"}
     assert {path.stem for path in FOLDER.glob("*.yaml")} == tested
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_it_is_valid_offline(stack: Stack, path: Path) -> None:
-    assert "is valid" in stack.command("pipeline", "validate", str(path)).stdout
 
 
 def test_matrix(stack: Stack) -> None:

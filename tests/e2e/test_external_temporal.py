@@ -6,15 +6,15 @@ from pathlib import Path
 
 from temporalio.testing import WorkflowEnvironment
 
-from tests.fixtures.stack import Stack
+from tests.fixtures.stack import Stack, node_id
 
 
 def test_up_on_an_external_temporal(temporal_server: WorkflowEnvironment, tmp_path: Path, test_image: str) -> None:
     address = temporal_server.client.service_client.config.target_host
     stack = Stack(tmp_path / "state", test_image)
-    stack.node = "external-node"
+    stack.node = node_id("external")
     try:
-        stack.command("up", "--detach", "--node", stack.node, "--temporal", address)
+        stack.up("--temporal", address)
         found = stack.status()["temporal"]
         assert found == {"pid": None, "address": address, "health": "ok", "external": True}
         run_id = stack.submit(

@@ -21,11 +21,14 @@ import pytest
 from gamekeeper.stack.ports import _free_port
 from gamekeeper.temporal.dev_server import command as temporal_command
 from scripts.base_image import ensure_base_image
+from tests.fixtures.stack import node_id
 from tests.hang import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
+pytestmark = pytest.mark.xdist_group("images")  # they share what the module makes
 PARTS = ("api", "control_worker", "agent_worker")
+NODE = node_id("boxed")
 ENV = {"POSTGRES_PASSWORD": "x", "GAMEKEEPER_ADMIN_KEY": "y"}
 
 
@@ -98,7 +101,7 @@ class Containers:
     def remove(self) -> None:
         for container in self.started:
             container.remove(force=True, v=True)
-        for container in self.client.containers.list(all=True, filters={"label": "gamekeeper.node=boxed"}):
+        for container in self.client.containers.list(all=True, filters={"label": f"gamekeeper.node={NODE}"}):
             container.remove(force=True, v=True)
         self.client.close()
 
@@ -143,8 +146,8 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
         "--api-key",
         key,
     )
-    run(*gamekeeper, "node", "add", "boxed")
-    token = run(*gamekeeper, "node", "enrol", "boxed", "--json").split('"token": "')[1].split('"')[0]
+    run(*gamekeeper, "node", "add", NODE)
+    token = run(*gamekeeper, "node", "enrol", NODE, "--json").split('"token": "')[1].split('"')[0]
     agent = containers.start(
         "agent_worker",
         {
@@ -157,7 +160,7 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
     containers.until_healthy(agent)
     output = run(
         *gamekeeper,
-        *("run", "examples/teeworlds/deploy.yaml", "--node", "boxed", "--follow"),
+        *("run", "examples/teeworlds/deploy.yaml", "--node", NODE, "--follow"),
         *("--arg", f"image={IMAGE}", "--arg", f"port={free_udp_port()}"),
     )
     assert "'Gamekeeper arena' answers at arena:8303/udp" in output

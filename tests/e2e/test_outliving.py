@@ -42,7 +42,6 @@ def networks(stack: Stack, run_id: str) -> int:
     return len(stack.docker.networks.list(filters={"label": f"gamekeeper.run={run_id}"}))
 
 
-@pytest.mark.timeout(200)
 def test_a_stopped_server_can_be_started_whatever_the_agent_did_meanwhile(
     stack: Stack, server: docker.models.containers.Container
 ) -> None:

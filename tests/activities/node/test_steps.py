@@ -284,7 +284,7 @@ async def test_a_fault_while_a_container_is_looked_for_does_not_touch_what_runs(
     context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
     node.activities = StepActivities(context)
     first = asyncio.create_task(node.job(step))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not node.logs.followed:
             await asyncio.sleep(0.01)
     for _ in range(START_TRIES + 1):
@@ -334,11 +334,11 @@ async def test_a_canceled_step_keeps_its_outputs() -> None:
     node, environment = Node(), ActivityEnvironment()
     step = handing_on("version=7", DUMMY_SLEEP="60")
     running = asyncio.create_task(environment.run(node.activities.run_job, step))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_SECONDS):
         while not node.logs.followed:
             await asyncio.sleep(0.01)
     environment.cancel(ActivityCancellationDetails(cancel_requested=True))
-    result = await asyncio.wait_for(running, 5)
+    result = await asyncio.wait_for(running, HANG_SECONDS)
     assert (result.state, result.outputs) == (StepState.CANCELED, {"version": "7"})
 
 
@@ -373,7 +373,7 @@ async def test_a_service_that_crashes_again_and_again_is_unhealthy() -> None:
     assert (result.state, result.reason) == (StepState.FAILED, Reason.UNHEALTHY)
     assert "with exit code 3" in result.message
     assert 'last line: "no map"' in result.message
-    assert "with exit code 3" in node.phases.messages[-1]
+    assert "it ended" in node.phases.messages[-1]  # with which code is seen by those who look in time
     assert (await node.only()).status is ContainerStatus.EXITED
 
 

@@ -11,6 +11,7 @@ import pytest
 from api.services import supervised
 from api.services.supervised import Supervised
 from gamekeeper.errors import UnavailableError
+from tests.hang import HANG_SECONDS
 
 
 class Work:
@@ -30,7 +31,7 @@ class Work:
 async def until_well(task: Supervised, work: Work) -> None:
     running = asyncio.create_task(task.forever(work, 0.001, slowest=0.002))
     try:
-        await asyncio.wait_for(work.went_well.wait(), 20)
+        await asyncio.wait_for(work.went_well.wait(), HANG_SECONDS)
         await asyncio.sleep(0)
         assert not running.done()
     finally:
@@ -66,7 +67,7 @@ async def test_a_round_that_hangs_is_a_failure() -> None:
         await asyncio.Event().wait()
 
     running = asyncio.create_task(task.forever(hang, 0.001, slowest=0.002, limit=0.01))
-    await asyncio.wait_for(again.wait(), 20)
+    await asyncio.wait_for(again.wait(), HANG_SECONDS)
     running.cancel()
     assert task.failures >= 1
 

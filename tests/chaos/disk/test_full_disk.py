@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.stack import GAMEKEEPER, Stack
+from tests.fixtures.stack import GAMEKEEPER, Stack, node_id
 
 DISK_MIB = 192  # the agent's spool leaves 64 MiB of it free
 LASTING = ("supervisor", "api", "control_worker", "agent")
@@ -71,7 +71,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 @pytest.fixture
 def stack(disk: SmallDisk, test_image: str) -> Iterator[Stack]:
     made = Stack(disk.path, test_image)
-    made.node = "small-disk"
+    made.node = node_id("small-disk")
     made.up()
     yield made
     with suppress(FileNotFoundError):
