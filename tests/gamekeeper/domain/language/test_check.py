@@ -163,6 +163,8 @@ CASES = [
     (second("{name: build, container: {image: a}}"), 5, "steps[1].name", 'named "build" (lines 3, 5)', ""),
     (second("{name: Bad_Name, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "bad-name"'),
     (second("{name: other}"), 5, "steps[1]", 'step "other" has no container', ""),
+    (second("{name: b, container: {image: a 12}}"), 5, "steps[1].container.image", '"a 12" is not an image name', ""),
+    (second("{name: b, container: {image: ' '}}"), 5, "steps[1].container.image", '" " is not an image name', ""),
     (container("comand: x"), 6, "steps[0].container.comand", 'unknown key "comand"', 'did you mean "command"?'),
     (container("command: a\n      commands: b"), 4, "steps[0].container", "use either commands or command", ""),
     (container("pull_policy: often"), 6, "steps[0].container.pull_policy", "'always'", ""),
