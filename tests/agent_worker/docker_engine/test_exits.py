@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent_worker.docker_engine import DockerEngine
+from agent_worker.docker_engine.convert import LIMITED
 from agent_worker.docker_engine.exits import ExitWatch
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
@@ -68,6 +69,7 @@ def event(action: str, container: str = "c1", **attributes: str) -> dict[str, An
         ([event("start"), event("die", exitCode="0")], True),
         ([event("start"), event("die", exitCode="1")], False),
         ([event("start"), event("oom"), event("die", exitCode="0")], False),
+        ([event("start"), event("die", exitCode="0", **{LIMITED: "memory"})], False),
         ([event("die", exitCode="0")], False),
         ([event("start"), event("die", exitCode="0"), event("start")], False),
     ],
@@ -79,6 +81,22 @@ async def test_only_a_whole_and_clean_life_counts(events: list[dict[str, Any]], 
     expected = watch.expect("c1")
     assert expected.done() is is_clean
     expected.cancel()
+
+
+@pytest.mark.parametrize(
+    ("actions", "was"),
+    [
+        (["start", "oom", "die"], True),
+        (["start", "die", "oom"], True),  # the kernel's word came late
+        (["start", "die"], False),
+        (["start", "oom", "die", "start"], False),
+    ],
+)
+async def test_a_kill_for_memory_belongs_to_the_start_in_which_it_came(actions: list[str], was: bool) -> None:
+    watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
+    for action in actions:
+        watch._note(event(action, exitCode="137"))
+    assert watch.was_oom("c1") is was
 
 
 async def test_what_nobody_asks_for_does_not_pile_up() -> None:
