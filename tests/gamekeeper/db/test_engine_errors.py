@@ -62,6 +62,19 @@ async def test_a_full_disk_of_sqlite_is_told_and_it_goes_on(small_disk: Path) ->
     await database.close()
 
 
+async def test_a_disk_that_is_full_before_the_first_query_is_told_too(small_disk: Path) -> None:
+    url = f"sqlite+aiosqlite:///{small_disk}/gk.db"
+    upgrade(url)
+    database = Database(url)
+    async with database.read() as session:
+        await (await session.connection()).execute(text("SELECT 1"))
+    fill(small_disk)
+    with pytest.raises(UnavailableError, match="disk I/O error") as caught:
+        await add(database, "a", "x" * 100_000)
+    assert caught.value.code == "disk_full"
+    await database.close()
+
+
 async def test_a_disk_that_is_almost_full_is_no_longer_well(small_disk: Path) -> None:
     url = f"sqlite+aiosqlite:///{small_disk}/gk.db"
     upgrade(url)
