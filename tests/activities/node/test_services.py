@@ -1,0 +1,73 @@
+"""Services: their step ends when they are healthy, and their containers go on."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from gamekeeper.domain.run.step import Reason, RunStepInput, StepState, StopServiceInput
+from gamekeeper.ports.container_engine import ContainerStatus
+from gamekeeper.ports.node_agent import Begun
+from tests.activities.node.dummy_node import Node
+from tests.factories import make_container, make_step_input
+
+
+def service(**fields: Any) -> RunStepInput:
+    environment = fields.pop("environment", {})
+    spec = make_container(environment=environment, stop_grace_period="1s", **fields)
+    return make_step_input(container=spec, service=True)
+
+
+@pytest.mark.parametrize("check", [None, {"test": ["CMD", "true"]}])
+async def test_a_service_goes_on_after_its_step(check: dict[str, Any] | None) -> None:
+    node = Node()
+    step = service(healthcheck=check)
+    result = await node.service(step)
+    assert result.state is StepState.SUCCEEDED
+    assert (await node.only()).status is ContainerStatus.RUNNING
+    stop = StopServiceInput(key=step.key, grace=1)
+    for _ in range(2):
+        assert (await ActivityEnvironment().run(node.activities.stop_service, stop)).state is StepState.SUCCEEDED
+    assert (await node.only()).exit_code == 143
+
+
+async def test_a_service_that_ends_has_failed() -> None:
+    result = await Node().service(service(environment={"DUMMY_SLEEP": "0"}))
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.EXIT_CODE, 0)
+
+
+async def test_a_service_that_crashes_again_and_again_is_unhealthy() -> None:
+    node = Node()
+    crashing = {"DUMMY_CRASHES": "1000", "DUMMY_SLEEP": "0.02", "DUMMY_EXIT_CODE": "3", "DUMMY_OUTPUT": "no map\n"}
+    result = await node.service(service(environment=crashing, restart="unless-stopped"))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.UNHEALTHY)
+    assert "with exit code 3" in result.message
+    assert 'last line: "no map"' in result.message
+    assert "it ended" in node.phases.messages[-1]  # with which code is seen by those who look in time
+    assert (await node.only()).status is ContainerStatus.EXITED
+
+
+async def test_a_service_may_be_unhealthy_before_it_is_healthy() -> None:
+    slow = service(environment={"DUMMY_HEALTHY_AFTER": "0.3"}, healthcheck={"test": ["CMD", "true"]})
+    node = Node()
+    assert (await node.service(slow)).state is StepState.SUCCEEDED
+    assert any("health check fails" in message for message in node.phases.messages)
+
+
+async def test_a_service_that_is_still_unhealthy_at_its_time_limit_says_so() -> None:
+    slow = service(environment={"DUMMY_HEALTHY_AFTER": "60"}, healthcheck={"test": ["CMD", "true"]})
+    result = await Node().service(slow.model_copy(update={"timeout": 0.3}))
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.UNHEALTHY)
+    assert "time limit" in result.message
+    assert "health check fails" in result.message
+
+
+async def test_a_service_that_became_healthy_unseen_is_not_stopped_at_its_time_limit() -> None:
+    node, step = Node(), service(healthcheck={"test": ["CMD", "true"]})
+    first = await node.service(step)
+    node.journal.begun[step.key] = Begun(time.time() - 1000, first.container_id)
+    assert await node.service(step) == first
+    assert (await node.only()).status is ContainerStatus.RUNNING
