@@ -93,7 +93,6 @@ async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity
     await known.wait()
     os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
     client = await _connect_patiently(settings.temporal or identity.temporal_address)
-    await _resume_logs(agent)
     results = await asyncio.to_thread(agent.journal.kept_answers)
     tokens = await _take_tokens_patiently(agent)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
@@ -125,11 +124,6 @@ async def _take_tokens_patiently(agent: Agent) -> list[bytes]:
             await asyncio.sleep(backoff.next_delay())
 
 
-async def _resume_logs(agent: Agent) -> None:
-    try:
-        await agent.follower.resume_all()
-    except GamekeeperError as error:
-        log.warning("running containers' logs are taken up with their steps: %s", error)
 
 
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:

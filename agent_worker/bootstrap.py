@@ -22,6 +22,7 @@ from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from agent_worker.reaper import Reaper
 from agent_worker.settings import AgentSettings
+from agent_worker.supervised import supervised
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -45,8 +46,9 @@ class Agent:
         """All that runs for as long as the agent does, its workers aside."""
         return [
             self.link.run_forever(),
-            self.uploader.run_forever(),
-            self.reaper.run_forever(),
+            supervised("the upload of logs", self.uploader.run_forever),
+            supervised("the care for containers", self.reaper.run_forever),
+            supervised("the care for logs", self.follower.run_forever),
             self.telemetry.sample_forever(self.link),
             self.telemetry.send_forever(self.link),
             self.inventory.run_forever(),

@@ -1,32 +1,36 @@
-"""A cursor in a container's log: it marks the lines that have been read, so that reading again drops exactly those.
+"""Position in a container's log, so that reading it again drops exactly what is known.
 
 A log that is still whole in the engine is read again from its start and dropped by the count of its lines: exact,
 whatever a clock did meanwhile. A larger one, whose beginning the engine may have rotated away, is resumed by time,
 which the engine does inclusively, and lines share times: so the number of lines at the newest time is kept as well.
-Resumed so, the engine must begin with lines that are known; when it does not, it has rotated unread ones away.
+
+The engine must still hold the newest line that is known. When it does not, its log was rotated further or cut, and
+lines that nobody has read may be gone.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from gamekeeper.domain.log.log import LogLine, LogStream
 
 WHOLE_BYTES = 128 * 1024 * 1024  # half of the size at which the engine begins a new file
 LINE_BYTES = 40  # what the engine stores with each line
+_FIELDS = ("read_bytes", "first_ts_ns", "lost", "countable", "is_cut")
 _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so their times interleave loosely
 
 
 @dataclass
 class _Position:
-    """``at_ts`` lines in a row have the newest time."""
+    """``at_ts`` lines in a row have the time of the last line; ``latest_ns`` is the highest time of all."""
 
     ts_ns: int = 0
     at_ts: int = 0
     total: int = 0
+    latest_ns: int = 0
 
     def advance(self, times: Sequence[int]) -> None:
         newest = times[-1]
@@ -35,32 +39,48 @@ class _Position:
         self.at_ts = self.at_ts + at_newest if goes_on else at_newest
         self.ts_ns = newest
         self.total += len(times)
+        self.latest_ns = max(self.latest_ns, *times)
 
 
 @dataclass
 class LogCursor:
-    """A place in a log. ``advance`` moves it over lines that are being kept; only this process knows ``newest``."""
+    """A place in a log. ``advance`` moves it over lines that are being kept; only this process knows ``newest``.
+
+    ``is_cut`` says that the engine's log was found cut and that this is told, until lines come again.
+    """
 
     positions: dict[int, _Position] = field(default_factory=dict)
     read_bytes: int = 0
     first_ts_ns: int = 0
     lost: bool = False
+    countable: bool = True
+    is_cut: bool = False
     newest: LogLine | None = None
 
     @property
     def by_count(self) -> bool:
-        return self.read_bytes < WHOLE_BYTES
+        return self.countable and self.read_bytes < WHOLE_BYTES
 
     @property
     def since_ns(self) -> int:
         """The time from which to ask the engine."""
-        if self.by_count or not self.positions:
-            return 0
-        return max(0, max(position.ts_ns for position in self.positions.values()) - _MARGIN_NS)
+        return 0 if self.by_count else max(0, self.newest_ns - _MARGIN_NS)
+
+    @property
+    def newest_ns(self) -> int:
+        return max((position.ts_ns for position in self.positions.values()), default=0)
+
+    def cut(self) -> None:
+        """Notes that the engine lacks lines that were read: from here on its lines can't be counted."""
+        self.lost = self.is_cut = True
+        self.countable = False
+        for position in self.positions.values():
+            position.at_ts = 0
 
     def advance(self, lines: Sequence[LogLine]) -> None:
         if lines and not self.positions:
             self.first_ts_ns = lines[0].ts_ns
+        self.is_cut = self.is_cut and not lines
         self.read_bytes += sum([len(line[2]) for line in lines]) + LINE_BYTES * len(lines)
         for stream in {line[0] for line in lines}:
             times = [line[1] for line in lines if line[0] is stream]
@@ -72,29 +92,39 @@ class LogCursor:
         return LineFilter(self)
 
     def encode(self) -> str:
-        positions = {key: [item.ts_ns, item.at_ts, item.total] for key, item in self.positions.items()}
-        rest = {"read_bytes": self.read_bytes, "first_ts_ns": self.first_ts_ns, "lost": self.lost}
-        return json.dumps({"positions": positions, **rest})
+        positions = {key: [item.ts_ns, item.at_ts, item.total, item.latest_ns] for key, item in self.positions.items()}
+        return json.dumps({"positions": positions, **{name: getattr(self, name) for name in _FIELDS}})
 
     @classmethod
     def decode(cls, text: str) -> LogCursor:
+        """``text`` may be of the version before, which knew fewer fields."""
         fields = json.loads(text)
         positions = {int(key): _Position(*values) for key, values in fields.get("positions", {}).items()}
-        rest = int(fields.get("read_bytes", 0)), int(fields.get("first_ts_ns", 0)), bool(fields.get("lost"))
-        return cls(positions, *rest)
+        return cls(positions, **{name: fields[name] for name in _FIELDS if name in fields})
 
 
 class LineFilter:
-    """Drops what the cursor had passed when the reading began. ``lost`` says that lines are missing after that."""
+    """Drops what the cursor had passed when the reading began. ``lost`` says that lines are missing before those that
+    ``fresh`` returned last, ``misses_known`` that the engine did not show the newest line that is known."""
 
     def __init__(self, cursor: LogCursor) -> None:
         self._by_count = cursor.by_count
         self._first_ts_ns = cursor.first_ts_ns
-        self._known = {key: _Position(item.ts_ns, item.at_ts, item.total) for key, item in cursor.positions.items()}
+        self._is_told = cursor.is_cut
+        self._newest_ns = cursor.newest_ns
+        self._known = {key: replace(item) for key, item in cursor.positions.items()}
         self._begun = False
         self.lost = False
 
+    @property
+    def misses_known(self) -> bool:
+        """To be asked when all that the engine has was read."""
+        if self._by_count:
+            return any(known.total > 0 for known in self._known.values())
+        return any(known.at_ts > 0 for known in self._known.values() if known.ts_ns == self._newest_ns)
+
     def fresh(self, lines: Sequence[LogLine]) -> list[LogLine]:
+        """Returns the lines that are not known yet."""
         if not self._known:
             return list(lines)
         if lines and not self._begun:
@@ -106,12 +136,17 @@ class LineFilter:
         if self._first_ts_ns and line.ts_ns != self._first_ts_ns:
             self._by_count = False  # the beginning is gone
         known = self._known.get(int(line.stream))
-        self.lost = not self._by_count and (known is None or line.ts_ns > known.ts_ns)
+        self.lost = not self._by_count and not self._is_told and (known is None or line.ts_ns > known.ts_ns)
+        if self.lost:
+            self._forget_newest()
 
     def _is_known(self, line: LogLine) -> bool:
         known = self._known.get(int(LogStream(line.stream)))
         if known is None:
             return False
+        if self._by_count and known.total > 0 and line.ts_ns > known.latest_ns > 0:
+            self._by_count, self.lost = False, True  # newer than all that is known: known lines were cut out before it
+            self._forget_newest()
         if self._by_count:
             known.total -= 1
             return known.total >= 0
@@ -119,3 +154,8 @@ class LineFilter:
             known.at_ts -= 1
             return known.at_ts >= 0
         return line.ts_ns < known.ts_ns
+
+    def _forget_newest(self) -> None:
+        """The loss is told with the next lines; it is not to be told a second time at the end."""
+        for known in self._known.values():
+            known.at_ts = 0

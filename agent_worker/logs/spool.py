@@ -65,20 +65,28 @@ class Spool:
             row = db.execute("SELECT ended, cursor FROM logs WHERE key = ?", (str(key),)).fetchone()
         return None if row[0] else LogCursor.decode(row[1])
 
+    def open_keys(self) -> list[StepKey]:
+        """The logs that have no end yet."""
+        with self._store.transaction() as db:
+            return [_key(row[0]) for row in db.execute("SELECT key FROM logs WHERE NOT ended ORDER BY key")]
+
     def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor, gap: str = "") -> None:
         """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk.
 
-        ``gap`` says why lines are missing before these; the gap takes a number of its own.
+        ``gap`` says why lines are missing before these, if any come; the gap takes a number of its own.
         """
         self._check_room()
         items = [(line.stream, line.ts_ns, line.data) for line in lines]
         if gap:
-            items.insert(0, (LogStream.GAP, lines[0].ts_ns, gap.encode()))
+            items.insert(0, (LogStream.GAP, lines[0].ts_ns if lines else cursor.newest_ns, gap.encode()))
         self._append(key, items, cursor.encode(), ended=False)
 
     def _check_room(self) -> None:
         folder = self._store.path.parent
-        free = shutil.disk_usage(folder).free
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise UnavailableError(f"the disk of {folder} can't be asked for room: {error.strerror}") from error
         if free < self._reserve:
             megabytes = f"{free / 1e6:.0f} MB left, {self._reserve / 1e6:.0f} MB are kept free"
             raise UnavailableError(f"the disk of {folder} is full ({megabytes})", hint=f"free space in {folder}")
@@ -91,15 +99,17 @@ class Spool:
     def _append(
         self, key: StepKey, items: Sequence[tuple[LogStream, int, bytes]], cursor: str | None, *, ended: bool
     ) -> None:
+        added = 0
         with self._store.transaction() as db:
             seq = db.execute("SELECT next_seq FROM logs WHERE key = ?", (str(key),)).fetchone()[0]
             for record in _pack(seq, items):
-                self.held_bytes += _insert(db, key, seq, record)
+                added += _insert(db, key, seq, record)
                 seq = record.seq + 1
             db.execute(
                 "UPDATE logs SET next_seq = ?, cursor = coalesce(?, cursor), ended = max(ended, ?) WHERE key = ?",
                 (seq, cursor, ended, str(key)),
             )
+        self.held_bytes += added
         self.has_data.set()
 
     def pending(self, limit_bytes: int) -> list[Chunk]:
@@ -149,10 +159,11 @@ class Spool:
             db.execute("UPDATE logs SET refused = ? WHERE key = ?", (reason or "refused", str(key)))
 
     def is_settled(self, key: StepKey) -> bool:
-        """True when nothing of the log is left to do: acknowledged to its end, refused, or never begun."""
+        """True when nothing of the log is left to do: it is acknowledged to its end, or refused. A log that is not
+        here was never read."""
         with self._store.transaction() as db:
             row = db.execute("SELECT ended, acked, next_seq, refused FROM logs WHERE key = ?", (str(key),)).fetchone()
-        return row is None or bool(row[3]) or (bool(row[0]) and row[1] >= row[2] - 1)
+        return row is not None and (bool(row[3]) or (bool(row[0]) and row[1] >= row[2] - 1))
 
     def forget(self, key: StepKey) -> None:
         with self._store.transaction() as db:

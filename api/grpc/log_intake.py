@@ -28,12 +28,16 @@ class LogIntake:
         self._held_bytes = 0
 
     async def accept(self, batch: pb.LogBatch) -> None:
-        """Raises InvalidError for a batch that no agent of ours sends, UnavailableError on a full disk."""
+        """Refuses the log of a batch that no agent of ours sends. Raises UnavailableError on a full disk."""
         key = key_from_pb(batch.key)
         if key not in self._acks:
             self._acks[key] = await self._first_ack(key)
         if not self._acks[key].refused:
-            records = [record_from_pb(record) for record in batch.records]
+            try:
+                records = [record_from_pb(record) for record in batch.records]
+            except InvalidError as error:  # the agent would send it for ever, and nothing behind it
+                self._acks[key].refused = str(error)
+                return
             self._held.setdefault(key, []).extend(records)
             self._held_bytes += sum(len(record.data) for record in records)
             if self._held_bytes >= WRITE_BYTES:

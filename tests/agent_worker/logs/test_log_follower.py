@@ -5,84 +5,31 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from docker.errors import DockerException
 
 from agent_worker.docker_engine import DockerEngine, convert
 from agent_worker.docker_engine.log_stream import FrameReader
-from agent_worker.dummy_engine import DummyEngine
-from agent_worker.logs import log_cursor, log_follower
-from agent_worker.logs.log_follower import ROTATED_AWAY, LogFollower
+from agent_worker.logs import log_cursor, log_reader
+from agent_worker.logs.log_follower import LogFollower
+from agent_worker.logs.log_reader import LOST
 from agent_worker.logs.spool import Spool
-from gamekeeper.domain.log.log import LogLine, LogRecord, LogStream
-from gamekeeper.domain.log.log_pack import unpack
-from gamekeeper.domain.run.step import StepKey
-from gamekeeper.rpc.convert import record_from_pb
-from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.domain.log.log import LogLine, LogStream
+from tests.agent_worker.logs.shown_logs import RotatingEngine, follow_to_the_end, line, records
 from tests.factories import make_new_container, make_owner
 from tests.hang import HANG_SECONDS
-
-SECOND = 1_000_000_000
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path / "spool.db", reserve_bytes=0)
-    yield made
-    made.close()
 
 
 @pytest.fixture(autouse=True)
 def long_logs_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_cursor, "WHOLE_BYTES", 300)
-    monkeypatch.setattr(log_follower, "CAUGHT_UP_BYTES", 300)
-
-
-def records(spool: Spool) -> list[LogRecord]:
-    batches = [pb.LogBatch.FromString(chunk.batch) for chunk in spool.pending(10**9)]
-    return [line for batch in batches for record in batch.records for line in unpack(record_from_pb(record))]
-
-
-def line(number: int) -> LogLine:
-    return LogLine(LogStream.STDOUT, number * 2 * SECOND, b"line %d\n" % number)
-
-
-class RotatingEngine(DummyEngine):
-    """Each reading sees the next of ``views``: what the engine's files hold then, up to where it ends the stream."""
-
-    def __init__(self, *views: Sequence[int]) -> None:
-        super().__init__("node-1")
-        self._views = list(views)
-        self.follows: list[bool] = []
-
-    async def read_logs(
-        self, container_id: str, since_ns: int, *, follow: bool
-    ) -> AsyncGenerator[Sequence[LogLine], None]:
-        assert container_id
-        self.follows.append(follow)
-        view = self._views.pop(0) if len(self._views) > 1 else self._views[0]
-        for number in view:
-            if line(number).ts_ns >= since_ns:
-                yield [line(number)]
-
-
-async def follow_to_the_end(engine: DummyEngine, spool: Spool, *, one_file: bool = False) -> StepKey:
-    new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0"})
-    container_id = await engine.create(new)
-    await engine.start(container_id)
-    await engine.wait(container_id)
-    follower = LogFollower(engine, spool)
-    follower.follow(new.owner.key, container_id, until_removed=False, one_file=one_file)
-    assert await follower.drain(new.owner.key, 20)
-    return new.owner.key
+    monkeypatch.setattr(log_reader, "CAUGHT_UP_BYTES", 300)
 
 
 @pytest.fixture
 def never_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_follower, "BEHIND_SECONDS", 1e12)
+    monkeypatch.setattr(log_reader, "BEHIND_SECONDS", 1e12)
 
 
 class OneFileEngine(RotatingEngine):
@@ -145,8 +92,8 @@ async def test_what_was_rotated_away_unread_is_a_gap(spool: Spool, first: int) -
         assert gaps == []
         assert end["complete"]
     else:
-        assert gaps == [{"from": 11, "to": 11, "reason": ROTATED_AWAY}]
-        assert end == {"complete": False, "reason": ROTATED_AWAY}
+        assert gaps == [{"from": 11, "to": 11, "reason": LOST}]
+        assert end == {"complete": False, "reason": LOST}
         assert found[11].data == line(12).data
 
 
@@ -171,7 +118,7 @@ async def test_docker_keeps_every_byte_of_long_lines_in_many_files(
     """Seen with 256 MB files: the engine's stream ended at the first new file, and with it the log, as complete."""
     small = {"Type": "local", "Config": {"max-size": "1m", "max-file": "100", "compress": "false"}}
     monkeypatch.setattr(convert, "SERVICE_LOG", small)
-    monkeypatch.setattr(log_follower, "BEHIND_SECONDS", 0)
+    monkeypatch.setattr(log_reader, "BEHIND_SECONDS", 0)
     part, count = 16_384, 60
     loop = f"head -c {6 * part} /dev/zero; echo; head -c 20000 /dev/zero; echo"  # a newline alone, and one in a part
     script = f"i=0; while [ $i -lt {count} ]; do {loop}; i=$((i+1)); done; echo"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -26,13 +25,6 @@ OUT, ERR = LogStream.STDOUT, LogStream.STDERR
 
 def line(ts_ns: int, data: bytes = b"x\n", stream: LogStream = OUT) -> LogLine:
     return LogLine(stream, ts_ns, data)
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path / "spool.db")
-    yield made
-    made.close()
 
 
 def sent(spool: Spool) -> list[tuple[int, int, bytes]]:

@@ -1,0 +1,186 @@
+"""Reads one container's log into the spool, to its end.
+
+A log ends by an END record alone. It is called complete only when the engine has shown all of it after the
+container's end, and has never lacked a line that it had shown before; what is lost is a gap record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+
+from agent_worker.logs.log_cursor import LineFilter, LogCursor
+from agent_worker.logs.spool import Spool
+from gamekeeper.backoff import Backoff
+from gamekeeper.domain.log.log import LogEnd
+from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import GamekeeperError, UnavailableError
+from gamekeeper.logging import get_logger
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus
+
+log = get_logger(__name__)
+
+ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING)
+RESTART_POLL_SECONDS = 2.0
+BEHIND_SECONDS = 2.0
+CAUGHT_UP_BYTES = 16 * 1024 * 1024
+UNREADABLE_TRIES = 8
+LOST = "the engine lost lines before they were read: it began new files too fast, or its log was cut"
+REMOVED = "its container was removed before its log was read to its end"
+UNREADABLE = "the engine can't read it"
+
+
+class _UnreadableError(Exception):
+    """The engine answers, and can't read the log of a container that has ended."""
+
+
+class LogReader:
+    """One log. With ``until_removed``, which may be taken back, it goes on through restarts of its container."""
+
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        spool: Spool,
+        key: StepKey,
+        container_id: str,
+        until_removed: bool,
+        one_file: bool,
+    ) -> None:
+        self._engine = engine
+        self._spool = spool
+        self._key = key
+        self._container_id = container_id
+        self._one_file = one_file
+        self._follow = True
+        self._unreadable = 0
+        self.until_removed = until_removed
+
+    async def read_to_the_end(self) -> None:
+        """Begins again, at what the spool holds, after whatever went wrong."""
+        backoff = Backoff(initial=0.2, maximum=5)
+        while True:
+            try:
+                cursor = await asyncio.to_thread(self._spool.open, self._key)
+                if cursor is not None:
+                    reason = await self._read(cursor)
+                    await self._end(cursor, reason)
+                return
+            except Exception as error:
+                if backoff.failures in (0, 30):
+                    trace = None if isinstance(error, GamekeeperError) else error
+                    log.warning("the log of %s waits: %s", self._key, error, exc_info=trace)
+                self._follow = False  # what was written meanwhile is read before following
+                await asyncio.sleep(backoff.next_delay())
+
+    async def _read(self, cursor: LogCursor) -> str:
+        """Reads and reads again until no more can come. Returns what is wrong with the log's end."""
+        has_ended = False
+        while True:
+            before = cursor.read_bytes
+            try:
+                info, behind = await self._pass(cursor)
+            except _UnreadableError as error:
+                return str(error)
+            if info is None:
+                return REMOVED
+            grown = cursor.read_bytes > before
+            if info.status in ALIVE:
+                await asyncio.sleep(0 if grown and not cursor.by_count else 0.1)
+                # A stream that ended may have skipped lines, and so may one that was followed from far behind.
+                has_ended, self._follow = False, not (self._follow or behind)
+            elif (has_ended and not self._follow and not grown) or await self._has_all(cursor):
+                if await self._is_over(info):
+                    return ""
+                has_ended, self._follow = False, True
+            else:  # Docker may end the stream of who follows before it has sent all
+                has_ended, self._follow = True, False
+
+    async def _pass(self, cursor: LogCursor) -> tuple[ContainerInfo | None, bool]:
+        """One reading. Returns how the container is afterwards, and whether to read again before following."""
+        known = cursor.filter()
+        try:
+            behind = await self._read_once(cursor, known)
+        except UnavailableError as error:
+            if await self._is_unreadable():
+                raise _UnreadableError(f"{UNREADABLE}: {error}") from error
+            raise
+        self._unreadable = 0
+        info = await self._engine.find(self._container_id)
+        if info is not None and not self._follow and known.misses_known:
+            await self._record_cut(cursor)
+        return info, behind
+
+    async def _is_over(self, seen: ContainerInfo) -> bool:
+        """Waits, for a container that may be started again, until it is or is gone."""
+        while self.until_removed:
+            await asyncio.sleep(RESTART_POLL_SECONDS)
+            info = await self._engine.find(self._container_id)
+            if info is None:
+                return True
+            if info.status in ALIVE or info.started_at != seen.started_at:
+                return False
+        return True
+
+    async def _is_unreadable(self) -> bool:
+        """True when the engine answers and has failed to read the log of an ended container again and again."""
+        info = await self._engine.find(self._container_id)
+        if info is not None and info.status in ALIVE:
+            return False
+        self._unreadable += 1
+        return self._unreadable >= UNREADABLE_TRIES
+
+    async def _has_all(self, cursor: LogCursor) -> bool:
+        """True when the newest line of a long log is the one that was read last: reading it all again takes as long as
+        reading it did."""
+        if not self._one_file or cursor.by_count or cursor.newest is None:
+            return False
+        try:
+            return await self._engine.last_log_line(self._container_id) == cursor.newest
+        except UnavailableError:
+            return False
+
+    async def _read_once(self, cursor: LogCursor, known: LineFilter) -> bool:
+        """Reads from the cursor on until the engine ends the stream. True when the existing lines should be read first:
+        the engine does not show lines that it rotated meanwhile to a follower that is far behind."""
+        read_before = cursor.read_bytes
+        reading = self._engine.read_logs(self._container_id, cursor.since_ns, follow=self._follow)
+        async with aclosing(reading) as batches:
+            async for lines in batches:
+                fresh = known.fresh(lines)
+                if not fresh:
+                    continue
+                gap = LOST if known.lost else ""
+                if known.lost:
+                    cursor.cut()
+                known.lost = False
+                cursor.advance(fresh)
+                await self._keep(partial(self._spool.append, self._key, fresh, cursor, gap))
+                falls_behind = self._follow and not self._one_file and not cursor.by_count
+                if falls_behind and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
+                    return True
+        return not self._follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
+
+    async def _record_cut(self, cursor: LogCursor) -> None:
+        log.warning("the log of %s has a gap: %s", self._key, LOST)
+        cursor.cut()
+        await self._keep(partial(self._spool.append, self._key, [], cursor, LOST))
+
+    async def _end(self, cursor: LogCursor, reason: str) -> None:
+        end = LogEnd(not (reason or cursor.lost), reason or (LOST if cursor.lost else ""))
+        await self._keep(partial(self._spool.end, self._key, end, time.time_ns()))
+
+    async def _keep(self, write: Callable[[], None]) -> None:
+        """Repeats a write until the disk takes it; meanwhile nothing is read, and the engine's log holds the rest."""
+        backoff = Backoff(initial=0.2, maximum=2)
+        while True:
+            try:
+                await asyncio.to_thread(write)
+            except UnavailableError as error:
+                if backoff.failures in (0, 30):
+                    log.error("logs wait in Docker: %s", error)
+                await asyncio.sleep(backoff.next_delay())
+            else:
+                return
