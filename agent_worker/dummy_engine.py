@@ -13,7 +13,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -72,6 +72,7 @@ class DummyEngine:
         self._ids: dict[str, str] = {}
         self._resources: set[str] = set()
         self._faults: dict[str, int] = {}
+        self._told: Callable[[], None] = lambda: None
 
     async def ping(self) -> None:
         return None
@@ -137,6 +138,7 @@ class DummyEngine:
         health = Health.HEALTHY if container.new.spec.healthcheck else Health.NONE
         now = datetime.now(UTC)
         container.info = replace(container.info, status=ContainerStatus.RUNNING, started_at=now, health=health)
+        self._told()
         if output := environment.get("DUMMY_OUTPUT"):
             for line in output.splitlines(keepends=True):
                 container.lines.append(LogLine(LogStream.STDOUT, time.time_ns(), line.encode()))
@@ -156,8 +158,13 @@ class DummyEngine:
         if container.starts_again(exit_code):
             count = container.info.restart_count + 1
             container.info = replace(
-                container.info, status=ContainerStatus.RESTARTING, exit_code=exit_code, restart_count=count
+                container.info,
+                status=ContainerStatus.RESTARTING,
+                exit_code=exit_code,
+                last_exit_code=exit_code,
+                restart_count=count,
             )
+            self._told()
             await asyncio.sleep(RESTART_SECONDS)
             self._begin(container)
         else:
@@ -175,10 +182,12 @@ class DummyEngine:
                 container.info,
                 status=ContainerStatus.EXITED,
                 exit_code=exit_code,
+                last_exit_code=exit_code,
                 oom_killed=oom,
                 finished_at=datetime.now(UTC),
             )
             container.ended.set()
+            self._told()
 
     async def wait(self, container_id: str) -> None:
         container = self._by_id.get(container_id)
@@ -208,6 +217,9 @@ class DummyEngine:
             for info in infos
             if info.owner and run_id in ("", info.owner.key.run_id) and step in ("", info.owner.key.step)
         ]
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        self._told = told
 
     async def usage(self) -> Sequence[ContainerUsage]:
         """Usage that is made up, and moves, so that graphs have something to show."""

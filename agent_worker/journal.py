@@ -97,6 +97,19 @@ class SqliteJournal:
             log.warning("old deliveries stay in the journal: %s", error)
         return tokens
 
+    def is_live(self, key: StepKey) -> bool:
+        """True while a delivery of the try goes on here."""
+        with self._store.transaction() as db:
+            query = "SELECT 1 FROM deliveries WHERE key = ? AND returned_at IS NULL"
+            return db.execute(query, (str(key),)).fetchone() is not None
+
+    def idle_tries(self, begun_before: float) -> list[StepKey]:
+        """Tries that were first seen before that Unix time and have no delivery here, the oldest first."""
+        with self._store.transaction() as db:
+            query = """SELECT key FROM tries WHERE begun_at < ?
+                       AND key NOT IN (SELECT key FROM deliveries WHERE returned_at IS NULL) ORDER BY begun_at"""
+            return [StepKey.parse(row[0]) for row in db.execute(query, (begun_before,))]
+
     def forget(self, key: StepKey) -> None:
         """The try is over and its outcome known to the control plane."""
         with self._store.transaction() as db:

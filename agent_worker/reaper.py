@@ -12,22 +12,22 @@ import time
 from agent_worker.journal import SqliteJournal
 from agent_worker.logs.spool import Spool
 from agent_worker.node_link.session import Link
+from agent_worker.removals import ENDED, Removals
 from gamekeeper.backoff import jittered
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
-from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo
 from gamekeeper.ports.node_agent import StepLogs
-from gamekeeper.rpc.convert import key_to_pb, time_to_ms
+from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_to_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 log = get_logger(__name__)
 
 PERIOD_SECONDS = 60.0
 SETTLE_SECONDS = 1.0
-STOP_GRACE_SECONDS = 10.0
-DRAIN_SECONDS = 10.0
-_ENDED = (ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.CREATED)
+IDLE_SECONDS = 600.0
+MAX_TRIES = 200
 
 
 class Reaper:
@@ -40,14 +40,16 @@ class Reaper:
         self._link = link
         self._spool = spool
         self._journal = journal
-        self._logs = logs
         self._asked = asyncio.Event()
+        self._unknown: dict[str, float] = {}
+        self._removals = Removals(engine, spool, journal, logs, self.changed)
 
     def changed(self) -> None:
         self._asked.set()
 
     async def run_forever(self) -> None:
         delay = SETTLE_SECONDS
+        self._engine.on_change(self.changed)
         await self._sweep()
         while True:
             await self._link.connected.wait()
@@ -74,43 +76,50 @@ class Reaper:
             log.warning("what old consoles left stays: %s", error)
 
     async def _round(self) -> bool:
-        """One report and its verdicts; True when another is due soon: ended containers are here, or some have gone."""
-        infos = {info.id: info for info in await self._engine.list_owned()}
-        resources = await self._engine.list_run_resources()
+        """One report and its verdicts; True when another is due soon, because ended containers are to go."""
+        settled = await asyncio.to_thread(self._spool.settled_keys)  # first: their containers are older than the list
+        infos = {info.id: info for info in await self._engine.list_owned() if info.owner is not None}
+        here = {info.owner.key for info in infos.values() if info.owner is not None}
+        self._removals.keep_only(infos)
+        tries = await asyncio.to_thread(self._journal.idle_tries, time.time() - IDLE_SECONDS)
         answer = await self._link.calls.report_containers(
-            pb.ReportContainersRequest(containers=[_to_pb(info) for info in infos.values()], run_resources=resources)
+            pb.ReportContainersRequest(
+                containers=[_to_pb(info, self._removals.problem(info.id)) for info in infos.values()],
+                run_resources=await self._engine.list_run_resources(),
+                tries=[key_to_pb(key) for key in tries if key not in here][:MAX_TRIES],
+            )
         )
         again = False
         for verdict in answer.verdicts:
             info = infos.get(verdict.id)
-            if info is not None and info.owner is not None:
-                gone = await self._carry_out(info, info.owner.key, verdict.verdict)
-                again = again or gone or (info.status in _ENDED and info.owner.lifetime == "run")
-        for run_id in answer.ended_runs:
-            await self._engine.remove_run_resources(run_id)
+            if info is None or info.owner is None:
+                continue
+            if verdict.verdict != pb.VERDICT_KEEP:
+                self._removals.begin(info, info.owner.key, runs=verdict.verdict == pb.VERDICT_STOP)
+            again = again or (info.status in ENDED and info.owner.lifetime == "run")
+        await self._remove_resources(answer)
+        await asyncio.to_thread(self._forget, [key for key in settled if key not in here], list(answer.over))
         return again
 
-    async def _carry_out(self, info: ContainerInfo, key: StepKey, verdict: int) -> bool:
-        """True when the container is gone."""
-        if verdict == pb.VERDICT_KEEP:
-            return False
-        if verdict == pb.VERDICT_STOP:
-            log.warning("container %s has no live owner: stopping it", info.name)
-            self._logs.follow(key, info.id, until_removed=False)
-            await self._engine.stop(info.id, STOP_GRACE_SECONDS)
-            await self._logs.drain(key, DRAIN_SECONDS)
-        elif info.status is not ContainerStatus.CREATED:
-            self._logs.follow(key, info.id, until_removed=False)  # does nothing when it is read to its end
-            await self._logs.drain(key, DRAIN_SECONDS)
-        if not await asyncio.to_thread(self._spool.is_settled, key):
-            return False
-        await self._engine.remove(info.id)
-        await asyncio.to_thread(self._spool.forget, key)
-        await asyncio.to_thread(self._journal.forget, key)
-        return True
+    async def _remove_resources(self, answer: pb.ReportContainersResponse) -> None:
+        """Networks and volumes of ended runs, and of runs that were unknown for long: a database may come back."""
+        now = time.monotonic()
+        self._unknown = {run_id: self._unknown.get(run_id, now) for run_id in answer.unknown_runs}
+        for run_id in [
+            *answer.ended_runs,
+            *(run for run, since in self._unknown.items() if now - since > IDLE_SECONDS),
+        ]:
+            await self._engine.remove_run_resources(run_id)
+
+    def _forget(self, logs: list[StepKey], over: list[pb.StepKey]) -> None:
+        """Drops what nobody will ask for again: logs that are handed over, and tries that no delivery can come for."""
+        for key in logs:
+            self._spool.forget(key)
+        for message in over:
+            self._journal.forget(key_from_pb(message))
 
 
-def _to_pb(info: ContainerInfo) -> pb.Container:
+def _to_pb(info: ContainerInfo, problem: str) -> pb.Container:
     assert info.owner is not None
     created = info.created_at.timestamp() if info.created_at else time.time()
     return pb.Container(
@@ -123,8 +132,12 @@ def _to_pb(info: ContainerInfo) -> pb.Container:
         pipeline=info.owner.pipeline,
         lifetime=info.owner.lifetime,
         exit_code=info.exit_code or 0,
-        ended=info.status in _ENDED,
+        ended=info.status in ENDED,
         ports=info.ports,
         started_at_ms=time_to_ms(info.started_at),
         age_ms=max(0, int((time.time() - created) * 1000)),
+        restart_count=info.restart_count,
+        finished_at_ms=time_to_ms(info.finished_at),
+        problem=problem,
+        last_exit_code=info.last_exit_code,
     )

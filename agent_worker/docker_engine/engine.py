@@ -216,7 +216,8 @@ class DockerEngine:
             info = info_from_inspect(await self._call(self._api.inspect_container, name_or_id))
         except GoneError:
             return None
-        return replace(info, oom_killed=info.oom_killed or self._watch.was_oom(info.id))
+        oom_killed = info.oom_killed or self._watch.was_oom(info.id)
+        return replace(info, oom_killed=oom_killed, last_exit_code=self._watch.last_exit_code(info.id))
 
     async def stop(self, container_id: str, grace: float) -> None:
         def run() -> None:
@@ -254,6 +255,9 @@ class DockerEngine:
         if known is not None and known.status.value == item["State"]:
             return known
         return await self._inspect(item["Id"])
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        self._watch.on_change(told)
 
     async def usage(self) -> Sequence[ContainerUsage]:
         filters = {"label": f"{LABEL}node={self._node}", "status": "running"}

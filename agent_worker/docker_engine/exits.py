@@ -41,11 +41,13 @@ class ExitWatch:
     def __init__(self, connect: Callable[[], APIClient], socket: str, label: str) -> None:
         self._connect = connect
         self._socket = socket
-        self._filters = {"type": "container", "event": ["start", "oom", "die"], "label": label}
+        self._filters = {"type": "container", "event": ["start", "oom", "die", "health_status"], "label": label}
         self._started: dict[str, datetime] = {}
         self._exits: dict[str, CleanExit] = {}
         self._oom_events: dict[str, int] = {}
         self._oom: dict[str, bool] = {}
+        self._exit_codes: dict[str, int] = {}
+        self._told: Callable[[], None] | None = None
         self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Any = None
@@ -55,6 +57,14 @@ class ExitWatch:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._read_forever, daemon=True, name="docker-events").start()
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        self._told = told
+        self.ensure_started()
+
+    def last_exit_code(self, container_id: str) -> int | None:
+        """The exit code of the container's newest end; None when the engine told of none since the agent started."""
+        return self._exit_codes.get(container_id)
 
     def close(self) -> None:
         self._closed.set()
@@ -113,17 +123,25 @@ class ExitWatch:
     def _note(self, event: dict[str, Any]) -> None:
         container_id, action = event["id"], event["Action"]
         moment = datetime.fromtimestamp(event.get("timeNano", time.time_ns()) / 1e9, UTC)
+        if action == "oom":
+            self._keep(self._oom_events, container_id, self.oom_events(container_id) + 1)
+            self._keep(self._oom, container_id, True)
+            self._started.pop(container_id, None)
+            return
         if action == "start":
             self._exits.pop(container_id, None)
             self._oom.pop(container_id, None)
             self._keep(self._started, container_id, moment)
-            return
-        if action == "oom":
-            self._keep(self._oom_events, container_id, self.oom_events(container_id) + 1)
-            self._keep(self._oom, container_id, True)
-        started_at = self._started.pop(container_id, None)
-        attributes = event["Actor"]["Attributes"]
-        if action == "die" and started_at and attributes.get("exitCode") == "0" and LIMITED not in attributes:
+        if action == "die":
+            self._note_end(container_id, moment, event["Actor"]["Attributes"])
+        if self._told is not None:
+            self._told()
+
+    def _note_end(self, container_id: str, moment: datetime, attributes: dict[str, str]) -> None:
+        started_at, exit_code = self._started.pop(container_id, None), attributes.get("exitCode")
+        if exit_code is not None:
+            self._keep(self._exit_codes, container_id, int(exit_code))
+        if started_at and exit_code == "0" and LIMITED not in attributes:
             exit_ = CleanExit(started_at, moment)
             self._keep(self._exits, container_id, exit_)
             for waiter in self._waiters.get(container_id, ()):

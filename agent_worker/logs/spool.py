@@ -68,7 +68,7 @@ class Spool:
     def open_keys(self) -> list[StepKey]:
         """The logs that have no end yet."""
         with self._store.transaction() as db:
-            return [_key(row[0]) for row in db.execute("SELECT key FROM logs WHERE NOT ended ORDER BY key")]
+            return [StepKey.parse(row[0]) for row in db.execute("SELECT key FROM logs WHERE NOT ended ORDER BY key")]
 
     def append(self, key: StepKey, lines: Sequence[LogLine], cursor: LogCursor, gap: str = "") -> None:
         """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk.
@@ -120,7 +120,7 @@ class Spool:
                    WHERE logs.refused = '' ORDER BY chunks.id LIMIT 500"""
         with self._store.transaction() as db:
             for key, first, last, batch in db.execute(query):
-                chunks.append(Chunk(_key(key), first, last, batch))
+                chunks.append(Chunk(StepKey.parse(key), first, last, batch))
                 held += len(batch)
                 if held >= limit_bytes:
                     break
@@ -157,6 +157,12 @@ class Spool:
         """The server will never take this log: it stays here and is not sent again."""
         with self._store.transaction() as db:
             db.execute("UPDATE logs SET refused = ? WHERE key = ?", (reason or "refused", str(key)))
+
+    def settled_keys(self) -> list[StepKey]:
+        """The logs of which nothing is left to do."""
+        query = "SELECT key FROM logs WHERE refused != '' OR (ended AND acked >= next_seq - 1)"
+        with self._store.transaction() as db:
+            return [StepKey.parse(row[0]) for row in db.execute(query)]
 
     def is_settled(self, key: StepKey) -> bool:
         """True when nothing of the log is left to do: it is acknowledged to its end, or refused. A log that is not
@@ -207,8 +213,3 @@ def _insert(db: sqlite3.Connection, key: StepKey, first: int, record: LogRecord)
 
 def _batch(key: StepKey, record: LogRecord) -> bytes:
     return pb.LogBatch(key=key_to_pb(key), records=[record_to_pb(record)]).SerializeToString()
-
-
-def _key(text: str) -> StepKey:
-    run_id, step, number = text.split("/")
-    return StepKey(run_id=run_id, step=step, try_=int(number))

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls
-from api.services.node.container import ReportedContainer
+from api.services.node.container import Report, ReportedContainer
 from gamekeeper.db.models import ContainerRow
-from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.domain.run.disposal import Disposal
-from gamekeeper.rpc.convert import key_from_pb, time_from_ms
+from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 _VERDICTS = {
@@ -28,13 +28,21 @@ class ContainerCalls(LinkCalls):
     ) -> pb.ReportContainersResponse:
         async with translated(context):
             node_id = await self._node(context)
-            reported = [_reported(node_id, item) for item in request.containers]
-            disposals, ended = await self._services.containers.report(node_id, reported, list(request.run_resources))
-            verdicts = [
-                pb.ContainerVerdict(id=container_id, verdict=_VERDICTS[disposal])
-                for container_id, disposal in disposals.items()
-            ]
-            return pb.ReportContainersResponse(verdicts=verdicts, ended_runs=ended)
+            report = Report(
+                [_reported(node_id, item) for item in request.containers],
+                list(request.run_resources),
+                [key_from_pb(key) for key in request.tries],
+            )
+            answer = await self._services.containers.report(node_id, report)
+            return pb.ReportContainersResponse(
+                verdicts=[
+                    pb.ContainerVerdict(id=container_id, verdict=_VERDICTS[disposal])
+                    for container_id, disposal in answer.disposals.items()
+                ],
+                ended_runs=answer.ended_runs,
+                unknown_runs=answer.unknown_runs,
+                over=[key_to_pb(key) for key in answer.over],
+            )
 
 
 def _reported(node_id: str, item: pb.Container) -> ReportedContainer:
@@ -52,8 +60,12 @@ def _reported(node_id: str, item: pb.Container) -> ReportedContainer:
         pipeline=item.pipeline[:63],
         lifetime="node" if item.lifetime == "node" else "run",
         exit_code=item.exit_code if item.ended else None,
+        restart_count=min(item.restart_count, 2**31 - 1),
+        problem=storable(item.problem[:500]),
         ports=[port[:60] for port in item.ports[:100]],
         started_at=time_from_ms(item.started_at_ms),
         seen_at=utc_now(),
     )
-    return ReportedContainer(row, key, item.ended, timedelta(milliseconds=item.age_ms))
+    code = item.last_exit_code if item.HasField("last_exit_code") else None
+    age, finished_at = timedelta(milliseconds=item.age_ms), time_from_ms(item.finished_at_ms)
+    return ReportedContainer(row, key, item.ended, age, code, finished_at)

@@ -139,7 +139,7 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
             step["node"],
             step["try"] or "",
             "" if step["exit_code"] is None else step["exit_code"],
-            step["message"],
+            "; ".join(filter(None, (step["message"], step["trouble"]))),
         )
         for step in found["steps"]
     ]

@@ -49,7 +49,7 @@ class Ownership:
 @dataclass(frozen=True)
 class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
-    the engine started it again by its restart policy."""
+    the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again."""
 
     id: str
     name: str
@@ -67,6 +67,7 @@ class ContainerInfo:
     ports: tuple[str, ...] = ()
     health_log: str = ""
     restart_count: int = 0
+    last_exit_code: int | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,10 @@ class ContainerEngine(Protocol):
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
         """Containers of this node that carry our labels, ended ones included. Short. Idempotent."""
+
+    def on_change(self, told: Callable[[], None]) -> None:
+        """From now on ``told`` is called, in this loop, soon after a container of this node started, ended or changed
+        its health. Best effort: an engine that was away meanwhile tells nothing of what it missed."""
 
     async def usage(self) -> Sequence[ContainerUsage]:
         """The use of every running container that carries our labels; it also says that the engine answers.

@@ -133,6 +133,8 @@ class Container(BaseModel):
     pipeline: str
     lifetime: str
     exit_code: int | None
+    restart_count: int
+    problem: str = Field(description="Why it can't be removed; empty when nobody tried in vain")
     ports: list[str]
     started_at: datetime | None
     seen_at: datetime

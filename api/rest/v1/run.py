@@ -61,6 +61,7 @@ class Step(BaseModel):
     message: str
     try_number: int = Field(serialization_alias="try")
     exit_code: int | None
+    trouble: str = Field(description="Of a service that came up: what went wrong since; empty while all is well")
     container: str
     digest: str
     ports: list[str]

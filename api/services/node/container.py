@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -16,6 +16,7 @@ from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.pipeline import Lifetime, StepType
 from gamekeeper.domain.run.disposal import Disposal, HeldContainer, Owner, dispose
 from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.service_trouble import ServiceFacts, service_trouble
 from gamekeeper.domain.run.step import StepKey, StepState
 
 
@@ -27,42 +28,92 @@ class ReportedContainer:
     key: StepKey
     ended: bool
     age: timedelta
+    last_exit_code: int | None = None
+    finished_at: datetime | None = None
 
     @property
     def held(self) -> HeldContainer:
         return HeldContainer(self.key.try_, self.ended, self.row.lifetime == Lifetime.NODE, self.age)
+
+    @property
+    def facts(self) -> ServiceFacts:
+        row = self.row
+        code = row.exit_code if row.exit_code is not None else self.last_exit_code
+        return ServiceFacts(row.status, row.health, code, row.restart_count, self.finished_at)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a node tells at once. ``run_resources`` are runs of which it has a network or a volume, ``tries`` those
+    that it remembers without having a container of them."""
+
+    containers: Sequence[ReportedContainer]
+    run_resources: Sequence[str] = ()
+    tries: Sequence[StepKey] = ()
+
+
+@dataclass(frozen=True)
+class ReportAnswer:
+    """The disposal of each container by its id, the runs whose resources may go, the tries that may be forgotten."""
+
+    disposals: Mapping[str, Disposal]
+    ended_runs: Sequence[str]
+    unknown_runs: Sequence[str]
+    over: Sequence[StepKey]
 
 
 class ContainerService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def report(
-        self, node_id: str, reported: Sequence[ReportedContainer], run_resources: Sequence[str]
-    ) -> tuple[dict[str, Disposal], list[str]]:
-        """Keeps the report; what to do with each container by id, and which of the runs have ended."""
+    async def report(self, node_id: str, report: Report) -> ReportAnswer:
+        """Keeps the report and decides what becomes of what the node holds."""
         async with self._database.write() as session:
             nodes = NodeRepository(session)
-            before = {row.id: (row.status, row.health, row) for row in await nodes.containers(node_id)}
+            before = {row.id: row for row in await nodes.containers(node_id)}
             session.expunge_all()
-            await nodes.replace_containers(node_id, [item.row for item in reported])
+            await nodes.replace_containers(node_id, [item.row for item in report.containers])
+            gone = [row for row in before.values() if row.id not in {item.row.id for item in report.containers}]
+            keys = [item.key for item in report.containers] + [_key(row) for row in gone] + list(report.tries)
             runs = RunRepository(session)
-            run_ids = {item.key.run_id for item in reported} | set(run_resources)
-            known = await runs.find_many(sorted(run_ids))
-            gone = [row for row_id, (*_, row) in before.items() if row_id not in {item.row.id for item in reported}]
-            steps = await runs.find_steps([item.key for item in reported] + [_key(row) for row in gone])
-            for item in reported:
-                old = before.get(item.row.id)
-                for event in _changes(item, old[:2] if old else None, is_known=item.key.run_id in known):
+            known = await runs.find_many(sorted({key.run_id for key in keys} | set(report.run_resources)))
+            steps = await runs.find_steps([key for key in keys if key.run_id in known])
+            for item in report.containers:
+                for event in _changes(item, before.get(item.row.id), is_known=item.key.run_id in known):
                     record(session, event)
             for row in gone:
                 record(session, _gone(row, steps.get((row.run_id, row.step))))
-        disposals = {
-            item.row.id: dispose(item.held, _owner(known, steps.get((item.key.run_id, item.key.step))))
-            for item in reported
-        }
-        ended = [run_id for run_id in run_resources if run_id in known and RunState(known[run_id].state).is_final]
-        return disposals, ended
+            seen = [(item.row, service_trouble(item.facts)) for item in report.containers]
+            await _tell_troubles(runs, steps, seen + [(row, service_trouble(None)) for row in gone])
+        owners = {name: _owner(known[step.run_id], step) for name, step in steps.items()}
+        return _answer(report, owners, {run.id: RunState(run.state).is_final for run in known.values()})
+
+
+def _answer(report: Report, owners: Mapping[tuple[str, str], Owner], has_ended: Mapping[str, bool]) -> ReportAnswer:
+    def owner_of(key: StepKey) -> Owner | None:
+        return owners.get((key.run_id, key.step))
+
+    def is_over(key: StepKey) -> bool:
+        owner = owner_of(key)
+        return owner is None or owner.is_done_with(key.try_)
+
+    return ReportAnswer(
+        disposals={item.row.id: dispose(item.held, owner_of(item.key)) for item in report.containers},
+        ended_runs=[run_id for run_id in report.run_resources if has_ended.get(run_id)],
+        unknown_runs=[run_id for run_id in report.run_resources if run_id not in has_ended],
+        over=[key for key in report.tries if is_over(key)],
+    )
+
+
+async def _tell_troubles(
+    runs: RunRepository, steps: Mapping[tuple[str, str], StepRow], troubles: Sequence[tuple[ContainerRow, str]]
+) -> None:
+    """Services that came up show on their steps what became of them since. In one order, as each locks its run."""
+    for row, trouble in sorted(troubles, key=lambda item: item[0].run_id):
+        step = steps.get((row.run_id, row.step))
+        is_up = step is not None and step.type == StepType.SERVICE and step.state == StepState.SUCCEEDED
+        if step is not None and is_up and step.try_number == row.try_number and step.trouble != trouble:
+            await runs.tell_trouble(step, trouble, outlives_run=row.lifetime == Lifetime.NODE)
 
 
 def _event(kind: EventKind, row: ContainerRow, message: str = "", reason: str = "") -> Event:
@@ -78,7 +129,7 @@ def _event(kind: EventKind, row: ContainerRow, message: str = "", reason: str = 
     )
 
 
-def _changes(item: ReportedContainer, before: tuple[str, str] | None, *, is_known: bool) -> Iterator[Event]:
+def _changes(item: ReportedContainer, before: ContainerRow | None, *, is_known: bool) -> Iterator[Event]:
     row = item.row
     if before is None and not is_known:
         yield _event(
@@ -86,10 +137,21 @@ def _changes(item: ReportedContainer, before: tuple[str, str] | None, *, is_know
             row,
             "no run of this server owns it; it is kept for a while, then stopped and removed",
         )
-    if before is None or before[0] != row.status:
+    if row.restart_count > (before.restart_count if before else 0):
+        yield _restarted(item)
+    if before is None or before.status != row.status:
         yield _state(row)
-    if before is not None and before[1] != row.health:
-        yield _event(EventKind.CONTAINER_HEALTH_CHANGED, row, f"{before[1]} -> {row.health}")
+    if before is not None and before.health != row.health:
+        yield _event(EventKind.CONTAINER_HEALTH_CHANGED, row, f"{before.health} -> {row.health}")
+    if row.problem and (before is None or before.problem != row.problem):
+        yield _event(EventKind.CONTAINER_STUCK, row, row.problem)
+
+
+def _restarted(item: ReportedContainer) -> Event:
+    """Several restarts between two reports are one event."""
+    data = {"restart_count": item.row.restart_count, "exit_code": item.last_exit_code}
+    event = _event(EventKind.CONTAINER_RESTARTED, item.row, service_trouble(item.facts))
+    return event.model_copy(update={"data": event.data | data})
 
 
 def _state(row: ContainerRow) -> Event:
@@ -109,8 +171,6 @@ def _key(row: ContainerRow) -> StepKey:
     return StepKey(run_id=row.run_id, step=row.step, try_=row.try_number)
 
 
-def _owner(runs: Mapping[str, RunRow], step: StepRow | None) -> Owner | None:
-    if step is None or step.run_id not in runs:
-        return None
-    run_has_ended = RunState(runs[step.run_id].state).is_final
+def _owner(run: RunRow, step: StepRow) -> Owner:
+    run_has_ended = RunState(run.state).is_final
     return Owner(StepState(step.state), step.try_number, step.type == StepType.SERVICE, run_has_ended)

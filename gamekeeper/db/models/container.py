@@ -24,6 +24,8 @@ class ContainerRow(SQLModel, table=True):
     pipeline: str = ""
     lifetime: str = Field(default="run", max_length=10)
     exit_code: int | None = None
+    restart_count: int = 0
+    problem: str = ""
     ports: list[Any] = Field(default_factory=list, sa_type=JSON)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     seen_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

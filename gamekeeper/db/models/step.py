@@ -1,6 +1,7 @@
 """Steps of runs, and cells of a matrix, which come as the run goes on.
 
-``state`` is the workflow's; the ``phase`` columns are what the node reported in between.
+``state`` is the workflow's. The ``phase`` columns are what the node reported in between, and ``trouble`` is what it
+reports of a service after that; neither ever changes the outcome.
 """
 
 from datetime import datetime
@@ -43,3 +44,4 @@ class StepRow(SQLModel, table=True):
     phase_try: int = 0
     phase_message: str = ""
     phase_container_id: str = ""
+    trouble: str = ""

@@ -20,7 +20,7 @@ from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.run_filter import RunFilter
-from gamekeeper.domain.run.step import StepKey, StepState, StepStatus
+from gamekeeper.domain.run.step import FINAL_STATES, StepKey, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
 
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
@@ -215,6 +215,18 @@ class RunRepository:
         row.phase_try = key.try_
         row.phase_message = storable(message[:500])
         row.phase_container_id = container_id or row.phase_container_id
+
+    async def tell_trouble(self, row: StepRow, trouble: str, *, outlives_run: bool) -> None:
+        """Notes what became of a service since it came up. One that ends with its run is taken along by the last step,
+        and that end is no trouble."""
+        run = await self._lock(row.run_id)
+        if outlives_run or (run and not RunState(run.state).is_final and await self._has_open_steps(row.run_id)):
+            row.trouble = storable(trouble)
+
+    async def _has_open_steps(self, run_id: str) -> bool:
+        final = [state.value for state in FINAL_STATES]
+        query = select(StepRow.name).where(StepRow.run_id == run_id, col(StepRow.state).not_in(final)).limit(1)
+        return (await self._session.exec(query)).first() is not None
 
     def _step_event(
         self, row: StepRow, state: StepState, number: int, reason: str, message: str, told: NodeTime | None = None

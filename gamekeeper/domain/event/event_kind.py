@@ -77,6 +77,11 @@ class EventKind(StrEnum):
     CONTAINER_DEAD = "container.dead", "Docker Engine could not remove the container whole."
     CONTAINER_CHANGED = "container.changed", "The container is in a state that has no kind; the message names it."
     CONTAINER_HEALTH_CHANGED = "container.health_changed", "The health check of the container says something else."
+    CONTAINER_RESTARTED = (
+        "container.restarted",
+        "Docker Engine started the container again; `data` has how often in all, and the exit code before.",
+    )
+    CONTAINER_STUCK = "container.stuck", "The container can't be removed and is tried again; the message says why."
     CONTAINER_REMOVED = "container.removed", "The container is gone, after the outcome of its step was known."
     CONTAINER_MISSING = "container.missing", "The container is gone, and its step has not ended."
     CONTAINER_UNKNOWN = "container.unknown", "No run of this server owns the container."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
@@ -74,6 +74,12 @@ class StepKey(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.step}/{self.try_}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The key that ``str`` made ``text`` of."""
+        run_id, step, number = text.split("/")
+        return cls(run_id=run_id, step=step, try_=int(number))
 
 
 class RunStepInput(BaseModel):

@@ -550,6 +550,10 @@ class Container(_message.Message):
     PORTS_FIELD_NUMBER: _builtins.int
     STARTED_AT_MS_FIELD_NUMBER: _builtins.int
     AGE_MS_FIELD_NUMBER: _builtins.int
+    RESTART_COUNT_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_MS_FIELD_NUMBER: _builtins.int
+    LAST_EXIT_CODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     image: _builtins.str
@@ -561,6 +565,14 @@ class Container(_message.Message):
     ended: _builtins.bool
     started_at_ms: _builtins.int
     age_ms: _builtins.int
+    restart_count: _builtins.int
+    """by the engine's restart policy, since it was created"""
+    problem: _builtins.str
+    """why the engine can't remove it; empty when nobody tried in vain"""
+    finished_at_ms: _builtins.int
+    """of its newest end; 0 before the first"""
+    last_exit_code: _builtins.int
+    """of its newest end, also when it runs again; not set where the engine told of none"""
     @_builtins.property
     def key(self) -> Global___StepKey: ...
     @_builtins.property
@@ -581,12 +593,18 @@ class Container(_message.Message):
         ports: _abc.Iterable[_builtins.str] | None = ...,
         started_at_ms: _builtins.int = ...,
         age_ms: _builtins.int = ...,
+        restart_count: _builtins.int = ...,
+        problem: _builtins.str = ...,
+        finished_at_ms: _builtins.int = ...,
+        last_exit_code: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_last_exit_code", b"_last_exit_code", "key", b"key", "last_exit_code", b"last_exit_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "ended", b"ended", "exit_code", b"exit_code", "health", b"health", "id", b"id", "image", b"image", "key", b"key", "lifetime", b"lifetime", "name", b"name", "pipeline", b"pipeline", "ports", b"ports", "started_at_ms", b"started_at_ms", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_last_exit_code", b"_last_exit_code", "age_ms", b"age_ms", "ended", b"ended", "exit_code", b"exit_code", "finished_at_ms", b"finished_at_ms", "health", b"health", "id", b"id", "image", b"image", "key", b"key", "last_exit_code", b"last_exit_code", "lifetime", b"lifetime", "name", b"name", "pipeline", b"pipeline", "ports", b"ports", "problem", b"problem", "restart_count", b"restart_count", "started_at_ms", b"started_at_ms", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__last_exit_code: _TypeAlias = _typing.Literal["last_exit_code"]  # noqa: Y015
+    _WhichOneofArgType__last_exit_code: _TypeAlias = _typing.Literal["_last_exit_code", b"_last_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_exit_code) -> _WhichOneofReturnType__last_exit_code | None: ...
 
 Global___Container: _TypeAlias = Container  # noqa: Y015
 
@@ -596,21 +614,27 @@ class ReportContainersRequest(_message.Message):
 
     CONTAINERS_FIELD_NUMBER: _builtins.int
     RUN_RESOURCES_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]: ...
     @_builtins.property
     def run_resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """runs that still have a network or a volume on the node"""
 
+    @_builtins.property
+    def tries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepKey]:
+        """that the node remembers, at least ten minutes old, without a container here"""
+
     def __init__(
         self,
         *,
         containers: _abc.Iterable[Global___Container] | None = ...,
         run_resources: _abc.Iterable[_builtins.str] | None = ...,
+        tries: _abc.Iterable[Global___StepKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["containers", b"containers", "run_resources", b"run_resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["containers", b"containers", "run_resources", b"run_resources", "tries", b"tries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,21 +668,33 @@ class ReportContainersResponse(_message.Message):
 
     VERDICTS_FIELD_NUMBER: _builtins.int
     ENDED_RUNS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_RUNS_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerVerdict]: ...
     @_builtins.property
     def ended_runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """of run_resources, the runs that have ended"""
 
+    @_builtins.property
+    def unknown_runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of run_resources, the runs that the server does not have"""
+
+    @_builtins.property
+    def over(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepKey]:
+        """of tries, those that no delivery can come for any more"""
+
     def __init__(
         self,
         *,
         verdicts: _abc.Iterable[Global___ContainerVerdict] | None = ...,
         ended_runs: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_runs: _abc.Iterable[_builtins.str] | None = ...,
+        over: _abc.Iterable[Global___StepKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_runs", b"ended_runs", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_runs", b"ended_runs", "over", b"over", "unknown_runs", b"unknown_runs", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
