@@ -124,8 +124,6 @@ async def _take_tokens_patiently(agent: Agent) -> list[bytes]:
             await asyncio.sleep(backoff.next_delay())
 
 
-
-
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:
     from agent_worker.simulation import simulate
 

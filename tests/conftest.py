@@ -8,6 +8,7 @@ import pytest
 from tests.fixtures.api import api
 from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
+from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
 from tests.fixtures.stack import stack
@@ -20,6 +21,7 @@ __all__ = [
     "docker_engine",
     "migrated_postgres",
     "migrated_sqlite",
+    "own_docker",
     "postgres_server",
     "raw",
     "registry",

@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -106,8 +106,7 @@ class ExitWatch:
     def _read_forever(self) -> None:
         backoff = Backoff(initial=0.2, maximum=10)
         while not self._closed.is_set():
-            with suppress(UnavailableError), translated(self._socket):
-                api = self._connect()
+            with suppress(UnavailableError), translated(self._socket), closing(self._connect()) as api:
                 api.timeout = None  # type: ignore[assignment]  # an idle node has no events
                 self._stream = api.events(decode=True, filters=self._filters)
                 for event in self._stream:
