@@ -129,6 +129,7 @@ def _write(log: _OpenLog, records: Sequence[LogRecord]) -> None:
 
 
 def _write_at(path: Path, offset: int, data: bytes) -> None:
+    """Returns when the data is on the disk for good, and the name of a new file as well."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "r+b" if path.exists() else "w+b") as file:
@@ -136,10 +137,21 @@ def _write_at(path: Path, offset: int, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fdatasync(file.fileno())
+        if offset == 0:
+            for folder in (path.parent, path.parent.parent):
+                _sync_folder(folder)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = f"the disk of {path.parent} is full" if full else f"{path}: {error.strerror}"
         raise UnavailableError(f"logs can't be kept: {what}", hint="free space there; agents send again") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _write_clock(log: _OpenLog, seq: int, offset_ns: int) -> LogClocks:

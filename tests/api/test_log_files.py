@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,43 @@ async def test_a_full_disk_is_unavailable_and_recovers(tmp_path: Path) -> None:
         assert [item.seq for item in await all_of(LogFiles(tmp_path), key)] == [1, 2]
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+class Disk:
+    """Notes what is on the disk for good: the size of each file, and the folders, when they were synced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.synced: dict[str, int] = {}
+        self.error: OSError | None = None
+        for name in ("fdatasync", "fsync"):
+            monkeypatch.setattr(os, name, partial(self._sync, getattr(os, name)))
+
+    def _sync(self, sync: Callable[[int], None], opened: int) -> None:
+        if self.error is not None:
+            raise self.error
+        sync(opened)
+        self.synced[os.readlink(f"/proc/self/fd/{opened}")] = os.fstat(opened).st_size
+
+
+async def test_the_name_of_a_new_log_outlives_a_power_cut_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, key, disk = LogFiles(tmp_path / "logs"), make_key(), Disk(monkeypatch)
+    assert await files.append(key, [record(1)]) == 1
+    path = next(tmp_path.rglob("*.log"))
+    assert {str(path.parent), str(path.parent.parent)} < disk.synced.keys()
+
+
+async def test_what_the_disk_did_not_take_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, key, disk = LogFiles(tmp_path), make_key(), Disk(monkeypatch)
+    assert await files.append(key, [record(1)]) == 1
+    disk.error = OSError(errno.EIO, "Input/output error")
+    with pytest.raises(UnavailableError, match="Input/output error"):
+        await files.append(key, [record(2)])
+    assert (await files.state(key)).last_seq == 1
+    disk.error = None
+    assert await files.append(key, [record(2), record(3)]) == 3
+    assert [item.seq for item in await all_of(LogFiles(tmp_path), key)] == [1, 2, 3]
 
 
 async def test_the_clock_of_each_part_is_kept(tmp_path: Path) -> None:

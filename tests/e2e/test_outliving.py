@@ -57,3 +57,19 @@ def test_a_stopped_server_can_be_started_whatever_the_agent_did_meanwhile(
     assert networks(stack, run_id) == 1
     server.remove(force=True)
     stack.until(lambda: not networks(stack, run_id))
+
+
+@pytest.mark.timeout(200)
+def test_a_server_that_dies_shows_on_its_step_which_stays_as_it_ended(
+    stack: Stack, server: docker.models.containers.Container
+) -> None:
+    run_id = server.labels["gamekeeper.run"]
+    assert stack.step(run_id, "server")["trouble"] == ""
+    stack.docker.api.update_container(server.id, restart_policy={"Name": "no"})
+    server.kill()
+    trouble = stack.until(lambda: stack.step(run_id, "server")["trouble"])
+    assert trouble.startswith("its container exited with 137 at ")
+    assert trouble in stack.command("runs", "show", run_id).stdout.replace("\n", " ")
+    assert (stack.run(run_id)["state"], stack.step(run_id, "server")["state"]) == ("succeeded", "succeeded")
+    server.start()
+    stack.until(lambda: stack.step(run_id, "server")["trouble"] == "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +216,25 @@ async def test_logs_that_nobody_follows_are_taken_up(spool: Spool) -> None:
     ends = [LogEnd.decode(record.data) for record in records(spool) if record.stream is LogStream.END]
     assert LogEnd(True) in ends
     assert LogEnd(False, REMOVED_MEANWHILE) in ends
+
+
+async def test_a_full_disk_lets_lines_wait_in_the_engine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told, nothing is lost, and reading goes on when there is room."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)], check=True)
+    try:
+        spool = Spool(tmp_path / "spool.db", reserve_bytes=1024 * 1024)
+        engine = DummyEngine("node-1")
+        output = "".join(f"{number} {'x' * 20_000}\n" for number in range(200))
+        key, container_id = await started(engine, DUMMY_OUTPUT=output)
+        await engine.stop(container_id, 1)
+        follower = LogFollower(engine, spool)
+        follower.follow(key, container_id, until_removed=False)
+        await until(lambda: any("logs wait in Docker" in record.message for record in caplog.records))
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path)], check=True)
+        assert await follower.drain(key, HANG_SECONDS)
+        assert b"".join(lines_of(spool)) == output.encode()
+        assert (gaps(spool), end_of(spool)) == ([], LogEnd(True))
+        assert len([record for record in caplog.records if "logs wait in Docker" in record.message]) == 1
+        spool.close()
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)

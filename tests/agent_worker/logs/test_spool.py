@@ -148,6 +148,13 @@ def test_a_disk_that_takes_no_write_at_all_is_named(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
+def test_the_files_of_the_agent_are_whole_after_a_power_cut(spool: Spool) -> None:
+    """In WAL mode that takes NORMAL at least: what is lost of the newest is read from the engine again."""
+    with spool._store.transaction() as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA synchronous").fetchone() >= (1,)
+
+
 STEPS = st.lists(st.tuples(st.integers(-3, 5), st.sampled_from([OUT, ERR])), max_size=40)
 
 

@@ -1,0 +1,60 @@
+"""Logs wait on the node's disk for a server that has no room, and for one that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from agent_worker.logs import uploader as uploader_module
+from agent_worker.logs.log_cursor import LogCursor
+from agent_worker.logs.spool import Spool
+from agent_worker.logs.uploader import Uploader
+from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.errors import UnavailableError
+from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from tests.factories import make_key
+from tests.fakes.node_agent import FakeContainers
+from tests.hang import HANG_SECONDS
+
+
+class FullServer:
+    """In the place of the link: has no room for the first uploads."""
+
+    def __init__(self, refusals: int) -> None:
+        self.connected = asyncio.Event()
+        self.connected.set()
+        self.calls = self
+        self.refusals = refusals
+
+    async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
+        if self.refusals:
+            self.refusals -= 1
+            raise UnavailableError("logs can't be kept: the disk of /logs is full")
+        read = [pb.LogBatch.FromString(batch) for batch in batches]
+        return pb.UploadLogsResponse(acks=[pb.LogAck(key=batch.key, seq=batch.records[-1].seq) for batch in read])
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploader_module, "LINGER_SECONDS", 0)
+
+
+async def test_what_a_full_server_refuses_stays_here_and_is_told_once(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, cursor = make_key(), LogCursor()
+    spool.open(key)
+    spool.append(key, [LogLine(LogStream.STDOUT, 1, b"a line\n")], cursor)
+    link: Any = FullServer(refusals=4)
+    task = asyncio.create_task(Uploader(link, spool, FakeContainers()).run_forever())
+    async with asyncio.timeout(HANG_SECONDS):
+        while link.refusals:
+            assert spool.held_bytes
+            await asyncio.sleep(0.01)
+        while spool.held_bytes:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    told = [record.message for record in caplog.records]
+    assert told == ["logs wait on disk: logs can't be kept: the disk of /logs is full"]
