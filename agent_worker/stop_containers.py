@@ -45,7 +45,10 @@ async def _stop_all(agent: Agent) -> None:
 async def _stop(agent: Agent, info: ContainerInfo) -> None:
     if info.owner is not None and info.owner.lifetime == "run":
         agent.follower.follow(info.owner.key, info.id, until_removed=False)
-    await agent.engine.stop(info.id, GRACE_SECONDS)
+    try:
+        await agent.engine.stop(info.id, GRACE_SECONDS)
+    except GamekeeperError as error:
+        log.error("container %s is left running: %s", info.name, error)
 
 
 async def _hand_over_logs(agent: Agent) -> None:

@@ -45,8 +45,11 @@ def owner_labels(owner: Ownership) -> dict[str, str]:
 
 
 def owner_from_labels(labels: dict[str, str]) -> Ownership | None:
+    """The owner, or None for a container that is not ours: whose labels we can't have written."""
     try:
         key = StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+        if not key.is_possible:
+            return None
         return Ownership(
             key=key,
             node=labels[LABEL + "node"],

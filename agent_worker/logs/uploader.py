@@ -54,16 +54,19 @@ class Uploader:
         first: dict[StepKey, int] = {}
         for chunk in chunks:
             first.setdefault(chunk.key, chunk.first_seq)
-        for ack in answer.acks:
-            await asyncio.to_thread(self._settle, ack, first)
+        settled = [await asyncio.to_thread(self._settle, ack, first) for ack in answer.acks]
+        if any(settled):
+            self._containers.changed()
 
-    def _settle(self, ack: pb.LogAck, first: dict[StepKey, int]) -> None:
+    def _settle(self, ack: pb.LogAck, first: dict[StepKey, int]) -> bool:
+        """True when nothing of the log is left to do."""
         key = key_from_pb(ack.key)
         if ack.refused:
             log.error("the log of %s is refused and stays on this node: %s", key, ack.refused)
             self._spool.refuse(key, ack.refused)
-            return
+            return True
         self._spool.acknowledge(key, ack.seq)
         if key in first and ack.seq < first[key] - 1:
             log.error("the server lost the log of %s from line %d on; the loss is recorded", key, ack.seq + 1)
             self._spool.fill_hole(key, ack.seq, "the control plane lost them")
+        return self._spool.is_settled(key)

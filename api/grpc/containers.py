@@ -10,9 +10,12 @@ from api.services.node.container import Report, ReportedContainer
 from gamekeeper.db.models import ContainerRow
 from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.domain.run.disposal import Disposal
+from gamekeeper.domain.run.step import StepKey
+from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
+MAX_TRIES = 500
 _VERDICTS = {
     Disposal.KEEP: pb.VERDICT_KEEP,
     Disposal.REMOVE: pb.VERDICT_REMOVE,
@@ -28,11 +31,7 @@ class ContainerCalls(LinkCalls):
     ) -> pb.ReportContainersResponse:
         async with translated(context):
             node_id = await self._node(context)
-            report = Report(
-                [_reported(node_id, item) for item in request.containers],
-                list(request.run_resources),
-                [key_from_pb(key) for key in request.tries],
-            )
+            report = report_from_pb(node_id, request)
             answer = await self._services.containers.report(node_id, report)
             return pb.ReportContainersResponse(
                 verdicts=[
@@ -45,8 +44,22 @@ class ContainerCalls(LinkCalls):
             )
 
 
-def _reported(node_id: str, item: pb.Container) -> ReportedContainer:
-    key = key_from_pb(item.key)
+def report_from_pb(node_id: str, request: pb.ReportContainersRequest) -> Report:
+    """The report without what could not have been made by a workflow: anybody may give a container odd labels, and one
+    such container must not keep all others of its node from being seen to."""
+    containers = [_reported(node_id, item, key) for item in request.containers if (key := _find_key(item.key))]
+    tries = [key for item in request.tries[:MAX_TRIES] if (key := _find_key(item))]
+    return Report(containers, [run_id[:32] for run_id in request.run_resources], tries)
+
+
+def _find_key(message: pb.StepKey) -> StepKey | None:
+    try:
+        return key_from_pb(message)
+    except InvalidError:
+        return None
+
+
+def _reported(node_id: str, item: pb.Container, key: StepKey) -> ReportedContainer:
     row = ContainerRow(
         node_id=node_id,
         id=item.id[:64],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -21,10 +20,6 @@ MAX_PARTS = 500
 _STREAMS = {int(stream): stream for stream in LogStream}
 
 
-_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,63}")
-_STEP_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(\.[0-9]{1,3})?")  # a cell of a matrix has its number
-
-
 def key_to_pb(key: StepKey) -> pb.StepKey:
     message = pb.StepKey(run_id=key.run_id, step=key.step)
     setattr(message, "try", key.try_)
@@ -32,11 +27,11 @@ def key_to_pb(key: StepKey) -> pb.StepKey:
 
 
 def key_from_pb(message: pb.StepKey) -> StepKey:
-    """Raises InvalidError for a key that could not have been made by a workflow (it becomes a file name)."""
-    run_id, step, number = message.run_id, message.step, int(getattr(message, "try"))
-    if not (_RUN_ID.fullmatch(run_id) and _STEP_NAME.fullmatch(step) and 1 <= number <= 10_000):
-        raise InvalidError(f"{run_id!r}/{step!r}/{number} is not a step key")
-    return StepKey(run_id=run_id, step=step, try_=number)
+    """Raises InvalidError for a key that could not have been made by a workflow."""
+    key = StepKey(run_id=message.run_id, step=message.step, try_=int(getattr(message, "try")))
+    if not key.is_possible:
+        raise InvalidError(f"{key.run_id!r}/{key.step!r}/{key.try_} is not a step key")
+    return key
 
 
 def record_to_pb(record: LogRecord) -> pb.LogRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -59,6 +60,11 @@ class Reason(StrEnum):
     REJECTED = "rejected"
 
 
+_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,63}")
+_STEP_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(\.[0-9]{1,3})?")  # a cell of a matrix has its number
+MAX_TRY = 10_000
+
+
 class StepKey(BaseModel):
     """One try of one step: the owner of a container, its log and its outcome. The workflow counts ``try_`` from 1."""
 
@@ -71,6 +77,12 @@ class StepKey(BaseModel):
     @property
     def container_name(self) -> str:
         return f"gk-{self.run_id}-{self.step}-{self.try_}"
+
+    @property
+    def is_possible(self) -> bool:
+        """True for a key that a workflow can have made. It becomes a file name, and anybody may write labels."""
+        named = _RUN_ID.fullmatch(self.run_id) and _STEP_NAME.fullmatch(self.step)
+        return named is not None and 1 <= self.try_ <= MAX_TRY
 
     def __str__(self) -> str:
         return f"{self.run_id}/{self.step}/{self.try_}"

@@ -11,7 +11,7 @@ from agent_worker.logs import uploader as uploader_module
 from agent_worker.logs.log_cursor import LogCursor
 from agent_worker.logs.spool import Spool
 from agent_worker.logs.uploader import Uploader
-from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.domain.log.log import LogEnd, LogLine, LogStream
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_key
@@ -48,12 +48,17 @@ async def test_what_a_full_server_refuses_stays_here_and_is_told_once(
     spool.open(key)
     spool.append(key, [LogLine(LogStream.STDOUT, 1, b"a line\n")], cursor)
     link: Any = FullServer(refusals=4)
-    task = asyncio.create_task(Uploader(link, spool, FakeContainers()).run_forever())
+    containers = FakeContainers()
+    task = asyncio.create_task(Uploader(link, spool, containers).run_forever())
     async with asyncio.timeout(HANG_SECONDS):
         while link.refusals:
             assert spool.held_bytes
             await asyncio.sleep(0.01)
         while spool.held_bytes:
+            await asyncio.sleep(0.01)
+        assert containers.changes == 0, "the log has not ended"
+        spool.end(key, LogEnd(complete=True), 2)
+        while not containers.changes:
             await asyncio.sleep(0.01)
     task.cancel()
     told = [record.message for record in caplog.records]
