@@ -248,6 +248,20 @@ async def test_a_runs_network_is_there_for_as_long_as_a_container_that_may_start
     assert key.run_id not in await subject.engine.list_run_resources()
 
 
+async def test_a_change_of_a_container_is_told(subject: Subject) -> None:
+    """Its start, and its end, whose exit code is known though it may run again by then."""
+    told = asyncio.Event()
+    subject.engine.on_change(told.set)
+    await subject.ended(subject.new(key=make_key(step="first")))  # the events are listened to from here on
+    container_id = await subject.engine.create(subject.new(sleep=60, kind="service"))
+    for change in (subject.engine.start(container_id), subject.engine.stop(container_id, 5)):
+        told.clear()
+        await change
+        await asyncio.wait_for(told.wait(), HANG_SECONDS)
+    (info,) = [info for info in await subject.engine.list_owned() if info.id == container_id]
+    assert (info.exit_code, info.last_exit_code) == (143, 143)
+
+
 async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(subject: Subject) -> None:
     ended = await subject.ended(subject.new(key=make_key(step="over"), exit_code=3))
     running = await subject.engine.create(subject.new(key=make_key(step="on"), sleep=30))
