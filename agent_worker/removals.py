@@ -29,6 +29,7 @@ DRAIN_SECONDS = 10.0
 JUST_ENDED_SECONDS = 2.0
 LIVE_SECONDS = 30.0
 POLL_SECONDS = 0.5
+RETRY_SECONDS = 5.0
 ENDED = (ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.CREATED, ContainerStatus.REMOVING)
 
 
@@ -116,7 +117,7 @@ class Removals:
             log.warning("container %s can't be removed, and is tried again later: %s", info.name, problem)
             self._changed()
         case.problem = problem
-        case.not_before = time.monotonic() + case.backoff.next_delay()
+        case.not_before = time.monotonic() + RETRY_SECONDS + case.backoff.next_delay()
 
     async def _ends_by_itself(self, container_id: str, key: StepKey) -> bool:
         """A step that ended a moment ago takes its container along, and so does a delivery that is stopping it."""
