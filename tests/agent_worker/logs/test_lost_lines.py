@@ -152,6 +152,19 @@ async def test_a_line_between_the_last_look_and_the_end_is_not_missed(spool: Spo
     assert lines_of(spool) == [line(number).data for number in range(1, 4)]
 
 
+async def test_a_stream_that_ends_while_its_container_goes_on_is_looked_at_and_followed_again(spool: Spool) -> None:
+    """Docker was restarted, or began a new file: the stream may have ended before all was sent."""
+    engine = RotatingEngine(range(1, 3), range(1, 5))
+    key, container_id = await started(engine)
+    follower = LogFollower(engine, spool)
+    follower.follow(key, container_id, until_removed=False)
+    await until(lambda: len(engine.follows) >= 4)
+    assert engine.follows[:4] == [True, False, True, False]
+    assert lines_of(spool) == [line(number).data for number in range(1, 5)]
+    await engine.stop(container_id, 1)
+    assert await follower.drain(key, HANG_SECONDS)
+
+
 class PolledEngine(DummyEngine):
     """Counts how often it is asked for a container without having to show its log."""
 
