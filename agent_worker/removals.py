@@ -72,7 +72,7 @@ class Removals:
             case.task = asyncio.create_task(self._see_to(case, info, key, runs))
 
     def problem(self, container_id: str) -> str:
-        """Why the container could not be removed; empty when nothing is wrong."""
+        """The reason why the container could not be removed; empty when nothing is wrong."""
         case = self._cases.get(container_id)
         return case.problem if case else ""
 

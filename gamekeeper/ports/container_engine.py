@@ -230,8 +230,11 @@ class ContainerEngine(Protocol):
         """Containers of this node that carry our labels, ended ones included. Short. Idempotent."""
 
     def on_change(self, told: Callable[[], None]) -> None:
-        """From now on ``told`` is called, in this loop, soon after a container of this node started, ended or changed
-        its health. Best effort: an engine that was away meanwhile tells nothing of what it missed."""
+        """Calls ``told`` from now on, in this loop, soon after a container of this node started, ended or changed its
+        health. Returns at once. Not idempotent: each listener is called.
+
+        Best effort: an engine that was away tells nothing of the changes meanwhile.
+        """
 
     async def usage(self) -> Sequence[ContainerUsage]:
         """The use of every running container that carries our labels; it also says that the engine answers.

@@ -22,7 +22,7 @@ ENDED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Reports:
-    """What node n1 tells of the run "run1", in which a service is up and a job goes on."""
+    """Reports of node n1 on the run "run1", in which a service is up and a job goes on."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
