@@ -214,6 +214,31 @@ async def test_a_server_that_is_over_is_read_to_its_end_though_it_was_to_go_on(
     assert end_of(spool) == LogEnd(True)
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_server_that_is_started_again_is_read_on(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """Also when it has ended once more before anybody looked: another start, another end."""
+    monkeypatch.setattr(log_reader, "RESTART_POLL_SECONDS", 0.01)
+    engine = PolledEngine("node-1")
+    key, container_id = await started(engine)
+    follower = LogFollower(engine, spool)
+    follower.follow(key, container_id, until_removed=True)
+    await engine.stop(container_id, 1)
+    await until(lambda: engine.finds_in_a_row > 1)
+    container = engine._by_id[container_id]
+    container.ended.clear()
+    engine._begin(container)
+    if not goes_on:
+        await engine.stop(container_id, 1)
+    await until(lambda: len(lines_of(spool)) == 2)
+    await engine.stop(container_id, 1)
+    await until(lambda: engine.finds_in_a_row > 1)
+    await engine.remove(container_id)
+    assert await follower.drain(key, HANG_SECONDS)
+    assert end_of(spool) == LogEnd(True)
+
+
 async def test_logs_that_nobody_follows_are_taken_up(spool: Spool) -> None:
     engine = DummyEngine("node-1")
     key, container_id = await started(engine)
