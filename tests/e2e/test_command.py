@@ -167,7 +167,7 @@ steps:
       healthcheck: {{test: "true", interval: 5s, timeout: 1s, retries: 2, start_period: 1s}}
 """
     run_id = stack.submit(text)
-    container = stack.until(lambda: stack.containers(run_id))[0]
+    container = stack.until(lambda: [found for found in stack.containers(run_id) if found.name.endswith("-keys-1")])[0]
     attributes = container.attrs
     config, host = attributes["Config"], attributes["HostConfig"]
     assert (config["User"], config["Hostname"], config["WorkingDir"]) == ("65534", "arena", "/tmp")

@@ -193,9 +193,6 @@ class RunProgress:
         fields = {key: getattr(result, key) for key in StepResult.model_fields}
         self.update(name, deadline_at=None, **fields)
 
-    def skip(self, name: str, reason: Reason, message: str = "") -> None:
-        self.update(name, state=StepState.SKIPPED, reason=reason, message=message)
-
     def decide(self, name: str) -> StepResult | None:
         """None when the step may start; else the outcome it has without starting.
 
