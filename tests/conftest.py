@@ -32,7 +32,11 @@ __all__ = [
     "test_image",
 ]
 
-FIRST = ("tests/chaos/", "tests/e2e/")  # they wait longest, so nothing is left to wait for at the end
+FIRST = (
+    "tests/chaos/",
+    "tests/e2e/",
+    "tests/scenarios/",
+)  # they wait longest, so nothing is left to wait for at the end
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

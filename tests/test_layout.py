@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,13 @@ def test_every_test_folder_is_a_package() -> None:
 )
 def test_fixed_files(name: str) -> None:
     assert (ROOT / name).is_file()
+
+
+def test_every_wait_of_a_test_ends_by_the_one_limit() -> None:
+    """A number of its own sooner or later decides whether a test passes: on a busy machine."""
+    own = re.compile(r"asyncio\.timeout\([0-9.]+\)|wait_for\(.*\), [0-9.]+\)|\.until\(.*, [0-9.]+\)")
+    texts = {path: path.read_text() for path in (ROOT / "tests").rglob("*.py")}
+    assert [str(path) for path, text in texts.items() if own.search(text)] == []
 
 
 def test_processes_are_the_folders_with_a_main() -> None:
