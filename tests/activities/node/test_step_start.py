@@ -10,7 +10,7 @@ from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
-from tests.activities.node.test_steps import Node
+from tests.activities.node.dummy_node import Node
 from tests.factories import make_container, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
 
