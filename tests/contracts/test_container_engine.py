@@ -187,7 +187,7 @@ async def test_command_that_does_not_exist(subject: Subject) -> None:
 
 
 async def test_what_the_engine_fails_to_start_is_its_fault(subject: Subject) -> None:
-    spec: dict[str, Any] = {"image": subject.image, "devices": ["/dev/gamekeeper-none"]}
+    spec: dict[str, Any] = {"image": subject.image, "command": ["true"], "devices": ["/dev/gamekeeper-none"]}
     if subject.dummy:
         spec["environment"] = {"DUMMY_START_FAULTS": "1"}
     container_id = await subject.engine.create(make_new_container(make_owner(node=subject.node), **spec))
