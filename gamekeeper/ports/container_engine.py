@@ -231,7 +231,7 @@ class ContainerEngine(Protocol):
 
     def on_change(self, told: Callable[[], None]) -> None:
         """Calls ``told`` from now on, in this loop, soon after a container of this node started, ended or changed its
-        health. Returns at once. Not idempotent: each listener is called.
+        health. Returns at once. Idempotent: the newest listener is the only one.
 
         Best effort: an engine that was away tells nothing of the changes meanwhile.
         """
