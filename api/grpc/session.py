@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,12 +22,13 @@ from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
-from gamekeeper.errors import InvalidError, PreconditionError
+from gamekeeper.errors import InvalidError, PreconditionError, UnavailableError
 from gamekeeper.rpc.convert import facts_from_pb, key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.version import version_problem
 
 MAX_POLICY_BYTES = 64 * 1024
+MAX_UNWRITTEN = 1000  # phases; a step has four or so
 
 
 class SessionCalls(LinkCalls):
@@ -80,6 +82,7 @@ class SessionCalls(LinkCalls):
     async def _answers(
         self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage]
     ) -> AsyncIterator[pb.ServerMessage]:
+        unwritten: deque[pb.StepPhase] = deque(maxlen=MAX_UNWRITTEN)
         superseded = asyncio.create_task(session.superseded.wait())
         try:
             while True:
@@ -93,31 +96,44 @@ class SessionCalls(LinkCalls):
                 message = reading.result()
                 if message is None:
                     return
-                answer = await self._receive(session, message)
+                answer = await self._receive(session, message, unwritten)
                 if answer is not None:
                     yield answer
         finally:
             superseded.cancel()
 
-    async def _receive(self, session: AgentSession, message: pb.AgentMessage) -> pb.ServerMessage | None:
+    async def _receive(
+        self, session: AgentSession, message: pb.AgentMessage, unwritten: deque[pb.StepPhase]
+    ) -> pb.ServerMessage | None:
+        """Answers a beat. ``unwritten`` are the phases that the database has yet to take.
+
+        A database that takes nothing is no reason to end a session: the node would be called lost for it.
+        """
         received_ns = time.time_ns()
-        await self._services.presence.beat(session)
-        body = message.WhichOneof("body")
-        if body == "heartbeat":
+        if message.WhichOneof("body") == "step_phase":
+            unwritten.append(message.step_phase)
+        with suppress(UnavailableError):
+            await self._services.presence.beat(session)
+            while unwritten:
+                await self._observe(session, unwritten[0])
+                unwritten.popleft()
+        if message.WhichOneof("body") == "heartbeat":
             return await self._acknowledge(session, message.heartbeat, received_ns)
-        if body == "step_phase":
-            phase = message.step_phase
-            with suppress(ValueError):  # a phase that this version does not know is no reason to lose the session
-                state = StepState(phase.phase)
-                await self._services.phases.observe(
-                    session.node_id,
-                    key_from_pb(phase.key),
-                    state,
-                    phase.message[:500],
-                    phase.container_id[:64],
-                    _told(session, phase),
-                )
         return None
+
+    async def _observe(self, session: AgentSession, phase: pb.StepPhase) -> None:
+        try:
+            state = StepState(phase.phase)
+        except ValueError:
+            return  # one that this version does not know is no reason to lose the session
+        await self._services.phases.observe(
+            session.node_id,
+            key_from_pb(phase.key),
+            state,
+            phase.message[:500],
+            phase.container_id[:64],
+            _told(session, phase),
+        )
 
     async def _acknowledge(self, session: AgentSession, beat: pb.Heartbeat, received_ns: int) -> pb.ServerMessage:
         clock, presence = self._services.clock, self._services.presence
@@ -130,7 +146,8 @@ class SessionCalls(LinkCalls):
             round_trip_seconds=beat.round_trip_ns / 1e9 if measured else None,
             spool_bytes=beat.spool_bytes,
         )
-        await self._services.conditions.observe(session.node_id, vitals)
+        with suppress(UnavailableError):  # the next beat tells it again
+            await self._services.conditions.observe(session.node_id, vitals)
         return pb.ServerMessage(
             heartbeat_ack=pb.HeartbeatAck(
                 seq=beat.seq,
