@@ -24,7 +24,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.run.holds import Holds
     from workflows.run.matrices import MatrixRunner
     from workflows.run.mirror import Mirror, OpenRun
-    from workflows.run.node_steps import NodeGate, StepRunner
+    from workflows.run.node_gate import NodeGate
+    from workflows.run.node_steps import StepRunner
     from workflows.run.pipeline_calls import PipelineCalls
 
 PARALLEL_STEPS = 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -13,7 +12,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from activities.control_plane.runs import RunActivities
     from activities.node.step.steps import StepActivities
     from gamekeeper.domain.language.pipeline import Lifetime, StepType
     from gamekeeper.domain.language.resolved import ResolvedStep
@@ -31,34 +29,12 @@ with workflow.unsafe.imports_passed_through():
     )
     from gamekeeper.errors import InvalidError
     from gamekeeper.temporal import queues
-    from gamekeeper.temporal.policies import STOP_MARGIN, control_activity, node_activity, step_priority
+    from gamekeeper.temporal.policies import STOP_MARGIN, node_activity, step_priority
     from workflows.run.command_budget import CommandBudget, history_is_full
+    from workflows.run.node_gate import NodeGate
     from workflows.run.pipeline_calls import PipelineCalls
 
 NODE_REFRESH = timedelta(seconds=30)
-
-
-class NodeGate:
-    """The nodes of a run as it knows them. Signals bring changes; a step that waits also asks every half minute."""
-
-    def __init__(self, nodes: Mapping[str, NodeView], wait_seconds: float) -> None:
-        self._nodes = dict(nodes)
-        self.wait = timedelta(seconds=wait_seconds)
-
-    def update(self, node: NodeView) -> None:
-        self._nodes[node.id] = node
-
-    def view(self, node_id: str) -> NodeView:
-        return self._nodes.get(node_id) or NodeView(id=node_id)
-
-    async def refresh(self, node_id: str) -> None:
-        found = await workflow.execute_activity_method(
-            RunActivities.find_node,
-            node_id,
-            **control_activity(queues.CONTROL_PLANE, summary=f"look at node {node_id}"),
-        )
-        if found is not None:
-            self.update(found)
 
 
 class StepRunner:
