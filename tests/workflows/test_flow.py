@@ -11,6 +11,7 @@ from temporalio.client import WorkflowUpdateFailedError
 
 from gamekeeper.domain.node.node import NodeStatus, NodeView
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run.limits import MAX_SNAPSHOT, encoded_size
 from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from tests.factories import make_pipeline
@@ -48,15 +49,24 @@ async def test_a_declared_output_that_is_missing_fails_the_step(control_plane: C
 
 
 async def test_large_outputs_fit_into_the_read_model_in_pieces(control_plane: ControlPlane) -> None:
-    """Thirty steps that end together hand on 64 KiB each: more than one snapshot may carry."""
+    """Sixty steps that end together hand on 12 KB each: more than one snapshot may carry."""
     await control_plane.start_node()
     text = "x=" + "y" * 12_000
     names = [f"a{index}" for index in range(60)]
-    states = await control_plane.run(*[step(name, [], dummy={"step_output": text}, outputs=["x"]) for name in names])
+    steps = [step(name, [], dummy={"step_output": text, "sleep": 600}, outputs=["x"]) for name in names]
+    handle = await control_plane.submit(*steps)
+    for name in names:
+        await control_plane.until_started(name)
+    for name in names:
+        control_plane.engine.finish(name)
+    await ended(handle)
+    states = control_plane.states()
     assert set(states.values()) == {S}
     assert all(control_plane.store.last(name).outputs["x"] == text[2:] for name in names)
-    final = [snapshot.state.is_final for snapshot in control_plane.store.snapshots]
-    assert final == [*[False] * (len(final) - 1), True]
+    snapshots = control_plane.store.snapshots
+    assert [snapshot.state.is_final for snapshot in snapshots] == [*[False] * (len(snapshots) - 1), True]
+    sizes = [encoded_size([status.outputs for status in snapshot.steps]) for snapshot in snapshots]
+    assert sum(sizes) > MAX_SNAPSHOT >= max(sizes)
 
 
 async def test_a_matrix_from_an_output(control_plane: ControlPlane) -> None:

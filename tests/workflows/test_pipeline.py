@@ -140,6 +140,16 @@ async def test_maintenance_lets_running_steps_go_on_and_no_new_ones_start(contro
     assert await ended(handle) == "completed"
 
 
+async def test_nothing_starts_on_a_disabled_node(control_plane: ControlPlane) -> None:
+    await control_plane.start_node()
+    view = NodeView(id=control_plane.node, status=NodeStatus.ONLINE, mode=NodeMode.DISABLED)
+    await ended(await control_plane.submit(step("a"), view=view))
+    last = control_plane.store.last("a")
+    assert (last.state, last.reason) == (C, Reason.NODE_DISABLED)
+    assert last.message == f"node {control_plane.node} is disabled"
+    assert await control_plane.engine.list_owned() == []
+
+
 async def test_disabling_a_node_stops_its_steps(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
     handle = await control_plane.submit(step("a", dummy={"sleep": 60}))
