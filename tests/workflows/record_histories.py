@@ -103,6 +103,7 @@ async def submitted(plane: ControlPlane) -> dict[str, WorkflowHandle[Any, RunRes
         "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
         "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
         "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
+        "late-cancel": await plane.submit(step("a"), finally_=[step("z", dummy={"sleep": 4})]),
         "matrix": await plane.submit(
             step("list", dummy={"step_output": "all=[0, 1, 2]"}, outputs=["all"]),
             step(
@@ -165,6 +166,7 @@ async def talk(handles: dict[str, WorkflowHandle[Any, RunResult]]) -> None:
     """Says users' words to the runs."""
     by = "key:recorder"
     await handles["cancel"].cancel(reason="recorded")
+    await handles["late-cancel"].cancel(reason="recorded while finally runs")
     yes = ApprovalAnswer(step="ask", approved=True, by=by, comment="go")
     await handles["approval"].execute_update(PipelineWorkflow.answer_approval, yes)
     await handles["pause"].execute_update(PipelineWorkflow.set_paused, PauseRequest(paused=True, by=by))

@@ -9,7 +9,7 @@ import pytest
 from temporalio.service import RPCError
 
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
-from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.run import RunState, Supersession
 from gamekeeper.domain.run.step import Reason, StepState
 from gamekeeper.ports.container_engine import ContainerStatus
 from tests.hang import HANG_SECONDS
@@ -97,6 +97,26 @@ async def test_cancel_stops_containers_and_runs_finally(control_plane: ControlPl
     assert running == []
     last = control_plane.store.snapshots[-1]
     assert (last.state, last.reason, last.message) == (RunState.CANCELED, Reason.USER, "enough")
+
+
+async def test_a_reason_that_a_user_writes_tells_no_cause(control_plane: ControlPlane) -> None:
+    await control_plane.start_node()
+    handle = await control_plane.submit(step("a", dummy={"sleep": 60}))
+    await control_plane.until_started("a")
+    await handle.cancel(reason="superseded by run 1")
+    assert await ended(handle) == "CancelledError"
+    assert control_plane.store.snapshots[-1].reason is Reason.USER
+
+
+async def test_a_newer_run_is_the_cause_when_it_says_so(control_plane: ControlPlane) -> None:
+    await control_plane.start_node()
+    handle = await control_plane.submit(step("a", dummy={"sleep": 60}))
+    await control_plane.until_started("a")
+    await handle.signal(PipelineWorkflow.superseded, Supersession(by_run="1"))
+    await handle.cancel(reason="make room")
+    assert await ended(handle) == "CancelledError"
+    assert control_plane.store.snapshots[-1].reason is Reason.SUPERSEDED
+    assert control_plane.store.last("a").reason is Reason.SUPERSEDED
 
 
 async def test_time_limit_of_the_run(control_plane: ControlPlane) -> None:
