@@ -139,11 +139,13 @@ class SessionCalls(LinkCalls):
         clock, presence = self._services.clock, self._services.presence
         clock.observe(beat.hlc)
         session.clock_offset_ns = beat.clock_offset_ns
-        measured = beat.round_trip_ns > 0 and not presence.has_just_stalled
+        measured, stalled = beat.round_trip_ns > 0, presence.has_just_stalled
+        # A stall of ours lengthens the round trip, and an offset is never better known than to half of that.
+        offset_proves = measured and not (stalled and abs(beat.clock_offset_ns) <= beat.round_trip_ns / 2)
         vitals = Vitals(
             docker_error=beat.docker_error[:300],
-            clock_offset_seconds=beat.clock_offset_ns / 1e9 if measured else None,
-            round_trip_seconds=beat.round_trip_ns / 1e9 if measured else None,
+            clock_offset_seconds=beat.clock_offset_ns / 1e9 if offset_proves else None,
+            round_trip_seconds=beat.round_trip_ns / 1e9 if measured and not stalled else None,
             spool_bytes=beat.spool_bytes,
         )
         with suppress(UnavailableError):  # the next beat tells it again
