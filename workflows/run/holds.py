@@ -57,5 +57,5 @@ class Holds:
         if answer.action is HoldAction.RETRY:
             return None
         text = f"skipped by {answer.by} after: {result.message}"
-        skipped = {"state": StepState.SKIPPED, "reason": Reason.CONDITION, "message": text}
+        skipped = {"state": StepState.SKIPPED, "reason": Reason.USER, "message": text}
         return result.model_copy(update=skipped)

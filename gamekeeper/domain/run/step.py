@@ -38,9 +38,9 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 
 
 class Reason(StrEnum):
-    """The reason of an end. ``condition`` and ``upstream`` are the two reasons of a skipped step, ``output`` says that
-    a declared output is missing, ``rejected`` is an approval's, ``engine`` says that the container engine failed to
-    start the container."""
+    """The reason of an end. A step is skipped for its own ``condition``, for a failure ``upstream``, or by a ``user``
+    who had it held. ``output`` says that a declared output is missing, ``rejected`` is an approval's, ``engine`` says
+    that the container engine failed to start the container."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
@@ -173,9 +173,9 @@ def observed_state(owned: StepState, phase: StepState | None) -> StepState:
 
 
 def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:
-    """True when a dependent may go on. A step skipped by its own ``if`` counts as well ended."""
+    """True when a dependent may go on. A step skipped by its own ``if``, or by a user, counts as well ended."""
     if state is StepState.SUCCEEDED:
         return True
     if state is StepState.SKIPPED:
-        return reason is Reason.CONDITION
+        return reason in (Reason.CONDITION, Reason.USER)
     return state in (StepState.FAILED, StepState.ERROR) and continue_on_error

@@ -187,3 +187,10 @@ def test_the_table_for_the_temporal_ui_has_cells_below_their_step() -> None:
     rows = [[cell.strip() for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
     assert [row[0] for row in rows] == ["| m", "| m.0", "| m.1", "| z"]
     assert rows[-1][-1].startswith("said a\\|b and more")
+
+
+def test_a_step_that_a_user_skips_has_ended_well() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"})
+    progress.finish("a", StepResult(state=StepState.SKIPPED, reason=Reason.USER))
+    assert progress.decide("b") is None
+    assert progress.outcome() is RunState.SUCCEEDED
