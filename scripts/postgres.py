@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from gamekeeper.stack.ports import free_port
 
 USER = "gk"
 
@@ -24,7 +25,7 @@ def postgres_server() -> Iterator[str]:
     binaries, folder = found[-1], Path(tempfile.mkdtemp(prefix="gk-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port("127.0.0.1")
     _as_server_user([f"{binaries}/initdb", "-D", str(data), "-A", "trust", "-U", USER, "--no-sync"])
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
     _as_server_user([f"{binaries}/pg_ctl", "-D", str(data), "-w", "-o", options, "-l", str(folder / "log"), "start"])
@@ -41,9 +42,3 @@ def _as_server_user(command: list[str]) -> None:
     done = subprocess.run([*prefix, *command], capture_output=True, text=True, check=False, cwd="/tmp")
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr or done.stdout}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

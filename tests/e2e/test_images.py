@@ -18,7 +18,7 @@ import docker
 import psycopg
 import pytest
 
-from gamekeeper.stack.ports import _free_port
+from gamekeeper.stack.ports import free_port
 from gamekeeper.temporal.dev_server import command as temporal_command
 from scripts.base_image import ensure_base_image
 from tests.fixtures.stack import node_id
@@ -65,12 +65,13 @@ def images() -> dict[str, str]:
 
 @pytest.fixture
 def temporal_address(tmp_path: Path) -> Iterator[str]:
-    port = _free_port("127.0.0.1")
+    port, output = free_port("127.0.0.1"), tmp_path / "temporal.out"
     command = temporal_command(
-        ip="127.0.0.1", port=port, ui_port=_free_port("127.0.0.1"), database=tmp_path / "temporal.db"
+        ip="127.0.0.1", port=port, ui_port=free_port("127.0.0.1"), database=tmp_path / "temporal.db"
     )
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with output.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         yield f"127.0.0.1:{port}"
+        assert process.poll() is None, f"Temporal ended by itself: {output.read_text()}"
         process.terminate()
 
 
@@ -121,7 +122,7 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
     name, key = f"images{secrets.token_hex(4)}", secrets.token_hex(32)
     with psycopg.connect(f"postgresql://gk@{postgres_server}/postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    rest, link = _free_port("127.0.0.1"), _free_port("127.0.0.1")
+    rest, link = free_port("127.0.0.1"), free_port("127.0.0.1")
     shared = {
         "GAMEKEEPER_DATABASE": f"postgresql+psycopg://gk@{postgres_server}/{name}",
         "GAMEKEEPER_TEMPORAL": temporal_address,
