@@ -25,6 +25,7 @@ PLANTED = {
     "domain_libraries": ("gamekeeper/domain/run/step.py", "temporalio"),
     "pure": ("workflows/run/interpreter.py", "grpc"),
     "docker": ("agent_worker/machine/inventory.py", "docker"),
+    "cryptography": ("agent_worker/bootstrap.py", "cryptography"),
     "agent": ("agent_worker/bootstrap.py", "fastapi"),
     "api": ("api/services/event.py", "api.rest.health"),
     "edges": ("api/rest/v1/run.py", "gamekeeper.db.repositories.run"),

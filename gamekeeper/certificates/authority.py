@@ -1,0 +1,209 @@
+"""The authority of the control plane, in a folder: it issues the certificates of nodes and servers.
+
+======================  ==================================================================================
+``ca.pem``              the certificate that signs, then those that lead from it to older or outer roots
+``ca.key``              its key, encrypted with a passphrase (PKCS8)
+``roots.pem``           all roots that are trusted, the newest first
+======================  ==================================================================================
+
+An outside CA is used by putting these three files there. A rotation makes a new root, has the old one sign it for the
+overlap, and trusts both until then: nothing has to be told to nodes at once, for each learns the new roots when it
+renews its certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from gamekeeper.certificates.issuing import (
+    Signer,
+    cross_signed,
+    load_csr,
+    new_signer,
+    node_certificate,
+    server_certificate,
+)
+from gamekeeper.certificates.node_key import new_key
+from gamekeeper.certificates.node_name import node_uri
+from gamekeeper.certificates.pem import pin_of
+from gamekeeper.errors import InvalidError
+from gamekeeper.whole_file import write_whole
+
+SERVER_NAME = "gamekeeper"  # agents check this name, so that a server's address may change
+OVERLAP = timedelta(days=30)
+MIN_PASSPHRASE = 16
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A node's certificate with what leads from it to the roots, as PEM."""
+
+    chain_pem: str
+    serial: int
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class ServerCertificate:
+    key_pem: str
+    chain_pem: str
+    not_after: datetime
+
+
+class Authority:
+    """Made by ``open`` and ``ensure``. It holds the key in memory, and does not see a rotation by another process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        signer: Signer,
+        chain: Sequence[x509.Certificate],
+        roots: Sequence[x509.Certificate],
+    ) -> None:
+        self._folder = folder
+        self._signer = signer
+        self._chain = list(chain)
+        self._roots = list(roots)
+
+    @classmethod
+    def ensure(cls, folder: Path, passphrase: str, now: datetime) -> Authority:
+        """The authority in ``folder``; a new one where there is none. Raises InvalidError, and UnavailableError when
+        the disk takes no write. A kill in the middle leaves nothing that was used."""
+        if not (folder / "ca.pem").exists():
+            _check_passphrase(passphrase)
+            signer = new_signer(now)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_whole(folder / "ca.key", _encrypted(signer, passphrase))
+            write_whole(folder / "roots.pem", _pem(signer.certificate))
+            write_whole(folder / "ca.pem", _pem(signer.certificate))
+        return cls.open(folder, passphrase)
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: str) -> Authority:
+        """Raises InvalidError for files that are not there, can't be read, or don't belong together."""
+        _finish_rotation(folder, passphrase)
+        chain, roots = _certificates(folder / "ca.pem"), _certificates(folder / "roots.pem")
+        key = _key(folder / "ca.key", passphrase)
+        if key.public_key() != chain[0].public_key():
+            raise InvalidError(f"{folder}/ca.key does not belong to the first certificate of ca.pem")
+        return cls(folder, Signer(key, chain[0]), chain, roots)
+
+    @property
+    def pin(self) -> str:
+        """The pin of the newest root: join tokens carry it."""
+        return pin_of(_pem(self._roots[0]))
+
+    def roots_pem(self, now: datetime) -> str:
+        """The roots that are trusted now. One that was rotated out is gone when its overlap is over."""
+        return "".join(_pem(root) for root in self._roots if self._is_trusted(root, now))
+
+    def issue_node(self, csr: str, node_id: str, generation: int, now: datetime) -> Issued:
+        """A certificate of 24 h for the key of this request. Raises InvalidError for a request that is not good."""
+        certificate = node_certificate(self._signer, load_csr(csr), node_id, node_uri(node_id, generation), now)
+        chain = _pem(certificate) + self._rest_of_chain(now)
+        return Issued(chain, certificate.serial_number, certificate.not_valid_after_utc)
+
+    def issue_server(self, names: Sequence[str], now: datetime) -> ServerCertificate:
+        """A key and a certificate for a server. It is good for ``gamekeeper`` and for these names and addresses."""
+        key_pem = new_key()
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        certificate = server_certificate(self._signer, key, [SERVER_NAME, *names], now)
+        return ServerCertificate(key_pem, _pem(certificate) + self._rest_of_chain(now), certificate.not_valid_after_utc)
+
+    def rotate(self, passphrase: str, now: datetime, overlap: timedelta = OVERLAP) -> Authority:
+        """A new root, trusted at once; the old one stays trusted for ``overlap``. A kill in the middle leaves the old
+        authority or the new one."""
+        _check_passphrase(passphrase)
+        new = new_signer(now)
+        cross = cross_signed(new, self._signer, now + overlap, now)
+        older = [item for item in self._chain if not _is_self_signed(item) and item.not_valid_after_utc > now]
+        chain = [new.certificate, cross, *older]
+        roots = [new.certificate, *(root for root in self._roots if self._is_trusted(root, now))]
+        write_whole(self._folder / "roots.pem", "".join(map(_pem, roots)))
+        write_whole(self._folder / "next.pem", "".join(map(_pem, chain)))
+        write_whole(self._folder / "ca.key", _encrypted(new, passphrase))
+        return Authority.open(self._folder, passphrase)
+
+    def _rest_of_chain(self, now: datetime) -> str:
+        return "".join(
+            _pem(item) for item in self._chain if not _is_self_signed(item) and item.not_valid_after_utc > now
+        )
+
+    def _is_trusted(self, root: x509.Certificate, now: datetime) -> bool:
+        """A root that once signed the way to our own is trusted while one of those certificates is good."""
+        ways = [item for item in self._chain if not _is_self_signed(item) and _is_issued_by(item, root)]
+        is_over = bool(ways) and all(item.not_valid_after_utc <= now for item in ways)
+        return not is_over and root.not_valid_after_utc > now
+
+
+def _finish_rotation(folder: Path, passphrase: str) -> None:
+    """``next.pem`` takes the place of ``ca.pem`` once ``ca.key`` is the key that it is about."""
+    following = folder / "next.pem"
+    if (
+        following.exists()
+        and _key(folder / "ca.key", passphrase).public_key() == _certificates(following)[0].public_key()
+    ):
+        following.replace(folder / "ca.pem")
+
+
+def _key(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    _check_passphrase(passphrase)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=passphrase.encode())
+    except OSError as error:
+        raise InvalidError(f"{path} can't be read: {error.strerror}") from error
+    except TypeError as error:
+        raise InvalidError(
+            f"{path} is not encrypted", hint="encrypt it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out ca.key"
+        ) from error
+    except ValueError as error:
+        raise InvalidError(f"{path} can't be opened with this passphrase", hint="check the passphrase file") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise InvalidError(f"{path} is neither an EC key nor an RSA key")
+    return key
+
+
+def _check_passphrase(passphrase: str) -> None:
+    if len(passphrase) < MIN_PASSPHRASE:
+        raise InvalidError(
+            f"the passphrase of the CA has less than {MIN_PASSPHRASE} characters", hint="make one: openssl rand -hex 32"
+        )
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise InvalidError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidError(f"{path} holds no certificate that can be read") from error
+
+
+def _encrypted(signer: Signer, passphrase: str) -> str:
+    encryption = serialization.BestAvailableEncryption(passphrase.encode())
+    return signer.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
+
+
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer and _is_issued_by(certificate, certificate)
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()

@@ -1,0 +1,38 @@
+"""PEM texts and the pin of a root, by the standard library alone: the agent imports this module."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import ssl
+
+from gamekeeper.errors import InvalidError
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+?-----END CERTIFICATE-----")
+MAX_PEM_CHARACTERS = 64 * 1024
+
+
+def certificates_in(text: str) -> list[str]:
+    """The certificates of a PEM text, in its order, each with a newline at its end."""
+    return [found.group() + "\n" for found in _CERTIFICATE.finditer(text[:MAX_PEM_CHARACTERS])]
+
+
+def pin_of(certificate_pem: str) -> str:
+    """The pin of one certificate: the SHA-256 of its DER as base64url, 43 characters.
+
+    Raises InvalidError for a text that is no certificate.
+    """
+    try:
+        der = ssl.PEM_cert_to_DER_cert(certificate_pem)
+    except ValueError as error:
+        raise InvalidError(f"this is no certificate in PEM: {error}") from error
+    return base64.urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode()
+
+
+def pinned_root(roots_pem: str, pin: str) -> str | None:
+    """The certificate among ``roots_pem`` that has this pin, or None."""
+    for certificate in certificates_in(roots_pem):
+        if pin_of(certificate) == pin:
+            return certificate
+    return None
