@@ -33,10 +33,24 @@ class EnrolmentService:
                 raise UnauthenticatedError(
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
                 )
-            (await nodes.get(spent.node_id)).key_hash = hash_key(key)
+            row = await nodes.get(spent.node_id)
+            row.key_hash = hash_key(key)
+            row.generation += 1
             record(session, Event(kind=EventKind.NODE_REGISTERED, node=spent.node_id))
         self.forget(spent.node_id)
         return spent.node_id, key
+
+    async def revoke(self, node_id: str) -> None:
+        """Makes the node's key and certificates void. Its agent is out within seconds, until it spends a new token.
+
+        Idempotent. Raises NotFoundError.
+        """
+        async with self._database.write() as session:
+            row = await NodeRepository(session).get(node_id)
+            row.key_hash = None
+            row.generation += 1
+            record(session, Event(kind=EventKind.NODE_REVOKED, node=node_id))
+        self.forget(node_id)
 
     async def authenticate(self, authorization: str) -> str:
         """The node behind a bearer key. A removed node, or a key that was replaced, is refused within seconds."""

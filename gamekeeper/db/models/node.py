@@ -1,5 +1,6 @@
 """Nodes: the operator's settings (``mode``), the observations (``status``), and the agent's reports."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,11 @@ from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
+
+
+def first_generation() -> int:
+    """A node that is removed and made again starts elsewhere: certificates of the removed one stay bad."""
+    return secrets.randbelow(2**30)
 
 
 class NodeRow(SQLModel, table=True):
@@ -29,6 +35,7 @@ class NodeRow(SQLModel, table=True):
     policy: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     agent_version: str = ""
     key_hash: str | None = Field(default=None, index=True, max_length=64)
+    generation: int = Field(default_factory=first_generation)
     epoch: int = 0
     version: int = 1
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -77,6 +77,13 @@ class NodeRepository:
         found = await self._session.exec(select(NodeRow.key_hash, NodeRow.id).where(col(NodeRow.key_hash).is_not(None)))
         return {key_hash: node_id for key_hash, node_id in found.all() if key_hash is not None}
 
+    async def generations(self) -> dict[str, int]:
+        """The generation of every node that has a key."""
+        found = await self._session.exec(
+            select(NodeRow.id, NodeRow.generation).where(col(NodeRow.key_hash).is_not(None))
+        )
+        return dict(found.all())
+
     async def set_statuses(self, statuses: Mapping[str, NodeStatus]) -> set[str]:
         """Writes them; the ids of those nodes that are there."""
         found: set[str] = set()

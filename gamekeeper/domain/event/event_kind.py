@@ -25,7 +25,11 @@ class EventKind(StrEnum):
     NODE_EDITED = "node.edited", "A user changed the node; `data` has the old and the new value of each field."
     NODE_REMOVED = "node.removed", "A user removed the node; reason `forced` when live steps were stopped for it."
     NODE_TOKEN_MADE = "node.token_made", "A user made an enrolment token."
-    NODE_REGISTERED = "node.registered", "An agent spent an enrolment token; older keys of the node are void."
+    NODE_REGISTERED = (
+        "node.registered",
+        "An agent spent an enrolment token; older keys and certificates of the node are void.",
+    )
+    NODE_REVOKED = "node.revoked", "A user revoked the node's key and certificates; it needs a new enrolment token."
     NODE_SESSION_OPENED = "node.session_opened", "An agent connected; `data` has its epoch and version."
     NODE_SUPERSEDED = "node.superseded", "A newer session of the same agent took the place of an open one."
     NODE_AGENT_REFUSED = "node.agent_refused", "A second agent with the node's key was turned away."
