@@ -8,11 +8,11 @@ from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
 from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
 from api.rest import health
-from api.rest.v1 import console, event, log, metric, node, pipeline, run, run_control, run_group, schedule
+from api.rest.v1 import console, event, join, log, metric, node, pipeline, run, run_control, run_group, schedule
 from gamekeeper import __version__
 
 _BODY_METHODS = {"post", "put", "patch"}
-PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/roots", "/api/v1/join"})
 
 
 def create_app(services: Services) -> FastAPI:
@@ -28,6 +28,7 @@ def create_routes() -> FastAPI:
     app.add_middleware(BodyLimit)
     install_problem_handlers(app)
     app.include_router(health.router)
+    app.include_router(join.router, prefix="/api/v1", responses=COMMON)
     app.include_router(_version_one())
     return app
 

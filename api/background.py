@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from api.services.access.certificate import CertificateService
 from api.services.event import EventService
 from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
@@ -20,6 +21,7 @@ RECONCILE_SECONDS = 5.0
 METRICS_SECONDS = 5.0
 SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
 SOON_SECONDS = 5.0
 
@@ -38,7 +40,11 @@ class Loop:
 
 
 def background_loops(
-    presence: Presence, reconciler: RunReconciler, events: EventService, metrics: MetricService
+    presence: Presence,
+    reconciler: RunReconciler,
+    events: EventService,
+    metrics: MetricService,
+    certificates: CertificateService,
 ) -> list[Loop]:
     return [
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
@@ -48,4 +54,5 @@ def background_loops(
         Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
         Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
         Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),
+        Loop(Supervised("certificates"), certificates.refresh, CERTIFICATES_SECONDS),
     ]

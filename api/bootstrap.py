@@ -13,6 +13,7 @@ from api.dependencies import Services
 from api.grpc.link_calls import LinkConfig
 from api.grpc.node_link import NodeLink
 from api.grpc.server import LinkServer, build_server
+from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
 from api.services.node.condition import ConditionService
 from api.services.node.presence import Presence
@@ -30,6 +31,7 @@ class ApiProcess:
     presence: Presence
     conditions: ConditionService
     enrolment: EnrolmentService
+    certificates: CertificateService
     reconciler: RunReconciler
     loops: list[Loop]
 
@@ -46,6 +48,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         f"{settings.grpc_host}:{settings.grpc_port}",
         reflect=settings.grpc_reflection,
     )
+    wired.rest.joining.link_port = server.port
     return ApiProcess(
         services=wired.rest,
         app=create_app(wired.rest),
@@ -53,6 +56,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         presence=wired.link.presence,
         conditions=wired.link.conditions,
         enrolment=wired.link.enrolment,
+        certificates=wired.certificates,
         reconciler=wired.reconciler,
         loops=wired.loops,
     )

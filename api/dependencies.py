@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.event import EventService
 from api.services.node.console import ConsoleService
@@ -37,6 +38,7 @@ class Services:
 
     dispatcher: RunDispatcher
     keys: KeyService
+    joining: JoinService
     nodes: NodeService
     runs: RunService
     logs: LogService
@@ -63,6 +65,10 @@ async def require_key(services: ServicesDep, authorization: Annotated[str, Heade
     name = await services.keys.authenticate(authorization)
     set_actor(f"key:{name}")
     return name
+
+
+def _join_service(services: ServicesDep) -> JoinService:
+    return services.joining
 
 
 def _node_service(services: ServicesDep) -> NodeService:
@@ -124,6 +130,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 
 NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
+JoinDep = Annotated[JoinService, Depends(_join_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]

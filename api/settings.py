@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from gamekeeper.domain.node.metric import Retention
+from gamekeeper.errors import InvalidError
 from gamekeeper.settings import DatabaseSettings
 
 
@@ -30,6 +31,21 @@ class ApiSettings(DatabaseSettings):
         description="Lets tools like grpcurl list the node link's calls without its .proto. Off, because strangers "
         "need no map.",
     )
+    ca_dir: Path = Field(
+        default=Path("ca"),
+        description="Folder of the CA that issues the certificates of nodes and servers: `ca.pem`, `ca.key` and "
+        "`roots.pem`. One is made where there is none; an outside CA is used by putting its files there.",
+    )
+    ca_passphrase: str = Field(
+        default="",
+        description="Passphrase of the CA's key, 16 characters at least. Without it the key's file is of no use to "
+        "whoever copies it, so keep it elsewhere.",
+    )
+    ca_passphrase_file: Path | None = Field(
+        default=None,
+        description="File with the passphrase, which keeps it out of the environment; it stands before "
+        "`CA_PASSPHRASE`.",
+    )
     logs_dir: Path = Field(
         default=Path("logs"),
         description="Folder of step logs, below the working directory unless absolute. Give it a disk of its own "
@@ -43,6 +59,15 @@ class ApiSettings(DatabaseSettings):
     admin_key_file: Path | None = Field(
         default=None,
         description="File with the admin key, which keeps it out of the environment; it stands before `ADMIN_KEY`.",
+    )
+    gateway_port: int = Field(
+        default=0,
+        description="TCP port of the gateway as agents reach it, on the host that they dial. 0 says that there is "
+        "none: agents then dial Temporal itself.",
+    )
+    gateway_address: str = Field(
+        default="",
+        description="Address of the gateway as HOST:PORT, where it is not on the host that agents dial.",
     )
     temporal_for_agents: str = Field(
         default="",
@@ -89,6 +114,17 @@ class ApiSettings(DatabaseSettings):
         default=7, description="Days that means over a minute are kept: a week, to compare with the same day."
     )
     metrics_hour_days: int = Field(default=90, description="Days that means over an hour are kept, as long as events.")
+
+    def read_ca_passphrase(self) -> str:
+        """Raises InvalidError for a file that can't be read."""
+        if self.ca_passphrase_file is None:
+            return self.ca_passphrase
+        try:
+            return self.ca_passphrase_file.read_text().strip()
+        except OSError as error:
+            raise InvalidError(
+                f"the passphrase of the CA can't be read: {error}", hint="check GAMEKEEPER_CA_PASSPHRASE_FILE"
+            ) from error
 
     def retention(self) -> Retention:
         return Retention(

@@ -12,7 +12,9 @@ from api.dependencies import Services
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
 from api.log_files import LogFiles
+from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
@@ -35,6 +37,7 @@ from api.services.run.schedule import ScheduleService
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
+from gamekeeper.db.node_directory import SqlNodeDirectory
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Wired:
 
     rest: Services
     link: LinkServices
+    certificates: CertificateService
     reconciler: RunReconciler
     loops: list[Loop]
 
@@ -55,25 +59,29 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         lease=Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms),
         changed=signals.node_changed,
     )
-    enrolment = EnrolmentService(database)
+    enrolment, certificates, joining = _access(settings, database)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
     metrics = MetricService(database=database, retention=settings.retention())
     runs = RunService(
         database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
     )
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
-    loops = background_loops(presence=presence, reconciler=reconciler, events=events, metrics=metrics)
+    loops = background_loops(
+        presence=presence, reconciler=reconciler, events=events, metrics=metrics, certificates=certificates
+    )
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
+        joining=joining,
         nodes=NodeService(
             database=database,
             changed=signals.node_changed,
             ask_for_reports=presence.ask_for_reports,
             removed=enrolment.forget,
+            pin=lambda: certificates.pin,
         ),
         runs=runs,
         logs=LogService(runs=runs, logs=logs),
@@ -100,4 +108,14 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         consoles=consoles,
         clock=database.clock,
     )
-    return Wired(rest=rest, link=link, reconciler=reconciler, loops=loops)
+    return Wired(rest=rest, link=link, certificates=certificates, reconciler=reconciler, loops=loops)
+
+
+def _access(settings: ApiSettings, database: Database) -> tuple[EnrolmentService, CertificateService, JoinService]:
+    directory = SqlNodeDirectory(database)
+    enrolment = EnrolmentService(database, directory)
+    certificates = CertificateService(settings.ca_dir, settings.read_ca_passphrase())
+    joining = JoinService(
+        enrolment=enrolment, certificates=certificates, directory=directory, gateway_port=settings.gateway_port
+    )
+    return enrolment, certificates, joining

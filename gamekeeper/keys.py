@@ -9,6 +9,7 @@ import secrets
 API_KEY_PREFIX = "gk_"
 NODE_KEY_PREFIX = "gkn_"
 TOKEN_PREFIX = "gke_"
+PIN_MARK = "."  # between an enrolment token's secret and the pin of the root that its server must show
 
 
 def new_key(prefix: str) -> str:

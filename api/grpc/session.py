@@ -37,8 +37,8 @@ class SessionCalls(LinkCalls):
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         async with translated(context):
             _check_version(request.protocol_version)
-            node_id, key = await self._services.enrolment.register(request.token)
-            return pb.RegisterResponse(node_id=node_id, node_key=key)
+            enrolled = await self._services.enrolment.register(request.token)
+            return pb.RegisterResponse(node_id=enrolled.node_id, node_key=enrolled.node_key)
 
     async def Session(
         self, messages: AsyncIterator[pb.AgentMessage], context: Context

@@ -14,6 +14,7 @@ renews its certificate.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ class ServerCertificate:
 
 
 class Authority:
-    """Made by ``open`` and ``ensure``. It holds the key in memory, and does not see a rotation by another process."""
+    """Made by ``open`` and ``ensure``. It holds the key in memory; ``is_replaced`` tells of others' rotations."""
 
     def __init__(
         self,
@@ -67,11 +68,13 @@ class Authority:
         signer: Signer,
         chain: Sequence[x509.Certificate],
         roots: Sequence[x509.Certificate],
+        state: tuple[int, ...],
     ) -> None:
         self._folder = folder
         self._signer = signer
         self._chain = list(chain)
         self._roots = list(roots)
+        self._state = state
 
     @classmethod
     def ensure(cls, folder: Path, passphrase: str, now: datetime) -> Authority:
@@ -90,16 +93,22 @@ class Authority:
     def open(cls, folder: Path, passphrase: str) -> Authority:
         """Raises InvalidError for files that are not there, can't be read, or don't belong together."""
         _finish_rotation(folder, passphrase)
+        state = _state(folder)
         chain, roots = _certificates(folder / "ca.pem"), _certificates(folder / "roots.pem")
         key = _key(folder / "ca.key", passphrase)
         if key.public_key() != chain[0].public_key():
             raise InvalidError(f"{folder}/ca.key does not belong to the first certificate of ca.pem")
-        return cls(folder, Signer(key, chain[0]), chain, roots)
+        return cls(folder, Signer(key, chain[0]), chain, roots, state)
 
     @property
     def pin(self) -> str:
         """The pin of the newest root: join tokens carry it."""
         return pin_of(_pem(self._roots[0]))
+
+    @property
+    def is_replaced(self) -> bool:
+        """True when the folder holds another authority than the one that was opened."""
+        return _state(self._folder) != self._state
 
     def roots_pem(self, now: datetime) -> str:
         """The roots that are trusted now. One that was rotated out is gone when its overlap is over."""
@@ -145,6 +154,12 @@ class Authority:
         return not is_over and root.not_valid_after_utc > now
 
 
+def _state(folder: Path) -> tuple[int, ...]:
+    """Differs after each write of the folder's certificates."""
+    found = [path.stat() for name in ("ca.pem", "roots.pem") if (path := folder / name).exists()]
+    return tuple(number for stat in found for number in (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
 def _finish_rotation(folder: Path, passphrase: str) -> None:
     """``next.pem`` takes the place of ``ca.pem`` once ``ca.key`` is the key that it is about."""
     following = folder / "next.pem"
@@ -152,7 +167,8 @@ def _finish_rotation(folder: Path, passphrase: str) -> None:
         following.exists()
         and _key(folder / "ca.key", passphrase).public_key() == _certificates(following)[0].public_key()
     ):
-        following.replace(folder / "ca.pem")
+        with suppress(FileNotFoundError):  # another process did it
+            following.replace(folder / "ca.pem")
 
 
 def _key(path: Path, passphrase: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:

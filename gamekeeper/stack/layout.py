@@ -53,6 +53,8 @@ class StateDir:
         self.root = root.expanduser().absolute()
         self.record_file = self.root / "stack.json"
         self.key_file = self.root / "admin.key"
+        self.ca_dir = self.root / "ca"
+        self.ca_passphrase_file = self.root / "ca.passphrase"
         self.run_dir = self.root / "run"
         self.process_logs = self.root / "process-logs"
         self.database_url = f"sqlite+aiosqlite:///{self.root / 'gamekeeper.db'}"
@@ -88,6 +90,11 @@ class StateDir:
         if not self.key_file.exists():
             write_whole(self.key_file, API_KEY_PREFIX + secrets.token_urlsafe(32) + "\n")
         return self.key_file.read_text().strip()
+
+    def ensure_ca_passphrase(self) -> None:
+        """Makes the passphrase of the CA's key at the first start. Raises UnavailableError on a full disk."""
+        if not self.ca_passphrase_file.exists():
+            write_whole(self.ca_passphrase_file, secrets.token_urlsafe(32) + "\n")
 
 
 def as_json(value: Any) -> str:

@@ -35,6 +35,8 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GAMEKEEPER_GRPC_PORT": str(record.ports.grpc),
         "GAMEKEEPER_LOGS_DIR": str(state.step_logs),
         "GAMEKEEPER_ADMIN_KEY_FILE": str(state.key_file),
+        "GAMEKEEPER_CA_DIR": str(state.ca_dir),
+        "GAMEKEEPER_CA_PASSPHRASE_FILE": str(state.ca_passphrase_file),
         "GAMEKEEPER_CANCEL_IS_PUSHED": "0" if record.temporal else "1",
     }
     return [

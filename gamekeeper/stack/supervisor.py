@@ -72,6 +72,7 @@ class Supervisor:
 
     def _bring_up(self) -> None:
         self._state.ensure_admin_key()
+        self._state.ensure_ca_passphrase()
         ports = choose_ports(self._record.host, self._record.ports, self._ports_of_living())
         if ports != self._record.ports:
             self._record.ports = ports

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 pytestmark = pytest.mark.xdist_group("images")  # they share what the module makes
 PARTS = ("api", "control_worker", "agent_worker")
 NODE = node_id("boxed")
-ENV = {"POSTGRES_PASSWORD": "x", "GAMEKEEPER_ADMIN_KEY": "y"}
+ENV = {"POSTGRES_PASSWORD": "x", "GAMEKEEPER_ADMIN_KEY": "y", "GAMEKEEPER_CA_PASSPHRASE": "z"}
 
 
 def run(*command: str, timeout: float = 600, **options: Any) -> str:
@@ -132,6 +132,7 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
         shared
         | {
             "GAMEKEEPER_ADMIN_KEY": key,
+            "GAMEKEEPER_CA_PASSPHRASE": key,
             "GAMEKEEPER_REST_PORT": str(rest),
             "GAMEKEEPER_GRPC_PORT": str(link),
             "GAMEKEEPER_LOGS_DIR": "/data/logs",

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
+from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import UnauthenticatedError
-from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key
+from gamekeeper.keys import NODE_KEY_PREFIX, PIN_MARK, hash_key, new_key
 
 KNOWN_SECONDS = 15.0
 
 
+@dataclass(frozen=True)
+class Enrolled:
+    node_id: str
+    node_key: str
+    generation: int
+
+
 class EnrolmentService:
-    def __init__(self, database: Database) -> None:
+    """``directory`` is told of what is changed here."""
+
+    def __init__(self, database: Database, directory: SqlNodeDirectory) -> None:
         self._database = database
+        self._directory = directory
         self._known: dict[str, tuple[str, float]] = {}
 
-    async def register(self, token: str) -> tuple[str, str]:
-        """Spends the token: (node id, node key). A key from an earlier registration ends with it.
+    async def register(self, token: str) -> Enrolled:
+        """Spends the token. Key and certificates from an earlier registration are void with it.
 
         Raises UnauthenticatedError for a token that is unknown, used or expired, without saying which.
         """
         key = new_key(NODE_KEY_PREFIX)
         async with self._database.write() as session:
             nodes = NodeRepository(session)
-            spent = await nodes.use_token(hash_key(token))
+            spent = await nodes.use_token(hash_key(token.partition(PIN_MARK)[0]))
             if spent is None:
                 raise UnauthenticatedError(
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
@@ -38,7 +50,7 @@ class EnrolmentService:
             row.generation += 1
             record(session, Event(kind=EventKind.NODE_REGISTERED, node=spent.node_id))
         self.forget(spent.node_id)
-        return spent.node_id, key
+        return Enrolled(spent.node_id, key, row.generation)
 
     async def revoke(self, node_id: str) -> None:
         """Makes the node's key and certificates void. Its agent is out within seconds, until it spends a new token.
@@ -75,5 +87,6 @@ class EnrolmentService:
         self._known = {key_hash: (node_id, good_until) for key_hash, node_id in found.items()}
 
     def forget(self, node_id: str) -> None:
-        """A node was removed or registered anew."""
+        """A node was removed, revoked or registered anew."""
+        self._directory.forget()
         self._known = {key: item for key, item in self._known.items() if item[0] != node_id}

@@ -17,7 +17,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
 from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
-from gamekeeper.keys import TOKEN_PREFIX, hash_key, new_key
+from gamekeeper.keys import PIN_MARK, TOKEN_PREFIX, hash_key, new_key
 
 TOKEN_LIFETIME = timedelta(minutes=10)
 MAX_TOKEN_LIFETIME = timedelta(hours=24)
@@ -29,6 +29,7 @@ class NodeService:
     """``changed`` is told of a node whose mode changed or that was removed, after it is in the database.
 
     ``ask_for_reports`` asks a connected agent, and says whether there is one. ``removed`` hears of a node that is gone.
+    ``pin`` is the CA's, which enrolment tokens carry.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class NodeService:
         changed: NodeChanged,
         ask_for_reports: Callable[[str], bool],
         removed: Callable[[str], None],
+        pin: Callable[[], str],
     ) -> None:
+        self._pin = pin
         self._removed = removed
         self._database = database
         self._changed = changed
@@ -109,7 +112,7 @@ class NodeService:
         self._removed(node_id)
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
-        """A one-time enrolment token and when it expires. It is shown this once."""
+        """A one-time enrolment token and when it expires. It is shown this once, with the CA's pin behind it."""
         token = new_key(TOKEN_PREFIX)
         expires_at = utc_now() + lifetime
         async with self._database.write() as session:
@@ -120,7 +123,7 @@ class NodeService:
                 session,
                 Event(kind=EventKind.NODE_TOKEN_MADE, node=node_id, message=f"good until {expires_at:%H:%M:%S} UTC"),
             )
-        return token, expires_at
+        return f"{token}{PIN_MARK}{self._pin()}", expires_at
 
     async def containers(self, node_id: str) -> list[ContainerRow]:
         async with self._database.read() as session:

@@ -21,14 +21,14 @@ async def ignore(_: str) -> None:
 
 @pytest.fixture
 async def nodes(database: Database) -> NodeService:
-    service = NodeService(database, ignore, lambda _: False, lambda _: None)
+    service = NodeService(database, ignore, lambda _: False, lambda _: None, lambda: "PIN")
     await service.create({"id": "edge-1"})
     return service
 
 
 @pytest.fixture
 def enrolment(database: Database) -> EnrolmentService:
-    return EnrolmentService(database)
+    return EnrolmentService(database, SqlNodeDirectory(database))
 
 
 async def generation(database: Database) -> int:
@@ -42,7 +42,7 @@ async def test_each_enrolment_raises_the_generation(
     seen, keys = [await generation(database)], []
     for _ in range(2):
         token, _ = await nodes.new_token("edge-1", timedelta(minutes=1))
-        keys.append((await enrolment.register(token))[1])
+        keys.append((await enrolment.register(token)).node_key)
         seen.append(await generation(database))
     assert seen == [seen[0], seen[0] + 1, seen[0] + 2]
     with pytest.raises(UnauthenticatedError):
@@ -53,7 +53,7 @@ async def test_a_revoked_node_is_out_until_it_spends_a_new_token(
     database: Database, nodes: NodeService, enrolment: EnrolmentService
 ) -> None:
     token, _ = await nodes.new_token("edge-1", timedelta(minutes=1))
-    _, key = await enrolment.register(token)
+    key = (await enrolment.register(token)).node_key
     before = await generation(database)
     assert await enrolment.authenticate(f"Bearer {key}") == "edge-1"
     await enrolment.revoke("edge-1")

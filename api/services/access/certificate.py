@@ -1,0 +1,86 @@
+"""Certificates of this control plane: nodes' are issued here, and the servers' own are kept fresh.
+
+The gateway, a process of its own that holds no key of the CA, finds its certificate in ``CA_DIR/gateway``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gamekeeper.certificates.authority import Authority, Issued, ServerCertificate
+from gamekeeper.certificates.issuing import load_csr
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.logging import get_logger
+from gamekeeper.whole_file import write_whole
+
+log = get_logger(__name__)
+
+GATEWAY = "gateway"  # the folder below the CA's
+
+
+class CertificateService:
+    """Opens the CA in ``folder``, or makes it. ``names`` are those by which REST is reached.
+
+    Raises InvalidError when the CA can't be opened.
+    """
+
+    def __init__(
+        self, folder: Path, passphrase: str, names: Sequence[str] = (), clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._folder = folder
+        self._passphrase = passphrase
+        self._names = list(names)
+        self._clock = clock
+        self._authority = Authority.ensure(folder, passphrase, clock())
+        self._server, self._renew_at = self._issue_server()
+
+    @property
+    def pin(self) -> str:
+        return self._authority.pin
+
+    @property
+    def roots(self) -> str:
+        """The roots that nodes and servers trust now, as PEM."""
+        return self._authority.roots_pem(self._clock())
+
+    @property
+    def server(self) -> ServerCertificate:
+        return self._server
+
+    def check(self, csr: str) -> None:
+        """Raises InvalidError for a request that would not be granted."""
+        load_csr(csr)
+
+    def issue(self, csr: str, node_id: str, generation: int) -> Issued:
+        """Raises InvalidError for a request that is not good."""
+        return self._authority.issue_node(csr, node_id, generation, self._clock())
+
+    async def refresh(self) -> None:
+        """Takes over a rotation that another process made, renews the servers' certificate in time, and writes the
+        gateway's files. Raises UnavailableError on a full disk, where nothing is lost but time."""
+        await asyncio.to_thread(self._refresh)
+
+    def _refresh(self) -> None:
+        is_rotated = self._authority.is_replaced
+        if is_rotated:
+            self._authority = Authority.open(self._folder, self._passphrase)
+            log.info("the CA was rotated; its pin now is %s", self.pin)
+        if is_rotated or self._clock() >= self._renew_at:
+            self._server, self._renew_at = self._issue_server()
+        self._write_for_gateway()
+
+    def _write_for_gateway(self) -> None:
+        """Whole files, of which the chain comes last: a gateway that meets a key without its chain reads again."""
+        wanted = {"roots.pem": self.roots, "server.key": self._server.key_pem, "server.pem": self._server.chain_pem}
+        for name, text in wanted.items():
+            path = self._folder / GATEWAY / name
+            if not path.exists() or path.read_text() != text:
+                write_whole(path, text)
+
+    def _issue_server(self) -> tuple[ServerCertificate, datetime]:
+        now = self._clock()
+        made = self._authority.issue_server(self._names, now)
+        return made, now + (made.not_after - now) * 2 / 3

@@ -1,0 +1,80 @@
+"""Joining: a machine brings a token, or a node its key, and goes with a certificate for a key of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from api.services.access.certificate import CertificateService
+from api.services.access.enrolment import EnrolmentService
+from gamekeeper.errors import PreconditionError, UnauthenticatedError
+from gamekeeper.ports.node_directory import NodeDirectory
+from gamekeeper.rpc.version import version_problem
+
+
+@dataclass(frozen=True)
+class Joined:
+    """``node_key`` is shown to a machine that brought a token, this once."""
+
+    node_id: str
+    node_key: str
+    certificate: str
+    roots: str
+    link_port: int
+    gateway_port: int
+
+
+class JoinService:
+    """``link_port`` is known once the node link is bound to its port."""
+
+    def __init__(
+        self,
+        *,
+        enrolment: EnrolmentService,
+        certificates: CertificateService,
+        directory: NodeDirectory,
+        gateway_port: int,
+    ) -> None:
+        self._enrolment = enrolment
+        self._certificates = certificates
+        self._directory = directory
+        self._gateway_port = gateway_port
+        self.link_port = 0
+
+    @property
+    def roots(self) -> str:
+        return self._certificates.roots
+
+    async def join(self, *, token: str, csr: str, protocol_version: int) -> Joined:
+        """Spends a token. A request that can't be granted spends none.
+
+        Raises UnauthenticatedError, InvalidError for the request, PreconditionError for a protocol that differs.
+        """
+        self._check(csr, protocol_version)
+        enrolled = await self._enrolment.register(token)
+        return self._joined(enrolled.node_id, enrolled.node_key, csr, enrolled.generation)
+
+    async def return_by_key(self, *, authorization: str, csr: str, protocol_version: int) -> Joined:
+        """A certificate for a node that still has its key: the one that it had ran out. Idempotent. Raises as above."""
+        self._check(csr, protocol_version)
+        node_id = await self._enrolment.authenticate(authorization)
+        generation = await self._directory.generation(node_id)
+        if generation is None:
+            raise UnauthenticatedError("the node key is not known here", hint="enrol the node again")
+        return self._joined(node_id, "", csr, generation)
+
+    async def renew(self, node_id: str, csr: str) -> Joined:
+        """The next certificate of a node whose present one is good. Idempotent. Raises InvalidError."""
+        generation = await self._directory.generation(node_id)
+        if generation is None:
+            raise UnauthenticatedError(f"node {node_id} was revoked", hint="enrol the node again")
+        return self._joined(node_id, "", csr, generation)
+
+    def _check(self, csr: str, protocol_version: int) -> None:
+        problem = version_problem(protocol_version, other_is="agent")
+        if problem:
+            raise PreconditionError(problem)
+        self._certificates.check(csr)
+
+    def _joined(self, node_id: str, node_key: str, csr: str, generation: int) -> Joined:
+        issued = self._certificates.issue(csr, node_id, generation)
+        return Joined(node_id, node_key, issued.chain_pem, self._certificates.roots, self.link_port, self._gateway_port)
