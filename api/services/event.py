@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from api.services.supervised import Supervised
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
 
 POLL_SECONDS = 0.2

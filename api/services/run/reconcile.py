@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from temporalio.client import WorkflowExecutionStatus
 
 from api.services.run.dispatch import RunDispatcher
-from api.services.supervised import Supervised
 from gamekeeper.control_plane.intake.accept import stored_input
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -19,6 +18,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
+from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.ids import run_workflow_id
 
 SETTLE = timedelta(seconds=5)

@@ -18,7 +18,6 @@ from api.services.event import EventService
 from api.services.node.condition import ConditionService
 from api.services.node.metric import MINUTE, RAW, MetricService, node_subject
 from api.services.node.presence import Lease, Presence
-from api.services.supervised import Supervised
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import NodeRow
@@ -31,6 +30,7 @@ from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.metric import NODE_METRICS, Retention, Sample, ordered
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.supervised import Supervised
 from tests.hang import HANG_SECONDS
 
 AN_ODD_EVENT = (
