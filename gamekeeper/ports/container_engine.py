@@ -196,9 +196,10 @@ class ContainerEngine(Protocol):
         ...
 
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        """Lets any user write to ``volume``, the workspace of a container that was not started. Short. Idempotent.
+        """Lets any user write to ``volume``, the workspace of a container that was not started, where that container
+        needs it. Short. Idempotent.
 
-        Does nothing once a container with that volume has been started: from then on it is the steps' own.
+        A folder that a step, or its image, keeps from others stays so.
         """
 
     async def start(self, container_id: str) -> None:
