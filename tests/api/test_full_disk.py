@@ -54,6 +54,10 @@ async def test_a_full_disk(
         ("database", "temporal", "log_store"), "ok"
     )
     assert [loop for loop in loops if loop.done()] == []
+    waits = [
+        record.getMessage().partition(" waits: ") for record in caplog.records if " waits: " in record.getMessage()
+    ]
+    assert len({name for name, *_ in waits}) == len(waits), "an outage is told once"
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     await api.close()
     await api.process.link_server.stop(0)
