@@ -85,7 +85,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
         parts=Parts(database=database, dispatcher=dispatcher, logs_dir=settings.logs_dir),
-        background=[*(loop.care for loop in loops), events.polling, signals.care, runs.care],
+        background=[*(loop.care for loop in loops), events.polling, signals.care, runs.care, database.odd_rows],
     )
     link = LinkServices(
         enrolment=enrolment,

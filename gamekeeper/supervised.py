@@ -128,8 +128,7 @@ class Supervised:
         try:
             yield
         except Exception as error:
-            self.failures += 1
-            self._tell_row(name, error)
+            self.skipped(name, error)
             if isinstance(error, UnavailableError | TimeoutError):
                 self._unavailable_rows += 1
                 if self._unavailable_rows >= UNAVAILABLE_IN_A_ROW:
@@ -140,8 +139,10 @@ class Supervised:
             if name in self._odd_rows and self._is_past(self._odd_rows[name]):
                 del self._odd_rows[name]
 
-    def _tell_row(self, name: str, error: Exception) -> None:
-        """Tells a row once, until it has been well for a while. Of too many the longest known are told again."""
+    def skipped(self, name: str, error: Exception) -> None:
+        """Counts a row, and tells it once until it has been well for a while. Of too many the longest known are told
+        again."""
+        self.failures += 1
         is_known = self._odd_rows.pop(name, None) is not None
         self._odd_rows[name] = self._clock()
         if len(self._odd_rows) > MAX_TOLD:

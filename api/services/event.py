@@ -70,6 +70,7 @@ class EventService:
         keep: timedelta,
     ) -> None:
         self._database = database
+        self.odd_rows = database.odd_rows
         self._keep = keep
         self.polling = Supervised("event_followers")
         self._newest = 0
@@ -161,22 +162,9 @@ class EventService:
     async def _after(
         self, seq: int, wanted: EventFilter, up_to: int | None = None
     ) -> tuple[Sequence[EventRow], Sequence[int]]:
-        """A batch of events, and the numbers that it covers.
-
-        A row that can't be read is left out of the batch, since it would hold up its followers for ever.
-        """
+        """A batch of events, and the numbers that it covers."""
         async with self._database.read() as session:
-            events = EventRepository(session)
-            try:
-                rows = await events.after(seq, wanted, BATCH, up_to)
-                return rows, [row.seq or 0 for row in rows]
-            except (ValueError, TypeError):
-                seqs = await events.seqs_after(seq, wanted, BATCH, up_to)
-                rows = []
-                for number in seqs:
-                    with self.polling.row(f"event {number}"):
-                        rows += await events.after(number - 1, wanted, 1, number)
-                return rows, seqs
+            return await EventRepository(session).after(seq, wanted, BATCH, up_to)
 
     async def prune(self) -> None:
         """Drops what is older than the log is kept, in small transactions."""

@@ -29,9 +29,11 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
+from gamekeeper.db.readable import ODD_ROWS
 from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
+from gamekeeper.supervised import Supervised
 
 T = TypeVar("T")
 
@@ -42,7 +44,9 @@ DISK_FULL = "53100"  # SQLSTATE
 
 
 class Database:
-    """``read()`` and ``write()`` give a session each; leaving ``write()`` without an error commits it."""
+    """``read()`` and ``write()`` give a session each; leaving ``write()`` without an error commits it.
+
+    ``odd_rows`` counts the rows that were left out because they can't be read."""
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
@@ -54,11 +58,12 @@ class Database:
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
         self._refused_writes = False
         self.clock = HybridClock()
+        self.odd_rows = Supervised("odd_rows")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         with _translated(self._folder):
-            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+            async with self._session(self._engine) as session:
                 yield session
 
     @asynccontextmanager
@@ -80,9 +85,12 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         with _translated(self._folder):
-            async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
+            async with self._session(self._writing) as session, session.begin():
                 yield session
                 await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
+
+    def _session(self, engine: AsyncEngine) -> AsyncSession:
+        return AsyncSession(engine, expire_on_commit=False, info={ODD_ROWS: self.odd_rows})
 
     async def warm(self) -> None:
         """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it

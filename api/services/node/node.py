@@ -40,6 +40,7 @@ class NodeService:
     ) -> None:
         self._removed = removed
         self._database = database
+        self.odd_rows = database.odd_rows
         self._changed = changed
         self._ask_for_reports = ask_for_reports
 

@@ -48,6 +48,7 @@ class RunService:
         node_wait_seconds: float,
     ) -> None:
         self._database = database
+        self.odd_rows = database.odd_rows
         self._planner = RunPlanner(database)
         self._acceptance = RunAcceptance(database, self._planner)
         self._dispatcher = dispatcher
@@ -89,9 +90,10 @@ class RunService:
             self.care.succeeded()
 
     async def get(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
+        """The run to look at, with the steps that can be read."""
         async with self._database.read() as session:
             runs = RunRepository(session)
-            return await runs.get(run_id), await runs.steps(run_id)
+            return await runs.get(run_id), await runs.readable_steps(run_id)
 
     async def get_whole(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
         """The run with its source and the resolved pipeline."""
