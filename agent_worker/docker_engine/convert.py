@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -225,17 +226,32 @@ def _last_check(health: dict[str, Any]) -> str:
     return (checks[-1].get("Output") or "").strip()[-300:] or f"exit code {checks[-1].get('ExitCode')}"
 
 
-def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
-    """Reads a job that ended well from the Engine API's ``GET /containers/json``, which may still call it running."""
-    return ContainerInfo(
-        id=item["Id"],
-        name=item["Names"][0].lstrip("/"),
-        image=item["Image"],
-        status=ContainerStatus.EXITED,
-        owner=owner_from_labels(item.get("Labels") or {}),
-        exit_code=0,
-        created_at=datetime.fromtimestamp(item["Created"], UTC),
-        digest=item["ImageID"],
+@dataclass(frozen=True)
+class Made:
+    """A container as it was created, which tells all of a clean end but its times.
+
+    ``may_write`` is true of root alone, unless a capability is taken from him. One that ``publishes`` has ports that
+    others may wait for.
+    """
+
+    info: ContainerInfo
+    may_write: bool
+    publishes: bool
+
+    def ended_well(self, started_at: datetime, finished_at: datetime) -> ContainerInfo:
+        return replace(
+            self.info, status=ContainerStatus.EXITED, exit_code=0, started_at=started_at, finished_at=finished_at
+        )
+
+
+def made_from_inspect(inspected: dict[str, Any]) -> Made:
+    """Reads the same answer of a container that was not started yet."""
+    host = inspected["HostConfig"]
+    user = (inspected["Config"].get("User") or "").partition(":")[0]
+    return Made(
+        info=info_from_inspect(inspected),
+        may_write=user in ("", "0", "root") and not host.get("CapDrop"),
+        publishes=bool(host.get("PortBindings") or host.get("PublishAllPorts")),
     )
 
 

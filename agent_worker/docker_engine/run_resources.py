@@ -43,10 +43,7 @@ class RunResources:
         await self._prepare(f"volume {name}", self._make_volume, name, run_id)
 
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        """Costs a container of root one look at it, until another container has needed more."""
-        what = f"workspace {volume}"
-        if what not in self._prepared and await self._call(workspace.may_lack_rights, self._api(), container_id):
-            await self._prepare(what, self._open, container_id, volume)
+        await self._prepare(f"workspace {volume}", self._open, container_id, volume)
 
     async def _prepare(self, what: str, make: Callable[[str, str], None], *arguments: str) -> None:
         """Makes or opens it once a run: the first step does it, the others find it done."""

@@ -25,13 +25,6 @@ _ANYBODY_WRITES = 0o002
 _SHOWN_TO_ALL = 0o205  # the owner writes and anybody reads, as in a new volume
 
 
-def may_lack_rights(api: APIClient, container_id: str) -> bool:
-    """False for root, who may write to any folder unless a capability is taken from him."""
-    inspected = api.inspect_container(container_id)
-    user = (inspected["Config"].get("User") or "").partition(":")[0]
-    return user not in ("", "0", "root") or bool(inspected["HostConfig"].get("CapDrop"))
-
-
 def open_to_all(api: APIClient, container_id: str, volume: str) -> None:
     """Opens the workspace of a container that was not started, where it is as Docker makes it."""
     with closing(_get(api, container_id, api.head)) as answer:

@@ -37,11 +37,20 @@ async def test_what_is_heard_is_what_the_engine_says_later(docker_engine: Docker
     read = await docker_engine.find(container)
     assert heard is not None
     assert read is not None
-    for name in ("id", "name", "image", "status", "owner", "exit_code", "digest", "ports", "oom_killed"):
+    for name in ("id", "name", "image", "status", "owner", "exit_code", "digest", "ports", "oom_killed", "created_at"):
         assert getattr(heard, name) == getattr(read, name), name
     assert heard.started_at is not None
     assert heard.finished_at is not None
     assert begin <= heard.started_at < heard.finished_at <= end
+
+
+async def test_what_was_made_is_forgotten_with_its_container(docker_engine: DockerEngine, test_image: str) -> None:
+    kept = await run_job(docker_engine, test_image, "true", "kept")
+    removed = await run_job(docker_engine, test_image, "true", "removed")
+    docker_engine._api.remove_container(await run_job(docker_engine, test_image, "true", "foreign"))
+    await docker_engine.remove(removed)
+    await docker_engine.list_owned()
+    assert list(docker_engine._made) == [kept]
 
 
 async def test_a_failure_is_read_from_the_engine(docker_engine: DockerEngine, test_image: str) -> None:
