@@ -15,7 +15,7 @@ from functools import partial
 from agent_worker.logs.log_cursor import LineFilter, LogCursor
 from agent_worker.logs.spool import Spool
 from gamekeeper.backoff import Backoff
-from gamekeeper.domain.log.log import LogEnd
+from gamekeeper.domain.log.log import LogEnd, LogLine
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -27,8 +27,11 @@ ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTAR
 RESTART_POLL_SECONDS = 2.0
 BEHIND_SECONDS = 2.0
 CAUGHT_UP_BYTES = 16 * 1024 * 1024
+UNREAD_BYTES = 64 * 1024
+MARGIN = 0.98  # the engine stores a little more with a long line than is counted
 UNREADABLE_TRIES = 8
 LOST = "the engine lost lines before they were read: it began new files too fast, or its log was cut"
+UNREAD = "so much was in the engine before it was first read that it may have dropped the first lines"
 REMOVED = "its container was removed before its log was read to its end"
 UNREADABLE = "the engine can't read it"
 
@@ -56,6 +59,7 @@ class LogReader:
         self._one_file = one_file
         self._follow = True
         self._unreadable = 0
+        self._kept_bytes: int | None = None
         self.until_removed = until_removed
 
     async def read_to_the_end(self) -> None:
@@ -78,6 +82,8 @@ class LogReader:
     async def _read(self, cursor: LogCursor) -> str:
         """Reads and reads again until no more can come. Returns what is wrong with the log's end."""
         has_ended = False
+        if not cursor.positions:
+            cursor.begun_ns = time.time_ns()
         while True:
             before = cursor.read_bytes
             try:
@@ -157,11 +163,29 @@ class LogReader:
                     cursor.cut()
                 known.lost = False
                 cursor.advance(fresh)
+                gap = gap or await self._unread(cursor, fresh[0])
                 await self._keep(partial(self._spool.append, self._key, fresh, cursor, gap))
                 falls_behind = self._follow and not self._one_file and not cursor.by_count
                 if falls_behind and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
                     return True
         return not self._follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
+
+    async def _unread(self, cursor: LogCursor, line: LogLine) -> str:
+        """The gap to record, once, when the lines from before the first reading are as many as the engine holds of a
+        log whose first lines it has dropped. It does not say whether it has."""
+        if not cursor.begun_ns or cursor.read_bytes < UNREAD_BYTES:
+            return ""
+        if line.ts_ns > cursor.begun_ns:
+            cursor.begun_ns = 0
+            return ""
+        if self._kept_bytes is None:
+            info = await self._engine.find(self._container_id)
+            self._kept_bytes = info.log_kept_bytes if info else 0
+        if not self._kept_bytes or cursor.read_bytes < MARGIN * self._kept_bytes:
+            return ""
+        log.warning("the log of %s has a gap: %s", self._key, UNREAD)
+        cursor.lost, cursor.begun_ns = True, 0
+        return UNREAD
 
     async def _record_cut(self, cursor: LogCursor) -> None:
         log.warning("the log of %s has a gap: %s", self._key, LOST)

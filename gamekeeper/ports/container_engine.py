@@ -49,7 +49,9 @@ class Ownership:
 @dataclass(frozen=True)
 class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
-    the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again."""
+    the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again.
+    ``log_kept_bytes`` is what the engine still holds, at the least, of a log whose beginning it has dropped; 0 where it
+    never drops any."""
 
     id: str
     name: str
@@ -68,6 +70,7 @@ class ContainerInfo:
     health_log: str = ""
     restart_count: int = 0
     last_exit_code: int | None = None
+    log_kept_bytes: int = 0
 
 
 @dataclass(frozen=True)
