@@ -35,6 +35,7 @@ from api.services.run.schedule import ScheduleService
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
+from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
+    session_writes = Supervised("session_writes")
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
@@ -85,7 +87,10 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
         parts=Parts(database=database, dispatcher=dispatcher, logs_dir=settings.logs_dir),
-        background=[*(loop.care for loop in loops), events.polling, signals.care, runs.care, database.odd_rows],
+        background=[
+            *(loop.care for loop in loops),
+            *(events.polling, signals.care, runs.care, session_writes, database.odd_rows),
+        ],
     )
     link = LinkServices(
         enrolment=enrolment,
@@ -99,5 +104,6 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         telemetry=TelemetryIntake(metrics=metrics, conditions=conditions),
         consoles=consoles,
         clock=database.clock,
+        session_writes=session_writes,
     )
     return Wired(rest=rest, link=link, reconciler=reconciler, loops=loops)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_CONNECTIONS = 8
 CLOSE_SECONDS = 5.0
+ANSWER_SECONDS = 60.0  # of a whole transaction; the largest, sums of metrics, take some seconds
 DISK_FULL = "53100"  # SQLSTATE
 
 
@@ -62,21 +63,18 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        with _translated(self._folder):
-            async with self._session(self._engine) as session:
-                yield session
+        async with _bounded():
+            with _translated(self._folder):
+                async with self._session(self._engine) as session:
+                    yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Raises ConflictError for a row that exists, InvalidError for a value that no row can hold, and
-        UnavailableError when the database is away or full."""
+        UnavailableError when the database is away, full, or too slow to answer."""
         try:
-            if self._one_writer is None:
-                async with self._transaction() as session:
-                    yield session
-            else:
-                async with self._one_writer, self._transaction() as session:
-                    yield session
+            async with _bounded(), self._one_writer or nullcontext(), self._transaction() as session:
+                yield session
         except UnavailableError:
             self._refused_writes = True
             raise
@@ -123,6 +121,18 @@ class Database:
         pool = self._engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         return pool
+
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    """A server that was stopped, or a lock that nobody gives back, would hold up its callers for ever."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise UnavailableError(f"the database did not answer in {ANSWER_SECONDS:.0f} s", hint="try again") from error
 
 
 class _translated:
