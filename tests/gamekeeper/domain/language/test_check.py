@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gamekeeper.domain.language.check import check_document
@@ -262,3 +264,19 @@ def test_a_json_spec_has_no_lines() -> None:
     with pytest.raises(SpecError) as caught:
         check_document(Document({"name": "x", "steps": [{"name": "a", "container": {"image": 5, "tty": True}}]}))
     assert [(problem.line, problem.path) for problem in caught.value.problems] == [(0, "steps[0].container.tty")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"if": "x\ud800"}, "steps[0].if"),
+        ({"container": {"image": "i", "environment": {"A": ["\udfff"]}}}, "steps[0].container.environment.A[0]"),
+        ({"container": {"image": "i", "environment": {"\ud800": "a"}}}, "steps[0].container.environment"),
+    ],
+)
+def test_half_a_character_is_refused_at_its_place(fields: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_document(Document({"name": "x", "steps": [{"name": "a"} | fields]}))
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.code) == (path, "unicode")
+    problem.model_dump_json()

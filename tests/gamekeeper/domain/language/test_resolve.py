@@ -141,6 +141,8 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
         ({"args": {"n": {"type": "boolean"}}}, {"args": {"n": "maybe"}}, "must be a boolean"),
         ({"args": {"n": {"type": "array"}}}, {"args": {"n": "x"}}, "must be an array"),
         ({"args": {"n": {"pattern": "^a+$"}}}, {"args": {"n": "b"}}, "does not match"),
+        ({"args": {"mode": "x"}}, {"args": {"mode": ["\ud800"]}}, "holds half of a surrogate pair"),
+        ({"envs": ["A"]}, {"envs": {"A": "x", "\udfff": "y"}}, "holds half of a surrogate pair"),
         ({"envs": ["A"]}, {}, "is required"),
         ({"envs": ["A"]}, {"envs": {"A": "x", "B": "y"}}, "no such environment value"),
         ({"envs": ["A"]}, {"envs": {"A": [1]}}, "must be text"),
@@ -167,6 +169,17 @@ def test_a_wrong_call_names_the_thing(spec: dict[str, Any], call: dict[str, Any]
     with pytest.raises(SpecError) as caught:
         resolve(document, Call(**({"node": "n"} | call)))
     assert message in caught.value.problems[0].message
+
+
+def test_labels_and_environments_are_text_whatever_their_templates_give() -> None:
+    values = {"n": "${{ args.n }}", "list": "${{ [args.n] }}", "flag": "${{ args.n > 1 }}"}
+    call = {"name": "call", "type": "pipeline", "pipeline": {"name": "other", "envs": values}}
+    resolved = make_pipeline(one_step(environment=values), call, args={"n": 5}, labels=values)
+    texts = {"n": "5", "list": "[5]", "flag": "true"}
+    assert resolved.labels == texts
+    assert resolved.steps[0].spec.environment == texts
+    assert resolved.steps[1].call is not None
+    assert resolved.steps[1].call.envs == texts
 
 
 def test_if_of_the_wrong_type_is_found_at_submission() -> None:

@@ -272,6 +272,14 @@ def test_the_table_for_the_temporal_ui_has_cells_below_their_step() -> None:
     assert rows[-1][-1].startswith("said a\\|b and more")
 
 
+def test_the_table_for_the_temporal_ui_tells_the_try_and_why_a_step_ended() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"})
+    progress.begin_try("a", 2, waits_until=None)
+    progress.finish("a", FAILED)
+    rows = [[cell.strip(" |\u00a0") for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
+    assert rows == [["a", "failed", "node-1", "2", "exit_code"], ["b", "pending", "node-1", "", ""]]
+
+
 def test_a_step_that_a_user_skips_has_ended_well() -> None:
     progress = progress_of({"name": "a"}, {"name": "b"})
     progress.finish("a", StepResult(state=StepState.SKIPPED, reason=Reason.USER))
