@@ -51,6 +51,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALL_TIMEOUT_SECONDS = 60
+EVENT_SECONDS = 5.0
 SHORT_CALLS = 16
 WAITS = 1000
 COMMAND_CODES = (126, 127)  # found but not to be executed, and not found: as a shell says it
@@ -313,6 +314,18 @@ class DockerEngine:
             raise GoneError(container_id)
         response.raise_for_status()
         return response
+
+    def newest_start(self, container_id: str) -> tuple[int, int]:
+        self._watch.ensure_started()
+        return self._watch.newest_start(container_id)
+
+    async def was_started_since(self, container_id: str, mark: Any) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVENT_SECONDS):
+                while (answer := self._watch.was_started_since(container_id, mark)) is None:
+                    await asyncio.sleep(0.05)
+                return answer
+        return True
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
         return await self._call(open_console, self._api, self._waits, container_id, request)

@@ -33,6 +33,7 @@ UNREADABLE_TRIES = 8
 LOST = "the engine lost lines before they were read: it began new files too fast, or its log was cut"
 UNREAD = "so much was in the engine before it was first read that it may have dropped the first lines"
 REMOVED = "its container was removed before its log was read to its end"
+RESTARTED = "its container was removed by somebody else, and may have been started again before that"
 UNREADABLE = "the engine can't read it"
 
 
@@ -85,7 +86,7 @@ class LogReader:
         if not cursor.positions:
             cursor.begun_ns = time.time_ns()
         while True:
-            before = cursor.read_bytes
+            before, newest_start = cursor.read_bytes, self._engine.newest_start(self._container_id)
             try:
                 info, behind = await self._pass(cursor)
             except _UnreadableError as error:
@@ -98,8 +99,9 @@ class LogReader:
                 # A stream that ended may have skipped lines, and so may one that was followed from far behind.
                 has_ended, self._follow = False, not (self._follow or behind)
             elif (has_ended and not self._follow and not grown) or await self._has_all(cursor):
-                if await self._is_over(info):
-                    return ""
+                reason = await self._over(info, newest_start)
+                if reason is not None:
+                    return reason
                 has_ended, self._follow = False, True
             else:  # Docker may end the stream of who follows before it has sent all
                 has_ended, self._follow = True, False
@@ -119,16 +121,18 @@ class LogReader:
             await self._record_cut(cursor)
         return info, behind
 
-    async def _is_over(self, seen: ContainerInfo) -> bool:
-        """Waits, for a container that may be started again, until it is or is gone."""
+    async def _over(self, seen: ContainerInfo, newest_start: object) -> str | None:
+        """Waits, for a container that may be started again, until it is (None) or is gone: what is wrong then."""
         while self.until_removed:
             await asyncio.sleep(RESTART_POLL_SECONDS)
+            before = self._engine.newest_start(self._container_id)
             info = await self._engine.find(self._container_id)
             if info is None:
-                return True
+                return RESTARTED if await self._engine.was_started_since(self._container_id, newest_start) else ""
             if info.status in ALIVE or info.started_at != seen.started_at:
-                return False
-        return True
+                return None
+            newest_start = before
+        return ""
 
     async def _is_unreadable(self) -> bool:
         """True when the engine answers and has failed to read the log of an ended container again and again."""

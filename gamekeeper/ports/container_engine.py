@@ -259,6 +259,18 @@ class ContainerEngine(Protocol):
         """The newest line that the engine holds, without reading the log; None without one. Short. Idempotent."""
         ...
 
+    def newest_start(self, container_id: str) -> object:
+        """The newest start of a container that the engine told of, for ``was_started_since``.
+
+        Returns at once. Idempotent.
+        """
+        ...
+
+    async def was_started_since(self, container_id: str, mark: object) -> bool:
+        """True when a container that is gone now was started after ``mark``, or when that can't be known, because the
+        engine's events were not heard all the time. Blocks for a few seconds at the most. Idempotent."""
+        ...
+
     async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
         """Opens a command beside the container's process, or without a command that process itself. Short.
 

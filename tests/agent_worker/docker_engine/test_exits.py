@@ -108,6 +108,28 @@ async def test_a_kill_for_memory_belongs_to_the_start_in_which_it_came(actions: 
     assert watch.was_oom("c1") is was
 
 
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        ([event("destroy")], False),
+        ([], None),
+        ([event("destroy", "c2")], None),
+        ([event("start") | {"timeNano": LONG_AGO + 10**9}, event("destroy")], True),
+        ([None, event("destroy")], True),  # the stream broke off, and what was told meanwhile is not known
+    ],
+)
+async def test_a_start_before_a_removal_is_heard_of(later: list[dict[str, Any] | None], told: bool | None) -> None:
+    watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
+    watch._note(event("start"))
+    mark = watch.newest_start("c1")
+    for item in later:
+        if item is None:
+            watch._note_stream()
+        else:
+            watch._note(item)
+    assert watch.was_started_since("c1", mark) is told
+
+
 async def test_what_nobody_asks_for_does_not_pile_up() -> None:
     watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
     for number in range(5000):
