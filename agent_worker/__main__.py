@@ -28,6 +28,7 @@ from agent_worker.workers import build_workers
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.client import connect
 from gamekeeper.tracing import configure_tracing
 
@@ -59,7 +60,7 @@ async def work(settings: AgentSettings) -> None:
         known.set()  # learnt before: work goes on while the api is away
     workers: asyncio.Task[object] = asyncio.create_task(_run_workers(settings, agent, identity, known))
     tasks.append(workers)
-    tasks.append(asyncio.create_task(memory.give_back_forever()))
+    tasks.append(asyncio.create_task(Supervised("the giving back of memory").endless(memory.give_back_forever)))
     stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     if settings.stop_containers and stop.is_set():
