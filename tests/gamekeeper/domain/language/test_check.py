@@ -151,6 +151,30 @@ CASES = [
     (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
     (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),
     (step("retry: {attempts: 9223372036854775808}"), 5, "steps[0].retry.attempts", "beyond 2^63", ""),
+    (step("retry: {attempts: 101}"), 5, "steps[0].retry.attempts", "101; use 100 or fewer", ""),
+    *[
+        (step(f"retry: {{factor: {factor}}}"), 5, "steps[0].retry.factor", "is not a factor from 1 to 100", "")
+        for factor in ("0.9", "101", "true", "much")
+    ],
+    *[
+        (step(f"{key}: ${{{{ args.x }}}}"), 5, f"steps[0].{key}", 'unknown name "args.x"', "")
+        for key in ("node", "timeout", "priority")
+    ],
+    (
+        step("container: {image: a, command: [a, '${{ args.x }}']}").replace("    container: {image: alpine}\n", ""),
+        4,
+        "steps[0].container.command[1]",
+        'unknown name "args.x"',
+        "",
+    ),
+    (MATRIX.replace("build", "b" * 59) + "        A: b\n", 3, "steps[0].name", "has at most 58 characters", ""),
+    (
+        step("type: service\n    lifetime: run").replace("{image", "{restart: always, image"),
+        4,
+        "steps[0].container.restart",
+        "for services with lifetime node",
+        "",
+    ),
     (step("retry: {on: [fail]}"), 5, "steps[0].retry.on[0]", "'failure'", ""),
     (step("timeout: -5s"), 5, "steps[0].timeout", '"-5s" is not a duration', ""),
     (step("timeout: 999999d"), 5, "steps[0].timeout", "longer than the limit", ""),
@@ -243,6 +267,36 @@ def test_all_problems_at_once() -> None:
         "steps[0].tpye",
         "steps[0].container.volumes",
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MATRIX.replace("build", "b" * 58) + "        A: b\n",
+        step("retry: {attempts: 1, factor: 1}"),
+        step("retry: {attempts: 100, factor: 100}"),
+        step("retry: {factor: 1.5}"),
+        step("type: service").replace("{image", "{restart: always, image"),
+        step("type: service\n    lifetime: node").replace("{image", "{restart: always, image"),
+        "args: [x]\n" + step("node: ${{ args.x }}"),
+        "args: {x: 1}\n" + step("priority: ${{ args.x }}\n    timeout: 5${{ 'm' }}"),
+    ],
+)
+def test_what_is_just_right(text: str) -> None:
+    check_document(parse_text(text))
+
+
+def test_a_problem_has_a_code_and_a_message_in_lower_case() -> None:
+    """The codes are part of the API."""
+    text = "name: x\nfoo: 1\nsteps:\n  - {name: a, type: b, container: {image: c, pull_policy: d}, needs: [z]}\n"
+    assert {(problem.code, problem.path) for problem in problems_of(text)} == {
+        ("unknown_key", "foo"),
+        ("type", "steps[0].type"),
+        ("value", "steps[0].container.pull_policy"),
+    }
+    (policy,) = [problem for problem in problems_of(text) if problem.code == "value"]
+    assert policy.message == "input should be 'always', 'missing' or 'never'"
+    assert {problem.code for problem in problems_of(step("if: steps.x.status == 'y'"))} == {"expression"}
 
 
 def test_cycle_names_every_step() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gamekeeper.domain.language.container import Container, split_volume
+from gamekeeper.domain.language.container import Container, Healthcheck, split_volume
 
 TEMPLATE = "${{ args.a }}"
 
@@ -52,6 +52,7 @@ def test_what_is_taken(fields: dict[str, Any]) -> None:
         ({"volumes": ["a:/b:ro:x"]}, '"a:/b:ro:x" is not a volume'),
         ({"volumes": ["a:/b:rx"]}, '"rx" is not a mode'),
         ({"volumes": ["a:/b:ro,rx"]}, '"ro,rx" is not a mode'),
+        ({"healthcheck": {"test": ["RUN", "a"]}}, 'not "RUN"'),
         ({"ulimits": [1]}, "must be a mapping, got a list"),
         ({"deploy": "x"}, 'must be a mapping, got "x"'),
         ({"commands": "a", "entrypoint": "b"}, "use either commands or command"),
@@ -82,6 +83,14 @@ def test_short_forms_become_the_long_ones() -> None:
     assert container.healthcheck.test == ["CMD-SHELL", "curl x"]
     reserved = container.deploy.resources.reservations.devices
     assert [(device.capabilities, device.count) for device in reserved] == [(["gpu"], None), (["gpu"], "all"), ([], 2)]
+
+
+def test_a_container_that_names_its_image_alone_asks_for_nothing_else() -> None:
+    container = Container(image="image", healthcheck=Healthcheck(test=["NONE"]))
+    flags = ("init", "read_only", "stdin_open", "privileged")
+    assert [getattr(container, flag) for flag in flags] == [False] * len(flags)
+    assert container.healthcheck is not None
+    assert (container.healthcheck.retries, container.healthcheck.disable) == (3, False)  # Docker's own number
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gamekeeper.domain.language.expressions import (
     evaluate,
     find_expressions,
     is_dynamic,
+    reads_args,
     render,
     render_tree,
 )
@@ -113,12 +114,35 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("succes()", 'unknown function "succes"; did you mean "success"'),
         ("(" * 3000, "is not an expression|over 4096"),
         ("a" * 4097, "over 4096"),
+        ("a" * 4096, "unknown name"),
         ("", "is not an expression"),
     ],
 )
 def test_wrong_expressions(text: str, message: str) -> None:
     with pytest.raises(ExpressionError, match=message):
         check_expression(text, SCOPE)
+
+
+def test_what_does_not_parse_says_where_and_why() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        check_expression("args.port ++", SCOPE)
+    assert caught.value.message.startswith('"args.port ++" is not an expression: at column 13: ')
+    assert "ERROR" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("args.a + args['b'] + args[\"c\"]", {"a", "b", "c"}),
+        ("args", {"*"}),
+        ("args[steps.a.status] + args.b", {"*", "b"}),
+        ("'args.a' == \"args.b\"", set()),
+        ("steps.args.outputs.x", set()),
+    ],
+)
+def test_the_arguments_that_an_expression_reads(text: str, names: set[str]) -> None:
+    assert reads_args(text) == names
 
 
 @pytest.mark.parametrize("text", ["args.list.map(i, i * 2)", "'args.nope' == args.mode", "size(args.mode) > 2"])

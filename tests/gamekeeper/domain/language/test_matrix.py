@@ -36,6 +36,7 @@ def test_cells(matrix: dict[str, Any], cells: list[dict[str, Any]]) -> None:
     [
         ({"a": list(range(30)), "b": list(range(40))}, "matrix expands to 1,200 cells; the limit is 256"),
         ({"a": list(range(256)), "include": [{"a": 999}]}, "expands to 257 cells"),
+        ({name: list(range(256)) for name in "abcdefgh"}, r"matrix expands to 18,446,744,073,709,551,616 cells"),
         ({"a": []}, "the matrix has no cells"),
         ({"a": [1], "exclude": [{"a": 1}]}, "the matrix has no cells"),
         ({}, "the matrix has no cells"),

@@ -40,6 +40,8 @@ STEPS_THAT_CANNOT_BE = [
     ({"on_failure": "hold 169h"}, "hold is longer than the limit of 7d"),
     ({"on_failure": "hold 0s"}, "is no time at all"),
     ({"retry": {"attempts": "${{ args.many }}"}}, "101; use 1 to 100"),
+    ({"retry": {"attempts": "${{ args.many - 101 }}"}}, "0; use 1 to 100"),
+    ({"priority": "${{ args.many == 101 }}"}, "True; use 0 to 100"),
     ({"continue_on_error": "${{ args.many }}"}, 'must be true or false, got "101"'),
     ({"timeout": "${{ args.text }}"}, "is not a duration"),
     ({"if": "args.text + 1 == 2"}, "failed"),
@@ -70,6 +72,29 @@ def test_steps_at_their_limits_are_taken() -> None:
     assert (third.priority, third.max_parallel, third.fail_fast, third.retry.attempts) == (50, 1, True, 1)
     assert resolved.concurrency is not None
     assert resolved.concurrency.model_dump() == {"group": "x" * 200, "limit": 10_000, "on_busy": "reject"}
+
+
+@pytest.mark.parametrize(
+    ("version", "is_taken"), [(1, True), (0, False), (2**31 - 1, True), (2**31, False), ("${{ args.many }}", True)]
+)
+def test_the_versions_that_a_call_may_name(version: int | str, is_taken: bool) -> None:
+    step = {"name": "s", "type": "pipeline", "pipeline": {"name": "other", "version": version}}
+    if is_taken:
+        call = make_pipeline(step, args={"many": 101}).steps[0].call
+        assert call is not None
+        assert call.version == (101 if isinstance(version, str) else version)
+    else:
+        with pytest.raises(SpecError, match="use 1 to 2147483647"):
+            make_pipeline(step)
+
+
+def test_a_call_takes_its_limits_from_the_defaults_and_its_own_words_first() -> None:
+    call = {"type": "pipeline", "pipeline": {"name": "other"}}
+    defaults = {"timeout": "1h", "retry": {"attempts": 3}}
+    own = {"name": "b", "timeout": "2h", "retry": {"attempts": 4}}
+    first, second = make_pipeline({"name": "a"} | call, own | call, defaults=defaults).steps
+    assert (first.timeout, first.retry.attempts) == (3600, 3)
+    assert (second.timeout, second.retry.attempts) == (7200, 4)
 
 
 def test_the_time_limits_of_steps_that_name_none() -> None:

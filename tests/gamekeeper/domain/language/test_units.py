@@ -84,13 +84,14 @@ def test_wrong_bytes(text: str) -> None:
         ("127.0.0.1:5000:80/tcp", PublishedPort(80, "tcp", 5000, "127.0.0.1")),
         ("127.0.0.1::80", PublishedPort(80, "tcp", None, "127.0.0.1")),
         ("[::1]:5000:80", PublishedPort(80, "tcp", 5000, "[::1]")),
+        ("65535:65535", PublishedPort(65535, "tcp", 65535, "")),
     ],
 )
 def test_port(text: str, port: PublishedPort) -> None:
     assert parse_port(text) == port
 
 
-@pytest.mark.parametrize("text", ["", "web", "70000", "80:0", "80:80/icmp", "a:80:80"])
+@pytest.mark.parametrize("text", ["", "web", "65536", "65536:80", "80:0", "80:80/icmp", "a:80:80"])
 def test_wrong_port(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
         parse_port(text)
