@@ -11,6 +11,7 @@ told in plain words instead, as a failure that is not tried again, which is the 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -34,13 +35,9 @@ log = get_logger(__name__)
 CALL_TIMEOUT = timedelta(seconds=10)
 LONGEST_WAIT_SECONDS = 3.0
 RETRY_AT_ONCE = timedelta(milliseconds=1)
-# The server has read the answer and won't have it, now or later.
-REFUSALS = (
-    RPCStatusCode.INVALID_ARGUMENT,
-    RPCStatusCode.FAILED_PRECONDITION,
-    RPCStatusCode.OUT_OF_RANGE,
-    RPCStatusCode.UNIMPLEMENTED,
-)
+# The answer itself is wrong. What may be the state of a server, or of a proxy before it, is waited for.
+REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE)
+_TOO_LARGE = re.compile("larger than|too large", re.IGNORECASE)
 
 
 class Answers:
@@ -131,9 +128,9 @@ class Answers:
 
 
 def _is_refusal(error: RPCError) -> bool:
-    """Temporal says in details which of its limits on calls is exhausted. The transport's limit on sizes has none."""
-    too_large = error.status is RPCStatusCode.RESOURCE_EXHAUSTED and not error.grpc_status.details
-    return too_large or error.status in REFUSALS
+    """A limit on calls that is exhausted is no refusal, though it has the status of a message that is too large."""
+    too_large = error.status is RPCStatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.message)
+    return bool(too_large) or error.status in REFUSALS
 
 
 def _no_beat() -> None:
