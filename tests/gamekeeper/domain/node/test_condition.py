@@ -30,6 +30,13 @@ NONE: frozenset[ConditionType] = frozenset()
             "4.0 % of memory",
         ),
         (
+            ConditionType.MEMORY_PRESSURE,
+            Vitals(memory_available_percent=0),
+            Vitals(memory_available_percent=8),
+            Vitals(memory_available_percent=9),
+            "0.0 % of memory",
+        ),
+        (
             ConditionType.CLOCK_SKEW,
             Vitals(clock_offset_seconds=-3600),
             Vitals(clock_offset_seconds=1.7),
