@@ -70,7 +70,9 @@ CASES = [
             ("0 5 * * 8", 'field 5 "8" is outside 0-7'),
             ("60 * * * *", 'field 1 "60" is outside 0-59'),
             ("* * * * * *", '"* * * * * *" has 6 fields; write minute, hour, day, month and weekday'),
-            ("0 5 * *", '"0 5 * *" has 4 fields'),
+            ("0 5 * *", '"0 5 * *" has 4 fields;'),
+            ("5", '"5" has 1 field;'),
+            ("0 5 *", '"0 5 *" has 3 fields;'),
             ("@every 1s", '"@every 1s" is not known; use five fields'),
             ("0 5-3 * * *", 'field 2 "5-3" has a range that ends before it begins'),
             ("*/0 * * * *", 'field 1 "*/0" has a step outside 1-59'),
@@ -304,8 +306,23 @@ def test_cycle_names_every_step() -> None:
         {"name": name, "needs": [need], "container": {"image": "a"}}
         for name, need in (("a", "c"), ("b", "a"), ("c", "b"))
     ]
-    with pytest.raises(SpecError, match=r"a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c"):
+    with pytest.raises(SpecError, match=r"a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c") as caught:
         check_document(Document({"name": "x", "steps": steps}))
+    (problem,) = caught.value.problems
+    first = problem.message.removeprefix("needs forms a cycle: ")[0]
+    assert problem.path == f"steps[{'abc'.index(first)}].needs"
+
+
+def test_every_wrong_need_is_told() -> None:
+    text = STEP + "  - {name: b, needs: [x, build, end, y], container: {image: a}}\n"
+    text += "finally:\n  - {name: end, needs: [z], container: {image: a}}\n"
+    found = [(problem.path, problem.message.split(" is ")[0]) for problem in problems_of(text)]
+    assert found == [
+        ("steps[1].needs", '"x"'),
+        ("steps[1].needs", '"end"'),
+        ("steps[1].needs", '"y"'),
+        ("finally[0].needs", '"z"'),
+    ]
 
 
 def test_ten_thousand_steps_are_refused_by_their_number() -> None:

@@ -66,7 +66,12 @@ def test_what_is_refused(fields: dict[str, Any], message: str) -> None:
 
 
 def test_short_forms_become_the_long_ones() -> None:
-    devices = [{"capabilities": "gpu"}, {"capabilities": ["gpu"], "count": "all"}, {"capabilities": [], "count": 2}]
+    devices = [
+        {"capabilities": "gpu"},
+        {"capabilities": "gpu", "count": None},
+        {"capabilities": ["gpu"], "count": "all"},
+        {"capabilities": [], "count": 2},
+    ]
     container = Container.model_validate(
         {
             "image": "image",
@@ -82,7 +87,12 @@ def test_short_forms_become_the_long_ones() -> None:
     assert container.healthcheck is not None
     assert container.healthcheck.test == ["CMD-SHELL", "curl x"]
     reserved = container.deploy.resources.reservations.devices
-    assert [(device.capabilities, device.count) for device in reserved] == [(["gpu"], None), (["gpu"], "all"), ([], 2)]
+    assert [(device.capabilities, device.count) for device in reserved] == [
+        (["gpu"], None),
+        (["gpu"], "all"),
+        (["gpu"], "all"),
+        ([], 2),
+    ]
 
 
 def test_a_container_that_names_its_image_alone_asks_for_nothing_else() -> None:

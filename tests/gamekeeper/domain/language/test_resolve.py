@@ -143,6 +143,7 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
         ({"args": {"n": {"pattern": "^a+$"}}}, {"args": {"n": "b"}}, "does not match"),
         ({"args": {"mode": "x"}}, {"args": {"mode": ["\ud800"]}}, "holds half of a surrogate pair"),
         ({"envs": ["A"]}, {"envs": {"A": "x", "\udfff": "y"}}, "holds half of a surrogate pair"),
+        ({"args": ["map"]}, {}, "is required"),
         ({"envs": ["A"]}, {}, "is required"),
         ({"envs": ["A"]}, {"envs": {"A": "x", "B": "y"}}, "no such environment value"),
         ({"envs": ["A"]}, {"envs": {"A": [1]}}, "must be text"),
@@ -195,6 +196,13 @@ def test_a_rendered_value_is_checked_again() -> None:
 def test_large_containers_are_refused() -> None:
     with pytest.raises(SpecError, match="the limit is 16384"):
         make_pipeline(one_step(commands=["x" * 20_000]))
+
+
+def test_large_pipelines_are_refused() -> None:
+    steps = [{"name": f"s{index}", "container": {"image": "i", "command": ["x" * 15_000]}} for index in range(70)]
+    with pytest.raises(SpecError, match=r"the resolved pipeline has 1\d{6} bytes; the limit is 1048576"):
+        make_pipeline(*steps)
+    make_pipeline(*steps[:65])
 
 
 def run_script(resolved: ResolvedPipeline) -> str:
