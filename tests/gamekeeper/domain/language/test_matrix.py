@@ -49,6 +49,12 @@ def test_what_is_no_matrix(matrix: dict[str, Any], part: str) -> None:
         expand(matrix)
 
 
+def test_a_cell_is_tried_out_without_what_only_its_run_can_know() -> None:
+    environment = {"N": "${{ matrix.n }}", "X": "${{ steps.a.outputs.x }}"}
+    step = {"name": "b", "matrix": {"n": [1]}, "container": {"image": "image", "environment": environment}}
+    assert make_pipeline({"name": "a", "outputs": ["x"]}, step).steps[1].spec.environment == environment
+
+
 def test_a_matrix_is_tried_out_at_submission() -> None:
     container = {"image": "image", "ports": ["${{ matrix.port }}:80"]}
     with pytest.raises(SpecError) as caught:
