@@ -189,6 +189,8 @@ CASES = [
     (step("if: nope()"), 5, "steps[0].if", 'unknown function "nope"', ""),
     (step("if: steps.later.status == 'x'"), 5, "steps[0].if", 'unknown name "steps.later"', ""),
     (second("{name: build, container: {image: a}}"), 5, "steps[1].name", 'named "build" (lines 3, 5)', ""),
+    (second(f"{{name: {'x' * 70}, container: {{image: a}}}}"), 5, "steps[1].name", "may use", f'try "{"x" * 63}"'),
+    (second("{name: ö--_ü, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "my-name"'),
     (second("{name: Bad_Name, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "bad-name"'),
     (second("{name: other}"), 5, "steps[1]", 'step "other" has no container', ""),
     (second("{name: b, container: {image: a 12}}"), 5, "steps[1].container.image", '"a 12" is not an image name', ""),

@@ -63,7 +63,8 @@ def test_steps_at_their_limits_are_taken() -> None:
     resolved = make_pipeline(
         {"name": "a", "priority": 0, "on_failure": "hold 168h", "retry": {"attempts": 100, "exit_codes": [0, 75]}},
         {"name": "b", "priority": 100, "matrix": {"x": [1]}, "max_parallel": 256, "retry": {}},
-        {"name": "c", "matrix": {"x": [1]}, "max_parallel": 1},
+        {"name": "c", "matrix": {"x": [1]}, "max_parallel": 1, "retry": {"attempts": "${{ args.one }}"}},
+        args={"one": 1},
         concurrency={"group": "x" * 200, "limit": 10_000, "on_busy": "reject"},
     )
     first, second, third = resolved.steps
