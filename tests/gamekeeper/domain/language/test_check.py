@@ -69,6 +69,12 @@ CASES = [
         for cron, message in [
             ("0 5 * * 8", 'field 5 "8" is outside 0-7'),
             ("60 * * * *", 'field 1 "60" is outside 0-59'),
+            ("0 24 * * *", 'field 2 "24" is outside 0-23'),
+            ("0 5 32 * *", 'field 3 "32" is outside 1-31'),
+            ("0 5 0 * *", 'field 3 "0" is outside 1-31'),
+            ("0 5 * 13 *", 'field 4 "13" is outside 1-12'),
+            ("0 5 * 0 *", 'field 4 "0" is outside 1-12'),
+            ("0 5 * NOV-FEB *", 'field 4 "NOV-FEB" has a range that ends before it begins'),
             ("* * * * * *", '"* * * * * *" has 6 fields; write minute, hour, day, month and weekday'),
             ("0 5 * *", '"0 5 * *" has 4 fields;'),
             ("5", '"5" has 1 field;'),

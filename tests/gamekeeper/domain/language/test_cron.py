@@ -23,6 +23,7 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         "0 0 * * 7",
         "59 23 31 12 *",
         "*/1 * * * *",
+        "0 0 1 JAN-DEC SUN-SAT",
         "0-0/59 * * * *",
         *cron.WORDS,
     ],
