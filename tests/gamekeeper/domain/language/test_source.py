@@ -69,13 +69,15 @@ def test_hostile_text_is_refused(text: str, message: str) -> None:
     [
         ("a: [1\nb: 2\n", 2, 2),
         ("a: b: c", 1, 5),
+        ("a: {b: 1, b: 2}", 1, 11),
+        ("[" * 66 + "]" * 66, 1, 66),
         ("", 1, 1),
         ("a: [1", 1, 1),
         ("a: [\n\n\n", 1, 1),
         ("x" * (1024 * 1024 + 1), 0, 0),
         ("a: \x01", 0, 0),
     ],
-    ids=["bracket", "colon", "empty", "end", "blank end", "large", "control"],
+    ids=["bracket", "colon", "twice", "deep", "empty", "end", "blank end", "large", "control"],
 )
 def test_a_mistake_of_yaml_stands_at_its_place(text: str, line: int, column: int) -> None:
     with pytest.raises(SpecError) as caught:
@@ -83,6 +85,13 @@ def test_a_mistake_of_yaml_stands_at_its_place(text: str, line: int, column: int
     (problem,) = caught.value.problems
     assert (problem.line, problem.column) == (line, column)
     assert not problem.message.endswith("None")
+
+
+def test_values_may_be_nested_64_deep() -> None:
+    value = parse_text("[" * 65 + "]" * 65).value
+    for _ in range(64):
+        (value,) = value
+    assert value == []
 
 
 def test_a_text_as_large_as_its_limit_is_read() -> None:
