@@ -25,10 +25,10 @@ from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
 from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.workers import build_workers
-from gamekeeper.backoff import Backoff
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.client import connect
 from gamekeeper.tracing import configure_tracing
 
@@ -60,7 +60,7 @@ async def work(settings: AgentSettings) -> None:
         known.set()  # learnt before: work goes on while the api is away
     workers: asyncio.Task[object] = asyncio.create_task(_run_workers(settings, agent, identity, known))
     tasks.append(workers)
-    tasks.append(asyncio.create_task(memory.give_back_forever()))
+    tasks.append(asyncio.create_task(Supervised("the giving back of memory").endless(memory.give_back_forever)))
     stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     if settings.stop_containers and stop.is_set():
@@ -94,7 +94,7 @@ async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity
     os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
     client = await _connect_patiently(settings.temporal or identity.temporal_address)
     results = await asyncio.to_thread(agent.journal.kept_answers)
-    tokens = await _take_tokens_patiently(agent)  # before our own deliveries join them
+    tokens = await asyncio.to_thread(agent.journal.take_tokens)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
         hand_over = timedelta(seconds=HAND_OVER_SECONDS if settings.stop_containers else 0)
         for worker in build_workers(agent, client, identity, hand_over):
@@ -110,18 +110,6 @@ async def _connect_patiently(address: str) -> Client:
             return await connect(address)
         except GamekeeperError as error:
             log.warning("%s; trying on", error)
-
-
-async def _take_tokens_patiently(agent: Agent) -> list[bytes]:
-    """Waits for room: a full disk keeps the node from taking steps, and not from telling that its disk is full."""
-    backoff = Backoff(initial=1, maximum=5)
-    while True:
-        try:
-            return await asyncio.to_thread(agent.journal.take_tokens)
-        except UnavailableError as error:
-            if backoff.failures == 0:
-                log.warning("no step is taken yet: %s", error)
-            await asyncio.sleep(backoff.next_delay())
 
 
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:

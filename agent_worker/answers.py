@@ -3,11 +3,15 @@
 The SDK's core gives a completion up after some ten seconds of tries, and the step then stands until its heartbeat
 timeout has passed. So each activity of the agent completes itself, which costs the same one call, and tries until the
 server has taken it. A result that could not be told at once is journaled: the next agent tells it after a kill.
+
+An answer that Temporal refuses, or that no payload takes, would come out of every further delivery as well. So it is
+told in plain words instead, as a failure that is not tried again, which is the step's error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -21,6 +25,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from agent_worker.journal import SqliteJournal
 from gamekeeper.backoff import Backoff
+from gamekeeper.domain.run.limits import shortened
 from gamekeeper.domain.run.step import StepResult
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
@@ -30,8 +35,9 @@ log = get_logger(__name__)
 CALL_TIMEOUT = timedelta(seconds=10)
 LONGEST_WAIT_SECONDS = 3.0
 RETRY_AT_ONCE = timedelta(milliseconds=1)
-# The server has read the answer and won't have it, now or later.
-REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.UNIMPLEMENTED)
+# The answer itself is wrong. What may be the state of a server, or of a proxy before it, is waited for.
+REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.OUT_OF_RANGE)
+_TOO_LARGE = re.compile("larger than|too large", re.IGNORECASE)
 
 
 class Answers:
@@ -42,19 +48,35 @@ class Answers:
         self._journal = journal
 
     async def result(self, token: bytes, result: Any, beat: Callable[[], None]) -> None:
-        """``beat`` is called before each further try. Raises RPCError when the server refuses the result."""
+        """``beat`` is called before each further try."""
         handle = self._client.get_async_activity_handle(task_token=token)
 
         async def later() -> None:
             if isinstance(result, StepResult):
                 await self._journaled(self._journal.keep_answer, token, result.model_dump_json())
 
-        if await self._until_taken(lambda: handle.complete(result, rpc_timeout=CALL_TIMEOUT), beat, later):
+        try:
+            late = await self._until_taken(lambda: handle.complete(result, rpc_timeout=CALL_TIMEOUT), beat, later)
+        except Exception as refusal:  # encoding raises errors of many kinds
+            late = await self._plainly(token, f"the result can't be told: {refusal}", beat, final=True)
+        if late:
             await self._journaled(self._journal.answered, token)
 
     async def failure(self, token: bytes, error: Exception, beat: Callable[[], None]) -> None:
         handle = self._client.get_async_activity_handle(task_token=token)
-        await self._until_taken(lambda: handle.fail(error, rpc_timeout=CALL_TIMEOUT), beat)
+        try:
+            await self._until_taken(lambda: handle.fail(error, rpc_timeout=CALL_TIMEOUT), beat)
+        except Exception as refusal:
+            final = isinstance(error, ApplicationError) and error.non_retryable
+            await self._plainly(token, f"{error} ({refusal})", beat, final=final)
+
+    async def _plainly(self, token: bytes, text: str, beat: Callable[[], None], *, final: bool) -> bool:
+        """Tells that there was an answer which can't be told. Raises RPCError when even that is refused."""
+        message = shortened(text.encode(errors="backslashreplace").decode())
+        log.error("an answer is refused: %s", message)
+        failure = ApplicationError(message, type="answer_refused", non_retryable=final)
+        handle = self._client.get_async_activity_handle(task_token=token)
+        return await self._until_taken(lambda: handle.fail(failure, rpc_timeout=CALL_TIMEOUT), beat)
 
     async def cancellation(self, token: bytes, beat: Callable[[], None]) -> None:
         handle = self._client.get_async_activity_handle(task_token=token)
@@ -88,7 +110,7 @@ class Answers:
             except RPCError as error:
                 if error.status is RPCStatusCode.NOT_FOUND:  # timed out, canceled, or taken already
                     return backoff.failures > 0
-                if error.status in REFUSALS:
+                if _is_refusal(error):
                     raise
                 if not backoff.failures:
                     log.warning("an answer waits until Temporal takes it: %s", error)
@@ -103,6 +125,12 @@ class Answers:
             await asyncio.to_thread(note, *arguments)
         except UnavailableError as error:
             log.warning("an answer is not journaled: %s", error)
+
+
+def _is_refusal(error: RPCError) -> bool:
+    """A limit on calls that is exhausted is no refusal, though it has the status of a message that is too large."""
+    too_large = error.status is RPCStatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.message)
+    return bool(too_large) or error.status in REFUSALS
 
 
 def _no_beat() -> None:

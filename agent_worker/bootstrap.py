@@ -9,7 +9,7 @@ from typing import Any
 
 from agent_worker.identity import Identity
 from agent_worker.journal import SqliteJournal
-from agent_worker.logs.log_follower import LogFollower
+from agent_worker.logs.log_follower import TAKE_UP_SECONDS, LogFollower
 from agent_worker.logs.spool import Spool
 from agent_worker.logs.uploader import Uploader
 from agent_worker.machine.facts import gather_facts
@@ -22,10 +22,10 @@ from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from agent_worker.reaper import Reaper
 from agent_worker.settings import AgentSettings
-from agent_worker.supervised import supervised
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Agent:
     policy: NodePolicy
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """All that runs for as long as the agent does, its workers aside."""
+        """All that runs for as long as the agent does, its workers aside. No error ends any of it."""
         return [
-            self.link.run_forever(),
-            supervised("the upload of logs", self.uploader.run_forever),
-            supervised("the care for containers", self.reaper.run_forever),
-            supervised("the care for logs", self.follower.run_forever),
-            self.telemetry.sample_forever(self.link),
-            self.telemetry.send_forever(self.link),
-            self.inventory.run_forever(),
-            self.subscription.run_forever(),
+            Supervised("the node link").endless(self.link.run_forever),
+            self.uploader.care.endless(self.uploader.run_forever),
+            self.reaper.care.endless(self.reaper.run_forever),
+            Supervised("the care for logs").forever(self.follower.take_up, TAKE_UP_SECONDS),
+            Supervised("the sampling of this machine").endless(partial(self.telemetry.sample_forever, self.link)),
+            self.telemetry.sending.endless(partial(self.telemetry.send_forever, self.link)),
+            Supervised("the inventory").endless(self.inventory.run_forever),
+            Supervised("the subscription").endless(self.subscription.run_forever),
         ]
 
 

@@ -72,6 +72,7 @@ class DummyEngine:
         self._ids: dict[str, str] = {}
         self._resources: set[str] = set()
         self._faults: dict[str, int] = {}
+        self._newest_starts: dict[str, datetime] = {}
         self._told: Callable[[], None] = lambda: None
 
     async def ping(self) -> None:
@@ -138,6 +139,7 @@ class DummyEngine:
         health = Health.HEALTHY if container.new.spec.healthcheck else Health.NONE
         now = datetime.now(UTC)
         container.info = replace(container.info, status=ContainerStatus.RUNNING, started_at=now, health=health)
+        self._newest_starts[container.info.id] = now
         self._told()
         if output := environment.get("DUMMY_OUTPUT"):
             for line in output.splitlines(keepends=True):
@@ -251,6 +253,12 @@ class DummyEngine:
     async def last_log_line(self, container_id: str) -> LogLine | None:
         container = self._by_id.get(container_id)
         return container.lines[-1] if container and container.lines else None
+
+    def newest_start(self, container_id: str) -> object:
+        return self._newest_starts.get(container_id)
+
+    async def was_started_since(self, container_id: str, mark: object) -> bool:
+        return self.newest_start(container_id) != mark
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DummyConsole:
         container = self._by_id.get(container_id)

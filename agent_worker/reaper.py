@@ -21,6 +21,7 @@ from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo
 from gamekeeper.ports.node_agent import StepLogs
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_to_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 
 log = get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Reaper:
         self._link = link
         self._spool = spool
         self._journal = journal
+        self.care = Supervised("the report of containers")
         self._asked = asyncio.Event()
         self._unknown: dict[str, float] = {}
         self._removals = Removals(engine, spool, journal, logs, self.changed)
@@ -56,8 +58,9 @@ class Reaper:
             self._asked.clear()
             try:
                 again = await self._round()
+                self.care.succeeded()
             except GamekeeperError as error:
-                log.warning("containers are not reported: %s", error)
+                self.care.failed(error)
                 again = True
             # Ended containers wait for their outcome to be recorded or their log to be kept: look again soon.
             delay = min(delay * 2, PERIOD_SECONDS) if again else PERIOD_SECONDS

@@ -13,6 +13,7 @@ import resource
 import time
 import zlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
@@ -79,11 +81,11 @@ class SimulatedAgent:
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         return [
-            self.link.run_forever(),
-            self._telemetry.sample_forever(self.link),
-            self._telemetry.send_forever(self.link),
-            self._inventory.run_forever(),
-            self._subscription.run_forever(),
+            Supervised("the node link").endless(self.link.run_forever),
+            Supervised("the sampling of this machine").endless(partial(self._telemetry.sample_forever, self.link)),
+            self._telemetry.sending.endless(partial(self._telemetry.send_forever, self.link)),
+            Supervised("the inventory").endless(self._inventory.run_forever),
+            Supervised("the subscription").endless(self._subscription.run_forever),
         ]
 
     def _welcomed(self, welcome: pb.Welcome) -> None:

@@ -12,8 +12,8 @@ from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
 from api.services.node.stall import PULSE_SECONDS
 from api.services.run.reconcile import RunReconciler
-from api.services.supervised import ROUND_SECONDS, Supervised
 from gamekeeper.backoff import MAXIMUM_SECONDS
+from gamekeeper.supervised import ROUND_SECONDS, Supervised
 
 WATCH_SECONDS = 0.5
 BEATS_SECONDS = 5.0

@@ -27,9 +27,9 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
-from api.services.supervised import Supervised
 from gamekeeper.actor import set_actor
 from gamekeeper.errors import InvalidError
+from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)

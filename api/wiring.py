@@ -38,6 +38,7 @@ from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.node_directory import SqlNodeDirectory
+from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,8 @@ class Wired:
 def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     dispatcher = RunDispatcher(client)
     signals = NodeSignals(database=database, dispatcher=dispatcher)
-    presence = Presence(
-        database=database,
-        lease=Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms),
-        changed=signals.node_changed,
-    )
+    lease = Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
+    presence = Presence(database=database, lease=lease, changed=signals.node_changed)
     enrolment, certificates, joining = _access(settings, database)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
     metrics = MetricService(database=database, retention=settings.retention())
@@ -72,6 +70,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
+    session_writes = Supervised("session_writes")
+    cares = [events.polling, signals.care, runs.care, session_writes, database.odd_rows]
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
@@ -93,7 +93,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
         parts=Parts(database=database, dispatcher=dispatcher, logs_dir=settings.logs_dir),
-        background=[*(loop.care for loop in loops), events.polling, signals.care],
+        background=[*(loop.care for loop in loops), *cares],
     )
     link = LinkServices(
         enrolment=enrolment,
@@ -107,6 +107,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         telemetry=TelemetryIntake(metrics=metrics, conditions=conditions),
         consoles=consoles,
         clock=database.clock,
+        session_writes=session_writes,
     )
     return Wired(rest=rest, link=link, certificates=certificates, reconciler=reconciler, loops=loops)
 

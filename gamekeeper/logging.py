@@ -6,7 +6,10 @@ import json
 import logging
 import os
 import sys
+from copy import copy
 from datetime import UTC, datetime
+
+from gamekeeper.errors import GamekeeperError
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,7 +41,7 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            line = self.format(record)
+            line = self.format(_without_known_trace(record))
         except Exception:
             self.handleError(record)
             return
@@ -50,6 +53,17 @@ class LineHandler(logging.Handler):
             self._lost += 1
         else:
             self._lost = 0
+
+
+def _without_known_trace(record: logging.LogRecord) -> logging.LogRecord:
+    """An error of ours says what is wrong. Its trace says nothing more, and a library that logs each failed call, as
+    Temporal's SDK does, would fill a log with them during an outage."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, GamekeeperError):
+        return record
+    told = copy(record)
+    told.msg, told.args, told.exc_info, told.exc_text = f"{record.getMessage()}: {error}", (), None, None
+    return told
 
 
 def _lost_lines(count: int) -> logging.LogRecord:

@@ -11,7 +11,7 @@ from tests.fixtures.docker import docker_engine, test_image
 from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
-from tests.fixtures.stack import stack
+from tests.fixtures.stack import stack, stack_is_up
 from tests.fixtures.temporal import temporal_client, temporal_server
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "registry",
     "silent_registry",
     "stack",
+    "stack_is_up",
     "temporal_client",
     "temporal_server",
     "test_image",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +31,9 @@ OUTPUTS_FILE = "output"
 # speed while it begins a new file, so a job's log is one file; a service's is bounded, because it may run for years.
 JOB_LOG = {"Type": "local", "Config": {"max-size": "16g", "max-file": "2", "compress": "false"}}
 SERVICE_LOG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
+# Of each driver whose files the engine begins anew: its own size and number of them, and what a byte may take in one.
+_LOG_DRIVERS = {"local": ("20m", "5", 1), "json-file": ("0", "1", 6)}
+_LOG_SIZE = re.compile(r"([0-9.]+) ?([kmgt])?i?b?")
 
 
 def owner_labels(owner: Ownership) -> dict[str, str]:
@@ -214,7 +219,21 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         ports=tuple(_ports((inspected.get("NetworkSettings") or {}).get("Ports") or {})),
         health_log=_last_check(health),
         restart_count=inspected.get("RestartCount", 0),
+        log_kept_bytes=_log_kept_bytes(inspected["HostConfig"].get("LogConfig") or {}),
     )
+
+
+def _log_kept_bytes(config: dict[str, Any]) -> int:
+    """All files but the newest are full. As JSON a byte takes six at the most, and a line more than its text."""
+    options = config.get("Config") or {}
+    default_size, default_files, factor = _LOG_DRIVERS.get(config.get("Type", ""), ("0", "1", 1))
+    size = _LOG_SIZE.fullmatch(options.get("max-size", default_size).strip().lower())
+    if size is None or float(size[1]) <= 0:
+        return 0
+    full = (
+        max(0, int(options.get("max-file", default_files)) - 1) * float(size[1]) * 1000 ** " kmgt".index(size[2] or " ")
+    )
+    return max(1, int(full / factor))
 
 
 def _last_check(health: dict[str, Any]) -> str:
@@ -225,17 +244,32 @@ def _last_check(health: dict[str, Any]) -> str:
     return (checks[-1].get("Output") or "").strip()[-300:] or f"exit code {checks[-1].get('ExitCode')}"
 
 
-def info_from_listed(item: dict[str, Any]) -> ContainerInfo:
-    """Reads a job that ended well from the Engine API's ``GET /containers/json``, which may still call it running."""
-    return ContainerInfo(
-        id=item["Id"],
-        name=item["Names"][0].lstrip("/"),
-        image=item["Image"],
-        status=ContainerStatus.EXITED,
-        owner=owner_from_labels(item.get("Labels") or {}),
-        exit_code=0,
-        created_at=datetime.fromtimestamp(item["Created"], UTC),
-        digest=item["ImageID"],
+@dataclass(frozen=True)
+class Made:
+    """A container as it was created, which tells all of a clean end but its times.
+
+    ``may_write`` is true of root alone, unless a capability is taken from him. One that ``publishes`` has ports that
+    others may wait for.
+    """
+
+    info: ContainerInfo
+    may_write: bool
+    publishes: bool
+
+    def ended_well(self, started_at: datetime, finished_at: datetime) -> ContainerInfo:
+        return replace(
+            self.info, status=ContainerStatus.EXITED, exit_code=0, started_at=started_at, finished_at=finished_at
+        )
+
+
+def made_from_inspect(inspected: dict[str, Any]) -> Made:
+    """Reads the same answer of a container that was not started yet."""
+    host = inspected["HostConfig"]
+    user = (inspected["Config"].get("User") or "").partition(":")[0]
+    return Made(
+        info=info_from_inspect(inspected),
+        may_write=user in ("", "0", "root") and not host.get("CapDrop"),
+        publishes=bool(host.get("PortBindings") or host.get("PublishAllPorts")),
     )
 
 

@@ -19,9 +19,10 @@ from agent_worker.docker_engine import outputs
 from agent_worker.docker_engine.console import DockerConsole, open_console
 from agent_worker.docker_engine.convert import (
     LABEL,
+    Made,
     create_config,
     info_from_inspect,
-    info_from_listed,
+    made_from_inspect,
     parse_time,
     usage_from_stats,
 )
@@ -50,6 +51,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CALL_TIMEOUT_SECONDS = 60
+EVENT_SECONDS = 5.0
 SHORT_CALLS = 16
 WAITS = 1000
 COMMAND_CODES = (126, 127)  # found but not to be executed, and not found: as a shell says it
@@ -66,6 +68,7 @@ class DockerEngine:
         self._puller = ImagePuller(self._connect, self._socket)
         self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
         self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
+        self._made: dict[str, Made] = {}
         self._ended: dict[str, ContainerInfo] = {}
         self._watch = ExitWatch(self._connect, self._socket, f"{LABEL}node={node}")
         self._resources = RunResources(node, lambda: self._api, self._call)
@@ -128,20 +131,24 @@ class DockerEngine:
     async def create(self, new: NewContainer) -> str:
         self._watch.ensure_started()
         try:
-            created = await self._call(self._create, create_config(new), new.owner.key.container_name)
+            made = await self._call(self._create, create_config(new), new.owner.key.container_name)
         except GoneError as error:
             self._resources.forget()
             raise fault(str(error)) from error
-        return str(created["Id"])
+        self._made[made.info.id] = made
+        return made.info.id
 
-    def _create(self, config: dict[str, Any], name: str) -> dict[str, Any]:
+    def _create(self, config: dict[str, Any], name: str) -> Made:
         try:
             created = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
-            return dict(created)
+            return self._look(str(created["Id"]))
         except APIError as error:
             if error.status_code == 409 and "already in use" in explain(error):
                 raise NameTakenError(name) from error
             raise
+
+    def _look(self, container_id: str) -> Made:
+        return made_from_inspect(self._api.inspect_container(container_id))
 
     async def prepare_outputs(self, container_id: str) -> None:
         await self._call(outputs.put_empty, self._api, container_id)
@@ -186,7 +193,7 @@ class DockerEngine:
         try:
             first: set[asyncio.Future[Any]] = {answer, clean}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and await self._learn(container_id, clean.result()):
+            if not answer.done() and self._learn(container_id, clean.result()):
                 answer.add_done_callback(lambda done: done.cancelled() or done.exception())
                 return None
             return await answer
@@ -196,20 +203,14 @@ class DockerEngine:
         finally:
             clean.cancel()
 
-    async def _learn(self, container_id: str, end: CleanExit) -> bool:
-        """Notes a clean end before the engine's state tells it; False when that has to be waited for.
-
-        Listing reads a copy of the container's state, which its teardown does not lock.
-        """
-        if container_id in self._ended:
-            return True
-        listed = await self._call(self._api.containers, all=True, filters={"id": container_id})
-        if not listed or any(port.get("PublicPort") for port in listed[0].get("Ports") or []):
-            return False
-        info = info_from_listed(listed[0])
-        if is_final(info):
-            self._ended[container_id] = replace(info, started_at=end.started_at, finished_at=end.finished_at)
-        return is_final(info)
+    def _learn(self, container_id: str, end: CleanExit) -> bool:
+        """Notes a clean end before the engine's state tells it; False when that has to be waited for."""
+        made = self._made.get(container_id)
+        if made is not None and not made.publishes:
+            info = made.ended_well(end.started_at, end.finished_at)
+            if is_final(info):
+                self._ended[container_id] = info
+        return container_id in self._ended
 
     async def _inspect(self, name_or_id: str) -> ContainerInfo | None:
         try:
@@ -230,6 +231,7 @@ class DockerEngine:
             return
 
     async def remove(self, container_id: str) -> None:
+        self._made.pop(container_id, None)
         self._ended.pop(container_id, None)
         self._watch.forget(container_id)
         try:
@@ -243,10 +245,13 @@ class DockerEngine:
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
         labels = [f"{LABEL}node={self._node}"]
         labels += [f"{LABEL}{name}={value}" for name, value in (("run", run_id), ("step", step)) if value]
+        known = list(self._made)
         listed = await self._call(self._api.containers, all=True, filters={"label": labels})
         found = await asyncio.gather(*[self._find_listed(item) for item in listed])
         if not run_id:
             self._ended = {info.id: info for info in found if info is not None and is_final(info)}
+            for gone in set(known) - {item["Id"] for item in listed}:
+                self._made.pop(gone, None)
         return [info for info in found if info is not None and info.owner is not None]
 
     async def _find_listed(self, item: dict[str, Any]) -> ContainerInfo | None:
@@ -310,6 +315,18 @@ class DockerEngine:
         response.raise_for_status()
         return response
 
+    def newest_start(self, container_id: str) -> tuple[int, int]:
+        self._watch.ensure_started()
+        return self._watch.newest_start(container_id)
+
+    async def was_started_since(self, container_id: str, mark: Any) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EVENT_SECONDS):
+                while (answer := self._watch.was_started_since(container_id, mark)) is None:
+                    await asyncio.sleep(0.05)
+                return answer
+        return True
+
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
         return await self._call(open_console, self._api, self._waits, container_id, request)
 
@@ -326,7 +343,11 @@ class DockerEngine:
         await self._resources.ensure_volume(name, run_id)
 
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        await self._resources.open_workspace(container_id, volume)
+        made = self._made.get(container_id)
+        if made is None:
+            made = await self._call(self._look, container_id)
+        if not made.may_write:
+            await self._resources.open_workspace(container_id, volume)
 
     async def list_run_resources(self) -> Sequence[str]:
         return await self._resources.list_runs()

@@ -41,8 +41,15 @@ class ExitWatch:
     def __init__(self, connect: Callable[[], APIClient], socket: str, label: str) -> None:
         self._connect = connect
         self._socket = socket
-        self._filters = {"type": "container", "event": ["start", "oom", "die", "health_status"], "label": label}
+        self._filters = {
+            "type": "container",
+            "event": ["start", "oom", "die", "health_status", "destroy"],
+            "label": label,
+        }
         self._started: dict[str, datetime] = {}
+        self._newest_starts: dict[str, int] = {}
+        self._destroyed: dict[str, bool] = {}
+        self._streams = 0
         self._exits: dict[str, CleanExit] = {}
         self._oom_events: dict[str, int] = {}
         self._oom: dict[str, bool] = {}
@@ -84,6 +91,17 @@ class ExitWatch:
         not when the kernel's word came after the process's end: which is first is chance."""
         return self._oom.get(container_id, False)
 
+    def newest_start(self, container_id: str) -> tuple[int, int]:
+        """The number of the event stream, and the time of the newest start that it told of."""
+        return self._streams, self._newest_starts.get(container_id, 0)
+
+    def was_started_since(self, container_id: str, mark: tuple[int, int]) -> bool | None:
+        """None as long as the container's removal is not heard of. A stream that was begun anew may lack events."""
+        stream, newest = self.newest_start(container_id)
+        if stream != mark[0] or newest not in (0, mark[1]):  # 0: that long ago that it is forgotten
+            return True
+        return False if container_id in self._destroyed else None
+
     def expect(self, container_id: str) -> asyncio.Future[CleanExit]:
         """Returns a future that is done when the container has ended well, and never when it does not.
 
@@ -109,15 +127,19 @@ class ExitWatch:
             with suppress(UnavailableError), translated(self._socket), closing(self._connect()) as api:
                 api.timeout = None  # type: ignore[assignment]  # an idle node has no events
                 self._stream = api.events(decode=True, filters=self._filters)
+                self._in_loop(self._note_stream)
                 for event in self._stream:
                     backoff.reset()
-                    self._tell(event)
+                    self._in_loop(self._note, event)
             self._closed.wait(backoff.next_delay())
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _in_loop(self, note: Callable[..., None], *arguments: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process is ending
             assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._note, event)
+            self._loop.call_soon_threadsafe(note, *arguments)
+
+    def _note_stream(self) -> None:
+        self._streams += 1
 
     def _note(self, event: dict[str, Any]) -> None:
         container_id, action = event["id"], event["Action"]
@@ -127,7 +149,11 @@ class ExitWatch:
             self._keep(self._oom, container_id, True)
             self._started.pop(container_id, None)
             return
+        if action == "destroy":
+            self._keep(self._destroyed, container_id, True)
+            return
         if action == "start":
+            self._keep(self._newest_starts, container_id, int(moment.timestamp() * 1e9))
             self._exits.pop(container_id, None)
             self._oom.pop(container_id, None)
             self._keep(self._started, container_id, moment)
@@ -149,6 +175,7 @@ class ExitWatch:
 
     def _keep(self, seen: dict[str, Any], container_id: str, value: Any) -> None:
         """Keeps the newest only: exits that nobody asks for must not pile up."""
+        seen.pop(container_id, None)
         seen[container_id] = value
         if len(seen) > _KEPT:
             del seen[next(iter(seen))]

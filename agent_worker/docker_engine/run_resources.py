@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import tarfile
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from docker.api.client import APIClient
 from docker.errors import APIError
 
-from agent_worker.docker_engine.convert import LABEL, WORKSPACE
+from agent_worker.docker_engine import workspace
+from agent_worker.docker_engine.convert import LABEL
 from gamekeeper.errors import GamekeeperError
 
 T = TypeVar("T")
-
-_OPENS = LABEL + "opens"
 
 
 class Caller(Protocol):
@@ -46,7 +43,6 @@ class RunResources:
         await self._prepare(f"volume {name}", self._make_volume, name, run_id)
 
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        """Docker's new volumes are root's alone."""
         await self._prepare(f"workspace {volume}", self._open, container_id, volume)
 
     async def _prepare(self, what: str, make: Callable[[str, str], None], *arguments: str) -> None:
@@ -67,26 +63,7 @@ class RunResources:
         self._api().create_volume(name, labels=self._labels(run_id))
 
     def _open(self, container_id: str, volume: str) -> None:
-        api = self._api()
-        listed = api.containers(all=True, filters={"volume": volume})
-        if any(item["State"] != "created" for item in listed):
-            return
-        inspected = api.inspect_container(container_id)
-        if not inspected["HostConfig"].get("ReadonlyRootfs"):
-            _open_root(api, container_id)
-            return
-        # The engine puts nothing into a read-only root, and /workspace itself is an entry of the root.
-        config = {
-            "Image": inspected["Image"],
-            "Cmd": ["true"],
-            "Labels": self._labels(inspected["Config"]["Labels"][f"{LABEL}run"]) | {_OPENS: volume},
-            "HostConfig": {"Binds": [f"{volume}:{WORKSPACE}"], "NetworkMode": "none"},
-        }
-        beside = api.create_container_from_config(config)["Id"]  # type: ignore[no-untyped-call]
-        try:
-            _open_root(api, beside)
-        finally:
-            api.remove_container(beside, v=True)
+        workspace.open_to_all(self._api(), container_id, volume)
 
     def _labels(self, run_id: str) -> dict[str, str]:
         return {f"{LABEL}node": self._node, f"{LABEL}run": run_id}
@@ -106,10 +83,10 @@ class RunResources:
         filters = {"label": [f"{LABEL}node={self._node}", f"{LABEL}run={run_id}"]}
         users = await self._call(self._api().containers, all=True, filters=filters)
         for item in users:
-            if _OPENS in item["Labels"]:  # an earlier agent was killed while it had it
+            if workspace.OPENS in item["Labels"]:  # an earlier agent was killed while it had it
                 await self._call(self._api().remove_container, item["Id"], v=True)
         await self._remove_prepared(f"volume {name}", self._api().remove_volume, name)
-        if all(_OPENS in item["Labels"] for item in users):
+        if all(workspace.OPENS in item["Labels"] for item in users):
             await self._remove_prepared(f"network {name}", self._api().remove_network, name)
 
     async def _remove_prepared(self, what: str, remove: Callable[[str], None], name: str) -> None:
@@ -119,13 +96,3 @@ class RunResources:
             return  # gone, or a container still uses it: the next round sees to it
         finally:
             self._prepared.discard(what)
-
-
-def _open_root(api: APIClient, container_id: str) -> None:
-    """Any user may write to the container's workspace folder from now on; what is in it stays as it is."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo(WORKSPACE.removeprefix("/"))
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o777
-        archive.addfile(entry)
-    api.put_archive(container_id, "/", buffer.getvalue())

@@ -19,7 +19,7 @@ from gamekeeper.domain.log.log import LogLine, LogStream
 
 WHOLE_BYTES = 128 * 1024 * 1024  # half of the size at which the engine begins a new file
 LINE_BYTES = 40  # what the engine stores with each line
-_FIELDS = ("read_bytes", "first_ts_ns", "lost", "countable", "is_cut")
+_FIELDS = ("read_bytes", "first_ts_ns", "lost", "countable", "is_cut", "begun_ns")
 _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so their times interleave loosely
 
 
@@ -46,7 +46,8 @@ class _Position:
 class LogCursor:
     """A place in a log. ``advance`` moves it over lines that are being kept; only this process knows ``newest``.
 
-    ``is_cut`` says that the engine's log was found cut and that this is told, until lines come again.
+    ``is_cut`` says that the engine's log was found cut and that this is told, until lines come again. ``begun_ns`` is
+    when reading it began, for as long as it is not known whether the engine had dropped lines by then.
     """
 
     positions: dict[int, _Position] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class LogCursor:
     lost: bool = False
     countable: bool = True
     is_cut: bool = False
+    begun_ns: int = 0
     newest: LogLine | None = None
 
     @property

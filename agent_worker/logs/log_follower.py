@@ -1,6 +1,6 @@
 """Follows containers' logs into the spool. Lives beside the activities: a service's log outlives its step.
 
-A reader that met an error begins again at what the spool holds; a log that nobody reads is found by ``run_forever``.
+A reader that met an error begins again at what the spool holds; a log that nobody reads is found by ``take_up``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import time
 
 from agent_worker.logs.log_reader import LogReader
 from agent_worker.logs.spool import Spool
-from gamekeeper.backoff import jittered
 from gamekeeper.domain.log.log import LogEnd
 from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus
 
@@ -61,22 +59,9 @@ class LogFollower:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def run_forever(self) -> None:
-        """Sees to it that every log of this node is followed, whatever became of its step or of its follower."""
-        is_told = False
-        while True:
-            try:
-                await self.take_up()
-            except GamekeeperError as error:
-                if not is_told:
-                    log.warning("logs that nobody follows are looked for again: %s", error)
-                is_told = True
-            else:
-                is_told = False
-            await asyncio.sleep(jittered(TAKE_UP_SECONDS))
-
     async def take_up(self) -> None:
-        """Follows every container whose log has not ended, and ends the logs whose containers are gone."""
+        """Follows every container whose log has not ended, whatever became of its step or of its follower, and ends the
+        logs whose containers are gone."""
         begun = await asyncio.to_thread(self._spool.open_keys)  # first: their containers are older than the list
         infos = {info.owner.key: info for info in await self._engine.list_owned() if info.owner is not None}
         for key, info in infos.items():

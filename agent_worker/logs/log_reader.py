@@ -15,7 +15,7 @@ from functools import partial
 from agent_worker.logs.log_cursor import LineFilter, LogCursor
 from agent_worker.logs.spool import Spool
 from gamekeeper.backoff import Backoff
-from gamekeeper.domain.log.log import LogEnd
+from gamekeeper.domain.log.log import LogEnd, LogLine
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -27,9 +27,13 @@ ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTAR
 RESTART_POLL_SECONDS = 2.0
 BEHIND_SECONDS = 2.0
 CAUGHT_UP_BYTES = 16 * 1024 * 1024
+UNREAD_BYTES = 64 * 1024
+MARGIN = 0.98  # the engine stores a little more with a long line than is counted
 UNREADABLE_TRIES = 8
 LOST = "the engine lost lines before they were read: it began new files too fast, or its log was cut"
+UNREAD = "so much was in the engine before it was first read that it may have dropped the first lines"
 REMOVED = "its container was removed before its log was read to its end"
+RESTARTED = "its container was removed by somebody else, and may have been started again before that"
 UNREADABLE = "the engine can't read it"
 
 
@@ -56,6 +60,7 @@ class LogReader:
         self._one_file = one_file
         self._follow = True
         self._unreadable = 0
+        self._kept_bytes: int | None = None
         self.until_removed = until_removed
 
     async def read_to_the_end(self) -> None:
@@ -78,8 +83,10 @@ class LogReader:
     async def _read(self, cursor: LogCursor) -> str:
         """Reads and reads again until no more can come. Returns what is wrong with the log's end."""
         has_ended = False
+        if not cursor.positions:
+            cursor.begun_ns = time.time_ns()
         while True:
-            before = cursor.read_bytes
+            before, newest_start = cursor.read_bytes, self._engine.newest_start(self._container_id)
             try:
                 info, behind = await self._pass(cursor)
             except _UnreadableError as error:
@@ -92,8 +99,9 @@ class LogReader:
                 # A stream that ended may have skipped lines, and so may one that was followed from far behind.
                 has_ended, self._follow = False, not (self._follow or behind)
             elif (has_ended and not self._follow and not grown) or await self._has_all(cursor):
-                if await self._is_over(info):
-                    return ""
+                reason = await self._over(info, newest_start)
+                if reason is not None:
+                    return reason
                 has_ended, self._follow = False, True
             else:  # Docker may end the stream of who follows before it has sent all
                 has_ended, self._follow = True, False
@@ -113,16 +121,18 @@ class LogReader:
             await self._record_cut(cursor)
         return info, behind
 
-    async def _is_over(self, seen: ContainerInfo) -> bool:
-        """Waits, for a container that may be started again, until it is or is gone."""
+    async def _over(self, seen: ContainerInfo, newest_start: object) -> str | None:
+        """Waits, for a container that may be started again, until it is (None) or is gone: what is wrong then."""
         while self.until_removed:
             await asyncio.sleep(RESTART_POLL_SECONDS)
+            before = self._engine.newest_start(self._container_id)
             info = await self._engine.find(self._container_id)
             if info is None:
-                return True
+                return RESTARTED if await self._engine.was_started_since(self._container_id, newest_start) else ""
             if info.status in ALIVE or info.started_at != seen.started_at:
-                return False
-        return True
+                return None
+            newest_start = before
+        return ""
 
     async def _is_unreadable(self) -> bool:
         """True when the engine answers and has failed to read the log of an ended container again and again."""
@@ -157,11 +167,29 @@ class LogReader:
                     cursor.cut()
                 known.lost = False
                 cursor.advance(fresh)
+                gap = gap or await self._unread(cursor, fresh[0])
                 await self._keep(partial(self._spool.append, self._key, fresh, cursor, gap))
                 falls_behind = self._follow and not self._one_file and not cursor.by_count
                 if falls_behind and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
                     return True
         return not self._follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
+
+    async def _unread(self, cursor: LogCursor, line: LogLine) -> str:
+        """The gap to record, once, when the lines from before the first reading are as many as the engine holds of a
+        log whose first lines it has dropped. It does not say whether it has."""
+        if not cursor.begun_ns or cursor.read_bytes < UNREAD_BYTES:
+            return ""
+        if line.ts_ns > cursor.begun_ns:
+            cursor.begun_ns = 0
+            return ""
+        if self._kept_bytes is None:
+            info = await self._engine.find(self._container_id)
+            self._kept_bytes = info.log_kept_bytes if info else 0
+        if not self._kept_bytes or cursor.read_bytes < MARGIN * self._kept_bytes:
+            return ""
+        log.warning("the log of %s has a gap: %s", self._key, UNREAD)
+        cursor.lost, cursor.begun_ns = True, 0
+        return UNREAD
 
     async def _record_cut(self, cursor: LogCursor) -> None:
         log.warning("the log of %s has a gap: %s", self._key, LOST)

@@ -13,6 +13,7 @@ from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Containers
 from gamekeeper.rpc.convert import key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 
 log = get_logger(__name__)
 
@@ -31,6 +32,7 @@ class Uploader:
         self._spool = spool
         self._containers = containers
         self.bytes_per_second = 0
+        self.care = Supervised("the upload of logs")
 
     async def run_forever(self) -> None:
         backoff = Backoff(initial=0.2, maximum=10)
@@ -44,9 +46,9 @@ class Uploader:
                     if self.bytes_per_second:
                         await asyncio.sleep(sum(len(chunk.batch) for chunk in chunks) / self.bytes_per_second)
                 backoff.reset()
+                self.care.succeeded()
             except UnavailableError as error:
-                if backoff.failures in (0, 20):
-                    log.warning("logs wait on disk: %s", error)
+                self.care.failed(error)
                 await asyncio.sleep(backoff.next_delay())
 
     async def _send(self, chunks: list[Chunk]) -> None:

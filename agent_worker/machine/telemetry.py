@@ -20,6 +20,7 @@ from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerUsage
 from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.supervised import Supervised
 
 log = get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Telemetry:
         self._docker_error = ""
         self._before: dict[str, tuple[float, ContainerUsage]] = {}
         self.period = 5.0
+        self.sending = Supervised("the sending of samples")
 
     def vitals(self) -> Vitals:
         return Vitals(docker_error=self._docker_error, spool_bytes=self._held_bytes())
@@ -99,9 +101,10 @@ class Telemetry:
             try:
                 await link.calls.stream_metrics(self._batches(link))
                 backoff.reset()
+                self.sending.succeeded()
             except UnavailableError as error:
                 if link.connected.is_set():
-                    log.warning("samples wait: %s", error)
+                    self.sending.failed(error)
             await asyncio.sleep(backoff.next_delay())
 
     async def _batches(self, link: Link) -> AsyncIterator[pb.MetricsBatch]:

@@ -24,6 +24,7 @@ from gamekeeper.actor import set_actor
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -64,6 +65,7 @@ class LinkServices:
     telemetry: TelemetryIntake
     consoles: ConsoleService
     clock: HybridClock
+    session_writes: Supervised
 
 
 class LinkCalls(pb_grpc.NodeLinkServicer):

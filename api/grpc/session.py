@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls, metadata
+from api.grpc.session_writer import SessionWriter, ToldPhase
 from api.grpc.subscription import pushes
 from api.services.node.agent_session import AgentSession
 from gamekeeper import __version__
@@ -22,13 +21,12 @@ from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
-from gamekeeper.errors import InvalidError, PreconditionError, UnavailableError
+from gamekeeper.errors import InvalidError, PreconditionError
 from gamekeeper.rpc.convert import facts_from_pb, key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.version import version_problem
 
 MAX_POLICY_BYTES = 64 * 1024
-MAX_UNWRITTEN = 1000  # phases; a step has four or so
 
 
 class SessionCalls(LinkCalls):
@@ -46,12 +44,17 @@ class SessionCalls(LinkCalls):
         async with translated(context):
             node_id = await self._services.enrolment.authenticate(metadata(context, "authorization"))
             set_actor(f"agent:{node_id}")
-            session = await self._open(node_id, await anext(aiter(messages), None))
+            first = await anext(aiter(messages), None)
+            session = await self._open(node_id, first)
+            writer = self._writer(session)
             try:
+                version = first.hello.agent_version[:100] if first else None
+                writer.vitals("hello", Vitals(agent_version=version, server_version=__version__))
                 yield pb.ServerMessage(welcome=self._welcome(session))
-                async for answer in self._answers(session, messages):
+                async for answer in self._answers(session, messages, writer):
                     yield answer
             finally:
+                writer.end()
                 self._services.presence.close(session)
 
     async def _open(self, node_id: str, first: pb.AgentMessage | None) -> AgentSession:
@@ -60,10 +63,11 @@ class SessionCalls(LinkCalls):
         hello = first.hello
         _check_version(hello.protocol_version)
         facts = facts_from_pb(hello.facts, hello.agent_version[:100])
-        session = await self._services.presence.open(node_id, facts, _policy(hello.policy_json), hello.instance[:64])
-        vitals = Vitals(agent_version=facts.agent_version, server_version=__version__)
-        await self._services.conditions.observe(node_id, vitals)
-        return session
+        return await self._services.presence.open(node_id, facts, _policy(hello.policy_json), hello.instance[:64])
+
+    def _writer(self, session: AgentSession) -> SessionWriter:
+        services = self._services
+        return SessionWriter(session, services.phases, services.conditions, services.session_writes)
 
     def _welcome(self, session: AgentSession) -> pb.Welcome:
         config = self._config
@@ -80,9 +84,9 @@ class SessionCalls(LinkCalls):
         )
 
     async def _answers(
-        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage]
+        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage], writer: SessionWriter
     ) -> AsyncIterator[pb.ServerMessage]:
-        unwritten: deque[pb.StepPhase] = deque(maxlen=MAX_UNWRITTEN)
+        """Answers each beat from memory, whatever the database does."""
         superseded = asyncio.create_task(session.superseded.wait())
         try:
             while True:
@@ -96,46 +100,18 @@ class SessionCalls(LinkCalls):
                 message = reading.result()
                 if message is None:
                     return
-                answer = await self._receive(session, message, unwritten)
-                if answer is not None:
-                    yield answer
+                received_ns = time.time_ns()
+                self._services.presence.beat(session)
+                if message.WhichOneof("body") == "step_phase":
+                    _note_phase(session, message.step_phase, writer)
+                elif message.WhichOneof("body") == "heartbeat":
+                    yield self._acknowledge(session, message.heartbeat, received_ns, writer)
         finally:
             superseded.cancel()
 
-    async def _receive(
-        self, session: AgentSession, message: pb.AgentMessage, unwritten: deque[pb.StepPhase]
-    ) -> pb.ServerMessage | None:
-        """Answers a beat. ``unwritten`` are the phases that the database has yet to take.
-
-        A database that takes nothing is no reason to end a session: the node would be called lost for it.
-        """
-        received_ns = time.time_ns()
-        if message.WhichOneof("body") == "step_phase":
-            unwritten.append(message.step_phase)
-        with suppress(UnavailableError):
-            await self._services.presence.beat(session)
-            while unwritten:
-                await self._observe(session, unwritten[0])
-                unwritten.popleft()
-        if message.WhichOneof("body") == "heartbeat":
-            return await self._acknowledge(session, message.heartbeat, received_ns)
-        return None
-
-    async def _observe(self, session: AgentSession, phase: pb.StepPhase) -> None:
-        try:
-            state = StepState(phase.phase)
-        except ValueError:
-            return  # one that this version does not know is no reason to lose the session
-        await self._services.phases.observe(
-            session.node_id,
-            key_from_pb(phase.key),
-            state,
-            phase.message[:500],
-            phase.container_id[:64],
-            _told(session, phase),
-        )
-
-    async def _acknowledge(self, session: AgentSession, beat: pb.Heartbeat, received_ns: int) -> pb.ServerMessage:
+    def _acknowledge(
+        self, session: AgentSession, beat: pb.Heartbeat, received_ns: int, writer: SessionWriter
+    ) -> pb.ServerMessage:
         clock, presence = self._services.clock, self._services.presence
         clock.observe(beat.hlc)
         session.clock_offset_ns = beat.clock_offset_ns
@@ -148,8 +124,7 @@ class SessionCalls(LinkCalls):
             round_trip_seconds=beat.round_trip_ns / 1e9 if measured and not stalled else None,
             spool_bytes=beat.spool_bytes,
         )
-        with suppress(UnavailableError):  # the next beat tells it again
-            await self._services.conditions.observe(session.node_id, vitals)
+        writer.vitals("heartbeat", vitals)
         return pb.ServerMessage(
             heartbeat_ack=pb.HeartbeatAck(
                 seq=beat.seq,
@@ -168,6 +143,16 @@ class SessionCalls(LinkCalls):
                 raise PreconditionError("there is no session", hint="open one before subscribing")
             async for push in pushes(self._services.events, session, request.after_seq):
                 yield push
+
+
+def _note_phase(session: AgentSession, phase: pb.StepPhase, writer: SessionWriter) -> None:
+    """Raises InvalidError for a key that is none. A state that this version does not know is left out."""
+    try:
+        state = StepState(phase.phase)
+    except ValueError:
+        return
+    key, told = key_from_pb(phase.key), _told(session, phase)
+    writer.phase(ToldPhase(key, state, phase.message[:500], phase.container_id[:64], told))
 
 
 def _told(session: AgentSession, phase: pb.StepPhase) -> NodeTime:

@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from api.dependencies import Services, ServicesDep
 from api.services.node.metric import MetricService
 from api.services.parts import OK, Parts
-from api.services.supervised import Supervised
 from gamekeeper import __version__
 from gamekeeper.domain.node.metric import NODE_METRICS
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.errors import UnavailableError
+from gamekeeper.supervised import Supervised
 
 router = APIRouter(tags=["health"])
 

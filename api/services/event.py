@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from api.services.supervised import Supervised
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
 
 POLL_SECONDS = 0.2
@@ -70,6 +70,7 @@ class EventService:
         keep: timedelta,
     ) -> None:
         self._database = database
+        self.odd_rows = database.odd_rows
         self._keep = keep
         self.polling = Supervised("event_followers")
         self._newest = 0
@@ -161,22 +162,9 @@ class EventService:
     async def _after(
         self, seq: int, wanted: EventFilter, up_to: int | None = None
     ) -> tuple[Sequence[EventRow], Sequence[int]]:
-        """A batch of events, and the numbers that it covers.
-
-        A row that can't be read is left out of the batch, since it would hold up its followers for ever.
-        """
+        """A batch of events, and the numbers that it covers."""
         async with self._database.read() as session:
-            events = EventRepository(session)
-            try:
-                rows = await events.after(seq, wanted, BATCH, up_to)
-                return rows, [row.seq or 0 for row in rows]
-            except (ValueError, TypeError):
-                seqs = await events.seqs_after(seq, wanted, BATCH, up_to)
-                rows = []
-                for number in seqs:
-                    with self.polling.row(f"event {number}"):
-                        rows += await events.after(number - 1, wanted, 1, number)
-                return rows, seqs
+            return await EventRepository(session).after(seq, wanted, BATCH, up_to)
 
     async def prune(self) -> None:
         """Drops what is older than the log is kept, in small transactions."""

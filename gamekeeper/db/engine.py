@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,20 +29,25 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
+from gamekeeper.db.readable import ODD_ROWS
 from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
+from gamekeeper.supervised import Supervised
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
 SQLITE_CONNECTIONS = 8
 CLOSE_SECONDS = 5.0
+ANSWER_SECONDS = 60.0  # of a whole transaction; the largest, sums of metrics, take some seconds
 DISK_FULL = "53100"  # SQLSTATE
 
 
 class Database:
-    """``read()`` and ``write()`` give a session each; leaving ``write()`` without an error commits it."""
+    """``read()`` and ``write()`` give a session each; leaving ``write()`` without an error commits it.
+
+    ``odd_rows`` counts the rows that were left out because they can't be read."""
 
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
@@ -54,24 +59,22 @@ class Database:
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
         self._refused_writes = False
         self.clock = HybridClock()
+        self.odd_rows = Supervised("odd_rows")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        with _translated(self._folder):
-            async with AsyncSession(self._engine, expire_on_commit=False) as session:
-                yield session
+        async with _bounded():
+            with _translated(self._folder):
+                async with self._session(self._engine) as session:
+                    yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """Raises ConflictError for a row that exists, InvalidError for a value that no row can hold, and
-        UnavailableError when the database is away or full."""
+        UnavailableError when the database is away, full, or too slow to answer."""
         try:
-            if self._one_writer is None:
-                async with self._transaction() as session:
-                    yield session
-            else:
-                async with self._one_writer, self._transaction() as session:
-                    yield session
+            async with _bounded(), self._one_writer or nullcontext(), self._transaction() as session:
+                yield session
         except UnavailableError:
             self._refused_writes = True
             raise
@@ -80,9 +83,12 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
         with _translated(self._folder):
-            async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
+            async with self._session(self._writing) as session, session.begin():
                 yield session
                 await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
+
+    def _session(self, engine: AsyncEngine) -> AsyncSession:
+        return AsyncSession(engine, expire_on_commit=False, info={ODD_ROWS: self.odd_rows})
 
     async def warm(self) -> None:
         """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it
@@ -115,6 +121,18 @@ class Database:
         pool = self._engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         return pool
+
+
+@asynccontextmanager
+async def _bounded() -> AsyncIterator[None]:
+    """A server that was stopped, or a lock that nobody gives back, would hold up its callers for ever."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise UnavailableError(f"the database did not answer in {ANSWER_SECONDS:.0f} s", hint="try again") from error
 
 
 class _translated:

@@ -49,7 +49,9 @@ class Ownership:
 @dataclass(frozen=True)
 class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
-    the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again."""
+    the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again.
+    ``log_kept_bytes`` is what the engine still holds, at the least, of a log whose beginning it has dropped; 0 where it
+    never drops any."""
 
     id: str
     name: str
@@ -68,6 +70,7 @@ class ContainerInfo:
     health_log: str = ""
     restart_count: int = 0
     last_exit_code: int | None = None
+    log_kept_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,10 @@ class ContainerEngine(Protocol):
         ...
 
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        """Lets any user write to ``volume``, the workspace of a container that was not started. Short. Idempotent.
+        """Lets any user write to ``volume``, the workspace of a container that was not started, where that container
+        needs it. Short. Idempotent.
 
-        Does nothing once a container with that volume has been started: from then on it is the steps' own.
+        A folder that a step, or its image, keeps from others stays so.
         """
 
     async def start(self, container_id: str) -> None:
@@ -253,6 +257,18 @@ class ContainerEngine(Protocol):
 
     async def last_log_line(self, container_id: str) -> LogLine | None:
         """The newest line that the engine holds, without reading the log; None without one. Short. Idempotent."""
+        ...
+
+    def newest_start(self, container_id: str) -> object:
+        """The newest start of a container that the engine told of, for ``was_started_since``.
+
+        Returns at once. Idempotent.
+        """
+        ...
+
+    async def was_started_since(self, container_id: str, mark: object) -> bool:
+        """True when a container that is gone now was started after ``mark``, or when that can't be known, because the
+        engine's events were not heard all the time. Blocks for a few seconds at the most. Idempotent."""
         ...
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:

@@ -17,6 +17,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryConf
 QUIET_SECONDS = 60.0
 _CONNECTION = re.compile(r"gRPC call|transport error|Unavailable|tcp connect|Network error|deadline", re.IGNORECASE)
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
+_STATUS = re.compile(r"""\{'error': 'Status \{ code: (\w+), message: "(.*?)".*""", re.DOTALL)  # with all its sources
 _NUMBERS = re.compile(r"\d+")
 _KEPT = 200
 
@@ -31,7 +32,7 @@ class OncePerOutage(logging.Filter):
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = _COLORS.sub("", record.getMessage())
+        text = _STATUS.sub(r"(\1: \2)", _COLORS.sub("", record.getMessage()))
         away = bool(_CONNECTION.search(text))
         record.msg, record.args = (f"Temporal is away: {text}" if away else text), ()
         kind = "away" if away else _NUMBERS.sub("", text)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from agent_worker.answers import AnswerInterceptor, Answers
@@ -88,6 +88,7 @@ class Bench:
         self.running = asyncio.Event()
         self.may_end = asyncio.Event()
         self.token = b""
+        self.message = ""
 
     @activity.defn(name="ends")
     async def ends(self) -> StepResult:
@@ -96,6 +97,16 @@ class Bench:
         self.running.set()
         await self.may_end.wait()
         return ENDED
+
+    @activity.defn(name="unspeakable")
+    async def unspeakable(self) -> StepResult:
+        DELIVERIES.append(activity.info().attempt)
+        return StepResult(state=StepState.SUCCEEDED, exit_code=0, message=self.message)
+
+    @activity.defn(name="fails_unspeakably")
+    async def fails_unspeakably(self) -> StepResult:
+        DELIVERIES.append(activity.info().attempt)
+        raise ApplicationError(self.message, non_retryable=True)
 
     @activity.defn(name="fails_once")
     async def fails_once(self) -> StepResult:
@@ -118,7 +129,7 @@ class Bench:
         return Worker(
             client,
             task_queue=self.queue,
-            activities=[self.ends, self.fails_once],
+            activities=[self.ends, self.fails_once, self.unspeakable, self.fails_unspeakably],
             interceptors=[AnswerInterceptor(Answers(client, self.journal))],
         )
 
@@ -164,3 +175,39 @@ async def test_a_killed_agents_result_is_told_by_the_next(bench: Bench) -> None:
             assert bench.journal.kept_answers() == {}
             bench.may_end.set()
         assert DELIVERIES == [1]
+
+
+UNSPEAKABLE = {
+    "over the limit of a payload": "x" * 3_000_000,
+    "over the limit of a call": "x" * 5_000_000,
+    "over all limits": "x" * 140_000_000,
+    "no text": "a \udcff of a file name",
+}
+
+
+@pytest.mark.parametrize("name", ["unspeakable", "fails_unspeakably"])
+@pytest.mark.parametrize("message", UNSPEAKABLE.values(), ids=UNSPEAKABLE)
+async def test_an_answer_that_nobody_takes_is_an_error_at_once(bench: Bench, name: str, message: str) -> None:
+    """The next delivery would only bring the same answer."""
+    bench.message = message
+    async with asyncio.timeout(HANG_SECONDS), bench.workflows(), await bench.agent():
+        handle = await bench.start(name)
+        with pytest.raises(WorkflowFailureError) as raised:
+            await handle.result()
+    assert DELIVERIES == [1]
+    assert isinstance(raised.value.cause, ActivityError)
+    assert 0 < len(str(raised.value.cause.cause)) < 10_000
+
+
+async def test_a_killed_agents_result_that_nobody_takes_is_an_error(bench: Bench) -> None:
+    large = ENDED.model_copy(update={"message": UNSPEAKABLE["over the limit of a call"]})
+    async with asyncio.timeout(HANG_SECONDS), bench.workflows(), await bench.agent():
+        handle = await bench.start("ends")
+        await bench.running.wait()
+        bench.journal.keep_answer(bench.token, large.model_dump_json())
+        await Answers(bench.direct, bench.journal).hand_over(bench.journal.kept_answers(), [])
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        assert bench.journal.kept_answers() == {}
+        bench.may_end.set()
+    assert DELIVERIES == [1]

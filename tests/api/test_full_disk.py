@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from sqlalchemy import text
 from temporalio.client import Client
 
 from gamekeeper.db.engine import Database
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
 from tests.fixtures.api import make_api
 from tests.gamekeeper.db.test_engine_errors import fill, small_disk
 from tests.hang import HANG_SECONDS
@@ -27,10 +30,13 @@ async def test_a_full_disk(
     url = f"sqlite+aiosqlite:///{small_disk}/gk.db"
     database = Database(url)
     api = await make_api(database, url, temporal_client, small_disk)
-    loops = [loop.start() for loop in api.process.loops]
+    often = [replace(loop, period=0.02, slowest=0.05) for loop in api.process.loops]
+    loops = [loop.start() for loop in often]
     for loop in loops:
         api.adopt(loop)
     await api.add_node()
+    session = await api.process.presence.open("node-1", NodeFacts(), NodePolicy())
+    heartbeats = next(loop.care for loop in often if loop.care.name == "heartbeats")
     filler = fill(small_disk)
     body = {"id": "node-2", "description": "x" * 2000}
     async with asyncio.timeout(HANG_SECONDS):
@@ -48,11 +54,20 @@ async def test_a_full_disk(
     assert 'gamekeeper_part_up{part="database"} 0.0' in metrics
     assert 'gamekeeper_part_up{part="log_store"} 0.0' in metrics
     assert 'gamekeeper_part_up{part="temporal"} 1.0' in metrics
+    async with asyncio.timeout(HANG_SECONDS):
+        while heartbeats.failures < 20:
+            api.process.presence.beat(session)
+            await asyncio.sleep(0.01)
     filler.unlink()
     assert (await api.http.post("/nodes", json=body)).status_code == 201
     parts = (await api.anonymous.get("/readyz")).json()["parts"]
     assert [parts[name] for name in ("database", "temporal", "log_store")] == ["ok"] * 3
     assert [loop for loop in loops if loop.done()] == []
+    waiting = [
+        text.partition(" waits: ")[0] for record in caplog.records if " waits: " in (text := record.getMessage())
+    ]
+    assert "heartbeats" in waiting
+    assert len(set(waiting)) == len(waiting), "an outage is told once"
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     await api.close()
     await api.process.link_server.stop(0)

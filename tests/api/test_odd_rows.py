@@ -10,9 +10,15 @@ from sqlalchemy import text
 
 from api.services.node import node_signals
 from api.services.node.node_signals import NodeSignals
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.errors import UnavailableError
 from tests.api.rest.test_run import start, step
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
+
+
+async def away(*_: object) -> None:
+    raise UnavailableError("Temporal does not answer")
 
 
 async def execute(api: ApiUnderTest, statement: str) -> None:
@@ -22,10 +28,6 @@ async def execute(api: ApiUnderTest, statement: str) -> None:
 
 async def test_an_odd_run_holds_up_no_other(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     await start(api)
-
-    async def away(*_: object) -> bool:
-        return False
-
     with monkeypatch.context() as patch:
         patch.setattr(api.process.services.dispatcher, "start", away)
         made = [await api.submit(step("a")) for _ in range(3)]
@@ -40,6 +42,41 @@ async def test_an_odd_run_holds_up_no_other(api: ApiUnderTest, monkeypatch: pyte
     metrics = (await api.anonymous.get("/metrics")).text
     assert 'gamekeeper_background_failures_total{task="reconciler"} 2.0' in metrics
     assert 'gamekeeper_background_success_age_seconds{task="presence"}' in metrics
+
+
+@pytest.mark.parametrize("size", [3_000_000, 5_000_000])  # over the limit of a payload, and over that of a message
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_run_that_temporal_refuses_ends(
+    api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await api.add_node()
+    with monkeypatch.context() as patch:
+        patch.setattr(api.process.services.dispatcher, "start", away)
+        made = await api.submit(step("a"))
+    statuses = [
+        {
+            "name": "a",
+            "state": "succeeded",
+            "outputs": {"text": "x" * size},
+            "node": "node-1",
+            "type": "job",
+            "position": 0,
+        }
+    ]
+    async with api.database.write() as session:
+        row = await RunRepository(session).find_whole(made["id"])
+        assert row is not None
+        row.carried = statuses
+    monkeypatch.setattr("api.services.run.reconcile.SETTLE", timedelta(0))
+    caplog.clear()
+    for _ in range(2):
+        await api.process.reconciler.reconcile()
+    ended = (await api.http.get(f"/runs/{made['id']}")).json()
+    assert (ended["state"], ended["reason"]) == ("failed", "internal")
+    assert ended["message"].startswith("Temporal refuses the run: ")
+    assert [(item["state"], item["message"]) for item in ended["steps"]] == [("error", "the run could not be started")]
+    assert api.process.reconciler.care.failures == 0
+    assert not caplog.records
 
 
 async def test_signals_of_a_node_outlive_the_database(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The log of a process whose disk is full: lines are lost and counted, and nothing else is written."""
+"""The log of a process: what a full disk costs it, and what of an error is told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import JsonFormatter, LineHandler
 
 
@@ -46,3 +47,22 @@ def test_a_full_disk_costs_lines_and_tells_how_many(
         "four",
     ]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "has_trace"),
+    [
+        (UnavailableError("the disk is full", hint="free space"), "it failed: the disk is full; free space", False),
+        (ValueError("odd"), "it failed", True),
+    ],
+)
+def test_only_an_error_that_nobody_foresaw_has_a_trace(
+    error: Exception, message: str, has_trace: bool, tmp_path: Path
+) -> None:
+    with open(tmp_path / "log", "wb") as file:
+        try:
+            raise error
+        except Exception:
+            logger_on(file.fileno()).warning("%s failed", "it", exc_info=True)
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["message"], "Traceback" in line.get("exception", "")) == (message, has_trace)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
+from api.rest.items import shown_items
 from api.services.event import EventService
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import SUBJECTS, EventKind
@@ -99,7 +100,8 @@ async def list_events(
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted))
     page = await events.page(wanted, cursor=cursor, limit=limit)
-    return EventList(items=[Event.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+    items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
+    return EventList(items=items, next_cursor=page.next_cursor)
 
 
 def _check_kind(kind: str) -> None:
@@ -114,5 +116,5 @@ async def _stream(events: EventService, after: int, wanted: EventFilter) -> Asyn
     async for batch in events.follow(after, wanted):
         if batch.lost_to:
             yield JSONServerSentEvent({"from": after + 1, "to": batch.lost_to}, event="gap", id=str(batch.lost_to))
-        for row in batch.rows:
-            yield JSONServerSentEvent(Event.model_validate(row).model_dump(mode="json"), event="event", id=str(row.seq))
+        for event in shown_items(events.odd_rows, batch.rows, Event.model_validate, "seq"):
+            yield JSONServerSentEvent(event.model_dump(mode="json"), event="event", id=str(event.seq))

@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
 from api.problems import problems
+from api.rest.items import shown_items
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node.capacity import effective
@@ -172,7 +173,7 @@ async def list_nodes(
 ) -> NodeList:
     """Nodes in order of their ids."""
     page = await nodes.page(status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
-    return NodeList(items=[Node.of(row) for row in page.rows], next_cursor=page.next_cursor)
+    return NodeList(items=shown_items(nodes.odd_rows, page.rows, Node.of), next_cursor=page.next_cursor)
 
 
 @router.get("/{node_id}", responses=problems(NotFoundError))
@@ -211,7 +212,7 @@ async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRe
 @router.get("/{node_id}/containers", responses=problems(NotFoundError))
 async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
     """The node's containers that Gamekeeper owns, as its agent last reported them."""
-    return ContainerList(items=[Container.of(row) for row in await nodes.containers(node_id)])
+    return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id), Container.of))
 
 
 @router.post(

@@ -14,6 +14,8 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.problems import SPEC, problems
+from api.rest.items import shown_items
+from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
 from gamekeeper.domain.language.resolved import ResolvedPipeline
@@ -151,9 +153,9 @@ class RunEvent(BaseModel):
         )
 
 
-def shown(row: RunRow, steps: list[StepRow]) -> Run:
+def shown(runs: RunService, row: RunRow, steps: list[StepRow]) -> Run:
     summary = RunSummary.model_validate(row).model_dump()
-    return Run(**summary, args=row.args, steps=[Step.of(step) for step in steps])
+    return Run(**summary, args=row.args, steps=shown_items(runs.odd_rows, steps, Step.of, "name"))
 
 
 def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> Submission:
@@ -196,7 +198,7 @@ async def create_run(
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
-    return shown(accepted.row, accepted.steps)
+    return shown(runs, accepted.row, accepted.steps)
 
 
 @router.get("")
@@ -218,19 +220,20 @@ async def list_runs(
         state=state, node=node, pipeline=pipeline, schedule=schedule, parent_run=parent, concurrency_group=group
     )
     page = await runs.page(wanted, cursor=cursor, limit=limit)
-    return RunList(items=[RunSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
+    items = shown_items(runs.odd_rows, page.rows, RunSummary.model_validate)
+    return RunList(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}", responses=problems(NotFoundError))
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
-    return shown(*await runs.get(run_id))
+    return shown(runs, *await runs.get(run_id))
 
 
 @router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
 async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
     """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
     await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
-    return shown(*await runs.get(run_id))
+    return shown(runs, *await runs.get(run_id))
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse, responses=problems(NotFoundError))

@@ -43,6 +43,7 @@ class NodeService:
         self._pin = pin
         self._removed = removed
         self._database = database
+        self.odd_rows = database.odd_rows
         self._changed = changed
         self._ask_for_reports = ask_for_reports
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from api.services.run.dispatch import RunDispatcher
-from api.services.supervised import Supervised
 from gamekeeper.backoff import Backoff
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.node import NodeRepository, node_view
 from gamekeeper.logging import get_logger
+from gamekeeper.supervised import Supervised
 
 log = get_logger(__name__)
 

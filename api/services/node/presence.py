@@ -143,17 +143,15 @@ class Presence:
             hint=f"run one agent for a node; this one is let in when that one is silent for {patience:.1f} s",
         )
 
-    async def beat(self, session: AgentSession) -> None:
+    def beat(self, session: AgentSession) -> None:
+        """Notes a sign of life, in memory alone: ``watch`` writes what follows from it."""
         node_id = session.node_id
         if self._sessions.get(node_id) is not session:
             return
         self._beats[node_id] = self._stalls.now()
         self._unsaved.add(node_id)
-        if self._status.get(node_id) is NodeStatus.ONLINE:
-            return
-        self._trust[node_id] = self._trust.get(node_id, 0) + 1
-        if self._trust[node_id] >= BEATS_TO_TRUST:
-            await self._set_statuses({node_id: (NodeStatus.ONLINE, "its heartbeats are back")})
+        if self._status.get(node_id) is not NodeStatus.ONLINE:
+            self._trust[node_id] = self._trust.get(node_id, 0) + 1
 
     def close(self, session: AgentSession) -> None:
         """The stream ended. The lease goes on: an agent that reconnects within it was never away."""
@@ -198,7 +196,7 @@ class Presence:
         return self._stalls.was_within(STALLED_BEATS * self.heartbeat_ms / 1000)
 
     async def watch(self) -> None:
-        """Finds nodes that were silent for too long."""
+        """Finds nodes that were silent for too long, and those that are heard again."""
         self._grant_stall()
         now, lease, suspect = self._stalls.now(), self._lease.lease_ms / 1000, self._suspect_after()
         changes: dict[str, tuple[NodeStatus, str]] = {}
@@ -209,8 +207,13 @@ class Presence:
                 changes[node_id] = (NodeStatus.OFFLINE, why)
             elif suspect < silence <= lease and status is NodeStatus.ONLINE:
                 changes[node_id] = (NodeStatus.SUSPECT, why)
+            elif silence <= suspect and status is not NodeStatus.ONLINE and self._is_trusted(node_id):
+                changes[node_id] = (NodeStatus.ONLINE, "its heartbeats are back")
         if changes:
             await self._set_statuses(changes)
+
+    def _is_trusted(self, node_id: str) -> bool:
+        return self._trust.get(node_id, 0) >= BEATS_TO_TRUST
 
     def _suspect_after(self) -> float:
         """One beat may come late and another be lost before anybody is suspected."""

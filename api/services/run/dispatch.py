@@ -21,14 +21,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run.run import RunInput, RunResult, Supersession
-from gamekeeper.errors import ConflictError, UnavailableError
-from gamekeeper.logging import get_logger
+from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, UnavailableError
 from gamekeeper.temporal import queues, search_attributes
 from gamekeeper.temporal.ids import run_workflow_id
 from gamekeeper.temporal.pollers import Pollers
 from workflows.run.pipeline import PipelineWorkflow
-
-log = get_logger(__name__)
 
 UPDATE_LIMIT = timedelta(seconds=10)
 
@@ -59,15 +56,38 @@ async def _updating(run_id: str) -> AsyncIterator[None]:
         raise UnavailableError(f"Temporal does not answer: {error.message}") from error
 
 
+@asynccontextmanager
+async def _asking() -> AsyncIterator[None]:
+    """Temporal's errors of a call to one workflow as ours. One that is not there is no error."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+
+
+def _refusal_or_away(error: RPCError) -> GamekeeperError:
+    """Temporal's answer to a start as ours. It refuses for good what is too large or breaks a rule of the namespace.
+
+    A missing search attribute is the operator's to add, and a message over the size of gRPC has the status of a load
+    that passes.
+    """
+    is_invalid = error.status is RPCStatusCode.INVALID_ARGUMENT and "search attribute" not in error.message
+    is_too_large = error.status is RPCStatusCode.RESOURCE_EXHAUSTED and "larger than max" in error.message
+    if is_invalid or is_too_large:
+        return InvalidError(f"Temporal refuses the run: {error.message}")
+    return UnavailableError(f"Temporal does not take the run: {error.message}")
+
+
 class RunDispatcher:
-    """A call that Temporal does not take now is logged and left to the reconciler, which repeats it."""
+    """Calls raise UnavailableError when Temporal does not take them now; all of them may be repeated."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._control_workers = Pollers(queues.CONTROL_PLANE)
 
-    async def start(self, run: RunInput) -> bool:
-        """True when the workflow runs or ran already; False when Temporal did not answer."""
+    async def start(self, run: RunInput) -> None:
+        """Starts the workflow, unless it runs or ran already. Raises InvalidError when Temporal refuses it for good."""
         pipeline = run.pipeline
         try:
             await self._client.start_workflow(
@@ -84,34 +104,25 @@ class RunDispatcher:
                 ),
             )
         except WorkflowAlreadyStartedError:
-            return True
+            return
         except RPCError as error:
-            log.warning("run %s waits: Temporal did not take it (%s)", run.run_id, error.message)
-            return False
-        return True
+            raise _refusal_or_away(error) from error
 
-    async def cancel(self, run_id: str, reason: str, superseded_by: str | None = None) -> bool:
-        """Cancels a run, for a person or for the newer run that supersedes it. False when no workflow heard of it."""
-        try:
+    async def cancel(self, run_id: str, reason: str, superseded_by: str | None = None) -> None:
+        """Cancels a run, for a person or for the newer run that supersedes it. Nothing is left to do when no workflow
+        of the run goes on."""
+        async with _asking():
             handle = self._run(run_id)
             if superseded_by is not None:
                 await handle.signal(PipelineWorkflow.superseded, Supersession(by_run=superseded_by))
             await handle.cancel(reason=reason)
-        except RPCError as error:
-            log.warning("the cancel of run %s waits: %s", run_id, error.message)
-            return False
-        return True
 
-    async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> bool:
+    async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> None:
         """Cancels a workflow that has not heard of it yet, and no other: each signal stays in a history."""
-        try:
+        async with _asking():
             described = await self._run(run_id).describe()
-        except RPCError as error:
-            log.warning("the cancel of run %s waits: %s", run_id, error.message)
-            return False
-        if described.raw_description.workflow_extended_info.cancel_requested:
-            return True
-        return await self.cancel(run_id, reason, superseded_by)
+            if not described.raw_description.workflow_extended_info.cancel_requested:
+                await self.cancel(run_id, reason, superseded_by)
 
     async def tell_node(self, run_id: str, node: NodeView) -> bool:
         """Signals a node's new state to one run. True when nothing is left to do, the run having ended included."""
@@ -144,14 +155,11 @@ class RunDispatcher:
 
     async def find(self, workflow_id: str) -> FoundWorkflow | None:
         """None for a workflow that does not exist. Raises UnavailableError."""
-        try:
+        async with _asking():
             found = await self._client.get_workflow_handle(workflow_id).describe()
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return None
-            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
-        failed = max(0, found.raw_description.pending_workflow_task.attempt - 1)
-        return FoundWorkflow(found.status or WorkflowExecutionStatus.RUNNING, failed)
+            failed = max(0, found.raw_description.pending_workflow_task.attempt - 1)
+            return FoundWorkflow(found.status or WorkflowExecutionStatus.RUNNING, failed)
+        return None
 
     async def ping(self) -> None:
         """Raises UnavailableError when Temporal does not answer."""

@@ -9,16 +9,19 @@ from datetime import datetime, timedelta
 from temporalio.client import WorkflowExecutionStatus
 
 from api.services.run.dispatch import RunDispatcher
-from api.services.supervised import Supervised
 from gamekeeper.control_plane.intake.accept import stored_input
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
+from gamekeeper.db.models import StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.run import OpenRun, RunRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.domain.run.limits import shortened
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
+from gamekeeper.errors import InvalidError
+from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.ids import run_workflow_id
 
 SETTLE = timedelta(seconds=5)
@@ -51,18 +54,23 @@ class RunReconciler:
             return
         if row.cancel_reason is not None:
             await self._dispatcher.repeat_cancel(row.id, row.cancel_reason, row.superseded_by)
-        if row.is_old:
-            await self._close_if_lost(row)
+        await self._look_at_workflow(row)
 
     async def _start(self, row: OpenRun) -> None:
         async with self._database.read() as session:
             whole = await RunRepository(session).find_whole(row.id)
             run = await stored_input(session, whole) if whole else None
-        if run is not None and await self._dispatcher.start(run):
-            if row.cancel_reason is not None:
-                await self._dispatcher.cancel(row.id, row.cancel_reason, row.superseded_by)
-            async with self._database.write() as session:
-                (await RunRepository(session).get(row.id)).started_workflow = True
+        if run is None:
+            return
+        try:
+            await self._dispatcher.start(run)
+        except InvalidError as error:
+            await self._end(row, RunState.FAILED, Reason.INTERNAL, str(error), "the run could not be started")
+            return
+        if row.cancel_reason is not None:
+            await self._dispatcher.cancel(row.id, row.cancel_reason, row.superseded_by)
+        async with self._database.write() as session:
+            (await RunRepository(session).get(row.id)).started_workflow = True
 
     async def _will_be_started(self, row: OpenRun) -> bool:
         """True when a workflow will start the run; that one may have been away since it asked for the run."""
@@ -71,35 +79,44 @@ class RunReconciler:
         found = await self._dispatcher.find(row.started_by)
         return found is not None and found.status is WorkflowExecutionStatus.RUNNING
 
-    async def _close_if_lost(self, row: OpenRun) -> None:
+    async def _look_at_workflow(self, row: OpenRun) -> None:
+        """Tells of a workflow that is stuck, and closes a run whose workflow is gone and had the time to say so."""
         found = await self._dispatcher.find(run_workflow_id(row.id))
         status = found.status if found else None
         if found is not None and status is WorkflowExecutionStatus.RUNNING:
             if found.failed_tasks >= STUCK_AFTER_FAILURES:
                 await self._tell_stuck(row, found.failed_tasks)
             return
-        if found is None and await self._will_be_started(row):
+        if not row.is_old or (found is None and await self._will_be_started(row)):
             return
         text = "does not exist" if status is None else f"ended as {status.name.lower()}"
+        canceled = status is WorkflowExecutionStatus.CANCELED
+        await self._end(
+            row,
+            RunState.CANCELED if canceled else RunState.FAILED,
+            Reason.USER if canceled else Reason.INTERNAL,
+            f"its Temporal workflow {text} without telling how the run ended",
+            "the run's Temporal workflow is gone",
+        )
+
+    async def _end(self, row: OpenRun, state: RunState, reason: Reason, message: str, of_steps: str) -> None:
+        """Ends a run that no workflow leads, unless one has written since it was looked at."""
         async with self._database.write() as session:
             runs = RunRepository(session)
             current = await runs.get(row.id)
             if RunState(current.state).is_final or current.version != row.version:
                 return
-            canceled = status is WorkflowExecutionStatus.CANCELED
             await runs.apply(
                 RunSnapshot(
                     run_id=row.id,
                     version=current.version + 1,
-                    state=RunState.CANCELED if canceled else RunState.FAILED,
-                    reason=Reason.USER if canceled else Reason.INTERNAL,
-                    message=f"its Temporal workflow {text} without telling how the run ended",
+                    state=state,
+                    reason=reason,
+                    message=shortened(message),
                     started_at=current.started_at,
                     finished_at=utc_now(),
                     steps=[
-                        _lost(step.name, step.position, step.type, step.node_id, step.try_number)
-                        for step in await runs.steps(row.id)
-                        if not StepState(step.state).is_final
+                        _lost(step, of_steps) for step in await runs.steps(row.id) if not StepState(step.state).is_final
                     ],
                 )
             )
@@ -124,14 +141,14 @@ async def _all_open(runs: RunRepository, created_before: datetime, old_before: d
         after_id = rows[-1].id
 
 
-def _lost(name: str, position: int, kind: str, node: str, tries: int) -> StepStatus:
+def _lost(step: StepRow, message: str) -> StepStatus:
     return StepStatus(
-        name=name,
-        position=position,
-        type=kind,
-        node=node,
-        try_=tries,
+        name=step.name,
+        position=step.position,
+        type=step.type,
+        node=step.node_id,
+        try_=step.try_number,
         state=StepState.ERROR,
         reason=Reason.INTERNAL,
-        message="the run's Temporal workflow is gone",
+        message=message,
     )

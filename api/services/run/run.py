@@ -6,7 +6,7 @@ was answered with 201 starts, whatever dies in between (see ``reconcile.py``).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from api.services.event import EventBatch, EventService
@@ -27,7 +27,8 @@ from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepStatus
-from gamekeeper.errors import ConflictError
+from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
+from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class RunService:
         node_wait_seconds: float,
     ) -> None:
         self._database = database
+        self.odd_rows = database.odd_rows
         self._planner = RunPlanner(database)
         self._acceptance = RunAcceptance(database, self._planner)
         self._dispatcher = dispatcher
         self._events = events
         self._node_wait = node_wait_seconds
+        self.care = Supervised("dispatch")
 
     async def plan(self, submission: Submission) -> ResolvedPipeline:
         """The plan of a run. Raises SpecError with every problem."""
@@ -67,15 +70,30 @@ class RunService:
         )
         run_id = accepted.run.run_id
         if accepted.is_new:
-            await self._dispatcher.start(accepted.run)
+            await self._tell(self._dispatcher.start(accepted.run))
             for old in accepted.superseded:
-                await self._dispatcher.cancel(old, f"superseded by run {run_id}", superseded_by=run_id)
+                await self._tell(
+                    self._dispatcher.cancel(old, f"superseded by run {run_id}", superseded_by=run_id),
+                )
         return accepted
 
+    async def _tell(self, call: Awaitable[None]) -> None:
+        """Tells Temporal what is in the database already. The reconciler repeats what it does not take now, and ends a
+        run that it refuses."""
+        try:
+            await call
+        except UnavailableError as error:
+            self.care.failed(error)
+        except InvalidError:
+            return
+        else:
+            self.care.succeeded()
+
     async def get(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
+        """The run to look at, with the steps that can be read."""
         async with self._database.read() as session:
             runs = RunRepository(session)
-            return await runs.get(run_id), await runs.steps(run_id)
+            return await runs.get(run_id), await runs.readable_steps(run_id)
 
     async def get_whole(self, run_id: str) -> tuple[RunRow, list[StepRow]]:
         """The run with its source and the resolved pipeline."""
@@ -111,7 +129,7 @@ class RunService:
             if row.cancel_reason is None:
                 row.cancel_reason = reason
                 record(session, Event(kind=EventKind.RUN_CANCEL_REQUESTED, run=run_id, message=reason))
-        await self._dispatcher.cancel(run_id, reason)
+        await self._tell(self._dispatcher.cancel(run_id, reason))
         return row
 
     def events(self, run_id: str, after_seq: int) -> AsyncIterator[EventBatch]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.control_plane.intake.plan import Plan, RunPlanner
+from gamekeeper.control_plane.intake.plan import Plan, RunPlanner, check_can_begin
 from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import RunRow, StepRow
@@ -57,8 +57,9 @@ class RunAcceptance:
         """Plans the run and writes it. A workflow names the run by ``run_id`` and gets the same run when it asks again;
         others have the submission's idempotency key for that. ``carry`` chooses what is taken over from an earlier run.
 
-        Raises SpecError and NotFoundError as planning does, and ConflictError for a group that is busy and rejects, for
-        a schedule whose runs pile up, and for an idempotency key of another request.
+        Raises SpecError and NotFoundError as planning does, InvalidError for more than a workflow can begin with, and
+        ConflictError for a group that is busy and rejects, for a schedule whose runs pile up, and for an idempotency
+        key of another request.
         """
         known = await self._known(submission, run_id)
         if known is not None:
@@ -66,8 +67,10 @@ class RunAcceptance:
         new_id = run_id or new_run_id()
         held = await self._held_above(origin.parent_run)
         plan = await self._planner.plan(submission, node_wait, new_id, origin.callers, held)
+        carried = carry(plan.pipeline) if carry else []
+        check_can_begin(plan, carried)
         try:
-            return await self._write(new_id, plan, origin, carry(plan.pipeline) if carry else [])
+            return await self._write(new_id, plan, origin, carried)
         except ConflictError:
             known = await self._known(submission, run_id)  # the same request came twice at once, and one row won
             if known is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gamekeeper.control_plane.intake.admission import admit
@@ -18,6 +19,8 @@ from gamekeeper.domain.language.resolve import Call, resolve
 from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
 from gamekeeper.domain.language.source import Document, parse_text
 from gamekeeper.domain.node.node import NodeView
+from gamekeeper.domain.run.limits import MAX_INPUT, check_size
+from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import NotFoundError, SpecError
 
 MAX_DEPTH = 8
@@ -61,14 +64,17 @@ class RunPlanner:
     ) -> Plan:
         """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold.
 
-        Raises SpecError with every problem, and NotFoundError for a stored pipeline that is not there.
+        Raises SpecError with every problem, InvalidError for more than a workflow can begin with, and NotFoundError for
+        a stored pipeline that is not there.
         """
         submission = await self.stored(submission)
         document = await asyncio.to_thread(submission.document)
         call = Call(submission.args, submission.envs, submission.node, run_id)
         resolved, views = await self._plan(document, call, _Chain(callers, held_groups))
         resolved.node_wait = node_wait
-        return Plan(submission, resolved, views)
+        plan = Plan(submission, resolved, views)
+        check_can_begin(plan, [])
+        return plan
 
     async def stored(self, submission: Submission) -> Submission:
         """Adds the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
@@ -141,6 +147,17 @@ class RunPlanner:
                 version = step.pipeline.version if isinstance(step.pipeline.version, int) else None
                 unknown = ResolvedCall(name=step.pipeline.name, version=version, args={"later": "${{ steps }}"})
                 await self._plan_call(unknown, chain.below(pipeline.name), path, problems)
+
+
+def check_can_begin(plan: Plan, carried: Sequence[StepStatus]) -> None:
+    """Raises InvalidError for a run that Temporal would refuse to start. The bytes that it is given hold the default of
+    each setting of each step, so a short text of many steps can be too large; so can the outputs that a rerun carries.
+    """
+    if carried:
+        hint = "begin at an earlier step with --from, or at the start with --from all"
+    else:
+        hint = "call a part of it as a pipeline of its own"
+    check_size("the run as Temporal is given it", [plan.pipeline, plan.nodes, *carried], MAX_INPUT, hint)
 
 
 def _is_static(call: ResolvedCall) -> bool:

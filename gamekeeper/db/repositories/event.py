@@ -10,7 +10,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import EventRow
-from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.db.readable import column, readable
+from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import InvalidError
 
@@ -41,22 +42,17 @@ class EventRepository:
         query = select(EventRow).where(*_conditions(wanted)).order_by(col(EventRow.seq).desc())
         if cursor:
             query = query.where(col(EventRow.seq) < _seq(decode_cursor(cursor)))
-        rows = (await self._session.exec(query.limit(limit + 1))).all()
-        return cut_page(rows, limit, lambda row: str(row.seq))
+        return await read_page(self._session, query, column(EventRow.seq), limit)
 
-    async def after(self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None) -> list[EventRow]:
-        """Oldest first."""
+    async def after(
+        self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None
+    ) -> tuple[list[EventRow], list[int]]:
+        """The events that can be read, oldest first, and the numbers of all. One that can't be read would otherwise
+        hold up its followers for ever."""
         query = select(EventRow).where(col(EventRow.seq) > seq, *_conditions(wanted)).order_by(col(EventRow.seq))
         if up_to is not None:
             query = query.where(col(EventRow.seq) <= up_to)
-        return list((await self._session.exec(query.limit(limit))).all())
-
-    async def seqs_after(self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None) -> list[int]:
-        """The numbers of what ``after`` gives, for whoever met a row that can't be read."""
-        query = select(EventRow.seq).where(col(EventRow.seq) > seq, *_conditions(wanted)).order_by(col(EventRow.seq))
-        if up_to is not None:
-            query = query.where(col(EventRow.seq) <= up_to)
-        return [found for found in (await self._session.exec(query.limit(limit))).all() if found is not None]
+        return await readable(self._session, query.limit(limit), column(EventRow.seq))
 
     async def newest_seq(self) -> int:
         return int((await self._session.exec(select(func.max(EventRow.seq)))).one() or 0)

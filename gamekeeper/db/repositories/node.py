@@ -12,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.db.readable import column, readable
+from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
 from gamekeeper.domain.run.step import FINAL_STATES, StepState
 from gamekeeper.errors import NotFoundError
@@ -55,8 +56,7 @@ class NodeRepository:
             query = query.where(col(NodeRow.labels)[label[0]].as_string() == label[1])
         if cursor:
             query = query.where(col(NodeRow.id) > decode_cursor(cursor))
-        rows = (await self._session.exec(query.limit(limit + 1))).all()
-        return cut_page(rows, limit, lambda row: row.id)
+        return await read_page(self._session, query, column(NodeRow.id), limit)
 
     def add(self, row: NodeRow) -> None:
         self._session.add(row)
@@ -134,7 +134,7 @@ class NodeRepository:
 
     async def containers(self, node_id: str) -> list[ContainerRow]:
         query = select(ContainerRow).where(ContainerRow.node_id == node_id).order_by(ContainerRow.name)
-        return list((await self._session.exec(query)).all())
+        return (await readable(self._session, query, column(ContainerRow.id)))[0]
 
     async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:
         await self._session.exec(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))

@@ -6,8 +6,13 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from gamekeeper.db.readable import readable
 from gamekeeper.errors import InvalidError
 
 Row = TypeVar("Row")
@@ -35,6 +40,16 @@ def decode_cursor(cursor: str) -> str:
         return key
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise InvalidError(f'"{cursor[:40]}" is not a cursor', hint="use the next_cursor of the page before") from error
+
+
+async def read_page(
+    session: AsyncSession, query: SelectOfScalar[Row], key: InstrumentedAttribute[Any], limit: int
+) -> Page[Row]:
+    """A page in the order of ``key``, without the rows that can't be read."""
+    rows, keys = await readable(session, query.limit(limit + 1), key)
+    if len(keys) <= limit:
+        return Page(rows, None)
+    return Page([row for row in rows if getattr(row, key.key) != keys[limit]], encode_cursor(str(keys[limit - 1])))
 
 
 def cut_page(rows: Sequence[Row], limit: int, key: Callable[[Row], str]) -> Page[Row]:

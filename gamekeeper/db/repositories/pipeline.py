@@ -9,7 +9,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import PipelineRow
-from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.db.readable import column
+from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.errors import NotFoundError
 
 
@@ -44,8 +45,8 @@ class PipelineRepository:
         query = select(PipelineRow).where(PipelineRow.name == name, col(PipelineRow.deleted_at).is_(None))
         if cursor:
             query = query.where(col(PipelineRow.version) < int(decode_cursor(cursor)))
-        rows = (await self._session.exec(query.order_by(col(PipelineRow.version).desc()).limit(limit + 1))).all()
-        return cut_page(rows, limit, lambda row: str(row.version))
+        query = query.order_by(col(PipelineRow.version).desc())
+        return await read_page(self._session, query, column(PipelineRow.version), limit)
 
     async def newest(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
         """The newest version of each pipeline, by name."""
@@ -60,8 +61,7 @@ class PipelineRepository:
         )
         if cursor:
             query = query.where(col(PipelineRow.name) > decode_cursor(cursor))
-        rows = (await self._session.exec(query.order_by(PipelineRow.name).limit(limit + 1))).all()
-        return cut_page(rows, limit, lambda row: row.name)
+        return await read_page(self._session, query.order_by(PipelineRow.name), column(PipelineRow.name), limit)
 
     async def delete(self, name: str, now: datetime) -> bool:
         """True when there was one."""

@@ -11,11 +11,13 @@ from sqlalchemy import select as sql_select
 from sqlalchemy.orm import defer
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
-from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
+from gamekeeper.db.readable import column, readable
+from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import RunSnapshot, RunState
@@ -85,16 +87,14 @@ class RunRepository:
             query = query.where(col(RunRow.id).in_(select(StepRow.run_id).where(StepRow.node_id == wanted.node)))
         if cursor:
             query = query.where(col(RunRow.id) < decode_cursor(cursor))
-        rows = (await self._session.exec(query.limit(limit + 1))).all()
-        return cut_page(rows, limit, lambda row: row.id)
+        return await read_page(self._session, query, column(RunRow.id), limit)
 
     async def steps(self, run_id: str) -> list[StepRow]:
-        query = (
-            select(StepRow)
-            .where(StepRow.run_id == run_id)
-            .order_by(col(StepRow.position), col(StepRow.cell).nulls_first())
-        )
-        return list((await self._session.exec(query)).all())
+        return list((await self._session.exec(_steps_of(run_id))).all())
+
+    async def readable_steps(self, run_id: str) -> list[StepRow]:
+        """The steps for somebody to look at, without those that can't be read."""
+        return (await readable(self._session, _steps_of(run_id), column(StepRow.name)))[0]
 
     async def get_step(self, run_id: str, name: str) -> StepRow:
         row = await self._session.get(StepRow, (run_id, name))
@@ -243,6 +243,11 @@ class RunRepository:
             **times,
         )
         record(self._session, event)
+
+
+def _steps_of(run_id: str) -> SelectOfScalar[StepRow]:
+    query = select(StepRow).where(StepRow.run_id == run_id)
+    return query.order_by(col(StepRow.position), col(StepRow.cell).nulls_first())
 
 
 def step_status(row: StepRow) -> StepStatus:

@@ -9,18 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow
+from gamekeeper.db.readable import column
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
-from gamekeeper.db.repositories.run import OPEN_STATES, WITHOUT_TEXT
+from gamekeeper.db.repositories.run import OPEN_STATES
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedConcurrency
 from gamekeeper.domain.run.run import GroupPlace
 from gamekeeper.errors import ConflictError
+
+# No other is read: a run that is odd in one of those must not keep its whole group from going on.
+_COLUMNS = [
+    column(getattr(RunRow, name)) for name in ("holds_slot", "cancel_reason", "superseded_by", "concurrency_group")
+]
 
 
 async def lock_name(session: AsyncSession, name: str) -> None:
@@ -108,5 +115,5 @@ class RunGroupRepository:
 
     async def _rows(self, group: str) -> Sequence[RunRow]:
         query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(OPEN_STATES))
-        query = query.options(*WITHOUT_TEXT)
+        query = query.options(load_only(*_COLUMNS, raiseload=True))
         return (await self._session.exec(query.order_by(col(RunRow.created_at), RunRow.id))).all()

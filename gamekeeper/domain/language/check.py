@@ -27,13 +27,14 @@ from gamekeeper.domain.language.matrix import SPECIAL
 from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline
 from gamekeeper.domain.language.placed_step import Placed, place_steps
 from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
-from gamekeeper.domain.language.source import Document
+from gamekeeper.domain.language.source import Document, refuse_half_characters
 from gamekeeper.errors import SpecError
 
 
 def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
     """The pipeline in a document. Raises SpecError with all problems found."""
     problems = ProblemList(document.positions)
+    refuse_half_characters(document.value, problems)
     try:
         pipeline = Pipeline.model_validate(document.value)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,7 @@ Cell = dict[str, Any]
 def expand(matrix: Mapping[str, Any]) -> list[Cell]:
     """The cells in the order of the axes, the last one turning fastest. Raises InvalidError that names the fault."""
     axes = {name: _list(name, values) for name, values in matrix.items() if name not in SPECIAL}
-    count = 1 if axes else 0
-    for values in axes.values():
-        count *= len(values)
-    _check_count(count)
+    _check_count(math.prod(len(values) for values in axes.values()))
     combinations = itertools.product(*axes.values()) if axes else ()
     cells = [dict(zip(axes, combination, strict=True)) for combination in combinations]
     excluded = _entries("exclude", matrix.get("exclude", []))

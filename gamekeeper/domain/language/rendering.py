@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gamekeeper.domain.language.expressions import ExpressionError, Values, render, render_tree
+from gamekeeper.domain.language.expressions import ExpressionError, Values, as_texts, render, render_tree
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.units import parse_duration
 
@@ -20,6 +20,9 @@ class Rendering:
         except ExpressionError as error:
             self.problems.add(path, "expression", error.message, error.hint)
             return None
+
+    def texts(self, values: dict[str, str], path: Path) -> dict[str, str]:
+        return as_texts(self.tree(values, path) or {})
 
     def seconds(self, text: str, path: Path) -> float:
         try:

@@ -34,7 +34,7 @@ from gamekeeper.domain.language.resolved import (
     ResolvedStep,
 )
 from gamekeeper.domain.language.script import build_script
-from gamekeeper.domain.language.source import Document
+from gamekeeper.domain.language.source import Document, refuse_half_characters
 from gamekeeper.domain.language.units import format_duration, parse_duration
 from gamekeeper.domain.language.values import has_template
 from gamekeeper.errors import SpecError
@@ -63,6 +63,7 @@ def resolve(document: Document, call: Call) -> ResolvedPipeline:
     """Raises SpecError with every problem of the pipeline, or else every problem of the call."""
     pipeline, placed = check_document(document)
     problems = ProblemList(document.positions)
+    refuse_half_characters({"args": call.args, "envs": call.envs}, problems)
     args = read_args(pipeline.args, call.args, problems)
     envs = read_envs(pipeline.envs, call.envs, problems)
     if problems.problems:
@@ -71,7 +72,7 @@ def resolve(document: Document, call: Call) -> ResolvedPipeline:
     resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems, needed)
     steps = [resolver.step(item) for item in placed]
     timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
-    labels = resolver.tree(pipeline.labels, ("labels",))
+    labels = resolver.texts(pipeline.labels, ("labels",))
     concurrency = resolver.concurrency()
     if problems.problems:
         raise SpecError(problems.problems)
@@ -160,7 +161,7 @@ class _Resolver(Rendering):
                 if called.version is not None
                 else None,
                 args=self.tree(called.args, (*path, "pipeline", "args")) or {},
-                envs=self.tree(called.envs, (*path, "pipeline", "envs")) or {},
+                envs=self.texts(called.envs, (*path, "pipeline", "envs")),
                 node=str(self.tree(chosen, (*path, "node"))) if isinstance(chosen, str) else None,
             ),
             **self._matrix(step, None, path),

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from gamekeeper.domain.language.problem import Path, Problem, dotted
+from gamekeeper.domain.language.problem import Path, Problem, ProblemList, dotted
 from gamekeeper.errors import SpecError
 
 MAX_TEXT_BYTES = 1024 * 1024
@@ -20,6 +20,7 @@ MAX_VALUES = 200_000
 MAX_DEPTH = 64
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_HALF = re.compile("[\ud800-\udfff]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -58,6 +59,24 @@ def _core_scalar(text: str) -> Any:
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def refuse_half_characters(value: Any, problems: ProblemList, path: Path = ()) -> None:
+    """JSON can spell half of a surrogate pair, and no file, database or payload takes it. Raises SpecError at once: a
+    message that quotes such a text could not be sent either."""
+    left: list[tuple[Path, Any]] = [(path, value)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict):
+            keys = {str(key): item for key, item in value.items()}
+            left += [(path, key) for key in keys]
+            left += [((*path, key), item) for key, item in keys.items() if not _HALF.search(key)]
+        elif isinstance(value, list):
+            left += [((*path, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, str) and _HALF.search(value):
+            message = "holds half of a surrogate pair, which is no text"
+            problems.add(path, "unicode", message, "write the character itself")
+            raise SpecError(problems.problems)
 
 
 def parse_text(text: str) -> Document:

@@ -77,7 +77,7 @@ class LogGap:
         fields = _fields(data)
         try:
             return cls(int(fields["from"]), int(fields["to"]), str(fields.get("reason", ""))[:MAX_REASON])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidError("a gap record does not say what is missing") from error
 
 
@@ -103,7 +103,7 @@ class LogClocks:
 def _fields(data: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(data)
-    except ValueError as error:  # which UnicodeDecodeError is too
+    except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError too
         raise InvalidError("a gap or end record is not JSON") from error
     if not isinstance(fields, dict):
         raise InvalidError("a gap or end record is not a JSON object")

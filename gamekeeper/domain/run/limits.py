@@ -17,6 +17,7 @@ MAX_RENDERED = 128 * 1024  # of a container or a call, once its templates are fi
 MAX_CELL = 16 * 1024
 MAX_SHOWN_OUTPUTS = 256 * 1024  # of one step in the read model; only a matrix can have more
 MAX_SNAPSHOT = 512 * 1024
+MAX_INPUT = 2_090_000  # of the pipeline, its nodes and what a rerun takes over: a workflow begins with them
 MAX_COMMANDS = 2 * 1024 * 1024  # of what the steps of one workflow task are started with
 MAX_HISTORY = 40_000_000  # Temporal ends a run at 50 MB (256 MB by our settings) and at 51,200 events
 MAX_EVENTS = 45_000

@@ -23,7 +23,7 @@ def changed_steps(before: ResolvedPipeline, now: ResolvedPipeline) -> set[str]:
     Both are the same pipeline, resolved for the same run.
     """
     older = {step.name: step for step in before.steps}
-    other_args = {name for name in now.args.keys() | before.args.keys() if now.args.get(name) != before.args.get(name)}
+    other_args = {name for name, value in now.args.items() if value != before.args.get(name)}
     if not other_args and before.envs == now.envs:
         return set()
     read = other_args | {"*"}

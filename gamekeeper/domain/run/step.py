@@ -167,9 +167,9 @@ class StepStatus(BaseModel):
 
 def observed_state(owned: StepState, phase: StepState | None) -> StepState:
     """The state to show: the workflow's, refined by the phase that the agent reports until the step ends."""
-    if owned.is_final or phase is None or phase not in _PROGRESS or owned not in _PROGRESS:
+    if phase is None or phase not in _PROGRESS or owned not in _PROGRESS or owned is StepState.PENDING:
         return owned
-    return phase if owned is not StepState.PENDING else owned
+    return phase
 
 
 def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:

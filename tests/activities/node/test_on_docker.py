@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -133,16 +134,62 @@ async def test_outputs_of_a_failed_step_are_kept(node: Node) -> None:
     assert (result.state, result.exit_code, result.outputs) == (StepState.FAILED, 3, {"version": "7"})
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_any_user_may_write_to_the_workspace(node: Node, read_only: bool) -> None:
-    first = node.step("touch /workspace/of-a-user", user="1000:1000", read_only=read_only)
-    assert (await node.job(first)).state is StepState.SUCCEEDED
-    run_id = first.key.run_id
+@pytest.mark.parametrize(
+    ("whose", "before", "read_only"),
+    [
+        ("the step", None, False),
+        ("its image", None, True),
+        ("the step", "touch /workspace/of-root", True),
+        ("its image", "chown 7:8 /workspace", False),
+    ],
+)
+async def test_any_user_may_write_to_the_workspace(
+    node: Node, whose: str, before: str | None, read_only: bool, image_of_a_user: str
+) -> None:
+    run_id = make_key().run_id
+    if before is not None:
+        of_root = node.step(
+            f"{before} && {mode_is(755)}", read_only=read_only, key=make_key(run_id=run_id, step="root")
+        )
+        assert (await node.job(of_root)).exit_code == 0, "a step of root has no use for a workspace that is opened"
+    user = {"user": "1000:1000"} if whose == "the step" else {"image": image_of_a_user}
+    owner = "7:8" if before and "chown" in before else "0:0"
+    script = f"touch /workspace/of-a-user && {mode_is(777)} && {owner_is(owner)}"
+    first = node.step(script, **user, read_only=read_only, key=make_key(run_id=run_id, step="first"))
+    assert (await node.job(first)).exit_code == 0
     closing = node.step("chmod 700 /workspace", user="0", key=make_key(run_id=run_id, step="close"))
     assert (await node.job(closing)).state is StepState.SUCCEEDED
     node.engine._resources.forget()  # an agent that was started again
     later = node.step("touch /workspace/again", user="1000:1000", key=make_key(run_id=run_id, step="later"))
     assert (await node.job(later)).exit_code == 1, "what a step did to the workspace was undone"
+
+
+def mode_is(mode: int) -> str:
+    return f'test "$(busybox stat -c %a /workspace)" = {mode}'
+
+
+def owner_is(owner: str) -> str:
+    return f'test "$(busybox stat -c %u:%g /workspace)" = {owner}'
+
+
+async def test_root_without_its_capabilities_may_write_to_the_workspace_of_another(node: Node) -> None:
+    first = node.step("chown 7:8 /workspace")
+    assert (await node.job(first)).exit_code == 0
+    key = make_key(run_id=first.key.run_id, step="second")
+    assert (await node.job(node.step("touch /workspace/x", cap_drop=["ALL"], key=key))).exit_code == 0
+
+
+@pytest.fixture
+def image_of_a_user(docker_engine: DockerEngine, test_image: str) -> Iterator[str]:
+    """The test image with a user of its own."""
+    api = docker_engine._api
+    made = api.create_container_from_config({"Image": test_image, "Cmd": ["true"]})["Id"]  # type: ignore[no-untyped-call]
+    name = f"gamekeeper/of-a-user:{docker_engine._node}"
+    repository, _, tag = name.partition(":")
+    api.commit(made, repository, tag, conf={"User": "1000:1000"})
+    api.remove_container(made)
+    yield name
+    api.remove_image(name, force=True)
 
 
 async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:

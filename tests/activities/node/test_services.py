@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.node.step.step_try import MAX_LINE
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepState, StopServiceInput
 from gamekeeper.ports.container_engine import ContainerStatus
 from gamekeeper.ports.node_agent import Begun
 from tests.activities.node.dummy_node import Node
 from tests.factories import make_container, make_step_input
+from tests.hang import HANG_SECONDS
 
 
 def service(**fields: Any) -> RunStepInput:
@@ -37,6 +40,23 @@ async def test_a_service_goes_on_after_its_step(check: dict[str, Any] | None) ->
 async def test_a_service_that_ends_has_failed() -> None:
     result = await Node().service(service(environment={"DUMMY_SLEEP": "0"}))
     assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.EXIT_CODE, 0)
+
+
+async def test_a_service_that_goes_away_while_it_comes_up_is_no_service() -> None:
+    node = Node()
+    step = service(environment={"DUMMY_HEALTHY_AFTER": "60"}, healthcheck={"test": ["CMD", "true"]})
+    coming = asyncio.create_task(node.service(step))
+    await node.until_followed(1)
+    await node.engine.remove((await node.only()).id)
+    result = await asyncio.wait_for(coming, HANG_SECONDS)
+    assert (result.state, result.reason) == (StepState.ERROR, Reason.INTERNAL)
+    assert "removed by somebody else" in result.message
+
+
+async def test_a_long_last_line_is_cut() -> None:
+    crashing = {"DUMMY_CRASHES": "1000", "DUMMY_SLEEP": "0.01", "DUMMY_OUTPUT": "x" * (MAX_LINE + 1)}
+    result = await Node().service(service(environment=crashing, restart="unless-stopped"))
+    assert result.message.endswith('last line: "' + "x" * MAX_LINE + '"')
 
 
 async def test_a_service_that_crashes_again_and_again_is_unhealthy() -> None:

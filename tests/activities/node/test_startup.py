@@ -73,6 +73,24 @@ def test_trouble_is_told_with_the_exit_code_of_the_crash() -> None:
 
 
 @pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        (look(), ""),
+        (look(1), "it ended once"),
+        (look(1, RESTARTING), "it ended once, last with exit code 1"),
+        (look(2), "it ended 2 times"),
+        (look(health=Health.STARTING), ""),
+        (replace(look(health=Health.STARTING), health_log="refused"), "its health check has not passed yet: refused"),
+        (look(health=Health.UNHEALTHY), "its health check fails: it says nothing"),
+        (look(1, health=Health.UNHEALTHY), "it ended once; its health check fails: it says nothing"),
+        (replace(look(health=Health.HEALTHY), health_log="ok"), ""),
+    ],
+)
+def test_the_words_for_what_keeps_a_service_from_being_healthy(info: ContainerInfo, words: str) -> None:
+    assert Startup().describe(info) == words
+
+
+@pytest.mark.parametrize(
     ("info", "reason"),
     [
         (look(), Reason.TIMEOUT),

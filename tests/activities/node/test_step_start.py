@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
+from gamekeeper.ports.container_engine import NameTakenError, NewContainer
 from tests.activities.node.dummy_node import Node
 from tests.factories import make_container, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
@@ -26,6 +32,70 @@ async def test_the_network_of_the_run_is_joined_unless_the_step_has_another(
     assert (await node.job(step)).state is StepState.SUCCEEDED
     new = node.engine._by_id[(await node.only()).id].new
     assert new.network == (f"gk-{step.key.run_id}" if joins else None)
+
+
+@pytest.mark.parametrize(
+    ("image", "policy", "pulls"),
+    [
+        ("image", "missing", 0),
+        ("image", "always", 1),
+        ("image", "never", 0),
+        ("missing", "missing", 1),
+        ("missing", "never", 0),
+    ],
+)
+async def test_an_image_is_pulled_as_the_step_asks(image: str, policy: str, pulls: int) -> None:
+    node = Node()
+    result = await node.job(make_step_input(container=make_container(image=image, pull_policy=policy)))
+    assert (result.state is StepState.SUCCEEDED) is (image == "image")
+    assert node.phases.messages.count(f"pulling {image}") == pulls
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "lifetime", "workspace"),
+    [
+        ({}, "job", "run", True),
+        ({"service": True}, "service", "run", True),
+        ({"service": True, "lifetime": Lifetime.RUN}, "service", "run", True),
+        ({"service": True, "lifetime": Lifetime.NODE}, "service", "node", False),
+    ],
+)
+async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, lifetime: str, workspace: bool) -> None:
+    node, step = Node(FakeJournal(at=time.time())), make_step_input(**fields, outputs=["x"] if not fields else [])
+    await (node.service if fields else node.job)(step)
+    made = node.engine._by_id[(await node.only()).id]
+    owner = made.new.owner
+    assert (owner.key, owner.node, owner.pipeline) == (step.key, step.node, step.pipeline)
+    assert (owner.kind, owner.lifetime, owner.deadline) == (kind, lifetime, node.journal.at + step.timeout)
+    assert made.workspace == (f"gk-{step.key.run_id}" if workspace else "")
+    assert (made.has_output_file, made.new.has_outputs) == (not fields, not fields)
+    assert made.new.alias == step.key.step
+
+
+class TakenEngine(DummyEngine):
+    """An engine in which somebody else has made the container, a moment before; ``gone`` when it went again."""
+
+    gone = False
+
+    async def create(self, new: NewContainer) -> str:
+        if not self.gone:
+            await super().create(new)
+        raise NameTakenError(new.owner.key.container_name)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_container_that_another_delivery_has_made_is_this_ones_too(gone: bool) -> None:
+    node, step = Node(), make_step_input()
+    engine = TakenEngine("node-1")
+    engine.gone = gone
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    running = ActivityEnvironment().run(StepActivities(context).run_job, step)
+    if gone:
+        with pytest.raises(ApplicationError, match="vanished while it was looked for") as caught:
+            await running
+        assert not caught.value.non_retryable
+    else:
+        assert (await running).state is StepState.SUCCEEDED
 
 
 async def test_the_control_plane_hears_at_once_of_a_service_that_came_up() -> None:

@@ -37,11 +37,20 @@ async def test_what_is_heard_is_what_the_engine_says_later(docker_engine: Docker
     read = await docker_engine.find(container)
     assert heard is not None
     assert read is not None
-    for name in ("id", "name", "image", "status", "owner", "exit_code", "digest", "ports", "oom_killed"):
+    for name in ("id", "name", "image", "status", "owner", "exit_code", "digest", "ports", "oom_killed", "created_at"):
         assert getattr(heard, name) == getattr(read, name), name
     assert heard.started_at is not None
     assert heard.finished_at is not None
     assert begin <= heard.started_at < heard.finished_at <= end
+
+
+async def test_what_was_made_is_forgotten_with_its_container(docker_engine: DockerEngine, test_image: str) -> None:
+    kept = await run_job(docker_engine, test_image, "true", "kept")
+    removed = await run_job(docker_engine, test_image, "true", "removed")
+    docker_engine._api.remove_container(await run_job(docker_engine, test_image, "true", "foreign"))
+    await docker_engine.remove(removed)
+    await docker_engine.list_owned()
+    assert list(docker_engine._made) == [kept]
 
 
 async def test_a_failure_is_read_from_the_engine(docker_engine: DockerEngine, test_image: str) -> None:
@@ -97,6 +106,28 @@ async def test_a_kill_for_memory_belongs_to_the_start_in_which_it_came(actions: 
     for action in actions:
         watch._note(event(action, exitCode="137"))
     assert watch.was_oom("c1") is was
+
+
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        ([event("destroy")], False),
+        ([], None),
+        ([event("destroy", "c2")], None),
+        ([event("start") | {"timeNano": LONG_AGO + 10**9}, event("destroy")], True),
+        ([None, event("destroy")], True),  # the stream broke off, and what was told meanwhile is not known
+    ],
+)
+async def test_a_start_before_a_removal_is_heard_of(later: list[dict[str, Any] | None], told: bool | None) -> None:
+    watch = ExitWatch(lambda: pytest.fail("not needed"), "none", "label")
+    watch._note(event("start"))
+    mark = watch.newest_start("c1")
+    for item in later:
+        if item is None:
+            watch._note_stream()
+        else:
+            watch._note(item)
+    assert watch.was_started_since("c1", mark) is told
 
 
 async def test_what_nobody_asks_for_does_not_pile_up() -> None:

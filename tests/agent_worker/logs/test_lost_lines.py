@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent_worker.docker_engine import DockerEngine
 from agent_worker.dummy_engine import DummyEngine
 from agent_worker.logs import log_reader
 from agent_worker.logs.log_follower import REMOVED_MEANWHILE, LogFollower
@@ -196,6 +197,55 @@ async def test_a_server_that_is_removed(spool: Spool, monkeypatch: pytest.Monkey
     await engine.remove(container_id)
     assert await follower.drain(key, HANG_SECONDS)
     assert end_of(spool) == (LogEnd(True) if stops_first else LogEnd(False, log_reader.REMOVED))
+
+
+async def test_a_server_that_somebody_starts_and_removes_between_two_looks(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_reader, "RESTART_POLL_SECONDS", 0.01)
+    engine = PolledEngine("node-1")
+    key, container_id = await started(engine)
+    follower = LogFollower(engine, spool)
+    follower.follow(key, container_id, until_removed=True)
+    await engine.stop(container_id, 1)
+    await until(lambda: engine.finds_in_a_row > 1)
+    engine._begin(engine._by_id[container_id])
+    await engine.remove(container_id)
+    assert await follower.drain(key, HANG_SECONDS)
+    assert end_of(spool) == LogEnd(False, log_reader.RESTARTED)
+
+
+@pytest.mark.parametrize("starts", [0, 1])
+async def test_dockers_events_tell_of_a_start_between_two_looks(
+    docker_engine: DockerEngine, test_image: str, spool: Spool, monkeypatch: pytest.MonkeyPatch, starts: int
+) -> None:
+    monkeypatch.setattr(log_reader, "RESTART_POLL_SECONDS", 0.01)
+    owner = make_owner(node=docker_engine._node, kind="service", lifetime="node")
+    container_id = await docker_engine.create(make_new_container(owner, image=test_image, command=["echo", "x"]))
+    await docker_engine.start(container_id)
+    await docker_engine.wait(container_id)
+    await until(lambda: docker_engine._watch._streams)
+    looks, may_look = 0, asyncio.Event()
+    find = docker_engine.find
+
+    async def gated(name_or_id: str) -> ContainerInfo | None:
+        nonlocal looks
+        looks += 1
+        if looks > 5:  # two passes and a few looks at what has ended
+            await may_look.wait()
+        return await find(name_or_id)
+
+    monkeypatch.setattr(docker_engine, "find", gated)
+    follower = LogFollower(docker_engine, spool)
+    follower.follow(owner.key, container_id, until_removed=True)
+    await until(lambda: looks > 5)
+    for _ in range(starts):
+        await docker_engine.start(container_id)
+        await docker_engine.wait(container_id)
+    docker_engine._api.remove_container(container_id)
+    may_look.set()
+    assert await follower.drain(owner.key, HANG_SECONDS)
+    assert end_of(spool) == (LogEnd(False, log_reader.RESTARTED) if starts else LogEnd(True))
 
 
 async def test_a_server_that_is_over_is_read_to_its_end_though_it_was_to_go_on(

@@ -62,4 +62,4 @@ async def test_what_a_full_server_refuses_stays_here_and_is_told_once(
             await asyncio.sleep(0.01)
     task.cancel()
     told = [record.message for record in caplog.records]
-    assert told == ["logs wait on disk: logs can't be kept: the disk of /logs is full"]
+    assert told == ["the upload of logs waits: logs can't be kept: the disk of /logs is full"]

@@ -10,6 +10,7 @@ import pytest
 from temporalio.worker import Worker
 
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.errors import UnavailableError
 from gamekeeper.temporal import queues
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
@@ -226,8 +227,8 @@ async def test_what_was_accepted_while_temporal_was_away_is_started(
     await start(api)
     dispatcher = api.process.services.dispatcher
 
-    async def away(*_: object) -> bool:
-        return False
+    async def away(*_: object) -> None:
+        raise UnavailableError("Temporal does not answer")
 
     with monkeypatch.context() as patch:
         patch.setattr(dispatcher, "start", away)
@@ -259,7 +260,6 @@ async def test_a_run_whose_workflow_tasks_fail_says_so(api: ApiUnderTest, monkey
     from datetime import timedelta
 
     monkeypatch.setattr("api.services.run.reconcile.SETTLE", timedelta(0))
-    monkeypatch.setattr("api.services.run.reconcile.LOST_AFTER", timedelta(0))
     await api.add_node()
     made = await api.submit(step("a"))
     async with Worker(api.client, task_queue=queues.CONTROL_PLANE, workflows=[ScheduledRunWorkflow]):

@@ -7,16 +7,17 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fixtures.stack import Stack
 
-LINES_A_SECOND = 5
+PARTS = ("agent", "control_worker", "api", "temporal")
 
 
-def pipeline(image: str, seconds: int) -> str:
-    """A step that counts aloud and ends with an exit code that nothing else has."""
+def pipeline(image: str) -> str:
+    """A step that counts aloud until ``let_end``, and ends with an exit code that nothing else has."""
     return f"""
 name: counting
 steps:
@@ -24,32 +25,43 @@ steps:
     container:
       image: {image}
       commands:
-        - n=0; while [ $n -lt {seconds * LINES_A_SECOND} ]; do n=$((n + 1)); echo "line $n"; sleep 0.2; done
+        - n=0; while [ ! -e /tmp/end ]; do n=$((n + 1)); echo "line $n"; sleep 0.2; done
+        - echo the end
         - exit 42
 """
 
 
-@pytest.mark.parametrize(("part", "seconds"), [("agent", 30), ("control_worker", 8), ("api", 8), ("temporal", 8)])
-def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> None:
-    run_id = stack.submit(pipeline(stack.image, seconds))
-    stack.until(lambda: "line 5" in stack.log(run_id, "count"))
-    before = stack.containers(run_id)[0]
-    began = before.attrs["State"]["StartedAt"]
-    others = {name: stack.pid(name) for name in ("agent", "control_worker", "api", "temporal") if name != part}
-    killed = stack.kill(part)
+def begin(stack: Stack) -> tuple[str, Any]:
+    """The run and its container, once it counts."""
+    run_id = stack.submit(pipeline(stack.image))
+    stack.until(lambda: "line 3" in stack.log(run_id, "count"))
+    return run_id, stack.containers(run_id)[0]
+
+
+def let_end(stack: Stack, run_id: str, container: Any) -> None:
+    """Lets it end after its log went on, and checks that it ended once and as itself, and that no line is missing."""
+    lines = stack.log(run_id, "count").count("line ")
+    stack.until(lambda: stack.log(run_id, "count").count("line ") > lines + 3)
+    container.exec_run(["touch", "/tmp/end"])
     ended = stack.until_ended(run_id)
     step = ended["steps"][0]
     assert (ended["state"], step["state"], step["reason"]) == ("failed", "failed", "exit_code")
-    assert (step["exit_code"], step["try"]) == (42, 1)
-    assert step["container"] == before.id
-    assert stack.pid(part) != killed
-    assert {name: stack.pid(name) for name in others} == others, "something else died with it"
+    assert (step["exit_code"], step["try"], step["container"]) == (42, 1, container.id)
+    log = stack.until(lambda: "the end" in (lines := stack.log(run_id, "count").splitlines()) and lines)
+    counted = [line for line in log if line.startswith("line ")]
+    assert counted == [f"line {number}" for number in range(1, len(counted) + 1)]
 
-    count = seconds * LINES_A_SECOND
-    wanted = [f"line {number}" for number in range(1, count + 1)]
-    stack.until(lambda: stack.command("runs", "logs", run_id, "count", "-f").stdout.count("line ") >= count)
-    lines = [line for line in stack.log(run_id, "count").splitlines() if line.startswith("line ")]
-    assert lines == wanted
+
+@pytest.mark.parametrize("part", PARTS)
+def test_kill_in_the_middle_of_a_step(stack: Stack, part: str) -> None:
+    run_id, before = begin(stack)
+    began = before.attrs["State"]["StartedAt"]
+    others = {name: stack.pid(name) for name in PARTS if name != part}
+    killed = stack.kill(part)
+    stack.until(partial(is_back, stack, part, killed))
+    let_end(stack, run_id, before)
+    assert {name: stack.pid(name) for name in others} == others, "something else died with it"
+    assert "the end" in stack.command("runs", "logs", run_id, "count", "-f").stdout
     for container in stack.containers(run_id):
         container.reload()
         assert (container.id, container.attrs["State"]["StartedAt"]) == (before.id, began)
@@ -59,8 +71,7 @@ def test_kill_in_the_middle_of_a_step(stack: Stack, part: str, seconds: int) -> 
 
 def test_the_supervisor_dies_and_up_adopts_what_is_left(stack: Stack) -> None:
     before = stack.status()
-    run_id = stack.submit(pipeline(stack.image, 6))
-    stack.until(lambda: stack.step(run_id, "count")["state"] == "running")
+    run_id, container = begin(stack)
     stack.kill("supervisor")
     stack.until(lambda: stack.status()["supervisor"]["health"] == "down")
     stack.up()
@@ -69,13 +80,11 @@ def test_the_supervisor_dies_and_up_adopts_what_is_left(stack: Stack) -> None:
         assert after[part]["pid"] == before[part]["pid"]
     assert after["agents"][0]["pid"] == before["agents"][0]["pid"]
     assert after["supervisor"]["pid"] != before["supervisor"]["pid"]
-    assert stack.until_ended(run_id)["steps"][0]["exit_code"] == 42
+    let_end(stack, run_id, container)
 
 
 def test_down_and_up_leave_containers_running_and_forget_nothing(stack: Stack) -> None:
-    run_id = stack.submit(pipeline(stack.image, 20))
-    stack.until(lambda: "line 3" in stack.log(run_id, "count"))
-    container = stack.containers(run_id)[0]
+    run_id, container = begin(stack)
     stack.command("down")
     assert stack.status()["api"]["health"] == "down"
     container.reload()
@@ -84,10 +93,7 @@ def test_down_and_up_leave_containers_running_and_forget_nothing(stack: Stack) -
     assert refused.returncode == 3
     assert "does not answer" in refused.stderr
     stack.up()
-    ended = stack.until_ended(run_id)
-    assert ended["steps"][0]["exit_code"] == 42
-    assert ended["steps"][0]["container"] == container.id
-    assert stack.until(lambda: stack.log(run_id, "count").count("line ") >= 100)
+    let_end(stack, run_id, container)
 
 
 INNER = """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,12 +16,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from gamekeeper.db import engine
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.errors import UnavailableError
 from tests.fixtures.database import TEMPLATE, execute
+from tests.hang import HANG_SECONDS
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -163,3 +167,54 @@ async def test_a_pool_that_is_used_up_is_a_passing_trouble(database: Database, m
     await asyncio.gather(*held, return_exceptions=True)
     assert errors
     assert {type(error) for error in errors} == {UnavailableError}
+
+
+async def rename(database: Database, name: str) -> None:
+    async with database.write() as session:
+        (await NodeRepository(session).get("n")).name = name
+
+
+async def test_a_lock_that_nobody_gives_back_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await add(database, "n")
+    holds, let_go = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with database.write() as session:
+            (await NodeRepository(session).get("n")).name = "held"
+            await session.flush()
+            holds.set()
+            await let_go.wait()
+
+    holder = asyncio.create_task(hold())
+    await asyncio.wait_for(holds.wait(), HANG_SECONDS)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "ANSWER_SECONDS", 0.05)
+        with pytest.raises(UnavailableError, match="the database did not answer"):
+            await rename(database, "other")
+    let_go.set()
+    await holder
+    await rename(database, "other")
+    async with database.read() as session:
+        assert (await NodeRepository(session).get("n")).name == "other"
+
+
+@on_postgresql
+async def test_a_server_that_stands_still_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of the one connection that is open is stopped; it would hold up its caller for ever."""
+    async with database.read() as session:
+        pid = (await (await session.connection()).execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "ANSWER_SECONDS", 0.05)
+            with pytest.raises(UnavailableError, match="the database did not answer"):
+                await asyncio.wait_for(add(database, "n"), HANG_SECONDS)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await add(database, "n")
+
+
+async def test_a_time_limit_of_the_caller_is_its_own(database: Database) -> None:
+    with pytest.raises(TimeoutError):
+        async with database.read():
+            raise TimeoutError

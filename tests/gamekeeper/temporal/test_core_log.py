@@ -42,3 +42,12 @@ def test_colors_are_taken_out_and_the_cause_is_said() -> None:
     told = record("\x1b[33mgRPC call failed\x1b[0m")
     OncePerOutage(Clock()).filter(told)
     assert told.getMessage() == "Temporal is away: gRPC call failed"
+
+
+def test_of_an_error_its_code_and_words_are_told() -> None:
+    source = 'source: Some(tonic::transport::Error(Transport, ConnectError("tcp connect error", 127.0.0.1:7233)))'
+    error = f"""{{'error': 'Status {{ code: Unavailable, message: "tcp connect error", {source} }}'}}"""
+    told = record(f"gRPC call poll_activity_task_queue retried 6 times {error}")
+    OncePerOutage(Clock()).filter(told)
+    words = "gRPC call poll_activity_task_queue retried 6 times (Unavailable: tcp connect error)"
+    assert told.getMessage() == f"Temporal is away: {words}"

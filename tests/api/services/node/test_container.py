@@ -34,7 +34,7 @@ class Reports:
     async def events(self) -> list[tuple[str, dict[str, Any]]]:
         """Kinds and data, oldest first."""
         async with self._database.read() as session:
-            rows = await EventRepository(session).after(0, EventFilter(), 500)
+            rows, _ = await EventRepository(session).after(0, EventFilter(), 500)
         return [(row.kind, row.data) for row in rows if row.kind.startswith("container.")]
 
     async def kinds(self) -> list[str]:

@@ -36,9 +36,11 @@ async def test_one_beat_does_not_make_a_silent_node_believed_again_and_two_do(
     await node.go(silence)
     before = await node.status()
     assert node.session is not None
-    await node.presence.beat(node.session)
+    node.presence.beat(node.session)
+    await node.presence.watch()
     assert await node.status() == before
-    await node.presence.beat(node.session)
+    node.presence.beat(node.session)
+    await node.presence.watch()
     assert await node.status() == "online"
 
 
@@ -46,8 +48,9 @@ async def test_beats_before_a_new_silence_do_not_count(database: Database) -> No
     node = await watched(database)
     assert node.session is not None
     await node.go(LEASE - 1)
-    await node.presence.beat(node.session)
+    node.presence.beat(node.session)
     await node.go(LEASE + 1)
     assert await node.status() == "offline"
-    await node.presence.beat(node.session)
+    node.presence.beat(node.session)
+    await node.presence.watch()
     assert await node.status() == "offline"

@@ -12,7 +12,9 @@ from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.repositories.run import RunRepository
-from gamekeeper.errors import ConflictError, SpecError
+from gamekeeper.domain.run.limits import MAX_INPUT
+from gamekeeper.domain.run.step import StepState, StepStatus
+from gamekeeper.errors import ConflictError, InvalidError, SpecError
 
 SPEC = {"name": "p", "steps": [{"name": "a", "node": "n", "container": {"image": "i"}}]}
 
@@ -76,3 +78,17 @@ async def test_what_can_not_run_makes_nothing(acceptance: RunAcceptance, databas
         await acceptance.accept(Submission(spec=SPEC | {"steps": []}), Origin(), node_wait=10)
     async with database.read() as session:
         assert await RunRepository(session).count_by_state() == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # nothing is written
+async def test_a_run_that_temporal_would_refuse_is_refused_before_it(acceptance: RunAcceptance) -> None:
+    """Many short steps are long with all their defaults, which Temporal is given."""
+    container = {"image": "i", "commands": ["true # " + "x" * 100]}
+    steps = [{"name": f"s{number}", "node": "n", "container": container} for number in range(2000)]
+    many = Submission(spec={"name": "p", "steps": steps})
+    with pytest.raises(InvalidError, match="the run as Temporal is given it is too large"):
+        await acceptance.accept(many, Origin(), node_wait=10)
+    outputs = {"text": "x" * MAX_INPUT}
+    carried = [StepStatus(name="a", type="job", node="n", position=0, state=StepState.SUCCEEDED, outputs=outputs)]
+    with pytest.raises(InvalidError, match="--from all"):
+        await acceptance.accept(Submission(spec=SPEC), Origin(), node_wait=10, carry=lambda _: carried)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gamekeeper.domain.event.hlc import COUNTER_BITS, MAX_AHEAD_MS, HybridClock
@@ -49,6 +51,18 @@ def test_old_samples_are_forgotten_when_a_clock_is_set() -> None:
         sent = 10**9 * index
         offset.add(sent, sent - HOUR_NS + 50, sent - HOUR_NS + 50, sent + 100)
     assert offset.offset_ns == HOUR_NS
+
+
+def test_an_exchange_within_one_tick_of_the_clock_is_a_sample() -> None:
+    offset = ClockOffset()
+    offset.add(10, 4, 4, 10)
+    assert (offset.offset_ns, offset.round_trip_ns) == (6, 0)
+
+
+def test_a_clock_counts_milliseconds() -> None:
+    before = time.time_ns()
+    stamp = HybridClock().tick()
+    assert before // 1_000_000 <= stamp >> COUNTER_BITS <= time.time_ns() // 1_000_000
 
 
 def test_before_the_first_exchange_nothing_is_claimed() -> None:

@@ -26,6 +26,7 @@ def test_each_has_a_meaning_and_the_name_of_its_value() -> None:
     for kind in EventKind:
         assert kind.meaning.endswith(".")
         assert kind.name == kind.value.replace(".", "_").upper()
+        assert EventKind.of(kind.subject, kind.value.removeprefix(f"{kind.subject}.")) is kind
         assert len(kind.value) <= 60  # the column
 
 

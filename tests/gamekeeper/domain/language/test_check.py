@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gamekeeper.domain.language.check import check_document
@@ -67,8 +69,16 @@ CASES = [
         for cron, message in [
             ("0 5 * * 8", 'field 5 "8" is outside 0-7'),
             ("60 * * * *", 'field 1 "60" is outside 0-59'),
+            ("0 24 * * *", 'field 2 "24" is outside 0-23'),
+            ("0 5 32 * *", 'field 3 "32" is outside 1-31'),
+            ("0 5 0 * *", 'field 3 "0" is outside 1-31'),
+            ("0 5 * 13 *", 'field 4 "13" is outside 1-12'),
+            ("0 5 * 0 *", 'field 4 "0" is outside 1-12'),
+            ("0 5 * NOV-FEB *", 'field 4 "NOV-FEB" has a range that ends before it begins'),
             ("* * * * * *", '"* * * * * *" has 6 fields; write minute, hour, day, month and weekday'),
-            ("0 5 * *", '"0 5 * *" has 4 fields'),
+            ("0 5 * *", '"0 5 * *" has 4 fields;'),
+            ("5", '"5" has 1 field;'),
+            ("0 5 *", '"0 5 *" has 3 fields;'),
             ("@every 1s", '"@every 1s" is not known; use five fields'),
             ("0 5-3 * * *", 'field 2 "5-3" has a range that ends before it begins'),
             ("*/0 * * * *", 'field 1 "*/0" has a step outside 1-59'),
@@ -149,6 +159,30 @@ CASES = [
     (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
     (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),
     (step("retry: {attempts: 9223372036854775808}"), 5, "steps[0].retry.attempts", "beyond 2^63", ""),
+    (step("retry: {attempts: 101}"), 5, "steps[0].retry.attempts", "101; use 100 or fewer", ""),
+    *[
+        (step(f"retry: {{factor: {factor}}}"), 5, "steps[0].retry.factor", "is not a factor from 1 to 100", "")
+        for factor in ("0.9", "101", "true", "much")
+    ],
+    *[
+        (step(f"{key}: ${{{{ args.x }}}}"), 5, f"steps[0].{key}", 'unknown name "args.x"', "")
+        for key in ("node", "timeout", "priority")
+    ],
+    (
+        step("container: {image: a, command: [a, '${{ args.x }}']}").replace("    container: {image: alpine}\n", ""),
+        4,
+        "steps[0].container.command[1]",
+        'unknown name "args.x"',
+        "",
+    ),
+    (MATRIX.replace("build", "b" * 59) + "        A: b\n", 3, "steps[0].name", "has at most 58 characters", ""),
+    (
+        step("type: service\n    lifetime: run").replace("{image", "{restart: always, image"),
+        4,
+        "steps[0].container.restart",
+        "for services with lifetime node",
+        "",
+    ),
     (step("retry: {on: [fail]}"), 5, "steps[0].retry.on[0]", "'failure'", ""),
     (step("timeout: -5s"), 5, "steps[0].timeout", '"-5s" is not a duration', ""),
     (step("timeout: 999999d"), 5, "steps[0].timeout", "longer than the limit", ""),
@@ -161,6 +195,8 @@ CASES = [
     (step("if: nope()"), 5, "steps[0].if", 'unknown function "nope"', ""),
     (step("if: steps.later.status == 'x'"), 5, "steps[0].if", 'unknown name "steps.later"', ""),
     (second("{name: build, container: {image: a}}"), 5, "steps[1].name", 'named "build" (lines 3, 5)', ""),
+    (second(f"{{name: {'x' * 70}, container: {{image: a}}}}"), 5, "steps[1].name", "may use", f'try "{"x" * 63}"'),
+    (second("{name: ö--_ü, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "my-name"'),
     (second("{name: Bad_Name, container: {image: a}}"), 5, "steps[1].name", "may use", 'try "bad-name"'),
     (second("{name: other}"), 5, "steps[1]", 'step "other" has no container', ""),
     (second("{name: b, container: {image: a 12}}"), 5, "steps[1].container.image", '"a 12" is not an image name', ""),
@@ -243,13 +279,58 @@ def test_all_problems_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        MATRIX.replace("build", "b" * 58) + "        A: b\n",
+        step("retry: {attempts: 1, factor: 1}"),
+        step("retry: {attempts: 100, factor: 100}"),
+        step("retry: {factor: 1.5}"),
+        step("type: service").replace("{image", "{restart: always, image"),
+        step("type: service\n    lifetime: node").replace("{image", "{restart: always, image"),
+        "args: [x]\n" + step("node: ${{ args.x }}"),
+        "args: {x: 1}\n" + step("priority: ${{ args.x }}\n    timeout: 5${{ 'm' }}"),
+    ],
+)
+def test_what_is_just_right(text: str) -> None:
+    check_document(parse_text(text))
+
+
+def test_a_problem_has_a_code_and_a_message_in_lower_case() -> None:
+    """The codes are part of the API."""
+    text = "name: x\nfoo: 1\nsteps:\n  - {name: a, type: b, container: {image: c, pull_policy: d}, needs: [z]}\n"
+    assert {(problem.code, problem.path) for problem in problems_of(text)} == {
+        ("unknown_key", "foo"),
+        ("type", "steps[0].type"),
+        ("value", "steps[0].container.pull_policy"),
+    }
+    (policy,) = [problem for problem in problems_of(text) if problem.code == "value"]
+    assert policy.message == "input should be 'always', 'missing' or 'never'"
+    assert {problem.code for problem in problems_of(step("if: steps.x.status == 'y'"))} == {"expression"}
+
+
 def test_cycle_names_every_step() -> None:
     steps = [
         {"name": name, "needs": [need], "container": {"image": "a"}}
         for name, need in (("a", "c"), ("b", "a"), ("c", "b"))
     ]
-    with pytest.raises(SpecError, match=r"a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c"):
+    with pytest.raises(SpecError, match=r"a -> b -> c -> a|b -> c -> a -> b|c -> a -> b -> c") as caught:
         check_document(Document({"name": "x", "steps": steps}))
+    (problem,) = caught.value.problems
+    first = problem.message.removeprefix("needs forms a cycle: ")[0]
+    assert problem.path == f"steps[{'abc'.index(first)}].needs"
+
+
+def test_every_wrong_need_is_told() -> None:
+    text = STEP + "  - {name: b, needs: [x, build, end, y], container: {image: a}}\n"
+    text += "finally:\n  - {name: end, needs: [z], container: {image: a}}\n"
+    found = [(problem.path, problem.message.split(" is ")[0]) for problem in problems_of(text)]
+    assert found == [
+        ("steps[1].needs", '"x"'),
+        ("steps[1].needs", '"end"'),
+        ("steps[1].needs", '"y"'),
+        ("finally[0].needs", '"z"'),
+    ]
 
 
 def test_ten_thousand_steps_are_refused_by_their_number() -> None:
@@ -262,3 +343,19 @@ def test_a_json_spec_has_no_lines() -> None:
     with pytest.raises(SpecError) as caught:
         check_document(Document({"name": "x", "steps": [{"name": "a", "container": {"image": 5, "tty": True}}]}))
     assert [(problem.line, problem.path) for problem in caught.value.problems] == [(0, "steps[0].container.tty")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"if": "x\ud800"}, "steps[0].if"),
+        ({"container": {"image": "i", "environment": {"A": ["\udfff"]}}}, "steps[0].container.environment.A[0]"),
+        ({"container": {"image": "i", "environment": {"\ud800": "a"}}}, "steps[0].container.environment"),
+    ],
+)
+def test_half_a_character_is_refused_at_its_place(fields: dict[str, Any], path: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_document(Document({"name": "x", "steps": [{"name": "a"} | fields]}))
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.code) == (path, "unicode")
+    problem.model_dump_json()

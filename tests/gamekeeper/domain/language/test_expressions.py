@@ -8,10 +8,13 @@ from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Scope,
     Values,
+    as_template_text,
+    as_texts,
     check_expression,
     evaluate,
     find_expressions,
     is_dynamic,
+    reads_args,
     render,
     render_tree,
 )
@@ -47,6 +50,51 @@ def test_render(text: str, value: object) -> None:
     assert render(text, VALUES) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.5", 1.5),
+        ("duration('90s')", "90s"),
+        ("duration('1500ms')", "1.5s"),
+        ("timestamp('2026-01-31T12:00:00Z')", "2026-01-31T12:00:00Z"),
+        ("[1, duration('10s')]", [1, "10s"]),
+        ("{2: true, 'x': [null]}", {"2": True, "x": [None]}),
+        ("size(range(256))", 256),
+        ("range(0)", []),
+        ("hash({'b': 1, 'a': 2}) == hash({'a': 2, 'b': 1})", True),
+        ("hash(['a']) == hash('[\"a\"]')", True),
+    ],
+)
+def test_a_value_has_nothing_that_json_lacks(text: str, value: object) -> None:
+    found = evaluate(text, VALUES)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1.0 / 0.0", "the number inf"),
+        ("double('nan')", "the number nan"),
+        ("b'a'", "a value of type bytes"),
+        ("[b'a']", "a value of type bytes"),
+        ("{'a': -1.0 / 0.0}", "the number -inf"),
+    ],
+)
+def test_a_value_that_json_lacks_says_how_to_convert_it(text: str, what: str) -> None:
+    with pytest.raises(ExpressionError, match=f"it gives {what}, which can't be used") as caught:
+        evaluate(text, VALUES)
+    assert caught.value.hint == "convert it, as with string()"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (True, "true"), (False, "false"), ("a", "a"), (1.5, "1.5"), ({"a": [1]}, '{"a":[1]}')],
+)
+def test_the_text_of_a_value_inside_a_longer_one(value: object, text: str) -> None:
+    assert as_template_text(value) == text
+    assert as_texts({"X": value}) == {"X": text}
+
+
 def test_static_rendering_leaves_the_rest() -> None:
     tree = {"a": ["${{ args.port }}", "${{ run.status }}"], "b": "${{ args.mode }}-${{ steps['a-b'].exit_code }}"}
     assert render_tree(tree, VALUES, static_only=True) == {
@@ -74,7 +122,8 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("secret", 'unknown name "secret"'),
         ("succes()", 'unknown function "succes"; did you mean "success"'),
         ("(" * 3000, "is not an expression|over 4096"),
-        ("a" * 5000, "over 4096"),
+        ("a" * 4097, "over 4096"),
+        ("a" * 4096, "unknown name"),
         ("", "is not an expression"),
     ],
 )
@@ -83,15 +132,42 @@ def test_wrong_expressions(text: str, message: str) -> None:
         check_expression(text, SCOPE)
 
 
+def test_what_does_not_parse_says_where_and_why() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        check_expression("args.port ++", SCOPE)
+    assert caught.value.message.startswith('"args.port ++" is not an expression: at column 13: ')
+    assert "ERROR" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("args.a + args['b'] + args[\"c\"]", {"a", "b", "c"}),
+        ("args", {"*"}),
+        ("args[steps.a.status] + args.b", {"*", "b"}),
+        ("'args.a' == \"args.b\"", set()),
+        ("steps.args.outputs.x", set()),
+    ],
+)
+def test_the_arguments_that_an_expression_reads(text: str, names: set[str]) -> None:
+    assert reads_args(text) == names
+
+
 @pytest.mark.parametrize("text", ["args.list.map(i, i * 2)", "'args.nope' == args.mode", "size(args.mode) > 2"])
 def test_right_expressions(text: str) -> None:
     check_expression(text, Scope(frozenset({"list", "mode"})))
 
 
-@pytest.mark.parametrize("text", ["args.mode + 1", "steps.x.y", "1 / 0", "range(100000)", "from_json('{')"])
+@pytest.mark.parametrize("text", ["args.mode + 1", "steps.x.y", "1 / 0", "range(257)", "range(-1)", "from_json('{')"])
 def test_failing_evaluation_says_why(text: str) -> None:
     with pytest.raises(ExpressionError, match="failed"):
         evaluate(text, VALUES)
+
+
+def test_a_name_without_a_value_is_told_by_its_name() -> None:
+    with pytest.raises(ExpressionError, match=r"args\.nope\" failed: there is no 'nope'$"):
+        evaluate("args.nope", VALUES)
 
 
 def test_find() -> None:

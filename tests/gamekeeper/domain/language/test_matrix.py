@@ -36,6 +36,7 @@ def test_cells(matrix: dict[str, Any], cells: list[dict[str, Any]]) -> None:
     [
         ({"a": list(range(30)), "b": list(range(40))}, "matrix expands to 1,200 cells; the limit is 256"),
         ({"a": list(range(256)), "include": [{"a": 999}]}, "expands to 257 cells"),
+        ({name: list(range(256)) for name in "abcdefgh"}, r"matrix expands to 18,446,744,073,709,551,616 cells"),
         ({"a": []}, "the matrix has no cells"),
         ({"a": [1], "exclude": [{"a": 1}]}, "the matrix has no cells"),
         ({}, "the matrix has no cells"),
@@ -46,6 +47,12 @@ def test_cells(matrix: dict[str, Any], cells: list[dict[str, Any]]) -> None:
 def test_what_is_no_matrix(matrix: dict[str, Any], part: str) -> None:
     with pytest.raises(InvalidError, match=part):
         expand(matrix)
+
+
+def test_a_cell_is_tried_out_without_what_only_its_run_can_know() -> None:
+    environment = {"N": "${{ matrix.n }}", "X": "${{ steps.a.outputs.x }}"}
+    step = {"name": "b", "matrix": {"n": [1]}, "container": {"image": "image", "environment": environment}}
+    assert make_pipeline({"name": "a", "outputs": ["x"]}, step).steps[1].spec.environment == environment
 
 
 def test_a_matrix_is_tried_out_at_submission() -> None:

@@ -20,6 +20,16 @@ empty=
 """
 
 
+def test_a_file_as_large_as_its_limit_is_read() -> None:
+    value = "x" * (MAX_BYTES - len("digest="))
+    assert read_outputs(f"digest={value}".encode(), ["digest"]) == {"digest": value}
+    assert salvage_outputs(f"digest={value}".encode(), ["digest"]) == {"digest": value}
+
+
+def test_one_heredoc_after_another() -> None:
+    assert read_outputs(b"a<<END\n1\nEND\nb<<END\n2\nEND\nc=3\n", ["a", "b", "c"]) == {"a": "1", "b": "2", "c": "3"}
+
+
 def test_lines_and_heredocs() -> None:
     assert read_outputs(TEXT, ["list", "digest", "empty", "spaced"]) == {
         "list": "one\ntwo=2",
@@ -34,7 +44,7 @@ def test_lines_and_heredocs() -> None:
     ("data", "part"),
     [
         (b"", 'ended without output "digest"'),
-        (b"other=1", 'ended without output "digest"'),
+        (b"other=1", 'ended without output "digest"; write digest=... to'),
         (b"digest<<END\nno end", 'output "digest" has no line "END" that ends it'),
         (b"digest=1\nhello world", 'line 2 of \\$STEP_OUTPUT is neither key=value nor key<<END: "hello world"'),
         (b"digest=\xff", "is not UTF-8 at byte 7"),

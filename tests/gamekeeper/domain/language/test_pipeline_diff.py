@@ -15,6 +15,7 @@ steps:
   - {name: alone, needs: [], container: {image: a}}
 finally:
   - {name: notify, container: {image: a}}
+  - {name: report, needs: [notify], container: {image: a}}
 """
 
 
@@ -33,8 +34,10 @@ def test_drawing() -> None:
         '    s2{{"go"}}',
         '    s3["alone"]',
         '    s4["notify"]',
+        '    s5["report"]',
         "    s0 --> s1",
         "    s1 --> s2",
         "    s2 -.-> s4",
         "    s3 -.-> s4",
+        "    s4 --> s5",
     ]

@@ -141,11 +141,28 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
         ({"args": {"n": {"type": "boolean"}}}, {"args": {"n": "maybe"}}, "must be a boolean"),
         ({"args": {"n": {"type": "array"}}}, {"args": {"n": "x"}}, "must be an array"),
         ({"args": {"n": {"pattern": "^a+$"}}}, {"args": {"n": "b"}}, "does not match"),
+        ({"args": {"mode": "x"}}, {"args": {"mode": ["\ud800"]}}, "holds half of a surrogate pair"),
+        ({"envs": ["A"]}, {"envs": {"A": "x", "\udfff": "y"}}, "holds half of a surrogate pair"),
+        ({"args": ["map"]}, {}, "is required"),
         ({"envs": ["A"]}, {}, "is required"),
         ({"envs": ["A"]}, {"envs": {"A": "x", "B": "y"}}, "no such environment value"),
         ({"envs": ["A"]}, {"envs": {"A": [1]}}, "must be text"),
         ({}, {"node": None}, "names no node"),
         ({"args": {"t": "x"}, "timeout": "${{ args.t }}"}, {}, "is not a duration"),
+        ({"timeout": "0s"}, {}, "0s is no time at all"),
+        ({"args": {"n": {"type": "integer", "min": 3}}}, {"args": {"n": 2}}, "2 is below min 3"),
+        ({"args": {"n": {"type": "number", "max": 1.5}}}, {"args": {"n": 1.6}}, "1.6 is above max 1.5"),
+        ({"args": {"n": {"type": "integer"}}}, {"args": {"n": True}}, "must be an integer within 2^63, got a boolean"),
+        ({"args": {"n": {"type": "object"}}}, {"args": {"n": []}}, "must be an object, got a list"),
+        ({"args": {"n": {"pattern": "("}}}, {"args": {"n": "b"}}, "does not match ("),
+        ({"args": {"n": {"pattern": "b"}}}, {"args": {"n": "a" * 4096 + "b"}}, "does not match b"),
+        ({"args": {"n": {"type": "integer", "enum": ["x", 1]}}}, {"args": {"n": 2}}, '"2" is not one of x, 1'),
+        ({"args": {"n": {"enum": ["full", "quick"]}}}, {"args": {"n": "ful"}}, '"ful" is not one of full, quick'),
+        ({"concurrency": {"group": "${{ args.n }}"}, "args": {"n": ""}}, {}, "1 to 200 characters; this one has 0"),
+        ({"concurrency": {"group": "x" * 201}}, {}, "1 to 200 characters; this one has 201"),
+        ({"concurrency": {"group": "a\tb"}}, {}, "printable characters"),
+        ({"concurrency": {"group": "a", "limit": 0}}, {}, "0; use 1 to 10000"),
+        ({"concurrency": {"group": "a", "limit": 10_001}}, {}, "10001; use 1 to 10000"),
     ],
 )
 def test_a_wrong_call_names_the_thing(spec: dict[str, Any], call: dict[str, Any], message: str) -> None:
@@ -153,6 +170,17 @@ def test_a_wrong_call_names_the_thing(spec: dict[str, Any], call: dict[str, Any]
     with pytest.raises(SpecError) as caught:
         resolve(document, Call(**({"node": "n"} | call)))
     assert message in caught.value.problems[0].message
+
+
+def test_labels_and_environments_are_text_whatever_their_templates_give() -> None:
+    values = {"n": "${{ args.n }}", "list": "${{ [args.n] }}", "flag": "${{ args.n > 1 }}"}
+    call = {"name": "call", "type": "pipeline", "pipeline": {"name": "other", "envs": values}}
+    resolved = make_pipeline(one_step(environment=values), call, args={"n": 5}, labels=values)
+    texts = {"n": "5", "list": "[5]", "flag": "true"}
+    assert resolved.labels == texts
+    assert resolved.steps[0].spec.environment == texts
+    assert resolved.steps[1].call is not None
+    assert resolved.steps[1].call.envs == texts
 
 
 def test_if_of_the_wrong_type_is_found_at_submission() -> None:
@@ -168,6 +196,13 @@ def test_a_rendered_value_is_checked_again() -> None:
 def test_large_containers_are_refused() -> None:
     with pytest.raises(SpecError, match="the limit is 16384"):
         make_pipeline(one_step(commands=["x" * 20_000]))
+
+
+def test_large_pipelines_are_refused() -> None:
+    steps = [{"name": f"s{index}", "container": {"image": "i", "command": ["x" * 15_000]}} for index in range(70)]
+    with pytest.raises(SpecError, match=r"the resolved pipeline has 1\d{6} bytes; the limit is 1048576"):
+        make_pipeline(*steps)
+    make_pipeline(*steps[:65])
 
 
 def run_script(resolved: ResolvedPipeline) -> str:

@@ -11,7 +11,17 @@ from gamekeeper.domain.language.units import format_duration, parse_bytes, parse
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("5s", 5), ("1h30m", 5400), ("250ms", 0.25), ("1.5s", 1.5), ("2d", 172_800), ("0s", 0)]
+    ("text", "seconds"),
+    [
+        ("5s", 5),
+        ("1h30m", 5400),
+        ("250ms", 0.25),
+        ("1.5s", 1.5),
+        ("2d", 172_800),
+        ("0s", 0),
+        ("7us", 7e-6),
+        ("366d", 366 * 86_400),
+    ],
 )
 def test_duration(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
@@ -19,7 +29,16 @@ def test_duration(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "suggestion"),
-    [("5 minutes", "write 5m"), ("30", "30s for seconds"), ("", "30s, 5m"), ("-1s", "30s"), ("1 hour", "write 1h")],
+    [
+        ("5 minutes", "write 5m"),
+        ("30", "30s for seconds"),
+        ("", "30s, 5m"),
+        ("-1s", "30s"),
+        ("1 hour", "write 1h"),
+        (" 30 Secs", "write 30s"),
+        ("367d", "limit of 366d"),
+        (5, "not a duration"),
+    ],
 )
 def test_wrong_duration(text: str, suggestion: str) -> None:
     with pytest.raises(ValueError, match=suggestion):
@@ -33,13 +52,24 @@ def test_format_is_read_back(milliseconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("512m", 2**29), ("1g", 2**30), ("64k", 2**16), ("5", 5), ("1.5gb", 3 * 2**29)]
+    ("text", "size"),
+    [
+        ("512m", 2**29),
+        ("1g", 2**30),
+        ("64k", 2**16),
+        ("5", 5),
+        ("1.5gb", 3 * 2**29),
+        ("7B", 7),
+        (" 2 KB ", 2048),
+        (9, 9),
+        (2**62, 2**62),
+    ],
 )
 def test_bytes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["big", "-1", "1t", "99999999999g"])
+@pytest.mark.parametrize("text", ["big", "-1", "1t", "4294967297g", "4611686018427389000"])
 def test_wrong_bytes(text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_bytes(text)
@@ -54,13 +84,14 @@ def test_wrong_bytes(text: str) -> None:
         ("127.0.0.1:5000:80/tcp", PublishedPort(80, "tcp", 5000, "127.0.0.1")),
         ("127.0.0.1::80", PublishedPort(80, "tcp", None, "127.0.0.1")),
         ("[::1]:5000:80", PublishedPort(80, "tcp", 5000, "[::1]")),
+        ("65535:65535", PublishedPort(65535, "tcp", 65535, "")),
     ],
 )
 def test_port(text: str, port: PublishedPort) -> None:
     assert parse_port(text) == port
 
 
-@pytest.mark.parametrize("text", ["", "web", "70000", "80:0", "80:80/icmp", "a:80:80"])
+@pytest.mark.parametrize("text", ["", "web", "65536", "65536:80", "80:0", "80:80/icmp", "a:80:80"])
 def test_wrong_port(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
         parse_port(text)

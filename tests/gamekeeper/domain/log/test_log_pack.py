@@ -21,6 +21,8 @@ def test_what_was_packed_is_unpacked(first: int, lines: list[tuple[LogStream, in
     for line in lines:
         packer.add(*line)
     packed = packer.record(first + len(lines) - 1)
+    assert packer.size == len(packed.data) - 4  # the number of lines stands before them
+    assert packed.ts_ns == lines[-1][1]
     check_pack(packed)
     assert first_seq(packed) == first
     assert unpack(packed) == [LogRecord(first + place, *line) for place, line in enumerate(lines)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from gamekeeper.domain.node.condition import ConditionType, Vitals, judge
@@ -27,11 +30,25 @@ NONE: frozenset[ConditionType] = frozenset()
             "4.0 % of memory",
         ),
         (
+            ConditionType.MEMORY_PRESSURE,
+            Vitals(memory_available_percent=0),
+            Vitals(memory_available_percent=8),
+            Vitals(memory_available_percent=9),
+            "0.0 % of memory",
+        ),
+        (
             ConditionType.CLOCK_SKEW,
             Vitals(clock_offset_seconds=-3600),
             Vitals(clock_offset_seconds=1.7),
             Vitals(clock_offset_seconds=0.1),
             "3600.0 s behind",
+        ),
+        (
+            ConditionType.CLOCK_SKEW,
+            Vitals(clock_offset_seconds=2),
+            Vitals(clock_offset_seconds=-1.7),
+            Vitals(clock_offset_seconds=0),
+            "2.0 s ahead of the server's",
         ),
         (
             ConditionType.LINK_DEGRADED,
@@ -54,6 +71,49 @@ def test_thresholds_with_hysteresis(kind: ConditionType, bad: Vitals, between: V
     assert judge(between, NONE)[kind] is None
     assert judge(between, frozenset({kind}))[kind] is not None
     assert judge(good, frozenset({kind}))[kind] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "raised_at", "cleared_past", "step"),
+    [
+        (ConditionType.DISK_PRESSURE, "disk_used_percent", 90, 87, -0.1),
+        (ConditionType.MEMORY_PRESSURE, "memory_available_percent", 5, 8, 0.1),
+        (ConditionType.CLOCK_SKEW, "clock_offset_seconds", 2.0, 1.5, -0.1),
+        (ConditionType.CLOCK_SKEW, "clock_offset_seconds", -2.0, -1.5, 0.1),
+        (ConditionType.LINK_DEGRADED, "round_trip_seconds", 1.0, 0.5, -0.1),
+        (ConditionType.LINK_DEGRADED, "spool_bytes", 2**28, 2**26, -1),
+    ],
+)
+def test_a_condition_begins_and_ends_just_at_its_thresholds(
+    kind: ConditionType, field: str, raised_at: float, cleared_past: float, step: float
+) -> None:
+    """``step`` is a little towards the good."""
+
+    def holds(value: float, *, raised: bool) -> bool:
+        changed: dict[str, Any] = {field: value}
+        return judge(replace(Vitals(), **changed), frozenset({kind}) if raised else NONE)[kind] is not None
+
+    assert holds(raised_at, raised=False)
+    assert not holds(raised_at + step, raised=False)
+    assert holds(cleared_past, raised=True)
+    assert not holds(cleared_past + step, raised=True)
+
+
+@pytest.mark.parametrize(
+    ("agent", "server", "outdated"),
+    [
+        ("0.1.0", "0.2.0", True),
+        ("0.9.0", "0.10.0", True),
+        ("0.2.0", "0.2.0", False),
+        ("1.0.0", "0.2.0", False),
+        ("", "0.2.0", True),
+        ("0.2.dev1", "0.2.1", True),
+        ("0.2.dev1", "0.2.0", False),
+    ],
+)
+def test_an_agent_that_is_older_than_its_server_is_outdated(agent: str, server: str, outdated: bool) -> None:
+    found = judge(Vitals(agent_version=agent, server_version=server), NONE)[ConditionType.AGENT_OUTDATED]
+    assert found == (f"the agent is {agent or 'unknown'}, the server {server}" if outdated else None)
 
 
 def test_docker_and_versions() -> None:

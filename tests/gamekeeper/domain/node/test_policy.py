@@ -74,6 +74,13 @@ def test_an_owner_may_allow_all_but_the_docker_socket() -> None:
     ]
 
 
+def test_a_device_is_judged_by_its_path_on_the_host() -> None:
+    policy = NodePolicy(devices=["/dev/net/tun"])
+    assert policy.violations(make_container(devices=["/dev/net/tun:/dev/sda:r"])) == []
+    found = policy.violations(make_container(devices=["/dev/sda:/dev/net/tun"]))
+    assert found == ["device /dev/sda is not in the policy"]
+
+
 def test_a_link_out_of_an_allowed_path_is_refused_on_the_node(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
     container = make_container(volumes=[f"{tmp_path}/link:/x"])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gamekeeper.domain.language.graph import ancestors, find_cycle
-from gamekeeper.domain.run.limits import MAX_SNAPSHOT, encoded_size
+from gamekeeper.domain.run.limits import MAX_MESSAGE, MAX_RENDERED, MAX_SNAPSHOT, encoded_size
 from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.domain.run.step import Reason, StepResult, StepState, observed_state
+from gamekeeper.domain.run.step import Reason, StepResult, StepState, StepStatus, observed_state
+from gamekeeper.errors import InvalidError
 from tests.factories import make_pipeline
 
+F = StepState.FAILED
 OK = StepResult(state=StepState.SUCCEEDED, exit_code=0)
 FAILED = StepResult(state=StepState.FAILED, reason=Reason.EXIT_CODE, exit_code=3)
 
@@ -95,7 +98,7 @@ def test_a_condition_that_fails_is_an_error_of_its_step(condition: str) -> None:
     result = progress.decide("b")
     assert result is not None
     assert (result.state, result.reason) == (StepState.ERROR, Reason.INTERNAL)
-    assert "if" in result.message
+    assert result.message.startswith("if")
 
 
 def test_a_list_reaches_a_command_as_json() -> None:
@@ -125,6 +128,78 @@ def test_changes_are_handed_out_once() -> None:
     assert [status.name for status in progress.take_changes()] == ["b"]
 
 
+def test_a_state_that_the_read_model_is_to_know_is_a_change_though_no_step_has_one() -> None:
+    progress = progress_of({"name": "a"})
+    progress.take_changes()
+    progress.enter(RunState.RUNNING)
+    assert progress.has_changes
+    assert progress.state is RunState.RUNNING
+    assert progress.take_changes() == []
+    assert not progress.has_changes
+
+
+def test_a_new_try_has_nothing_of_the_last_one() -> None:
+    progress, now = progress_of({"name": "a", "outputs": ["x"]}), datetime(2026, 1, 31, tzinfo=UTC)
+    ended = {"started_at": now, "finished_at": now, "container_id": "c", "digest": "d", "ports": ["80"]}
+    progress.finish("a", FAILED.model_copy(update={"message": "m", "outputs": {"x": "y"}, **ended}))
+    progress.begin_try("a", 2, waits_until=None)
+    bare = StepStatus(name="a", position=0, type="job", node="node-1", state=StepState.STARTING, try_=2)
+    assert progress.statuses["a"] == bare
+    progress.begin_try("a", 3, waits_until=now)
+    waiting = {"state": StepState.WAITING_NODE, "try_": 3, "deadline_at": now}
+    assert progress.statuses["a"] == bare.model_copy(update=waiting)
+    progress.finish("a", OK)
+    assert progress.statuses["a"].deadline_at is None
+
+
+def test_a_failure_is_known_until_its_step_is_tried_again() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b", "needs": []}, {"name": "c", "needs": []})
+    assert progress.first_failure() is None
+    progress.finish("c", FAILED)
+    progress.finish("b", FAILED)
+    assert progress.first_failure() is progress.statuses["b"]
+    progress.begin_try("b", 2, waits_until=None)
+    assert progress.first_failure() is progress.statuses["c"]
+    assert progress.outcome() is RunState.FAILED
+    assert not progress.all_ended
+    for name in ("a", "b", "c"):
+        progress.finish(name, OK)
+    assert progress.all_ended
+    assert progress.outcome() is RunState.SUCCEEDED
+    progress.stopped = Reason.TIMEOUT
+    assert progress.outcome() is RunState.FAILED
+
+
+def test_a_long_message_is_cut_when_it_comes_in() -> None:
+    progress = progress_of({"name": "a"})
+    progress.finish("a", FAILED.model_copy(update={"message": "x" * (MAX_MESSAGE + 1)}))
+    assert len(progress.statuses["a"].message) == MAX_MESSAGE
+
+
+def test_a_network_is_for_the_nodes_that_have_a_service() -> None:
+    progress = progress_of({"name": "a", "node": "other"}, {"name": "b", "type": "service", "node": "with"})
+    assert (progress.needs_network("with"), progress.needs_network("other")) == (True, False)
+
+
+def test_a_container_that_grows_too_large_is_refused() -> None:
+    container = {"image": "image", "environment": {"X": "${{ steps.a.outputs.x }}"}}
+    progress = progress_of({"name": "a", "outputs": ["x"]}, {"name": "b", "container": container})
+    progress.finish("a", OK.model_copy(update={"outputs": {"x": "y" * MAX_RENDERED}}))
+    with pytest.raises(InvalidError, match="the container is too large"):
+        progress.render_container("b")
+
+
+def test_what_a_step_did_not_give_is_null_and_what_it_gave_is_not() -> None:
+    progress = progress_of({"name": "a", "outputs": ["x", "y"]}, {"name": "b"}, {"name": "c", "needs": []})
+    progress.finish("a", FAILED.model_copy(update={"outputs": {"y": "1"}}))
+    values = progress.values("b")
+    assert values.steps == {"a": {"status": "failed", "exit_code": 3, "outputs": {"x": None, "y": "1"}}}
+    assert values.status == {"success": False, "failure": True, "cancelled": False, "always": True}
+    assert progress.values("c").status["success"]
+    progress.stopped = Reason.USER
+    assert progress.values("b").status == {"success": False, "failure": False, "cancelled": True, "always": True}
+
+
 @pytest.mark.parametrize(
     ("retry", "result", "tries", "again"),
     [
@@ -137,7 +212,15 @@ def test_changes_are_handed_out_once() -> None:
         ({"attempts": 3}, StepResult(state=StepState.FAILED, reason=Reason.POLICY), 1, False),
         ({"attempts": 3}, StepResult(state=StepState.ERROR, reason=Reason.AGENT_LOST), 1, True),
         ({"attempts": 3}, StepResult(state=StepState.CANCELED, reason=Reason.USER), 1, False),
-        ({"attempts": 3, "on": ["oom"]}, StepResult(state=StepState.FAILED, reason=Reason.OOM), 1, True),
+        ({"attempts": 3, "on": ["oom"]}, StepResult(state=F, reason=Reason.OOM), 1, True),
+        (
+            {"attempts": 3, "on": ["oom"], "exit_codes": [1]},
+            StepResult(state=F, reason=Reason.OOM, exit_code=9),
+            1,
+            True,
+        ),
+        ({"attempts": 3}, StepResult(state=F), 1, False),
+        ({"attempts": 3}, FAILED, 2, True),
     ],
 )
 def test_retry_by_cause(retry: dict[str, Any], result: StepResult, tries: int, again: bool) -> None:
@@ -187,6 +270,14 @@ def test_the_table_for_the_temporal_ui_has_cells_below_their_step() -> None:
     rows = [[cell.strip() for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
     assert [row[0] for row in rows] == ["| m", "| m.0", "| m.1", "| z"]
     assert rows[-1][-1].startswith("said a\\|b and more")
+
+
+def test_the_table_for_the_temporal_ui_tells_the_try_and_why_a_step_ended() -> None:
+    progress = progress_of({"name": "a"}, {"name": "b"})
+    progress.begin_try("a", 2, waits_until=None)
+    progress.finish("a", FAILED)
+    rows = [[cell.strip(" |\u00a0") for cell in row.split(" | ")] for row in progress.markdown().splitlines()[2:]]
+    assert rows == [["a", "failed", "node-1", "2", "exit_code"], ["b", "pending", "node-1", "", ""]]
 
 
 def test_a_step_that_a_user_skips_has_ended_well() -> None:

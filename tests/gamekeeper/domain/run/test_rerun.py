@@ -57,6 +57,7 @@ CHANGED = [
     # the step, its values before and now -> is it another step now?
     ({"container": {"image": "game", "environment": {"MAP": "${{ args.map }}"}}}, True),
     ({"container": {"image": "game", "environment": {"MODE": "${{ args.mode }}"}}}, False),
+    ({"container": {"image": "game", "command": ["run", "${{ steps.a.outputs.x + args.map }}"]}}, True),
     ({"if": "args.map == 'dm1'"}, True),
     ({"if": "args.map == 'dm2' || always()"}, True),
     ({"container": {"image": "game", "environment": {"X": "${{ steps.a.outputs.x + args.map }}"}}}, True),
