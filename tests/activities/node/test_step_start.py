@@ -70,6 +70,7 @@ async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, l
     assert made.workspace == (f"gk-{step.key.run_id}" if workspace else "")
     assert (made.has_output_file, made.new.has_outputs) == (not fields, not fields)
     assert made.new.alias == step.key.step
+    assert (node.logs.until_removed, node.logs.one_file) == (lifetime == "node", kind == "job")
 
 
 class TakenEngine(DummyEngine):
