@@ -102,7 +102,7 @@ async def test_what_the_engine_never_starts_ends_with_its_words() -> None:
 
 
 class FailingEngine(DummyEngine):
-    """An engine that fails to answer the next questions about a container, fails after it has started one, or is away."""
+    """An engine that fails the next questions about a container, fails after it has started one, or is away."""
 
     failures = 0
     starts_silently = False
@@ -130,7 +130,7 @@ def failing_node() -> tuple[Node, FailingEngine]:
 
 
 async def make_earlier(node: Node, step: RunStepInput) -> None:
-    """What an agent leaves that died between making the container of a step and starting it."""
+    """An agent has died between making the container of a step and starting it."""
     node.journal.begin(step.key, b"an earlier delivery")
     new = NewContainer(owner=make_owner(key=step.key), spec=step.container)
     node.journal.record_container(step.key, await node.engine.create(new))
@@ -160,6 +160,17 @@ async def test_a_made_container_that_the_engine_fails_to_start_is_made_anew() ->
     assert node.journal.faults == {step.key: 1}
     assert await node.engine.list_owned() == []
     assert (await node.job(step)).state is StepState.SUCCEEDED
+
+
+async def test_a_fault_takes_no_strangers_container_away() -> None:
+    (node, engine), step = failing_node(), job()
+    stranger = await engine.create(NewContainer(owner=make_owner(), spec=step.container))
+    engine._ids[step.key.container_name] = stranger
+    node.journal.begin(step.key, b"an earlier delivery")
+    engine.failures = 1
+    with pytest.raises(ApplicationError, match="containerd is away"):
+        await node.job(step)
+    assert (await node.only()).id == stranger
 
 
 async def test_a_container_that_may_have_been_started_is_left_alone() -> None:
