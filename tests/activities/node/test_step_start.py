@@ -59,6 +59,7 @@ async def test_an_image_is_pulled_as_the_step_asks(image: str, policy: str, pull
         ({"service": True}, "service", "run", True),
         ({"service": True, "lifetime": Lifetime.RUN}, "service", "run", True),
         ({"service": True, "lifetime": Lifetime.NODE}, "service", "node", False),
+        ({"service": True, "lifetime": Lifetime.NODE, "network": True}, "service", "node", False),
     ],
 )
 async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, lifetime: str, workspace: bool) -> None:
@@ -71,6 +72,7 @@ async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, l
     assert made.workspace == (f"gk-{step.key.run_id}" if workspace else "")
     assert (made.has_output_file, made.new.has_outputs) == (not fields, not fields)
     assert made.new.alias == step.key.step
+    assert await node.engine.list_run_resources() == ([step.key.run_id] if workspace or step.network else [])
     assert (node.logs.until_removed, node.logs.one_file) == (lifetime == "node", kind == "job")
 
 
