@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -160,6 +161,26 @@ async def test_a_made_container_that_the_engine_fails_to_start_is_made_anew() ->
     assert node.journal.faults == {step.key: 1}
     assert await node.engine.list_owned() == []
     assert (await node.job(step)).state is StepState.SUCCEEDED
+
+
+class LateEngine(DummyEngine):
+    """An engine that is slow to say that a container has ended."""
+
+    async def wait(self, container_id: str) -> None:
+        await super().wait(container_id)
+        await asyncio.Event().wait()
+
+
+async def test_a_cancel_that_comes_after_the_end_changes_no_outcome() -> None:
+    node, engine, environment = Node(), LateEngine("node-1"), ActivityEnvironment()
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    running = asyncio.create_task(environment.run(StepActivities(context).run_job, job(DUMMY_EXIT_CODE="3")))
+    async with asyncio.timeout(HANG_SECONDS):
+        while not any(info.finished_at for info in await engine.list_owned()):
+            await asyncio.sleep(0.01)
+    environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+    result = await asyncio.wait_for(running, HANG_SECONDS)
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.EXIT_CODE, 3)
 
 
 async def test_a_fault_takes_no_strangers_container_away() -> None:
