@@ -37,10 +37,12 @@ class FakeJournal:
 class FakeStepLogs:
     def __init__(self) -> None:
         self.followed: list[StepKey] = []
+        self.until_removed = self.one_file = False  # of the last one
         self.drained: list[StepKey] = []
 
     def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         self.followed.append(key)
+        self.until_removed, self.one_file = until_removed, one_file
 
     async def drain(self, key: StepKey, deadline: float) -> bool:
         self.drained.append(key)

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -14,11 +15,12 @@ from activities.node.step.step_start import START_TRIES
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.step import Reason, StepKey, StepState
+from gamekeeper.domain.run.step import Reason, RunStepInput, StepKey, StepState
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, EngineFaultError, NewContainer
 from gamekeeper.ports.node_agent import Begun
 from tests.activities.node.dummy_node import Node, job
+from tests.factories import make_owner
 from tests.fakes.node_agent import FakeContainers, FakeJournal
 from tests.hang import HANG_SECONDS
 
@@ -101,23 +103,42 @@ async def test_what_the_engine_never_starts_ends_with_its_words() -> None:
 
 
 class FailingEngine(DummyEngine):
-    """An engine that answers the next questions about a container with a failure of its own."""
+    """An engine that fails the next questions about a container, fails after it has started one, or is away."""
 
     failures = 0
+    starts_silently = False
+    is_away = False
+
+    async def start(self, container_id: str) -> None:
+        await super().start(container_id)
+        if self.starts_silently:
+            raise EngineFaultError("Docker failed: the answer was lost")
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
+        if self.is_away:
+            raise UnavailableError("Docker Engine does not answer")
         if self.failures:
             self.failures -= 1
             raise EngineFaultError("Docker failed: containerd is away")
         return await super().find(name_or_id)
 
 
-async def test_a_fault_while_a_container_is_looked_for_does_not_touch_what_runs() -> None:
-    node, step = Node(), job(DUMMY_SLEEP="60")
-    engine = FailingEngine("node-1")
-    node.engine = engine
+def failing_node() -> tuple[Node, FailingEngine]:
+    node, engine = Node(), FailingEngine("node-1")
     context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
-    node.activities = StepActivities(context)
+    node.engine, node.activities = engine, StepActivities(context)
+    return node, engine
+
+
+async def make_earlier(node: Node, step: RunStepInput) -> None:
+    """An agent has died between making the container of a step and starting it."""
+    node.journal.begin(step.key, b"an earlier delivery")
+    new = NewContainer(owner=make_owner(key=step.key), spec=step.container)
+    node.journal.record_container(step.key, await node.engine.create(new))
+
+
+async def test_a_fault_while_a_container_is_looked_for_does_not_touch_what_runs() -> None:
+    (node, engine), step = failing_node(), job(DUMMY_SLEEP="60")
     first = asyncio.create_task(node.job(step))
     async with asyncio.timeout(HANG_SECONDS):
         while not node.logs.followed:
@@ -130,6 +151,81 @@ async def test_a_fault_while_a_container_is_looked_for_does_not_touch_what_runs(
     assert node.journal.faults == {}
     engine.finish("build")
     assert (await node.job(step)).state is (await first).state is StepState.SUCCEEDED
+
+
+async def test_a_made_container_that_the_engine_fails_to_start_is_made_anew() -> None:
+    (node, _), step = failing_node(), job(DUMMY_START_FAULTS="1")
+    await make_earlier(node, step)
+    with pytest.raises(ApplicationError, match="already allocated"):
+        await node.job(step)
+    assert node.journal.faults == {step.key: 1}
+    assert await node.engine.list_owned() == []
+    assert (await node.job(step)).state is StepState.SUCCEEDED
+
+
+class LateEngine(DummyEngine):
+    """An engine that is slow to say that a container has ended."""
+
+    async def wait(self, container_id: str) -> None:
+        await super().wait(container_id)
+        await asyncio.Event().wait()
+
+
+async def test_a_cancel_that_comes_after_the_end_changes_no_outcome() -> None:
+    node, engine, environment = Node(), LateEngine("node-1"), ActivityEnvironment()
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    running = asyncio.create_task(environment.run(StepActivities(context).run_job, job(DUMMY_EXIT_CODE="3")))
+    async with asyncio.timeout(HANG_SECONDS):
+        while not any(info.finished_at for info in await engine.list_owned()):
+            await asyncio.sleep(0.01)
+    environment.cancel(ActivityCancellationDetails(cancel_requested=True))
+    result = await asyncio.wait_for(running, HANG_SECONDS)
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.EXIT_CODE, 3)
+
+
+async def test_a_fault_takes_no_strangers_container_away() -> None:
+    (node, engine), step = failing_node(), job()
+    stranger = await engine.create(NewContainer(owner=make_owner(), spec=step.container))
+    engine._ids[step.key.container_name] = stranger
+    node.journal.begin(step.key, b"an earlier delivery")
+    engine.failures = 1
+    with pytest.raises(ApplicationError, match="containerd is away"):
+        await node.job(step)
+    assert (await node.only()).id == stranger
+
+
+async def test_a_container_that_may_have_been_started_is_left_alone() -> None:
+    (node, engine), step = failing_node(), job(DUMMY_EXIT_CODE="3")
+    engine.starts_silently = True
+    with pytest.raises(ApplicationError, match="the answer was lost"):
+        await node.job(step)
+    assert node.journal.faults == {}
+    first = (await node.only()).id
+    result = await node.job(step)
+    assert (result.exit_code, result.container_id) == (3, first)
+
+
+async def test_a_step_whose_engine_went_away_while_it_ran_has_timed_out() -> None:
+    (node, engine), step = failing_node(), job(timeout=0.5, DUMMY_SLEEP="60")
+    running = asyncio.create_task(node.job(step))
+    await node.until_followed(1)
+    engine.is_away = True
+    result = await asyncio.wait_for(running, HANG_SECONDS)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
+    assert "does not answer" in result.message
+
+
+async def test_a_fault_while_a_container_is_looked_for_is_no_fault_of_its_start() -> None:
+    """An agent that died between making a container and starting it goes on with that container."""
+    (node, engine), step = failing_node(), job()
+    await make_earlier(node, step)
+    engine.failures = 1
+    with pytest.raises(ApplicationError, match="containerd is away"):
+        await node.job(step)
+    made = (await node.only()).id
+    assert node.journal.faults == {}
+    result = await node.job(step)
+    assert (result.state, result.container_id) == (StepState.SUCCEEDED, made)
 
 
 async def test_a_fault_that_lasts_to_the_time_limit_is_the_engines() -> None:

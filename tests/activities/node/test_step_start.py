@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.step import StepState
+from gamekeeper.domain.run.step import Reason, StepState
 from gamekeeper.ports.container_engine import NameTakenError, NewContainer
 from tests.activities.node.dummy_node import Node
 from tests.factories import make_container, make_step_input
@@ -58,6 +59,7 @@ async def test_an_image_is_pulled_as_the_step_asks(image: str, policy: str, pull
         ({"service": True}, "service", "run", True),
         ({"service": True, "lifetime": Lifetime.RUN}, "service", "run", True),
         ({"service": True, "lifetime": Lifetime.NODE}, "service", "node", False),
+        ({"service": True, "lifetime": Lifetime.NODE, "network": True}, "service", "node", False),
     ],
 )
 async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, lifetime: str, workspace: bool) -> None:
@@ -70,6 +72,18 @@ async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, l
     assert made.workspace == (f"gk-{step.key.run_id}" if workspace else "")
     assert (made.has_output_file, made.new.has_outputs) == (not fields, not fields)
     assert made.new.alias == step.key.step
+    assert await node.engine.list_run_resources() == ([step.key.run_id] if workspace or step.network else [])
+    assert (node.logs.until_removed, node.logs.one_file) == (lifetime == "node", kind == "job")
+
+
+async def test_the_policy_looks_behind_the_links_of_its_own_machine(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    node, policy = Node(), NodePolicy(host_paths=[str(tmp_path)])
+    context = NodeContext(node.engine, node.journal, node.logs, node.phases, FakeContainers(), policy)
+    step = make_step_input(container=make_container(volumes=[f"{tmp_path}/link:/x"]))
+    result = await ActivityEnvironment().run(StepActivities(context).run_job, step)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.POLICY)
+    assert "host path /etc is not in the policy" in result.message
 
 
 class TakenEngine(DummyEngine):
