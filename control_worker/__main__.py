@@ -7,12 +7,9 @@ import logging
 import os
 import signal
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from control_worker.bootstrap import build
-from gamekeeper.backoff import Backoff
 from gamekeeper.db.engine import Database
-from gamekeeper.db.migrate import is_current
+from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.settings import DatabaseSettings
@@ -23,7 +20,7 @@ log = get_logger("control_worker")
 
 
 async def work(settings: DatabaseSettings) -> None:
-    await _wait_for_schema(settings.database)
+    await wait_until_current(settings.database)
     database = Database(settings.database)
     client = await connect(settings.temporal or None)
     stop = asyncio.Event()
@@ -34,19 +31,6 @@ async def work(settings: DatabaseSettings) -> None:
         await stop.wait()
     await database.close()
     await asyncio.sleep(0.2)
-
-
-async def _wait_for_schema(url: str) -> None:
-    """The api process migrates the database; until it has, there is nothing to write to."""
-    backoff = Backoff(initial=0.1, maximum=2)
-    while True:
-        try:
-            if await asyncio.to_thread(is_current, url):
-                return
-            log.info("waiting for the api process to migrate the database")
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("the database does not answer yet: %s", str(error).splitlines()[0])
-        await asyncio.sleep(backoff.next_delay())
 
 
 def main() -> None:

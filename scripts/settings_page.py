@@ -12,6 +12,7 @@ from agent_worker.settings import AgentSettings
 from api.settings import ApiSettings
 from gamekeeper.cli.app import build
 from gamekeeper.settings import DatabaseSettings
+from gateway.settings import GatewaySettings
 
 Row = tuple[str, str, str]  # variable, default, meaning
 
@@ -41,8 +42,9 @@ def sections() -> dict[str, list[Row]]:
     shared = _rows(DatabaseSettings, PREFIX)
     own = [row for row in _rows(ApiSettings, PREFIX) if row not in shared]
     return {
-        "`api` and `control_worker`": shared,
+        "`api`, `control_worker` and `gateway`": shared,
         "`api`": own,
+        "`gateway`": [row for row in _rows(GatewaySettings, PREFIX) if row not in shared],
         "`agent_worker`": _rows(AgentSettings, AGENT_PREFIX),
         "The command `gamekeeper`": list(_options()),
         "Read by libraries": LIBRARIES,

@@ -8,6 +8,7 @@ import pytest
 from tests.fixtures.api import api
 from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
+from tests.fixtures.gateway import certificates, gateway, gateways
 from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
@@ -16,9 +17,12 @@ from tests.fixtures.temporal import temporal_client, temporal_server
 
 __all__ = [
     "api",
+    "certificates",
     "database",
     "database_url",
     "docker_engine",
+    "gateway",
+    "gateways",
     "migrated_postgres",
     "migrated_sqlite",
     "own_docker",

@@ -27,6 +27,7 @@ PLANTED = {
     "docker": ("agent_worker/machine/inventory.py", "docker"),
     "cryptography": ("agent_worker/bootstrap.py", "cryptography"),
     "agent": ("agent_worker/bootstrap.py", "fastapi"),
+    "gateway": ("gateway/rules.py", "gamekeeper.domain.run.step"),
     "api": ("api/services/event.py", "api.rest.health"),
     "edges": ("api/rest/v1/run.py", "gamekeeper.db.repositories.run"),
     "outside": ("control_worker/bootstrap.py", "scripts.postgres"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ["gamekeeper", "workflows", "activities", "api", "agent_worker", "control_worker"]
+OURS = ["gamekeeper", "workflows", "activities", "api", "agent_worker", "control_worker", "gateway"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -49,4 +49,4 @@ def test_every_wait_of_a_test_ends_by_the_one_limit() -> None:
 
 def test_processes_are_the_folders_with_a_main() -> None:
     mains = {path.parent.name for path in ROOT.glob("*/__main__.py")}
-    assert mains == {"api", "agent_worker", "control_worker"}
+    assert mains == {"api", "agent_worker", "control_worker", "gateway"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -9,9 +10,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
+from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK_KEY = 4_207_001  # any number, the same in every api process
@@ -56,3 +61,16 @@ def is_current(url: str) -> bool:
             return revision == ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
     finally:
         engine.dispose()
+
+
+async def wait_until_current(url: str) -> None:
+    """The api process migrates the database; until it has, there is nothing for other processes to read."""
+    backoff = Backoff(initial=0.1, maximum=2)
+    while True:
+        try:
+            if await asyncio.to_thread(is_current, url):
+                return
+            log.info("waiting for the api process to migrate the database")
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("the database does not answer yet: %s", str(error).splitlines()[0])
+        await asyncio.sleep(backoff.next_delay())

@@ -1,0 +1,63 @@
+"""``python -m gateway``: serves Temporal to agents until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from gamekeeper.db.engine import Database
+from gamekeeper.db.migrate import wait_until_current
+from gamekeeper.db.node_directory import SqlNodeDirectory
+from gamekeeper.errors import GamekeeperError
+from gamekeeper.logging import configure_logging, get_logger
+from gateway.bootstrap import GatewayProcess, build
+from gateway.settings import GatewaySettings
+
+log = get_logger("gateway")
+
+FORGET_SECONDS = 60.0
+
+
+async def serve(settings: GatewaySettings) -> None:
+    await wait_until_current(settings.database)
+    database = Database(settings.database)
+    process = build(settings, SqlNodeDirectory(database))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await process.server.start()
+    log.info("serving Temporal to agents on %s:%d", settings.gateway_host, process.port)
+    stopping = asyncio.create_task(stop.wait())
+    loops = [asyncio.create_task(process.admission.watch_forever()), asyncio.create_task(_forget_forever(process))]
+    await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+    for task in loops:
+        task.cancel()
+    await process.stop()
+    await database.close()
+    if not stop.is_set():
+        raise SystemExit("a background task of the gateway ended; see the log above")
+
+
+async def _forget_forever(process: GatewayProcess) -> None:
+    while True:
+        await asyncio.sleep(FORGET_SECONDS)
+        process.limits.forget_idle()
+
+
+def main() -> None:
+    settings = GatewaySettings()
+    configure_logging(settings.log_level)
+    status = 0
+    try:
+        asyncio.run(serve(settings))
+    except GamekeeperError as error:
+        log.error("%s", error)
+        status = 1
+    logging.shutdown()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
