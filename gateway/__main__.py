@@ -12,12 +12,10 @@ from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
-from gateway.bootstrap import GatewayProcess, build
+from gateway.bootstrap import build
 from gateway.settings import GatewaySettings
 
 log = get_logger("gateway")
-
-FORGET_SECONDS = 60.0
 
 
 async def serve(settings: GatewaySettings) -> None:
@@ -30,7 +28,7 @@ async def serve(settings: GatewaySettings) -> None:
     await process.server.start()
     log.info("serving Temporal to agents on %s:%d", settings.gateway_host, process.port)
     stopping = asyncio.create_task(stop.wait())
-    loops = [asyncio.create_task(process.admission.watch_forever()), asyncio.create_task(_forget_forever(process))]
+    loops = [asyncio.create_task(work) for work in process.loops()]
     await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
     for task in loops:
         task.cancel()
@@ -38,12 +36,6 @@ async def serve(settings: GatewaySettings) -> None:
     await database.close()
     if not stop.is_set():
         raise SystemExit("a background task of the gateway ended; see the log above")
-
-
-async def _forget_forever(process: GatewayProcess) -> None:
-    while True:
-        await asyncio.sleep(FORGET_SECONDS)
-        process.limits.forget_idle()
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 A call costs no question to the database: the generations of nodes that are here are asked for once a second, and the
 last answer stands while the database is away or hangs. So a frozen database delays no step, and a node that was revoked
-is out within 5 seconds: 3 that the directory may be old, and one round of ``watch_forever``.
+is out within 5 seconds: 3 that the directory may be old, and one round of ``look``.
 """
 
 from __future__ import annotations
@@ -85,21 +85,16 @@ class Admission:
         finally:
             node.open.pop(call, None)
 
-    async def watch_forever(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            await self.look()
-
     async def look(self) -> None:
-        """Asks for each node once, and ends the calls of those that are out."""
+        """One round of the watch: asks for each node, and ends the calls of those that are out.
+
+        Raises UnavailableError while the directory does not answer; the last answers stand.
+        """
         for node_id, node in list(self._nodes.items()):
             if not node.open and self._clock() - node.seen_at > REMEMBERED_SECONDS:
                 del self._nodes[node_id]
                 continue
-            try:
-                found = await self._ask(node_id, node.generation)
-            except UnavailableError:
-                return  # the last answers stand
+            found = await self._ask(node_id, node.generation)
             if found is None:
                 del self._nodes[node_id]
             else:

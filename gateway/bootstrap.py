@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.node_directory import NodeDirectory
-from gateway.admission import Admission
+from gamekeeper.supervised import Supervised
+from gateway.admission import WATCH_SECONDS, Admission
 from gateway.limits import Limits, NodeLimits
 from gateway.refusal import Reason, Refusal
 from gateway.rules import Rules
@@ -20,6 +23,7 @@ from gateway.tokens import Seal, ensure_secret
 from gateway.upstream import Target, Upstream
 
 STOP_SECONDS = 1.0
+FORGET_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,13 @@ class GatewayProcess:
     limits: Limits
     upstream: Upstream
     telling: Telling
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """All that runs for as long as the gateway does. The watch never slows down: it keeps revoked nodes out."""
+        return [
+            Supervised("the watch over nodes").forever(self.admission.look, WATCH_SECONDS, slowest=WATCH_SECONDS),
+            Supervised("the limits of nodes").forever(self.limits.forget_idle, FORGET_SECONDS),
+        ]
 
     async def stop(self) -> None:
         """Ends polls at once, so that they take no task; other calls have a moment to be answered."""

@@ -87,7 +87,7 @@ class Limits:
         finally:
             _count(usage, is_poll, -1)
 
-    def forget_idle(self) -> None:
+    async def forget_idle(self) -> None:
         now = self._clock()
         for node_id in [node_id for node_id, usage in self._nodes.items() if usage.is_idle(now)]:
             del self._nodes[node_id]

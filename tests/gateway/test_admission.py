@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from gamekeeper.errors import UnavailableError
 from gateway import admission
 from gateway.admission import REMEMBERED_SECONDS, Admission
 from gateway.refusal import Reason, Refusal
@@ -110,7 +110,8 @@ async def test_the_last_answer_stands_while_the_database_is_away(door: Door) -> 
     call, auth = Open(), door.auth()
     with door.admission.opened(await door.admission.caller(auth), call):
         door.directory.is_away = True
-        await door.admission.look()
+        with pytest.raises(UnavailableError):
+            await door.admission.look()
         assert call.ended == []
         assert await door.refused(auth) is None
         assert await door.refused(door.auth("edge-2")) is Reason.UNKNOWN_NODES
@@ -122,7 +123,8 @@ async def test_a_database_that_hangs_delays_no_known_node(door: Door, monkeypatc
     assert await door.refused(auth) is None
     door.directory.hangs = True
     assert await door.refused(auth) is None
-    await door.admission.look()
+    with pytest.raises(UnavailableError):
+        await door.admission.look()
     assert await door.refused(auth) is None
     assert await door.refused(door.auth("edge-2")) is Reason.UNKNOWN_NODES
 
@@ -144,14 +146,3 @@ async def test_all_calls_end_with_the_gateway(door: Door) -> None:
     with door.admission.opened(await door.admission.caller(door.auth()), call):
         door.admission.end_all(Refusal(Reason.STOPPING, "the gateway stops"))
     assert call.ended == [Reason.STOPPING]
-
-
-async def test_the_watch_goes_on_by_itself(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "WATCH_SECONDS", 0.001)
-    call, ended = Open(), asyncio.Event()
-    call.end = lambda refusal: ended.set()  # type: ignore[method-assign]
-    watching = asyncio.create_task(door.admission.watch_forever())
-    with door.admission.opened(await door.admission.caller(door.auth()), call):
-        door.directory.generations = {}
-        await ended.wait()
-    watching.cancel()

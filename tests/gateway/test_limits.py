@@ -71,16 +71,16 @@ def test_bytes_a_second_make_later_calls_wait() -> None:
     assert refused(limits) is None
 
 
-def test_an_idle_node_is_forgotten_and_one_with_a_poll_is_not() -> None:
+async def test_an_idle_node_is_forgotten_and_one_with_a_poll_is_not() -> None:
     clock = Clock()
     limits = Limits(FEW, clock)
     with limits.opened("edge-1", 1, is_poll=True):
         assert refused(limits, "edge-2") is None
-        limits.forget_idle()
+        await limits.forget_idle()
         assert len(limits) == 2, "what it took is not filled up yet: forgetting would give it a new burst"
         clock.now += 60
-        limits.forget_idle()
+        await limits.forget_idle()
         assert len(limits) == 1
     clock.now += 60
-    limits.forget_idle()
+    await limits.forget_idle()
     assert len(limits) == 0
