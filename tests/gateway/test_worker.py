@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +47,26 @@ class Step:
         )
 
 
+@workflow.defn(name="gateway-test-steps")
+class Steps:
+    """Activities side by side, each handed out again soon when its delivery was lost."""
+
+    @workflow.run
+    async def run(self, node_id: str, count: int) -> list[int]:
+        steps = [
+            workflow.execute_activity(
+                "count",
+                number,
+                task_queue=f"node:{node_id}",
+                result_type=int,
+                start_to_close_timeout=timedelta(hours=1),
+                heartbeat_timeout=timedelta(seconds=2),
+            )
+            for number in range(count)
+        ]
+        return list(await asyncio.gather(*steps))
+
+
 class Activities:
     """Activities of a node. A test lets them go on."""
 
@@ -55,6 +75,7 @@ class Activities:
         self.began = asyncio.Event()
         self.may_end = asyncio.Event()
         self.attempts: list[int] = []
+        self.counted: list[int] = []
         self.cancel_requested = False
 
     @activity.defn
@@ -65,6 +86,12 @@ class Activities:
         await self.may_end.wait()
         activity.heartbeat("there")
         return len(self.attempts)
+
+    @activity.defn
+    async def count(self, number: int) -> int:
+        self.counted.append(number)
+        self.began.set()
+        return number
 
     @activity.defn
     async def fail(self) -> None:
@@ -96,7 +123,7 @@ class Activities:
         activity.raise_complete_async()
 
     def all(self) -> list[Any]:
-        return [self.beat, self.fail, self.wait_for_cancel, self.complete_itself, self.fail_itself]
+        return [self.beat, self.count, self.fail, self.wait_for_cancel, self.complete_itself, self.fail_itself]
 
 
 class Behind:
@@ -116,7 +143,7 @@ class Behind:
 @pytest.fixture
 async def workflows(temporal_client: Client) -> AsyncIterator[Client]:
     async with Worker(
-        temporal_client, task_queue=WORKFLOWS, workflows=[Step], workflow_runner=UnsandboxedWorkflowRunner()
+        temporal_client, task_queue=WORKFLOWS, workflows=[Step, Steps], workflow_runner=UnsandboxedWorkflowRunner()
     ):
         yield temporal_client
 
@@ -198,6 +225,18 @@ async def test_a_node_starts_and_ends_no_work(gateway: Gated, workflows: Client)
         await client.get_async_activity_handle(workflow_id="stolen", run_id=None, activity_id="1").complete("mine")
 
 
+async def test_a_node_over_its_rate_is_late_and_loses_nothing(
+    gateways: Callable[..., Awaitable[Gated]], workflows: Client
+) -> None:
+    gateway = await gateways(gateway_calls_per_second=6.0)
+    node_id = f"w-{uuid.uuid4().hex[:8]}"
+    behind = Behind(node_id, await gateway.client(node_id), workflows)
+    async with behind.worker:
+        run = await workflows.start_workflow(Steps.run, args=[node_id, 20], id=node_id, task_queue=WORKFLOWS)
+        assert await run.result() == list(range(20))
+    assert gateway.process.telling.registry.get_sample_value("gamekeeper_gateway_refused_total", {"reason": "rate"})
+
+
 class OwnProcess:
     """A gateway of its own process on a database, that can be killed and comes back on its port."""
 
@@ -260,6 +299,25 @@ async def test_a_gateway_that_is_killed_in_the_middle_of_an_activity(
         behind.activities.may_end.set()
         assert await run.result() == 1
         assert behind.activities.attempts == [1]
+
+
+async def test_a_gateway_that_is_killed_again_and_again_under_load(
+    process: OwnProcess, certificates: Certificates, workflows: Client
+) -> None:
+    """A task that was on its way is handed out again; all end, each with its own result."""
+    await process.start()
+    client = await certificates.node("w-own", 7).client(f"127.0.0.1:{process.port}")
+    behind = Behind("w-own", client, workflows)
+    async with behind.worker:
+        run = await workflows.start_workflow(
+            Steps.run, args=["w-own", 200], id=f"load-{uuid.uuid4().hex}", task_queue=WORKFLOWS
+        )
+        for share in (20, 80, 140):
+            while len(behind.activities.counted) < share:
+                await asyncio.sleep(0.001)
+            process.end(signal.SIGKILL)
+            await process.start()
+        assert await run.result() == list(range(200))
 
 
 async def test_a_node_whose_row_changes_is_out(
