@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import Client
@@ -20,11 +21,13 @@ from agent_worker import memory
 from agent_worker.answers import Answers
 from agent_worker.bootstrap import Agent, build
 from agent_worker.identity import Identity, load_identity, save_identity
-from agent_worker.node_link.dial import register
+from agent_worker.node_link.membership import Joining, Membership, own_key
+from agent_worker.node_link.servers import parse_servers
 from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
 from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.workers import build_workers
+from gamekeeper.backoff import Backoff
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -37,8 +40,8 @@ log = get_logger("agent_worker")
 
 async def work(settings: AgentSettings) -> None:
     policy = load_policy(settings.policy_file)
-    identity_file = settings.state_dir / "identity.json"
-    identity = load_identity(identity_file) or await _enrol(settings)
+    joining = Joining(parse_servers(settings.server), own_key(settings.state_dir))
+    identity = await _become_member(settings, joining)
     known = asyncio.Event()
 
     def welcomed(welcome: pb.Welcome) -> None:
@@ -46,15 +49,24 @@ async def work(settings: AgentSettings) -> None:
         identity.temporal_namespace = welcome.temporal_namespace
         identity.cancel_is_pushed = welcome.cancel_is_pushed
         known.set()
-        try:
-            save_identity(identity_file, identity)
-        except UnavailableError as error:
-            log.warning("the server's addresses are kept at the next session: %s", error)
+        keep()
 
-    agent = build(settings, identity, policy, welcomed)
+    def keep() -> None:
+        try:
+            save_identity(settings.state_dir, identity)
+        except UnavailableError as error:
+            log.warning("what is new about the server is kept at the next session: %s", error)
+
+    membership = Membership(joining, identity, keep, partial(_given_token, settings))
+    agent = build(settings, membership, policy, welcomed)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await _run_until(stop, settings, agent, known)
+
+
+async def _run_until(stop: asyncio.Event, settings: AgentSettings, agent: Agent, known: asyncio.Event) -> None:
+    identity = agent.membership.identity
     tasks: list[asyncio.Task[object]] = [asyncio.create_task(part) for part in agent.work()]
     if identity.temporal_address:
         known.set()  # learnt before: work goes on while the api is away
@@ -74,19 +86,45 @@ async def work(settings: AgentSettings) -> None:
         task.result()
 
 
-async def _enrol(settings: AgentSettings) -> Identity:
-    token = settings.token
-    if settings.token_file is not None and settings.token_file.exists():
-        token = settings.token_file.read_text().strip()
-    if not token:
+async def _become_member(settings: AgentSettings, joining: Joining) -> Identity:
+    """The identity in the state folder, or a new one for the token. Waits for a server that is not there yet."""
+    identity, token = load_identity(settings.state_dir), _given_token(settings)
+    if identity is not None and identity.credentials is not None:
+        return identity
+    if identity is None and not token:
         raise UnauthenticatedError(
             f"this agent has no identity in {settings.state_dir}",
             hint="make a token with `gamekeeper node enrol NODE` and give it with --token",
         )
-    identity = await register(settings.server, token)
-    save_identity(settings.state_dir / "identity.json", identity)
-    log.info("registered as node %s", identity.node_id)
+    backoff = Backoff()
+    while True:
+        try:
+            identity = await _join(joining, identity, token)
+        except UnavailableError as error:
+            log.warning("%s; trying on", error)
+            await asyncio.sleep(backoff.next_delay())
+        else:
+            save_identity(settings.state_dir, identity)
+            log.info("joined as node %s", identity.node_id)
+            return identity
+
+
+async def _join(joining: Joining, identity: Identity | None, token: str) -> Identity:
+    """An agent of the version before has an identity without a certificate: its key, or a token, gets it one."""
+    if identity is None or token:
+        try:
+            return await joining.join(token)
+        except UnauthenticatedError:
+            if identity is None:
+                raise
+    await joining.come_back(identity)
     return identity
+
+
+def _given_token(settings: AgentSettings) -> str:
+    if settings.token_file is not None and settings.token_file.exists():
+        return settings.token_file.read_text().strip()
+    return settings.token
 
 
 async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity, known: asyncio.Event) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from agent_worker.identity import Identity
 from agent_worker.journal import SqliteJournal
 from agent_worker.logs.log_follower import TAKE_UP_SECONDS, LogFollower
 from agent_worker.logs.spool import Spool
@@ -18,6 +17,7 @@ from agent_worker.machine.inventory import InventoryReporter, gather_inventory
 from agent_worker.machine.node_metrics import NodeSampler
 from agent_worker.machine.telemetry import Telemetry
 from agent_worker.node_link.consoles import Consoles
+from agent_worker.node_link.membership import Membership
 from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from agent_worker.reaper import Reaper
@@ -41,6 +41,7 @@ class Agent:
     inventory: InventoryReporter
     subscription: Subscription
     policy: NodePolicy
+    membership: Membership
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """All that runs for as long as the agent does, its workers aside. No error ends any of it."""
@@ -53,6 +54,7 @@ class Agent:
             self.telemetry.sending.endless(partial(self.telemetry.send_forever, self.link)),
             Supervised("the inventory").endless(self.inventory.run_forever),
             Supervised("the subscription").endless(self.subscription.run_forever),
+            Supervised("the renewal of the certificate").endless(partial(self.membership.renew_forever, self.link)),
         ]
 
 
@@ -67,9 +69,9 @@ def build_engine(settings: AgentSettings, node_id: str) -> ContainerEngine:
 
 
 def build(
-    settings: AgentSettings, identity: Identity, policy: NodePolicy, welcomed: Callable[[pb.Welcome], None]
+    settings: AgentSettings, membership: Membership, policy: NodePolicy, welcomed: Callable[[pb.Welcome], None]
 ) -> Agent:
-    engine = build_engine(settings, identity.node_id)
+    engine = build_engine(settings, membership.identity.node_id)
     journal = SqliteJournal(settings.state_dir / "journal.db")
     spool = Spool(settings.state_dir / "spool.db")
     gpus = Gpus()
@@ -82,7 +84,8 @@ def build(
         inventory.ask()
         welcomed(welcome)
 
-    link = Link(settings.server, identity, introduction, told, settings.compression)
+    back = membership.come_back
+    link = Link(membership.servers, membership.identity, introduction, told, settings.compression, back)
     follower = LogFollower(engine, spool)
     reaper = Reaper(engine, link, spool, journal, follower)
     uploader = Uploader(link, spool, reaper)
@@ -91,6 +94,7 @@ def build(
         pb.DIRECTIVE_REPORT_CONTAINERS: reaper.changed,
         pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
     }
-    consoles = Consoles(engine, link)
-    subscription = Subscription(link, settings.state_dir / "events.seq", directives, consoles.open)
-    return Agent(engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription, policy)
+    subscription = Subscription(link, settings.state_dir / "events.seq", directives, Consoles(engine, link).open)
+    return Agent(
+        engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription, policy, membership
+    )

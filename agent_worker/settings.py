@@ -21,8 +21,9 @@ class AgentSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     server: str = Field(
-        default="127.0.0.1:7381",
-        description="Address of the node link as HOST:PORT; several with commas between are tried in turn.",
+        default="127.0.0.1",
+        description="The control plane as HOST or HOST:PORT of REST (7380); several with commas between are tried in "
+        "turn. The agent is told there where the node link is.",
     )
     token: str = Field(
         default="", description="Enrolment token. It is needed once: the node's key then stands in the state folder."

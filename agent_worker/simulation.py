@@ -22,13 +22,17 @@ from agent_worker.identity import Identity
 from agent_worker.machine.inventory import InventoryReporter
 from agent_worker.machine.telemetry import Telemetry
 from agent_worker.node_link.consoles import Consoles
-from agent_worker.node_link.dial import register
+from agent_worker.node_link.membership import Joining, Membership, NewKey
+from agent_worker.node_link.servers import parse_servers
 from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from gamekeeper import __version__
+from gamekeeper.backoff import Backoff
+from gamekeeper.certificates.node_key import csr, new_key
 from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
@@ -42,24 +46,47 @@ FILES_PER_AGENT = 4
 
 async def simulate(server: str, tokens_file: Path, state_dir: Path) -> None:
     """``tokens_file`` maps node ids to enrolment tokens; identities are kept in ``state_dir`` for the next time."""
-    identities = await _identities(server, json.loads(tokens_file.read_text()), state_dir / "identities.json")
+    joining = Joining(parse_servers(server), _shared_key())
+    identities = await _identities(joining, json.loads(tokens_file.read_text()), state_dir / "identities.json")
     wanted = FILES_PER_AGENT * len(identities) + 200
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(1024, wanted)), hard))
-    agents = [SimulatedAgent(server, identity, state_dir) for identity in identities]
+    agents = [SimulatedAgent(Membership(joining, identity), state_dir) for identity in identities]
     log.info("simulating %d agents", len(agents))
     await asyncio.gather(*[part for agent in agents for part in agent.work()])
 
 
-async def _identities(server: str, tokens: dict[str, str], path: Path) -> list[Identity]:
+def _shared_key() -> NewKey:
+    """One key for all of them: a thousand child processes that make keys would be a load of their own."""
+    key = new_key()
+    request = csr(key)
+
+    async def ask() -> tuple[str, str]:
+        return key, request
+
+    return ask
+
+
+async def _identities(joining: Joining, tokens: dict[str, str], path: Path) -> list[Identity]:
+    """Each joins by its token, or comes back by its node key."""
     known = {item["node_id"]: Identity(**item) for item in (json.loads(path.read_text()) if path.exists() else [])}
     slots = asyncio.Semaphore(REGISTRATIONS)
 
-    async def enrol(node_id: str, token: str) -> None:
+    async def enter(node_id: str, token: str) -> None:
+        backoff = Backoff()
         async with slots:
-            known[node_id] = await register(server, token)
+            while True:
+                try:
+                    if token:
+                        known[node_id] = await joining.join(token)
+                    else:
+                        await joining.come_back(known[node_id])
+                    return
+                except UnavailableError as error:
+                    log.debug("%s", error)
+                    await asyncio.sleep(backoff.next_delay())
 
-    await asyncio.gather(*[enrol(node_id, token) for node_id, token in tokens.items() if token])
+    await asyncio.gather(*[enter(node_id, token) for node_id, token in tokens.items()])
     write_whole(path, json.dumps([identity.model_dump() for identity in known.values()]))
     return [known[node_id] for node_id in tokens]
 
@@ -67,13 +94,15 @@ async def _identities(server: str, tokens: dict[str, str], path: Path) -> list[I
 class SimulatedAgent:
     """A link that reports a machine which does not exist."""
 
-    def __init__(self, server: str, identity: Identity, state_dir: Path) -> None:
+    def __init__(self, membership: Membership, state_dir: Path) -> None:
+        identity = membership.identity
+        self._membership = membership
         self._phase = zlib.crc32(identity.node_id.encode()) % 628 / 100
         self._facts = _facts(identity.node_id)
         engine = DummyEngine(identity.node_id)
         self._telemetry = Telemetry(engine, lambda: 0, self._sample)
         introduction = Introduction(self._tell_facts, NodePolicy(), self._telemetry.vitals)
-        self.link = Link(server, identity, introduction, self._welcomed)
+        self.link = Link(membership.servers, identity, introduction, self._welcomed, "", membership.come_back)
         self._inventory = InventoryReporter(self.link, self._gather)
         seq_file = state_dir / f"{identity.node_id}.seq"
         directives: dict[int, Callable[[], None]] = {pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask}
@@ -86,6 +115,7 @@ class SimulatedAgent:
             self._telemetry.sending.endless(partial(self._telemetry.send_forever, self.link)),
             Supervised("the inventory").endless(self._inventory.run_forever),
             Supervised("the subscription").endless(self._subscription.run_forever),
+            Supervised("the renewal of the certificate").endless(partial(self._membership.renew_forever, self.link)),
         ]
 
     def _welcomed(self, welcome: pb.Welcome) -> None:

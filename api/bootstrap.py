@@ -15,6 +15,7 @@ from api.grpc.node_link import NodeLink
 from api.grpc.server import LinkServer, build_server
 from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.standing import StandingService
 from api.services.node.condition import ConditionService
 from api.services.node.presence import Presence
 from api.services.run.reconcile import RunReconciler
@@ -32,6 +33,7 @@ class ApiProcess:
     conditions: ConditionService
     enrolment: EnrolmentService
     certificates: CertificateService
+    standing: StandingService
     reconciler: RunReconciler
     loops: list[Loop]
 
@@ -46,6 +48,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     server = build_server(
         NodeLink(wired.link, config),
         f"{settings.grpc_host}:{settings.grpc_port}",
+        trust=lambda: (wired.access.certificates.server, wired.access.certificates.roots),
         reflect=settings.grpc_reflection,
     )
     wired.rest.joining.link_port = server.port
@@ -55,8 +58,9 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         link_server=server,
         presence=wired.link.presence,
         conditions=wired.link.conditions,
-        enrolment=wired.link.enrolment,
-        certificates=wired.certificates,
+        enrolment=wired.access.enrolment,
+        certificates=wired.access.certificates,
+        standing=wired.access.standing,
         reconciler=wired.reconciler,
         loops=wired.loops,
     )

@@ -22,8 +22,8 @@ class ApiSettings(DatabaseSettings):
     rest_port: int = Field(default=7380, description="TCP port of REST.")
     grpc_host: str = Field(
         default="127.0.0.1",
-        description="Address that the node link listens on. Loopback, because it is not encrypted: open it on a "
-        "private network or a VPN alone.",
+        description="Address that the node link listens on. It may be open to the internet: each connection needs a "
+        "node's certificate.",
     )
     grpc_port: int = Field(default=7381, description="TCP port of the node link; 0 takes any free one.")
     grpc_reflection: bool = Field(
@@ -45,6 +45,12 @@ class ApiSettings(DatabaseSettings):
         default=None,
         description="File with the passphrase, which keeps it out of the environment; it stands before "
         "`CA_PASSPHRASE`.",
+    )
+    certificate_seconds: int = Field(
+        default=86_400,
+        ge=3,
+        description="Seconds that a node's certificate lives. It is renewed at two thirds: a day outlasts an api that "
+        "is away for a night.",
     )
     logs_dir: Path = Field(
         default=Path("logs"),

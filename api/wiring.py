@@ -16,6 +16,7 @@ from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
+from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
@@ -42,12 +43,22 @@ from gamekeeper.supervised import Supervised
 
 
 @dataclass(frozen=True)
+class Access:
+    """The services by which machines become nodes, and stay or cease to be."""
+
+    enrolment: EnrolmentService
+    certificates: CertificateService
+    joining: JoinService
+    standing: StandingService
+
+
+@dataclass(frozen=True)
 class Wired:
     """``rest`` and ``link`` are what each edge may use; they share most services."""
 
     rest: Services
     link: LinkServices
-    certificates: CertificateService
+    access: Access
     reconciler: RunReconciler
     loops: list[Loop]
 
@@ -57,16 +68,14 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     signals = NodeSignals(database=database, dispatcher=dispatcher)
     lease = Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
     presence = Presence(database=database, lease=lease, changed=signals.node_changed)
-    enrolment, certificates, joining = _access(settings, database)
+    access = _access(settings, database)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
     metrics = MetricService(database=database, retention=settings.retention())
     runs = RunService(
         database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
     )
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
-    loops = background_loops(
-        presence=presence, reconciler=reconciler, events=events, metrics=metrics, certificates=certificates
-    )
+    loops = background_loops(presence, reconciler, events, metrics, access.certificates, access.standing)
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
@@ -75,13 +84,13 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
-        joining=joining,
+        joining=access.joining,
         nodes=NodeService(
             database=database,
             changed=signals.node_changed,
             ask_for_reports=presence.ask_for_reports,
-            removed=enrolment.forget,
-            pin=lambda: certificates.pin,
+            removed=access.enrolment.forget,
+            pin=lambda: access.certificates.pin,
         ),
         runs=runs,
         logs=LogService(runs=runs, logs=logs),
@@ -96,7 +105,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         background=[*(loop.care for loop in loops), *cares],
     )
     link = LinkServices(
-        enrolment=enrolment,
+        joining=access.joining,
+        standing=access.standing,
         presence=presence,
         phases=StepPhaseService(database),
         containers=ContainerService(database),
@@ -109,14 +119,21 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         clock=database.clock,
         session_writes=session_writes,
     )
-    return Wired(rest=rest, link=link, certificates=certificates, reconciler=reconciler, loops=loops)
+    return Wired(rest=rest, link=link, access=access, reconciler=reconciler, loops=loops)
 
 
-def _access(settings: ApiSettings, database: Database) -> tuple[EnrolmentService, CertificateService, JoinService]:
+def _access(settings: ApiSettings, database: Database) -> Access:
     directory = SqlNodeDirectory(database)
     enrolment = EnrolmentService(database, directory)
-    certificates = CertificateService(settings.ca_dir, settings.read_ca_passphrase())
-    joining = JoinService(
-        enrolment=enrolment, certificates=certificates, directory=directory, gateway_port=settings.gateway_port
+    certificates = CertificateService(
+        settings.ca_dir, settings.read_ca_passphrase(), node_lifetime=timedelta(seconds=settings.certificate_seconds)
     )
-    return enrolment, certificates, joining
+    standing = StandingService(directory)
+    joining = JoinService(
+        enrolment=enrolment,
+        certificates=certificates,
+        directory=directory,
+        standing=standing,
+        gateway_port=settings.gateway_port,
+    )
+    return Access(enrolment, certificates, joining, standing)

@@ -74,7 +74,7 @@ def dummy_agent(bench: Stack) -> Iterator[None]:
     folder = bench.folder / "dummy"
     folder.mkdir()
     token = bench.enrol(DUMMY)
-    command = [GAMEKEEPER, "agent", "--server", bench.link_address, "--token", token, "--engine", "dummy"]
+    command = [GAMEKEEPER, "agent", "--server", bench.rest_address, "--token", token, "--engine", "dummy"]
     with (folder / "agent.log").open("wb") as output:
         process = subprocess.Popen([*command, "--state-dir", str(folder)], stdout=output, stderr=output)
         try:

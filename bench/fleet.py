@@ -13,10 +13,13 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -27,9 +30,14 @@ from httpx_sse import SSEError, connect_sse
 from rich.console import Console
 from rich.table import Table
 
-from agent_worker.node_link.dial import Dial, register
+from agent_worker.identity import Credentials
+from agent_worker.node_link.dial import Dial
+from agent_worker.node_link.membership import Joining, own_key
+from agent_worker.node_link.servers import parse_servers
 from bench.stack import GAMEKEEPER, Stack, stack
 from gamekeeper import __version__
+from gamekeeper.certificates.authority import Authority
+from gamekeeper.certificates.node_key import csr, new_key
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import PROTOCOL_VERSION
@@ -56,7 +64,7 @@ def fleet(bench: Stack, count: int) -> Iterator[None]:
     """``count`` simulated agents, all online."""
     folder = bench.folder / "fleet"
     folder.mkdir()
-    arguments = ["--server", bench.link_address, "--engine", "dummy", "--simulate", str(count)]
+    arguments = ["--server", bench.rest_address, "--engine", "dummy", "--simulate", str(count)]
     command = [GAMEKEEPER, "--state-dir", str(bench.folder / "state"), "agent", *arguments, "--state-dir", str(folder)]
     with (folder / "agents.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -123,10 +131,11 @@ async def beat(stub: Any, metadata: tuple[tuple[str, str], ...], seconds: float)
 
 
 async def beats_of_one_more(bench: Stack) -> list[float]:
-    identity = await register(bench.link_address, bench.enrol("probe"))
-    dial = Dial(bench.link_address)
+    servers = parse_servers(bench.rest_address)
+    identity = await Joining(servers, own_key(bench.folder / "probe")).join(bench.enrol("probe"))
+    dial = Dial(servers[0].at(identity.link_port), identity.good_credentials)
     try:
-        return await beat(dial.control, (("authorization", f"Bearer {identity.node_key}"),), STEADY_SECONDS)
+        return await beat(dial.control, (), STEADY_SECONDS)
     finally:
         await dial.close()
 
@@ -140,11 +149,19 @@ class Echo(pb_grpc.NodeLinkServicer):
 
 
 async def floor() -> list[float]:
+    now = datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority.ensure(Path(folder, "ca"), "of the floor's alone", now)
+    own, roots, key = authority.issue_server([], now), authority.roots_pem(now), new_key()
+    chain = authority.issue_node(csr(key), "floor", 1, now).chain_pem
+    pair = (own.key_pem.encode(), own.chain_pem.encode())
     server = grpc.aio.server()
     pb_grpc.add_NodeLinkServicer_to_server(Echo(), server)  # type: ignore[abstract]
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_secure_port(
+        "127.0.0.1:0", grpc.ssl_server_credentials([pair], roots.encode(), require_client_auth=True)
+    )
     await server.start()
-    dial = Dial(f"127.0.0.1:{port}")
+    dial = Dial(f"127.0.0.1:{port}", Credentials(key, chain, roots, time.time(), 86_400))
     trips = await beat(dial.control, (), 10)
     await dial.close()
     await server.stop(0)

@@ -30,6 +30,7 @@ from bench.stack import GAMEKEEPER, NODE, Stack, stack
 from scripts.base_image import ensure_base_image
 
 CUT_SECONDS = 60.0
+BEHIND = "127.0.0.2"  # the proxies listen there, on the ports of what is behind them
 NUMBER = 10  # digits at the beginning of each line
 
 
@@ -147,11 +148,15 @@ def measure(
 @contextmanager
 def agent_behind_proxy(bench: Stack) -> Iterator[tuple[Proxy, int]]:
     """A second node, whose link goes through a proxy, and its agent's pid."""
-    host, _, port = bench.link_address.partition(":")
+    (host, link), (_, rest) = (address.split(":") for address in (bench.link_address, bench.rest_address))
     folder = bench.folder / "behind"
     folder.mkdir()
-    with Proxy((host, int(port))) as proxy, (folder / "agent.log").open("wb") as output:
-        arguments = ["--server", proxy.address, "--token", bench.enrol("behind"), "--state-dir", str(folder)]
+    with (
+        Proxy((host, int(link)), (BEHIND, int(link))) as proxy,
+        Proxy((host, int(rest)), (BEHIND, int(rest))) as joining,
+        (folder / "agent.log").open("wb") as output,
+    ):
+        arguments = ["--server", joining.address, "--token", bench.enrol("behind"), "--state-dir", str(folder)]
         process = subprocess.Popen([GAMEKEEPER, "agent", *arguments], stdout=output, stderr=output)
         try:
             while bench.http.get("/nodes/behind").json()["status"] != "online":

@@ -10,11 +10,11 @@ CHUNK = 256 * 1024
 
 
 class Proxy:
-    """Forwards from ``address`` to a target, in threads of its own."""
+    """Forwards from an address, any free one unless it is given, to a target, in threads of its own."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(address)
         self._open = threading.Event()
         self._open.set()
         self._closing = False

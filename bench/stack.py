@@ -30,6 +30,7 @@ class Stack:
         self.command("up", "--detach", "--node", NODE, *options)
         found = self.status()
         self.link_address: str = found["api"]["node_link"]
+        self.rest_address: str = found["api"]["url"].removeprefix("http://")
         self.api_key = Path(found["api_key_file"]).read_text().strip()
         self.http = httpx.Client(
             base_url=f"{found['api']['url']}/api/v1",

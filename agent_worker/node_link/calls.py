@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 
-from agent_worker.identity import Identity
 from agent_worker.node_link.dial import CALL_SECONDS, Dial
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -23,11 +22,10 @@ class LinkCalls:
     The session sets ``dial``, ``epoch`` and ``connected``; the calls only read them.
     """
 
-    def __init__(self, dial: Dial, identity: Identity) -> None:
+    def __init__(self, dial: Dial) -> None:
         self.dial = dial
         self.epoch = 0
         self.connected = asyncio.Event()
-        self._identity = identity
 
     @property
     def server(self) -> str:
@@ -35,11 +33,8 @@ class LinkCalls:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The node's key and the session's epoch: the server refuses calls of an older session."""
-        return (
-            ("authorization", f"Bearer {self._identity.node_key}"),
-            ("gamekeeper-epoch", str(self.epoch)),
-        )
+        """The session's epoch: the server refuses calls of an older session."""
+        return (("gamekeeper-epoch", str(self.epoch)),)
 
     async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
         """Tells which containers are here, and returns what the server decides on each."""
@@ -49,6 +44,12 @@ class LinkCalls:
     async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
         """Tells what the machine is made of."""
         answer: pb.ReportInventoryResponse = await self._call(self.dial.control.ReportInventory, request)
+        return answer
+
+    async def renew_certificate(self, csr: str) -> pb.RenewCertificateResponse:
+        """The node's next certificate, while its present one is good."""
+        request = pb.RenewCertificateRequest(csr=csr)
+        answer: pb.RenewCertificateResponse = await self._call(self.dial.control.RenewCertificate, request)
         return answer
 
     async def upload(self, batches: list[bytes]) -> pb.UploadLogsResponse:
@@ -68,7 +69,7 @@ class LinkCalls:
     async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
         """Yields events of this node after ``after_seq``, and directives, until the session ends."""
         self._check_connected()
-        with _translated(self.server):
+        with _translated(self.server), self.dial.in_use():
             async for push in self.dial.control.Subscribe(
                 pb.SubscribeRequest(after_seq=after_seq), metadata=self.metadata
             ):
@@ -77,13 +78,13 @@ class LinkCalls:
     async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
         """Sends what a command writes and yields what is typed, until the server ends the console."""
         self._check_connected()
-        with _translated(self.server):
+        with _translated(self.server), self.dial.in_use():
             async for given in self.dial.bulk.Console(outputs, metadata=self.metadata):
                 yield given
 
     async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
         self._check_connected()
-        with _translated(self.server):
+        with _translated(self.server), self.dial.in_use():
             return await method(request, metadata=self.metadata, timeout=timeout)
 
     def _check_connected(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,8 @@ import grpc
 
 from agent_worker.identity import Identity
 from agent_worker.node_link.calls import LinkCalls, is_cancelled
-from agent_worker.node_link.dial import Dial, addresses
+from agent_worker.node_link.dial import Dial
+from agent_worker.node_link.servers import ServerAddress
 from gamekeeper import __version__
 from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
 from gamekeeper.domain.event.hlc import HybridClock
@@ -41,6 +42,7 @@ OUTBOX = 10_000
 WELCOME_SECONDS = 15.0
 FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
 PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
+LONG_SECONDS = 120.0  # then a server that can't be reached may have moved its port
 SOON_SECONDS = 3.0  # and asked again within that
 
 
@@ -56,22 +58,27 @@ class Introduction:
 class Link:
     """``welcomed`` is called with each Welcome. Phases satisfy the activities' ``Phases`` port.
 
+    ``returned`` gets a fresh certificate when the server takes ours no longer; it raises GamekeeperError.
+
     ``clock`` follows the server's: by the estimated offset of this machine's own clock, and by its stamps.
     """
 
     def __init__(
         self,
-        servers: str,
+        servers: Sequence[ServerAddress],
         identity: Identity,
         introduction: Introduction,
         welcomed: Callable[[pb.Welcome], None],
         compression: str = "",
+        returned: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._servers = addresses(servers)
+        self._servers = servers
+        self._identity = identity
+        self._returned = returned
         self._compression = compression
         self._instance = uuid.uuid4().hex
         self._turn = 0
-        self.calls = LinkCalls(Dial(self._servers[0], compression), identity)
+        self.calls = LinkCalls(self._new_dial())
         self.connected = self.calls.connected
         self._introduction = introduction
         self._welcomed = welcomed
@@ -82,6 +89,7 @@ class Link:
         self._period = 1.0
         self._sent: dict[int, int] = {}
         self._seen_at = -math.inf
+        self._returned_at = time.monotonic()
         self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
 
     @property
@@ -129,6 +137,7 @@ class Link:
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
                 wait = _retry_after(error)
+                await self._return_if_refused(error)
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
@@ -150,9 +159,32 @@ class Link:
     async def _next_server(self) -> None:
         if len(self._servers) > 1:
             self._turn += 1
-            old = self.calls.dial
-            self.calls.dial = Dial(self._servers[self._turn % len(self._servers)], self._compression)
+            old, self.calls.dial = self.calls.dial, self._new_dial()
             await old.close()
+
+    def redial(self) -> None:
+        """New connections, for the identity's newest certificate; what goes on over the old ones goes on."""
+        old, self.calls.dial = self.calls.dial, self._new_dial()
+        old.retire()
+
+    def _new_dial(self) -> Dial:
+        server = self._servers[self._turn % len(self._servers)]
+        return Dial(server.at(self._identity.link_port), self._identity.good_credentials, self._compression)
+
+    async def _return_if_refused(self, error: grpc.aio.AioRpcError) -> None:
+        """Joins again by the node's key when the certificate ran out, or the server was not reached for long: its port
+        may be another one. A refusal is told, and asked again seldom."""
+        now = time.monotonic()
+        is_refused = error.code() is grpc.StatusCode.UNAUTHENTICATED or self._identity.good_credentials.have_run_out
+        if self._returned is None or not (is_refused or now - max(self._seen_at, self._returned_at) > LONG_SECONDS):
+            return
+        self._returned_at = now
+        try:
+            await self._returned()
+        except GamekeeperError as refusal:
+            log.warning("%s", refusal)
+        else:
+            self.redial()
 
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
         """Tells that a working link broke, or that the reason is not a passing one; silent while it retries."""
@@ -161,12 +193,17 @@ class Link:
 
     async def _session(self, backoff: Backoff) -> None:
         hello = pb.AgentMessage(hello=self._hello(await self._introduction.facts()))
-        call = self.calls.dial.control.Session(metadata=self.calls.metadata)
-        try:
-            welcome = await self._greet(call, hello)
-        except BaseException:
-            call.cancel()
-            raise
+        with (dial := self.calls.dial).in_use():
+            call = dial.control.Session(metadata=self.calls.metadata)
+            try:
+                welcome = await self._greet(call, hello)
+            except BaseException:
+                call.cancel()
+                raise
+            self._begin(welcome, backoff)
+            await self._talk(call, welcome)
+
+    def _begin(self, welcome: pb.Welcome, backoff: Backoff) -> None:
         self._period = (
             welcome.heartbeat_ms / 1000 if self.calls.epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
         )
@@ -180,7 +217,6 @@ class Link:
         self._welcomed(welcome)
         backoff.reset()
         log.info("node link to %s is up as node %s, epoch %d", self.server, welcome.node_id, welcome.epoch)
-        await self._talk(call, welcome)
 
     async def _greet(self, call: Any, hello: pb.AgentMessage) -> pb.Welcome:
         try:

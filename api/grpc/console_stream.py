@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 
 from anyio import BrokenResourceError, ClosedResourceError
@@ -14,7 +14,7 @@ from gamekeeper.rpc.console import console_input_to_pb, console_output_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 
-async def carry(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> AsyncIterator[pb.ConsoleInput]:
+async def carry(console: Console, messages: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
     """Carries the stream until the client has gone, or the agent has told the end or went away."""
     reading = asyncio.create_task(_read(console, messages))
     try:

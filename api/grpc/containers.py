@@ -29,10 +29,9 @@ class ContainerCalls(LinkCalls):
     async def ReportContainers(
         self, request: pb.ReportContainersRequest, context: Context
     ) -> pb.ReportContainersResponse:
-        async with translated(context):
-            node_id = await self._node(context)
-            report = report_from_pb(node_id, request)
-            answer = await self._services.containers.report(node_id, report)
+        async with translated(context), self._node(context) as call:
+            report = report_from_pb(call.node_id, request)
+            answer = await self._services.containers.report(call.node_id, report)
             return pb.ReportContainersResponse(
                 verdicts=[
                     pb.ContainerVerdict(id=container_id, verdict=_VERDICTS[disposal])

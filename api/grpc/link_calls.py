@@ -1,17 +1,20 @@
 """The shared base of the node link's calls: the services that they use, and the identity of the calling node.
 
-Identity comes from the call's metadata, never from a message.
+Identity comes from the certificate of the connection, never from a message.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from api.grpc.telemetry_intake import TelemetryIntake
-from api.services.access.enrolment import EnrolmentService
+from api.services.access.joining import JoinService
+from api.services.access.standing import NodeCall, StandingService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
@@ -21,6 +24,7 @@ from api.services.node.presence import Presence
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.actor import set_actor
+from gamekeeper.certificates.node_name import node_of
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
@@ -39,6 +43,8 @@ class LinkConfig:
     cancel_is_pushed: bool
     metrics_ms: int = 5000
     log_bytes_per_second: int = 0
+    gateway_port: int = 0
+    gateway_address: str = ""
 
     @classmethod
     def of(cls, settings: ApiSettings, temporal_address: str, temporal_namespace: str) -> LinkConfig:
@@ -49,12 +55,15 @@ class LinkConfig:
             cancel_is_pushed=settings.cancel_is_pushed,
             metrics_ms=settings.metrics_ms,
             log_bytes_per_second=settings.log_bytes_per_second,
+            gateway_port=settings.gateway_port,
+            gateway_address=settings.gateway_address,
         )
 
 
 @dataclass(frozen=True)
 class LinkServices:
-    enrolment: EnrolmentService
+    joining: JoinService
+    standing: StandingService
     presence: Presence
     phases: StepPhaseService
     containers: ContainerService
@@ -75,13 +84,22 @@ class LinkCalls(pb_grpc.NodeLinkServicer):
         self._services = services
         self._config = config
 
-    async def _node(self, context: Context) -> str:
-        """The calling node. Raises for a wrong key and for an epoch that is over."""
-        node_id = await uncancelled(self._services.enrolment.authenticate(metadata(context, "authorization")))
-        set_actor(f"agent:{node_id}")
-        epoch = metadata(context, "gamekeeper-epoch")
-        await uncancelled(self._services.presence.check_epoch(node_id, int(epoch) if epoch.isdigit() else 0))
-        return node_id
+    @asynccontextmanager
+    async def _member(self, context: Context) -> AsyncIterator[NodeCall]:
+        """The call of a node whose certificate is good. Raises UnauthenticatedError for any other."""
+        certificate = node_of(context.auth_context())
+        set_actor(f"agent:{certificate.node_id}")
+        async with self._services.standing.held(certificate) as call:
+            yield call
+
+    @asynccontextmanager
+    async def _node(self, context: Context) -> AsyncIterator[NodeCall]:
+        """The same within a session. Raises also for an epoch that is over."""
+        async with self._member(context) as call:
+            epoch = metadata(context, "gamekeeper-epoch")
+            number = int(epoch) if epoch.isdigit() else 0
+            await uncancelled(self._services.presence.check_epoch(call.node_id, number))
+            yield call
 
 
 def metadata(context: Context, name: str) -> str:

@@ -15,11 +15,15 @@ class LogCalls(LinkCalls):
     """UploadLogs."""
 
     async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
-        async with translated(context):
-            node_id = await self._node(context)
-            session = self._services.presence.session(node_id)
+        async with translated(context), self._node(context) as call:
+            session = self._services.presence.session(call.node_id)
             offset_ns = session.clock_offset_ns if session else 0
-            intake = LogIntake(self._services.logs, partial(self._services.phases.check_owner, node_id), offset_ns)
-            async for batch in batches:
-                await intake.accept(batch)
-            return await intake.answer()
+            check_owner = partial(self._services.phases.check_owner, call.node_id)
+            intake = LogIntake(self._services.logs, check_owner, offset_ns)
+            return await call.work(_take(intake, batches))
+
+
+async def _take(intake: LogIntake, batches: AsyncIterator[pb.LogBatch]) -> pb.UploadLogsResponse:
+    async for batch in batches:
+        await intake.accept(batch)
+    return await intake.answer()

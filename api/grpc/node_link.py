@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.grpc.certificates import CertificateCalls
 from api.grpc.console import ConsoleCalls
 from api.grpc.containers import ContainerCalls
 from api.grpc.logs import LogCalls
@@ -9,5 +10,5 @@ from api.grpc.session import SessionCalls
 from api.grpc.telemetry import TelemetryCalls
 
 
-class NodeLink(SessionCalls, TelemetryCalls, ContainerCalls, LogCalls, ConsoleCalls):
+class NodeLink(SessionCalls, TelemetryCalls, ContainerCalls, LogCalls, ConsoleCalls, CertificateCalls):
     """The calls that ``proto/gamekeeper/rpc/v1`` describes."""

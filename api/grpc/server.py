@@ -1,7 +1,11 @@
-"""The gRPC server around the servicers: limits, health (unauthenticated, like /livez), and reflection on request."""
+"""The gRPC server around the servicers: mutual TLS, limits, health, and reflection on request.
+
+The server's certificate and the roots are asked for at each handshake: a renewal or a rotation restarts nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -10,6 +14,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from api.grpc.malformed import MalformedMessages
+from gamekeeper.certificates.authority import ServerCertificate
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 
@@ -41,7 +46,10 @@ class LinkServer:
         await self.server.stop(grace)
 
 
-def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, reflect: bool) -> LinkServer:
+Trust = Callable[[], tuple[ServerCertificate, str]]  # the server's certificate now, and the roots of its clients
+
+
+def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, trust: Trust, reflect: bool) -> LinkServer:
     server = grpc.aio.server(options=_OPTIONS, interceptors=[MalformedMessages(SERVICE)])
     pb_grpc.add_NodeLinkServicer_to_server(servicer, server)
     health = health_aio.HealthServicer()
@@ -49,4 +57,27 @@ def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, reflect: b
     if reflect:
         names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-    return LinkServer(server, health, server.add_insecure_port(address))
+    return LinkServer(server, health, server.add_secure_port(address, _mutual_tls(trust)))
+
+
+def _mutual_tls(trust: Trust) -> grpc.ServerCredentials:
+    newest = trust()
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        own, roots = newest
+        pair = (own.key_pem.encode(), own.chain_pem.encode())
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=roots.encode())
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal newest
+        found = trust()
+        if found == newest:
+            return None  # gRPC then goes on with what it has, which is much cheaper
+        newest = found
+        return configuration()
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        changed,  # type: ignore[arg-type]  # None says that nothing changed, which the stubs do not know
+        require_client_authentication=True,
+    )

@@ -1,22 +1,21 @@
-"""The session of an agent: it registers once, says hello, beats, and is pushed what concerns its node."""
+"""The session of an agent: it says hello, beats, and is pushed what concerns its node."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from api.grpc.errors import translated
-from api.grpc.link_calls import Context, LinkCalls, metadata
+from api.grpc.link_calls import Context, LinkCalls
 from api.grpc.session_writer import SessionWriter, ToldPhase
 from api.grpc.subscription import pushes
 from api.services.node.agent_session import AgentSession
 from gamekeeper import __version__
-from gamekeeper.actor import set_actor
 from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.policy import NodePolicy
@@ -30,28 +29,20 @@ MAX_POLICY_BYTES = 64 * 1024
 
 
 class SessionCalls(LinkCalls):
-    """Register, Session and Subscribe."""
-
-    async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
-        async with translated(context):
-            _check_version(request.protocol_version)
-            enrolled = await self._services.enrolment.register(request.token)
-            return pb.RegisterResponse(node_id=enrolled.node_id, node_key=enrolled.node_key)
+    """Session and Subscribe."""
 
     async def Session(
         self, messages: AsyncIterator[pb.AgentMessage], context: Context
     ) -> AsyncIterator[pb.ServerMessage]:
-        async with translated(context):
-            node_id = await self._services.enrolment.authenticate(metadata(context, "authorization"))
-            set_actor(f"agent:{node_id}")
+        async with translated(context), self._member(context) as call:
             first = await anext(aiter(messages), None)
-            session = await self._open(node_id, first)
+            session = await self._open(call.node_id, first)
             writer = self._writer(session)
             try:
                 version = first.hello.agent_version[:100] if first else None
                 writer.vitals("hello", Vitals(agent_version=version, server_version=__version__))
                 yield pb.ServerMessage(welcome=self._welcome(session))
-                async for answer in self._answers(session, messages, writer):
+                async for answer in call.stream(self._answers(session, messages, writer)):
                     yield answer
             finally:
                 writer.end()
@@ -81,19 +72,21 @@ class SessionCalls(LinkCalls):
             cancel_is_pushed=config.cancel_is_pushed,
             metrics_ms=config.metrics_ms,
             log_bytes_per_second=config.log_bytes_per_second,
+            gateway_port=config.gateway_port,
+            gateway_address=config.gateway_address,
         )
 
     async def _answers(
         self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage], writer: SessionWriter
-    ) -> AsyncIterator[pb.ServerMessage]:
+    ) -> AsyncGenerator[pb.ServerMessage, None]:
         """Answers each beat from memory, whatever the database does."""
         superseded = asyncio.create_task(session.superseded.wait())
+        reading: asyncio.Future[pb.AgentMessage | None] | None = None
         try:
             while True:
                 reading = asyncio.ensure_future(anext(aiter(messages), None))
                 await asyncio.wait({reading, superseded}, return_when=asyncio.FIRST_COMPLETED)
                 if superseded.done():
-                    reading.cancel()
                     raise PreconditionError(
                         f"another agent took over node {session.node_id}", hint="run one agent for a node"
                     )
@@ -108,6 +101,8 @@ class SessionCalls(LinkCalls):
                     yield self._acknowledge(session, message.heartbeat, received_ns, writer)
         finally:
             superseded.cancel()
+            if reading is not None:
+                reading.cancel()
 
     def _acknowledge(
         self, session: AgentSession, beat: pb.Heartbeat, received_ns: int, writer: SessionWriter
@@ -137,11 +132,11 @@ class SessionCalls(LinkCalls):
         )
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Push]:
-        async with translated(context):
-            session = self._services.presence.session(await self._node(context))
+        async with translated(context), self._node(context) as call:
+            session = self._services.presence.session(call.node_id)
             if session is None:
                 raise PreconditionError("there is no session", hint="open one before subscribing")
-            async for push in pushes(self._services.events, session, request.after_seq):
+            async for push in call.stream(pushes(self._services.events, session, request.after_seq)):
                 yield push
 
 

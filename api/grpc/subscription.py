@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from api.services.event import EventService
 from api.services.node.agent_session import AgentSession
@@ -16,7 +16,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.uncancelled import uncancelled
 
 
-async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncIterator[pb.Push]:
+async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncGenerator[pb.Push, None]:
     """Yields pushes until the session is superseded. An agent that does not read holds up its own stream alone."""
     queue: asyncio.Queue[pb.Push] = asyncio.Queue(maxsize=100)
     readers = [

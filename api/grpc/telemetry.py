@@ -16,15 +16,16 @@ class TelemetryCalls(LinkCalls):
     async def ReportMetrics(
         self, batches: AsyncIterator[pb.MetricsBatch], context: Context
     ) -> pb.ReportMetricsResponse:
-        async with translated(context):
-            node_id = await self._node(context)
-            accepted = 0
-            async for batch in batches:
-                accepted += await self._services.telemetry.accept(node_id, batch)
-            return pb.ReportMetricsResponse(accepted=accepted)
+        async with translated(context), self._node(context) as call:
+            return await call.work(self._take(call.node_id, batches))
+
+    async def _take(self, node_id: str, batches: AsyncIterator[pb.MetricsBatch]) -> pb.ReportMetricsResponse:
+        accepted = 0
+        async for batch in batches:
+            accepted += await self._services.telemetry.accept(node_id, batch)
+        return pb.ReportMetricsResponse(accepted=accepted)
 
     async def ReportInventory(self, request: pb.Inventory, context: Context) -> pb.ReportInventoryResponse:
-        async with translated(context):
-            node_id = await self._node(context)
-            changed = await self._services.inventory.report(node_id, inventory_from_pb(request))
+        async with translated(context), self._node(context) as call:
+            changed = await self._services.inventory.report(call.node_id, inventory_from_pb(request))
             return pb.ReportInventoryResponse(changed=changed)

@@ -1,20 +1,20 @@
-"""A minimal control plane: takes any agent, acknowledges its heartbeats, keeps nothing.
+"""A minimal control plane: takes any agent that its CA signed for, acknowledges its heartbeats, keeps nothing.
 
-    python examples/node_link/server.py 127.0.0.1:7999
-
-What a real one does beside this stands in api/grpc/, the contract in proto/gamekeeper/rpc/v1.
+What a real one does beside this stands in api/grpc/, the contract in proto/gamekeeper/rpc/v1. It also lets nodes
+join over REST; here ``both.py`` asks the CA itself.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 
+from gamekeeper.certificates.authority import Authority
+from gamekeeper.certificates.node_name import node_of
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import version_problem
@@ -26,15 +26,8 @@ class MinimalServer(pb_grpc.NodeLinkServicer):
     def __init__(self) -> None:
         self.epochs: dict[str, int] = {}
 
-    async def Register(self, request: pb.RegisterRequest, context: Any) -> pb.RegisterResponse:
-        """A real server looks the token up and spends it; here it is the node's name."""
-        if problem := version_problem(request.protocol_version, other_is="agent"):
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, problem)
-        return pb.RegisterResponse(node_id=request.token, node_key=f"key-of-{request.token}")
-
     async def Session(self, messages: AsyncIterator[pb.AgentMessage], context: Any) -> AsyncIterator[pb.ServerMessage]:
-        key = dict(context.invocation_metadata()).get("authorization", "")
-        node_id = str(key).removeprefix("Bearer key-of-")
+        node_id = node_of(context.auth_context()).node_id
         async for message in messages:
             received_ns = time.time_ns()
             if message.HasField("hello"):
@@ -51,20 +44,15 @@ class MinimalServer(pb_grpc.NodeLinkServicer):
                 yield pb.ServerMessage(heartbeat_ack=ack)
 
 
-async def serve(address: str) -> tuple[grpc.aio.Server, int]:
-    """The running server and its port."""
+async def serve(address: str, authority: Authority) -> tuple[grpc.aio.Server, int]:
+    """The running server and its port. Who has no certificate of the authority gets no connection."""
+    now = datetime.now(UTC)
+    own, roots = authority.issue_server([], now), authority.roots_pem(now)
+    pair = (own.key_pem.encode(), own.chain_pem.encode())
     server = grpc.aio.server()
     pb_grpc.add_NodeLinkServicer_to_server(MinimalServer(), server)
-    port = server.add_insecure_port(address)
+    port = server.add_secure_port(
+        address, grpc.ssl_server_credentials([pair], roots.encode(), require_client_auth=True)
+    )
     await server.start()
     return server, port
-
-
-async def main(address: str) -> None:
-    server, port = await serve(address)
-    print(f"listening on port {port}", flush=True)
-    await server.wait_for_termination()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7999"))

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gamekeeper.certificates.issuing import (
+    NODE_LIFETIME,
     Signer,
     cross_signed,
     load_csr,
@@ -34,11 +35,10 @@ from gamekeeper.certificates.issuing import (
 )
 from gamekeeper.certificates.node_key import new_key
 from gamekeeper.certificates.node_name import node_uri
-from gamekeeper.certificates.pem import pin_of
+from gamekeeper.certificates.pem import SERVER_NAME, pin_of
 from gamekeeper.errors import InvalidError
 from gamekeeper.whole_file import write_whole
 
-SERVER_NAME = "gamekeeper"  # agents check this name, so that a server's address may change
 OVERLAP = timedelta(days=30)
 MIN_PASSPHRASE = 16
 
@@ -114,9 +114,12 @@ class Authority:
         """The roots that are trusted now. One that was rotated out is gone when its overlap is over."""
         return "".join(_pem(root) for root in self._roots if self._is_trusted(root, now))
 
-    def issue_node(self, csr: str, node_id: str, generation: int, now: datetime) -> Issued:
-        """A certificate of 24 h for the key of this request. Raises InvalidError for a request that is not good."""
-        certificate = node_certificate(self._signer, load_csr(csr), node_id, node_uri(node_id, generation), now)
+    def issue_node(
+        self, csr: str, node_id: str, generation: int, now: datetime, lifetime: timedelta = NODE_LIFETIME
+    ) -> Issued:
+        """A certificate for the key of this request. Raises InvalidError for a request that is not good."""
+        uri = node_uri(node_id, generation)
+        certificate = node_certificate(self._signer, load_csr(csr), node_id, uri, now, lifetime)
         chain = _pem(certificate) + self._rest_of_chain(now)
         return Issued(chain, certificate.serial_number, certificate.not_valid_after_utc)
 

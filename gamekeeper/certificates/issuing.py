@@ -62,10 +62,15 @@ def server_certificate(
 
 
 def node_certificate(
-    signer: Signer, request: x509.CertificateSigningRequest, node_id: str, uri: str, now: datetime
+    signer: Signer,
+    request: x509.CertificateSigningRequest,
+    node_id: str,
+    uri: str,
+    now: datetime,
+    lifetime: timedelta = NODE_LIFETIME,
 ) -> x509.Certificate:
     """For the key of a request. Nothing else of the request is taken over."""
-    not_after = min(now + NODE_LIFETIME, signer.certificate.not_valid_after_utc)
+    not_after = min(now + lifetime, signer.certificate.not_valid_after_utc)
     builder = (
         _builder(_name(node_id), _public_key(request), now - NODE_BACKDATED, not_after)
         .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)

@@ -10,6 +10,7 @@ import ssl
 from gamekeeper.errors import InvalidError
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+?-----END CERTIFICATE-----")
+SERVER_NAME = "gamekeeper"  # agents check this name, so that a server's address may change
 MAX_PEM_CHARACTERS = 64 * 1024
 
 

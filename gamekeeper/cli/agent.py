@@ -24,7 +24,7 @@ def agent(
         str,
         typer.Option(
             envvar="GAMEKEEPER_AGENT_SERVER",
-            help="HOST:PORT of the node link, or several with commas",
+            help="The control plane as HOST or HOST:PORT of REST (7380), or several with commas",
         ),
     ],
     token: Annotated[

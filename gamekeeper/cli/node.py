@@ -133,4 +133,4 @@ def enrol(
         print_json(made)
         return
     console.print(f"on the machine, before {made['expires_at']}:")
-    console.print(f"  gamekeeper agent --server HOST:PORT --token {made['token']}")
+    console.print(f"  gamekeeper agent --server HOST --token {made['token']}")

@@ -12,17 +12,19 @@ from gamekeeper.errors import UnavailableError
 
 KNOWN_SECONDS = 3.0
 SOONEST_SECONDS = 0.2  # a node that shows a wrong generation again and again is no load
+PATIENCE_SECONDS = 1.0  # with a database that hangs, while there is an older answer
 
 
 class SqlNodeDirectory:
-    """Satisfies ``NodeDirectory``. One query tells of all nodes: after a restart the whole fleet asks."""
+    """Satisfies ``NodeDirectory``. One query tells of all nodes, and one goes on at a time: after a restart the whole
+    fleet asks."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
         self._known: dict[str, int] | None = None
         self._asked_at = 0.0
-        self._asking = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def generation(self, node_id: str, at_least: int = 0) -> int | None:
         await self._read_if_older(KNOWN_SECONDS)
@@ -35,16 +37,25 @@ class SqlNodeDirectory:
     def forget(self) -> None:
         """The next question goes to the database: this process has just changed a generation."""
         self._asked_at = -KNOWN_SECONDS
+        self._reading = None  # what it finds may be of before the change
 
     async def _read_if_older(self, seconds: float) -> None:
-        async with self._asking:
-            now = self._clock()
-            if self._known is not None and now - self._asked_at < seconds:
-                return
-            try:
-                async with self._database.read() as session:
-                    self._known = await NodeRepository(session).generations()
-            except UnavailableError:
-                if self._known is None:
-                    raise
-            self._asked_at = now
+        if self._known is not None and self._clock() - self._asked_at < seconds:
+            return
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        reading = self._reading
+        await asyncio.wait({reading}, timeout=None if self._known is None else PATIENCE_SECONDS)
+        if self._known is None:
+            reading.result()
+
+    async def _read(self) -> None:
+        """Raises UnavailableError when nothing is known yet; a caller that was cancelled leaves it to go on."""
+        now = self._clock()
+        try:
+            async with self._database.read() as session:
+                self._known = await NodeRepository(session).generations()
+        except UnavailableError:
+            if self._known is None:
+                raise
+        self._asked_at = max(self._asked_at, now)

@@ -1,7 +1,7 @@
 """The node link's protocol version, compared by both sides; bumped with every change that an old side can't read."""
 
-PROTOCOL_VERSION = 2
-OLDEST_SUPPORTED = 1
+PROTOCOL_VERSION = 3  # mutual TLS; nodes join over REST
+OLDEST_SUPPORTED = 3
 
 
 def version_problem(other: int, *, other_is: str) -> str | None:

@@ -17,13 +17,12 @@ async def test_a_fleet_comes_goes_and_comes_back(api: ApiUnderTest, tmp_path: Pa
     tokens = {}
     for number in range(COUNT):
         await api.add_node(f"sim-{number}")
-        tokens[f"sim-{number}"] = (await api.http.post(f"/nodes/sim-{number}/enrolment-tokens", json={})).json()[
-            "token"
-        ]
+        tokens[f"sim-{number}"] = await api.new_token(f"sim-{number}")
+    server = await api.serve_rest()
     tokens_file = tmp_path / "tokens.json"
     for round_ in range(2):
         tokens_file.write_text(json.dumps(tokens if round_ == 0 else dict.fromkeys(tokens, "")))
-        fleet = api.background(simulate(api.link_address, tokens_file, tmp_path))
+        fleet = api.background(simulate(server, tokens_file, tmp_path))
         async with asyncio.timeout(HANG_SECONDS):
             while not await _all_are(api, "online", with_inventory=True):
                 await asyncio.sleep(0.1)

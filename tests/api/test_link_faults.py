@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,12 +19,16 @@ from api.grpc.server import SERVICE, build_server
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogStream
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from gamekeeper.rpc.version import PROTOCOL_VERSION
 from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.certificates import TestAuthority, channel
 from tests.fixtures.raw_agent import RawAgent, code_of
 from tests.hang import HANG_SECONDS
 
 METHODS = pb.DESCRIPTOR.services_by_name["NodeLink"].methods
-HELLO = pb.AgentMessage(hello=pb.Hello(protocol_version=2, agent_version="1", policy_json="{}", instance="a"))
+HELLO = pb.AgentMessage(
+    hello=pb.Hello(protocol_version=PROTOCOL_VERSION, agent_version="1", policy_json="{}", instance="a")
+)
 KEY = pb.StepKey(run_id="0123456789ab", step="work")
 OWN_WORDS = {
     grpc.StatusCode.OK,
@@ -52,17 +57,17 @@ def spoiled() -> Iterator[tuple[str, bytes]]:
     for method in METHODS:
         for seed, size in enumerate((0, 1, 2, 3, 7, 20, 100, 1000, 50_000)):
             yield method.name, noise(seed, size)
-        good = samples.get(method.name, pb.RegisterRequest(protocol_version=2, token="x")).SerializeToString()
+        good = samples.get(method.name, pb.RenewCertificateRequest(csr="x")).SerializeToString()
         for at in range(0, len(good), 3):
             yield method.name, good[:at]
             yield method.name, good[:at] + noise(at, 1) + good[at + 1 :]
 
 
-async def answer_to(api: ApiUnderTest, channel: Any, method: Any, data: bytes, metadata: Any) -> grpc.StatusCode:
+async def answer_to(api: ApiUnderTest, link: Any, method: Any, data: bytes, metadata: Any) -> grpc.StatusCode:
     """The status of a call with bytes that no stub would send; OK for a stream that answers or follows events."""
     followers = api.process.services.events._followers
     shape = ("stream" if method.client_streaming else "unary") + ("_stream" if method.server_streaming else "_unary")
-    call = getattr(channel, shape)(f"/{SERVICE}/{method.name}")
+    call = getattr(link, shape)(f"/{SERVICE}/{method.name}")
 
     async def once() -> AsyncIterator[bytes]:
         yield data
@@ -90,11 +95,11 @@ async def test_noise_and_spoiled_messages_get_a_status_that_says_whose_fault_it_
 ) -> None:
     _session = await raw.hello()
     by_name = {method.name: method for method in METHODS}
-    channel = raw.dial._channels[1]
+    bulk = raw.dial._channels[1]
     found: set[grpc.StatusCode] = set()
     with caplog.at_level(logging.ERROR):
         for name, data in spoiled():
-            code = await answer_to(api, channel, by_name[name], data, raw.metadata)
+            code = await answer_to(api, bulk, by_name[name], data, raw.metadata)
             assert code in OWN_WORDS, (name, data[:40], code)
             found.add(code)
     assert grpc.StatusCode.INVALID_ARGUMENT in found
@@ -165,8 +170,9 @@ async def test_repeated_and_reordered_batches_are_one_log(api: ApiUnderTest, upl
 async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: ApiUnderTest, raw: RawAgent) -> None:
     await api.add_node("node-2")
     other = await api.start_agent("node-2")
-    channel = grpc.aio.insecure_channel(api.link_address, options=[("grpc.http2.bdp_probe", 0)])  # 64 KiB fill it
-    session = pb_grpc.NodeLinkStub(channel).Session(metadata=raw.metadata)
+    slow = ("grpc.http2.bdp_probe", 0)  # 64 KiB fill it
+    link = channel(api.link_address, raw.identity.good_credentials, slow)
+    session = pb_grpc.NodeLinkStub(link).Session(metadata=raw.metadata)
     await session.write(HELLO)
     beat = pb.AgentMessage(heartbeat=pb.Heartbeat(seq=1, docker_error="x" * 5000))  # large, to fill windows sooner
 
@@ -190,7 +196,7 @@ async def test_an_agent_that_never_reads_fills_nothing_and_delays_nobody(api: Ap
     assert other.link.calls.epoch == 1
     assert (await api.http.get("/nodes/node-2")).json()["status"] == "online"
     session.cancel()
-    await channel.close()
+    await link.close()
 
 
 async def test_a_second_agent_with_the_same_key_waits_until_the_first_is_gone(api: ApiUnderTest, raw: RawAgent) -> None:
@@ -228,10 +234,10 @@ async def test_a_second_agent_is_let_in_when_the_first_is_silent(raw: RawAgent) 
     assert raw.epoch == 2
 
 
-async def test_health_is_told_to_anyone(api: ApiUnderTest) -> None:
+async def test_health_is_told_to_every_node(api: ApiUnderTest, raw: RawAgent) -> None:
     serving, stopped = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-    async with grpc.aio.insecure_channel(api.link_address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+    async with channel(api.link_address, raw.identity.good_credentials) as link:
+        health = health_pb2_grpc.HealthStub(link)
         for service in ("", SERVICE):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
             assert answer.status == serving
@@ -243,12 +249,13 @@ async def test_health_is_told_to_anyone(api: ApiUnderTest) -> None:
 
 
 @pytest.mark.parametrize("reflect", [True, False])
-async def test_reflection_is_there_when_it_is_asked_for(reflect: bool) -> None:
+async def test_reflection_is_there_when_it_is_asked_for(reflect: bool, tmp_path: Path) -> None:
+    pki = TestAuthority(tmp_path / "ca")
     servicer: Any = type("Unimplemented", (pb_grpc.NodeLinkServicer,), {})()
-    made = build_server(servicer, "127.0.0.1:0", reflect=reflect)
+    made = build_server(servicer, "127.0.0.1:0", trust=pki.trust, reflect=reflect)
     await made.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.port}") as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    async with channel(f"127.0.0.1:{made.port}", pki.identity(made.port).good_credentials) as link:
+        stub = reflection_pb2_grpc.ServerReflectionStub(link)
         call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="*")]))
         if reflect:
             names = {service.name for service in (await anext(aiter(call))).list_services_response.service}

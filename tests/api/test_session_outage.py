@@ -107,7 +107,8 @@ async def begin(database: Database) -> tuple[Session, Presence, str]:
     presence = Presence(database, Lease(2000, 8000), ignore)
     unused = cast(Any, None)
     services = LinkServices(
-        enrolment=unused,
+        joining=unused,
+        standing=unused,
         presence=presence,
         phases=StepPhaseService(database),
         containers=unused,

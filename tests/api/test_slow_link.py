@@ -18,9 +18,8 @@ async def test_delay_and_jitter_raise_no_alarm_and_are_told(api: ApiUnderTest) -
     await api.add_node()
     await api.enrol()
     async with slow_proxy(api.link_address, DELAYS) as address:
+        api.identities["node-1"].link_port = int(address.partition(":")[2])
         agent = api.make_agent(api.identities["node-1"])
-        agent.link._servers = [address]
-        agent.link.calls.dial = type(agent.link.calls.dial)(address)
         for part in agent.work():
             api.background(part)
         await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)

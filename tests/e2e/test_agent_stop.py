@@ -28,7 +28,7 @@ def node(stack: Stack) -> Iterator[str]:
 @contextmanager
 def agent(stack: Stack, node: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     token = stack.json("node", "enrol", node)["token"]
-    server = stack.status()["api"]["node_link"]
+    server = stack.status()["api"]["url"]
     command = [GAMEKEEPER, "agent", "--server", server, "--token", token, "--state-dir", str(folder), *options]
     with (folder / "agent.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "NO_COLOR": "1"})
@@ -80,7 +80,7 @@ def test_without_it_containers_are_left_running(stack: Stack, node: str, tmp_pat
 
 @contextmanager
 def agent_again(stack: Stack, folder: Path) -> Iterator[None]:
-    server = stack.status()["api"]["node_link"]
+    server = stack.status()["api"]["url"]
     with (folder / "again.log").open("wb") as output:
         process = subprocess.Popen(
             [GAMEKEEPER, "agent", "--server", server, "--state-dir", str(folder)], stdout=output, stderr=output

@@ -13,6 +13,9 @@ import grpc
 import httpx
 import pytest
 
+from agent_worker.identity import load_identity
+from gamekeeper.stack.layout import StateDir
+from tests.fixtures.certificates import channel
 from tests.fixtures.stack import Stack
 from tests.hang import HANG_SECONDS
 
@@ -50,9 +53,11 @@ async def test_bytes_that_are_no_node_link(stack: Stack) -> None:
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 4096, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 512):
         with socket.create_connection((host, int(port)), 5) as connection:
             connection.sendall(garbage)
-    async with grpc.aio.insecure_channel(address) as channel:
-        for method in ("Register", "ReportContainers"):
-            call: Any = channel.unary_unary(f"/gamekeeper.rpc.v1.NodeLink/{method}")
+    identity = load_identity(StateDir(stack.state_dir).agent_dir(stack.node))
+    assert identity is not None
+    async with channel(address, identity.good_credentials) as link:
+        for method in ("RenewCertificate", "ReportContainers"):
+            call: Any = link.unary_unary(f"/gamekeeper.rpc.v1.NodeLink/{method}")
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(b"\xff\xff\xff")
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

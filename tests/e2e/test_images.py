@@ -153,7 +153,7 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
     agent = containers.start(
         "agent_worker",
         {
-            "GAMEKEEPER_AGENT_SERVER": f"127.0.0.1:{link}",
+            "GAMEKEEPER_AGENT_SERVER": f"127.0.0.1:{rest}",
             "GAMEKEEPER_AGENT_TOKEN": token,
             "GAMEKEEPER_AGENT_STATE_DIR": "/data",
         },

@@ -42,8 +42,7 @@ async def test_server_and_agent_in_one_process() -> None:
 
 async def test_the_minimal_agent_speaks_with_the_real_server(api: ApiUnderTest) -> None:
     await api.add_node("toy")
-    token = (await api.http.post("/nodes/toy/enrolment-tokens", json={})).json()["token"]
-    output = await run(str(EXAMPLES / "client.py"), api.link_address, token, "2")
+    output = await run(str(EXAMPLES / "client.py"), await api.serve_rest(), await api.new_token("toy"), "2")
     assert "welcomed as toy, epoch 1" in output
     found = (await api.http.get("/nodes/toy")).json()
     assert (found["status"], found["system"]["hostname"]) == ("online", "toy")

@@ -38,6 +38,7 @@ class JoinAnswer(BaseModel):
     node_key: str = Field(description="Shown this once, for a token; empty otherwise")
     certificate: str = Field(description="The node's certificate and what leads from it to the roots, as PEM")
     roots: str = Field(description="The roots that the node is to trust, as PEM")
+    lifetime_seconds: int = Field(description="How long the certificate is good; renew it at two thirds")
     link_port: int = Field(description="Port of the node link, on the host that this was asked of")
     gateway_port: int = Field(description="Port of the gateway there; 0 where there is none")
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gamekeeper.certificates.authority import Authority, Issued, ServerCertificate
-from gamekeeper.certificates.issuing import load_csr
+from gamekeeper.certificates.issuing import NODE_LIFETIME, load_csr
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.logging import get_logger
 from gamekeeper.whole_file import write_whole
@@ -28,8 +28,14 @@ class CertificateService:
     """
 
     def __init__(
-        self, folder: Path, passphrase: str, names: Sequence[str] = (), clock: Callable[[], datetime] = utc_now
+        self,
+        folder: Path,
+        passphrase: str,
+        names: Sequence[str] = (),
+        node_lifetime: timedelta = NODE_LIFETIME,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._node_lifetime = node_lifetime
         self._folder = folder
         self._passphrase = passphrase
         self._names = list(names)
@@ -50,13 +56,17 @@ class CertificateService:
     def server(self) -> ServerCertificate:
         return self._server
 
+    @property
+    def node_lifetime_seconds(self) -> int:
+        return int(self._node_lifetime.total_seconds())
+
     def check(self, csr: str) -> None:
         """Raises InvalidError for a request that would not be granted."""
         load_csr(csr)
 
     def issue(self, csr: str, node_id: str, generation: int) -> Issued:
         """Raises InvalidError for a request that is not good."""
-        return self._authority.issue_node(csr, node_id, generation, self._clock())
+        return self._authority.issue_node(csr, node_id, generation, self._clock(), self._node_lifetime)
 
     async def refresh(self) -> None:
         """Takes over a rotation that another process made, renews the servers' certificate in time, and writes the

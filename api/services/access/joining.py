@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.standing import StandingService
 from gamekeeper.errors import PreconditionError, UnauthenticatedError
 from gamekeeper.ports.node_directory import NodeDirectory
 from gamekeeper.rpc.version import version_problem
@@ -19,6 +20,7 @@ class Joined:
     node_key: str
     certificate: str
     roots: str
+    lifetime_seconds: int
     link_port: int
     gateway_port: int
 
@@ -32,8 +34,10 @@ class JoinService:
         enrolment: EnrolmentService,
         certificates: CertificateService,
         directory: NodeDirectory,
+        standing: StandingService,
         gateway_port: int,
     ) -> None:
+        self._standing = standing
         self._enrolment = enrolment
         self._certificates = certificates
         self._directory = directory
@@ -77,4 +81,13 @@ class JoinService:
 
     def _joined(self, node_id: str, node_key: str, csr: str, generation: int) -> Joined:
         issued = self._certificates.issue(csr, node_id, generation)
-        return Joined(node_id, node_key, issued.chain_pem, self._certificates.roots, self.link_port, self._gateway_port)
+        self._standing.renewed(node_id, issued.not_after)
+        return Joined(
+            node_id=node_id,
+            node_key=node_key,
+            certificate=issued.chain_pem,
+            roots=self._certificates.roots,
+            lifetime_seconds=self._certificates.node_lifetime_seconds,
+            link_port=self.link_port,
+            gateway_port=self._gateway_port,
+        )

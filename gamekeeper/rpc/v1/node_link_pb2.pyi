@@ -4,11 +4,14 @@ isort:skip_file
 The node link: presence and streams between an agent and the control plane. It never carries work: a container
 is started because Temporal says so, and for no other reason.
 
-Identity comes from the transport (metadata "authorization: Bearer <node key>"), never from a message.
+Identity comes from the transport, which is mutual TLS 1.3: the calling node and its generation stand in the client's
+certificate (SAN URI gamekeeper://node/<id>/<generation>), never in a message. The server shows a certificate for the
+name "gamekeeper". A node gets its first certificate by POST /api/v1/join.
 After Session has said Welcome, every other call carries its epoch in the metadata "gamekeeper-epoch"; a call
 with an older epoch is refused with FAILED_PRECONDITION, so that a superseded agent can't write.
 
-Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
+Status codes: UNAUTHENTICATED (the certificate is void or
+ran out: join again), FAILED_PRECONDITION (version or epoch:
 open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
 ALREADY_EXISTS (another agent has the node) and UNAVAILABLE (anything passing): repeat with backoff, not before the
 trailing metadata "retry-after-ms". UNIMPLEMENTED (a call that this version does not have). No call
@@ -181,49 +184,51 @@ class StepKey(_message.Message):
 Global___StepKey: _TypeAlias = StepKey  # noqa: Y015
 
 @_typing.final
-class RegisterRequest(_message.Message):
+class RenewCertificateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
-    TOKEN_FIELD_NUMBER: _builtins.int
-    protocol_version: _builtins.int
-    token: _builtins.str
+    CSR_FIELD_NUMBER: _builtins.int
+    csr: _builtins.str
+    """PEM, a P-256 key; nothing but the key is taken from it"""
     def __init__(
         self,
         *,
-        protocol_version: _builtins.int = ...,
-        token: _builtins.str = ...,
+        csr: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol_version", b"protocol_version", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csr", b"csr"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
+Global___RenewCertificateRequest: _TypeAlias = RenewCertificateRequest  # noqa: Y015
 
 @_typing.final
-class RegisterResponse(_message.Message):
+class RenewCertificateResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    NODE_ID_FIELD_NUMBER: _builtins.int
-    NODE_KEY_FIELD_NUMBER: _builtins.int
-    node_id: _builtins.str
-    node_key: _builtins.str
-    """shown once; the agent keeps it in a file of mode 0600"""
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    ROOTS_FIELD_NUMBER: _builtins.int
+    LIFETIME_SECONDS_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.str
+    """PEM, with what leads from it to the roots"""
+    roots: _builtins.str
+    """PEM, the roots that the agent is to trust from now on"""
+    lifetime_seconds: _builtins.int
     def __init__(
         self,
         *,
-        node_id: _builtins.str = ...,
-        node_key: _builtins.str = ...,
+        certificate: _builtins.str = ...,
+        roots: _builtins.str = ...,
+        lifetime_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "node_key", b"node_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "lifetime_seconds", b"lifetime_seconds", "roots", b"roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RegisterResponse: _TypeAlias = RegisterResponse  # noqa: Y015
+Global___RenewCertificateResponse: _TypeAlias = RenewCertificateResponse  # noqa: Y015
 
 @_typing.final
 class Hello(_message.Message):
@@ -437,6 +442,8 @@ class Welcome(_message.Message):
     CANCEL_IS_PUSHED_FIELD_NUMBER: _builtins.int
     METRICS_MS_FIELD_NUMBER: _builtins.int
     LOG_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    GATEWAY_PORT_FIELD_NUMBER: _builtins.int
+    GATEWAY_ADDRESS_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     epoch: _builtins.int
     heartbeat_ms: _builtins.int
@@ -451,6 +458,10 @@ class Welcome(_message.Message):
     """period of samples"""
     log_bytes_per_second: _builtins.int
     """how fast logs may be uploaded; 0 is no limit"""
+    gateway_port: _builtins.int
+    """where work comes from, on the host that the agent dialled, over mutual TLS; 0: Temporal itself"""
+    gateway_address: _builtins.str
+    """the same as HOST:PORT, where it is on another host"""
     def __init__(
         self,
         *,
@@ -463,10 +474,12 @@ class Welcome(_message.Message):
         cancel_is_pushed: _builtins.bool = ...,
         metrics_ms: _builtins.int = ...,
         log_bytes_per_second: _builtins.int = ...,
+        gateway_port: _builtins.int = ...,
+        gateway_address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_is_pushed", b"cancel_is_pushed", "epoch", b"epoch", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "log_bytes_per_second", b"log_bytes_per_second", "metrics_ms", b"metrics_ms", "node_id", b"node_id", "temporal_address", b"temporal_address", "temporal_namespace", b"temporal_namespace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_is_pushed", b"cancel_is_pushed", "epoch", b"epoch", "gateway_address", b"gateway_address", "gateway_port", b"gateway_port", "heartbeat_ms", b"heartbeat_ms", "lease_ms", b"lease_ms", "log_bytes_per_second", b"log_bytes_per_second", "metrics_ms", b"metrics_ms", "node_id", b"node_id", "temporal_address", b"temporal_address", "temporal_namespace", b"temporal_namespace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

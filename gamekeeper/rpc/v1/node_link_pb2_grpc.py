@@ -34,15 +34,15 @@ class NodeLinkStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Register = channel.unary_unary(
-                '/gamekeeper.rpc.v1.NodeLink/Register',
-                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterRequest.SerializeToString,
-                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterResponse.FromString,
-                _registered_method=True)
         self.Session = channel.stream_stream(
                 '/gamekeeper.rpc.v1.NodeLink/Session',
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.SerializeToString,
                 response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.FromString,
+                _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/gamekeeper.rpc.v1.NodeLink/RenewCertificate',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateResponse.FromString,
                 _registered_method=True)
         self.ReportInventory = channel.unary_unary(
                 '/gamekeeper.rpc.v1.NodeLink/ReportInventory',
@@ -79,19 +79,19 @@ class NodeLinkStub:
 class NodeLinkServicer:
     """Missing associated documentation comment in .proto file."""
 
-    def Register(self, request, context):
-        """Trades a one-time enrolment token for a node key. Needs no authorization. Not idempotent: a token is spent by
-        the first call, a second one gets UNAUTHENTICATED and the operator makes a new token.
+    def Session(self, request_iterator, context):
+        """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
+        side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
+        A new session of the same agent process supersedes its old one. A second process of the same node is refused
+        with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Session(self, request_iterator, context):
-        """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
-        side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
-        A new session of the same agent process supersedes its old one. A second process with the same key is refused
-        with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
+    def RenewCertificate(self, request, context):
+        """The node's next certificate, for the same key or another one; asked for at two thirds of the life of the present one.
+        Idempotent: each call gives a good one. Open calls and connections go on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,15 +151,15 @@ class NodeLinkServicer:
 
 def add_NodeLinkServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Register': grpc.unary_unary_rpc_method_handler(
-                    servicer.Register,
-                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterRequest.FromString,
-                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterResponse.SerializeToString,
-            ),
             'Session': grpc.stream_stream_rpc_method_handler(
                     servicer.Session,
                     request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.FromString,
                     response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateResponse.SerializeToString,
             ),
             'ReportInventory': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportInventory,
@@ -203,33 +203,6 @@ class NodeLink:
     """Missing associated documentation comment in .proto file."""
 
     @staticmethod
-    def Register(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/gamekeeper.rpc.v1.NodeLink/Register',
-            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterRequest.SerializeToString,
-            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RegisterResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def Session(request_iterator,
             target,
             options=(),
@@ -246,6 +219,33 @@ class NodeLink:
             '/gamekeeper.rpc.v1.NodeLink/Session',
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.AgentMessage.SerializeToString,
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ServerMessage.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/RenewCertificate',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateRequest.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

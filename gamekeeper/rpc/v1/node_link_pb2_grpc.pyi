@@ -4,11 +4,14 @@ isort:skip_file
 The node link: presence and streams between an agent and the control plane. It never carries work: a container
 is started because Temporal says so, and for no other reason.
 
-Identity comes from the transport (metadata "authorization: Bearer <node key>"), never from a message.
+Identity comes from the transport, which is mutual TLS 1.3: the calling node and its generation stand in the client's
+certificate (SAN URI gamekeeper://node/<id>/<generation>), never in a message. The server shows a certificate for the
+name "gamekeeper". A node gets its first certificate by POST /api/v1/join.
 After Session has said Welcome, every other call carries its epoch in the metadata "gamekeeper-epoch"; a call
 with an older epoch is refused with FAILED_PRECONDITION, so that a superseded agent can't write.
 
-Status codes: UNAUTHENTICATED (the key or token is not good: enrol again), FAILED_PRECONDITION (version or epoch:
+Status codes: UNAUTHENTICATED (the certificate is void or
+ran out: join again), FAILED_PRECONDITION (version or epoch:
 open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
 ALREADY_EXISTS (another agent has the node) and UNAVAILABLE (anything passing): repeat with backoff, not before the
 trailing metadata "retry-after-ms". UNIMPLEMENTED (a call that this version does not have). No call
@@ -43,15 +46,15 @@ class NodeLinkStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodeLinkAsyncStub: ...
-    Register: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.RegisterRequest, _node_link_pb2.RegisterResponse]
-    """Trades a one-time enrolment token for a node key. Needs no authorization. Not idempotent: a token is spent by
-    the first call, a second one gets UNAUTHENTICATED and the operator makes a new token.
-    """
     Session: _grpc.StreamStreamMultiCallable[_node_link_pb2.AgentMessage, _node_link_pb2.ServerMessage]
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
-    A new session of the same agent process supersedes its old one. A second process with the same key is refused
+    A new session of the same agent process supersedes its old one. A second process of the same node is refused
     with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
+    """
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.RenewCertificateRequest, _node_link_pb2.RenewCertificateResponse]
+    """The node's next certificate, for the same key or another one; asked for at two thirds of the life of the present one.
+    Idempotent: each call gives a good one. Open calls and connections go on.
     """
     ReportInventory: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]
     """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands."""
@@ -82,15 +85,15 @@ class NodeLinkStub:
 @_typing.type_check_only
 class NodeLinkAsyncStub(NodeLinkStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Register: _aio.UnaryUnaryMultiCallable[_node_link_pb2.RegisterRequest, _node_link_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Trades a one-time enrolment token for a node key. Needs no authorization. Not idempotent: a token is spent by
-    the first call, a second one gets UNAUTHENTICATED and the operator makes a new token.
-    """
     Session: _aio.StreamStreamMultiCallable[_node_link_pb2.AgentMessage, _node_link_pb2.ServerMessage]  # type: ignore[assignment]
     """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
     side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
-    A new session of the same agent process supersedes its old one. A second process with the same key is refused
+    A new session of the same agent process supersedes its old one. A second process of the same node is refused
     with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
+    """
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_node_link_pb2.RenewCertificateRequest, _node_link_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """The node's next certificate, for the same key or another one; asked for at two thirds of the life of the present one.
+    Idempotent: each call gives a good one. Open calls and connections go on.
     """
     ReportInventory: _aio.UnaryUnaryMultiCallable[_node_link_pb2.Inventory, _node_link_pb2.ReportInventoryResponse]  # type: ignore[assignment]
     """The parts of the machine, after each Welcome and when they changed. Idempotent; the newest report stands."""
@@ -120,16 +123,6 @@ class NodeLinkAsyncStub(NodeLinkStub):
 
 class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
-    def Register(
-        self,
-        request: _node_link_pb2.RegisterRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_node_link_pb2.RegisterResponse, _abc.Awaitable[_node_link_pb2.RegisterResponse]]:
-        """Trades a one-time enrolment token for a node key. Needs no authorization. Not idempotent: a token is spent by
-        the first call, a second one gets UNAUTHENTICATED and the operator makes a new token.
-        """
-
-    @_abc_1.abstractmethod
     def Session(
         self,
         request_iterator: _MaybeAsyncIterator[_node_link_pb2.AgentMessage],
@@ -137,8 +130,18 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_node_link_pb2.ServerMessage], _abc.AsyncIterator[_node_link_pb2.ServerMessage]]:
         """Presence. The agent sends Hello first, then heartbeats; the server answers Welcome, then acknowledges. Either
         side may end it at any time; the agent reconnects with full-jitter backoff. Its work goes on meanwhile.
-        A new session of the same agent process supersedes its old one. A second process with the same key is refused
+        A new session of the same agent process supersedes its old one. A second process of the same node is refused
         with ALREADY_EXISTS for as long as the first one's heartbeats come: the two never take the node in turns.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _node_link_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_link_pb2.RenewCertificateResponse, _abc.Awaitable[_node_link_pb2.RenewCertificateResponse]]:
+        """The node's next certificate, for the same key or another one; asked for at two thirds of the life of the present one.
+        Idempotent: each call gives a good one. Open calls and connections go on.
         """
 
     @_abc_1.abstractmethod

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent_worker.identity import Identity
+from agent_worker.identity import Credentials
 from agent_worker.node_link.calls import LinkCalls
 from agent_worker.node_link.dial import Dial
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+CREDENTIALS = Credentials("", "", "", 0, 0)  # of use to nobody, as nobody is there
 
 
 async def nothing() -> AsyncIterator[Any]:
@@ -38,7 +40,7 @@ CALLS: dict[str, Callable[[LinkCalls], Awaitable[Any]]] = {
 
 
 def make_calls() -> LinkCalls:
-    return LinkCalls(Dial("127.0.0.1:1"), Identity(node_id="node-1", node_key="key"))
+    return LinkCalls(Dial("127.0.0.1:1", CREDENTIALS))
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from agent_worker.identity import Identity
+from agent_worker.node_link.servers import parse_servers
 from agent_worker.node_link.session import Introduction, Link, _retry_after
 from gamekeeper.backoff import Backoff
 from gamekeeper.domain.node.node import NodeFacts
@@ -18,15 +19,16 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from tests.fixtures.certificates import TestAuthority
 from tests.hang import HANG_SECONDS
 
 
-def make_link(server: str) -> Link:
+def make_link(port: int, pki: TestAuthority) -> Link:
     async def facts() -> NodeFacts:
         return NodeFacts()
 
-    identity = Identity(node_id="node-1", node_key="key")
-    return Link(server, identity, Introduction(facts, NodePolicy()), lambda welcome: None)
+    identity = pki.identity(port)
+    return Link(parse_servers("127.0.0.1"), identity, Introduction(facts, NodePolicy()), lambda welcome: None)
 
 
 def closed_port() -> int:
@@ -36,9 +38,16 @@ def closed_port() -> int:
         return port
 
 
-async def test_a_call_that_fails_before_the_first_word_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pki(tmp_path: Path) -> TestAuthority:
+    return TestAuthority(tmp_path / "ca")
+
+
+async def test_a_call_that_fails_before_the_first_word_says_why(
+    pki: TestAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends between its begin and the first write, when a server is killed in that moment."""
-    link = make_link(f"127.0.0.1:{closed_port()}")
+    link = make_link(closed_port(), pki)
     begin = link.calls.dial.control.Session
 
     async def failed(call: Any) -> None:
@@ -72,13 +81,13 @@ class Mute(pb_grpc.NodeLinkServicer):
         yield None
 
 
-async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_says_nothing_is_given_up(pki: TestAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_worker.node_link.session.WELCOME_SECONDS", 0.3)
     server = grpc.aio.server()
     pb_grpc.add_NodeLinkServicer_to_server(Mute(), server)  # type: ignore[abstract]
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_secure_port("127.0.0.1:0", pki.server_credentials())
     await server.start()
-    link = make_link(f"127.0.0.1:{port}")
+    link = make_link(port, pki)
     with pytest.raises(UnavailableError, match="did not welcome us in 0 s"):
         await asyncio.wait_for(link._session(Backoff()), HANG_SECONDS)
     await link.close()
@@ -105,8 +114,8 @@ class Answering:
         return None
 
 
-async def test_a_cancel_that_comes_with_an_answer_is_heeded() -> None:
-    link, call = make_link("127.0.0.1:1"), Answering()
+async def test_a_cancel_that_comes_with_an_answer_is_heeded(pki: TestAuthority) -> None:
+    link, call = make_link(1, pki), Answering()
     talking = asyncio.create_task(link._talk(call, pb.Welcome(lease_ms=60_000)))
     await call.reading.wait()
     await asyncio.sleep(0)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from agent_worker.node_link.membership import Joining, own_key
+from agent_worker.node_link.servers import parse_servers
 from gamekeeper.errors import UnauthenticatedError
 from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.certificates import channel
 from tests.hang import HANG_SECONDS
 
 
@@ -111,17 +115,16 @@ async def test_delete(api: ApiUnderTest) -> None:
     assert (await api.http.get("/nodes/node-1")).status_code == 404
 
 
-async def test_enrolment_token_is_good_once(api: ApiUnderTest) -> None:
+async def test_enrolment_token_is_good_once(api: ApiUnderTest, tmp_path: Path) -> None:
     await api.add_node()
     identity = await api.enrol()
     assert identity.node_id == "node-1"
     token = (await api.http.post("/nodes/node-1/enrolment-tokens", json={"minutes": 5})).json()["token"]
-    from agent_worker.node_link.dial import register
-
-    await register(api.link_address, token)
+    joining = Joining(parse_servers(await api.serve_rest()), own_key(tmp_path))
+    await joining.join(token)
     for bad in (token, "wrong", ""):
         with pytest.raises(UnauthenticatedError, match="unknown, used or expired"):
-            await register(api.link_address, bad)
+            await joining.join(bad)
     assert (await api.http.post("/nodes/node-1/enrolment-tokens", json={"minutes": 100_000})).status_code == 422
 
 
@@ -170,8 +173,8 @@ async def test_a_second_agent_takes_over_and_the_first_can_no_longer_write(api: 
     from gamekeeper.rpc.v1 import node_link_pb2 as pb
     from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 
-    async with grpc.aio.insecure_channel(api.link_address) as channel:
+    async with channel(api.link_address, identity.good_credentials) as link:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await pb_grpc.NodeLinkStub(channel).ReportContainers(pb.ReportContainersRequest(), metadata=old)
+            await pb_grpc.NodeLinkStub(link).ReportContainers(pb.ReportContainersRequest(), metadata=old)
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert "epoch 1 is over" in str(caught.value.details())

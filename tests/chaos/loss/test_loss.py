@@ -86,10 +86,10 @@ class Namespace:
 
     @contextmanager
     def agents(self, count: int) -> Iterator[None]:
-        link = self.gamekeeper("status", "--json")["api"]["node_link"]
+        server = self.gamekeeper("status", "--json")["api"]["url"]
         folder = self._folder / "agents"
         command = ["ip", "netns", "exec", self._name, GAMEKEEPER, "--state-dir", str(self._folder / "state"), "agent"]
-        options = ["--server", link, "--engine", "dummy", "--simulate", str(count), "--state-dir", str(folder)]
+        options = ["--server", server, "--engine", "dummy", "--simulate", str(count), "--state-dir", str(folder)]
         with (self._folder / "agents.log").open("wb") as output:
             process = subprocess.Popen([*command, *options], stdout=output, stderr=output)
             try:

@@ -6,7 +6,7 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from gamekeeper.certificates.authority import SERVER_NAME
+from gamekeeper.certificates.pem import SERVER_NAME
 
 
 def shake_hands(

@@ -1,0 +1,173 @@
+"""The node's membership: it joins with a token once, returns with its node key when its certificate ran out, and renews
+the certificate over the link at two thirds of its life."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent_worker.identity import KEY, Credentials, Identity
+from agent_worker.node_link import rest
+from agent_worker.node_link.servers import ServerAddress
+from agent_worker.node_link.session import Link
+from gamekeeper.backoff import Backoff
+from gamekeeper.errors import UnauthenticatedError, UnavailableError
+from gamekeeper.keys import PIN_MARK
+from gamekeeper.logging import get_logger
+from gamekeeper.rpc.version import PROTOCOL_VERSION
+
+log = get_logger(__name__)
+
+NewKey = Callable[[], Awaitable[tuple[str, str]]]
+Body = dict[str, Any]
+
+
+def own_key(folder: Path) -> NewKey:
+    """The agent's key in ``folder`` with a request for it, from a child process: see ``certificates/node_key.py``."""
+
+    async def ask() -> tuple[str, str]:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / KEY
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "gamekeeper.certificates.node_key", str(path)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        request, told = await child.communicate()
+        if child.returncode != 0:
+            raise UnavailableError(f"the node's key can't be used: {told.decode(errors='replace').strip()[-500:]}")
+        return await asyncio.to_thread(path.read_text), request.decode()
+
+    return ask
+
+
+class Joining:
+    """The ways to a certificate over REST. ``new_key`` gives the node's key and a request for it."""
+
+    def __init__(self, servers: Sequence[ServerAddress], new_key: NewKey) -> None:
+        self.servers = servers
+        self._new_key = new_key
+
+    async def join(self, token: str) -> Identity:
+        """Spends a token. Raises UnauthenticatedError for a token that is not good, a server that is not the token's,
+        and a protocol that differs; UnavailableError where nobody answers."""
+        pin = token.partition(PIN_MARK)[2]
+
+        def ask(server: ServerAddress, body: Body) -> Body:
+            if not (pin or server.is_loopback):
+                raise UnauthenticatedError(
+                    "the token has no pin, so the server can't be told from another one", hint="make a new token"
+                )
+            return rest.post_join(server, rest.get_roots(server, pin), body | {"token": token})
+
+        key, answer = await self._ask_in_turn(ask)
+        return _told(Identity(node_id=answer["node_id"], node_key=answer["node_key"]), key, answer)
+
+    async def come_back(self, identity: Identity) -> None:
+        """Gets the identity a fresh certificate for its node key, and the server's ports.
+
+        Raises UnauthenticatedError when the node was removed, revoked or enrolled anew, UnavailableError where nobody
+        answers. A node of the version before has no roots: it comes back on loopback, and needs a token elsewhere.
+        """
+        known = identity.credentials
+
+        def ask(server: ServerAddress, body: Body) -> Body:
+            if known is None and not server.is_loopback:
+                raise UnauthenticatedError(
+                    "this agent's identity is of a version without certificates",
+                    hint=f"make a token with `gamekeeper node enrol {identity.node_id}` and give it with --token",
+                )
+            return rest.post_join(server, known.roots if known else "", body, identity.node_key)
+
+        key, answer = await self._ask_in_turn(ask)
+        _told(identity, key, answer)
+
+    async def new_key(self) -> tuple[str, str]:
+        return await self._new_key()
+
+    async def _ask_in_turn(self, ask: Callable[[ServerAddress, Body], Body]) -> tuple[str, Body]:
+        """The key, and the answer of the first server that gives one."""
+        key, csr = await self._new_key()
+        body: Body = {"csr": csr, "protocol_version": PROTOCOL_VERSION}
+        for server in self.servers[:-1]:
+            try:
+                return key, await asyncio.to_thread(ask, server, body)
+            except UnavailableError as error:
+                log.warning("%s", error)
+        return key, await asyncio.to_thread(ask, self.servers[-1], body)
+
+
+class Membership:
+    """The identity of a node that has joined, kept good. ``keep`` stores it; ``token`` reads a token that was given."""
+
+    def __init__(
+        self,
+        joining: Joining,
+        identity: Identity,
+        keep: Callable[[], None] = lambda: None,
+        token: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.identity = identity
+        self._joining = joining
+        self._keep = keep
+        self._token = token
+
+    @property
+    def servers(self) -> Sequence[ServerAddress]:
+        return self._joining.servers
+
+    async def come_back(self) -> None:
+        """A fresh certificate by the node's key, or, where the key is refused, by the token. Raises as above."""
+        try:
+            await self._joining.come_back(self.identity)
+        except UnauthenticatedError:
+            if not self._token():
+                raise
+            fresh = await self._joining.join(self._token())
+            if fresh.node_id != self.identity.node_id:
+                raise UnauthenticatedError(
+                    f"the token is of node {fresh.node_id}, and this agent is node {self.identity.node_id}",
+                    hint="give each node an agent with a state folder of its own",
+                ) from None
+            for name in ("node_key", "link_port", "gateway_port", "certificate_lifetime", "credentials"):
+                setattr(self.identity, name, getattr(fresh, name))
+        self._keep()
+
+    async def renew(self, link: Link) -> None:
+        """Gets the next certificate over the link. No call is dropped for it. Raises UnavailableError."""
+        key, csr = await self._joining.new_key()
+        answer = await link.calls.renew_certificate(csr)
+        _take(self.identity, key, answer.certificate, answer.roots, answer.lifetime_seconds)
+        link.redial()
+        self._keep()
+
+    async def renew_forever(self, link: Link) -> None:
+        """Renews at two thirds of each certificate's life."""
+        backoff = Backoff(initial=1, maximum=60)
+        while True:
+            await asyncio.sleep(self.identity.good_credentials.seconds_to_renewal())
+            await link.connected.wait()
+            await link.stagger()
+            try:
+                await self.renew(link)
+                backoff.reset()
+            except UnavailableError as error:
+                log.warning("the certificate is not renewed yet: %s", error)
+                await asyncio.sleep(backoff.next_delay())
+
+
+def _told(identity: Identity, key: str, answer: Body) -> Identity:
+    identity.link_port = int(answer["link_port"])
+    identity.gateway_port = int(answer["gateway_port"])
+    _take(identity, key, answer["certificate"], answer["roots"], float(answer["lifetime_seconds"]))
+    return identity
+
+
+def _take(identity: Identity, key: str, chain: str, roots: str, lifetime: float) -> None:
+    identity.certificate_lifetime = lifetime
+    identity.credentials = Credentials(key, chain, roots, time.time(), lifetime)

@@ -1,0 +1,154 @@
+"""The agent's two calls of REST, by the standard library: a client library would cost every node its memory.
+
+The control plane proves who it is before it is told a secret: by a root whose pin stands in the token, or by the roots
+that the node has already. On loopback there is nobody between the two, and REST is plain HTTP.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from agent_worker.node_link.servers import ServerAddress
+from gamekeeper.certificates.pem import SERVER_NAME, certificates_in, pinned_root
+from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
+
+CALL_SECONDS = 30.0
+MAX_ANSWER = 256 * 1024
+_LINK_PORT = 7381
+
+
+def get_roots(server: ServerAddress, pin: str) -> str:
+    """The root with this pin, which that server says is its own; without a pin, all its roots.
+
+    Blocks. Raises UnauthenticatedError where no root has the pin, UnavailableError where nobody answers.
+    """
+    _, text = _ask(server, _connection(server, _trusting_anybody), "GET", "/api/v1/roots")
+    if not pin:
+        return text
+    root = pinned_root(text, pin)
+    if root is None:
+        raise UnauthenticatedError(
+            f"{server} is not the control plane that made this token: no root of it has the pin {pin}",
+            hint="check --server, and that nobody is in between",
+        )
+    return root
+
+
+def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key: str = "") -> dict[str, Any]:
+    """The answer to a join. It is said to a server alone whose certificate one of ``roots`` signed, or, where an
+    operator gave REST a certificate of a public CA, to the host that that certificate names.
+
+    Blocks. Raises UnauthenticatedError for a join that is refused, UnavailableError where nobody answers.
+    """
+    headers = {"Content-Type": "application/json"}
+    if node_key:
+        headers["Authorization"] = f"Bearer {node_key}"
+    content = json.dumps(body)
+    try:
+        own = _connection(server, lambda: _trusting(roots))
+        status, text = _ask(server, own, "POST", "/api/v1/join", content, headers)
+    except _WrongCertificateError as error:
+        try:
+            public = _connection(server, ssl.create_default_context, name=server.host)
+            status, text = _ask(server, public, "POST", "/api/v1/join", content, headers)
+        except _WrongCertificateError:
+            raise error from None
+    if status == http.HTTPStatus.OK:
+        return _decoded(server, text)
+    problem = _detail(text)
+    if status in (
+        http.HTTPStatus.UNAUTHORIZED,
+        http.HTTPStatus.PRECONDITION_FAILED,
+        http.HTTPStatus.UNPROCESSABLE_ENTITY,
+    ):
+        raise UnauthenticatedError(f"{server} refused the join: {problem}")
+    raise UnavailableError(f"{server} answers {status}: {problem}")
+
+
+class _WrongCertificateError(UnauthenticatedError):
+    """The server's certificate is of another CA."""
+
+
+class _NamedConnection(http.client.HTTPSConnection):
+    """HTTPS to a server by another name than that of the address."""
+
+    def __init__(self, server: ServerAddress, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(server.host, server.rest_port, timeout=CALL_SECONDS)
+        self._tls, self._name = context, name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def _connection(
+    server: ServerAddress, context: Callable[[], ssl.SSLContext], name: str = SERVER_NAME
+) -> http.client.HTTPConnection:
+    if server.is_loopback:
+        return http.client.HTTPConnection(server.host, server.rest_port, timeout=CALL_SECONDS)
+    return _NamedConnection(server, context(), name)
+
+
+def _trusting(roots: str) -> ssl.SSLContext:
+    found = certificates_in(roots)
+    if not found:
+        raise UnauthenticatedError("no root is known to check the server with", hint="make a new token")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata="".join(found))
+    return context
+
+
+def _trusting_anybody() -> ssl.SSLContext:
+    """For a question without a secret, whose answer is held against a pin."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _ask(
+    server: ServerAddress,
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, str]:
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read(MAX_ANSWER).decode(errors="replace")
+    except ssl.SSLCertVerificationError as error:
+        raise _WrongCertificateError(
+            f"{server} shows a certificate of another CA: {error.verify_message}",
+            hint="check --server, and that nobody is in between",
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        hint = f"give HOST or HOST:PORT of REST, not of the node link ({_LINK_PORT})"
+        raise UnavailableError(
+            f"{server} does not answer as REST: {error}", hint=hint if server.rest_port == _LINK_PORT else ""
+        ) from error
+    finally:
+        connection.close()
+
+
+def _decoded(server: ServerAddress, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidError(f"{server} answers with something that is no JSON") from error
+    if not isinstance(found, dict):
+        raise InvalidError(f"{server} answers with something that is no join")
+    return found
+
+
+def _detail(text: str) -> str:
+    try:
+        problem = json.loads(text)
+        return "; ".join(part for part in (str(problem.get("detail", "")), str(problem.get("hint", ""))) if part)
+    except (ValueError, AttributeError):
+        return text[:200]
