@@ -11,11 +11,11 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-
-from temporalio.client import Client
+from typing import Any
 
 from agent_worker import memory
 from agent_worker.answers import Answers
@@ -26,13 +26,13 @@ from agent_worker.node_link.servers import parse_servers
 from agent_worker.policy import load_policy
 from agent_worker.settings import AgentSettings
 from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
+from agent_worker.temporal_link import TemporalLink
 from agent_worker.workers import build_workers
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
-from gamekeeper.temporal.client import connect
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("agent_worker")
@@ -45,6 +45,7 @@ async def work(settings: AgentSettings) -> None:
     known = asyncio.Event()
 
     def welcomed(welcome: pb.Welcome) -> None:
+        identity.gateway_port, identity.gateway_address = welcome.gateway_port, welcome.gateway_address
         identity.temporal_address = welcome.temporal_address
         identity.temporal_namespace = welcome.temporal_namespace
         identity.cancel_is_pushed = welcome.cancel_is_pushed
@@ -57,20 +58,31 @@ async def work(settings: AgentSettings) -> None:
         except UnavailableError as error:
             log.warning("what is new about the server is kept at the next session: %s", error)
 
-    membership = Membership(joining, identity, keep, partial(_given_token, settings))
+    def renewed() -> None:
+        temporal.renew()
+        keep()
+
+    temporal = TemporalLink(identity, settings.temporal)
+    membership = Membership(joining, identity, renewed, partial(_given_token, settings))
     agent = build(settings, membership, policy, welcomed)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await _run_until(stop, settings, agent, known)
+    await _run_until(stop, settings, agent, partial(_run_workers, settings, agent, temporal, known), known)
 
 
-async def _run_until(stop: asyncio.Event, settings: AgentSettings, agent: Agent, known: asyncio.Event) -> None:
+async def _run_until(
+    stop: asyncio.Event,
+    settings: AgentSettings,
+    agent: Agent,
+    run_workers: Callable[[], Coroutine[Any, Any, None]],
+    known: asyncio.Event,
+) -> None:
     identity = agent.membership.identity
     tasks: list[asyncio.Task[object]] = [asyncio.create_task(part) for part in agent.work()]
     if identity.temporal_address:
         known.set()  # learnt before: work goes on while the api is away
-    workers: asyncio.Task[object] = asyncio.create_task(_run_workers(settings, agent, identity, known))
+    workers: asyncio.Task[object] = asyncio.create_task(run_workers())
     tasks.append(workers)
     tasks.append(asyncio.create_task(Supervised("the giving back of memory").endless(memory.give_back_forever)))
     stopping: asyncio.Task[object] = asyncio.create_task(stop.wait())
@@ -127,27 +139,22 @@ def _given_token(settings: AgentSettings) -> str:
     return settings.token
 
 
-async def _run_workers(settings: AgentSettings, agent: Agent, identity: Identity, known: asyncio.Event) -> None:
+async def _run_workers(settings: AgentSettings, agent: Agent, temporal: TemporalLink, known: asyncio.Event) -> None:
     await known.wait()
+    identity = agent.membership.identity
     os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
-    client = await _connect_patiently(settings.temporal or identity.temporal_address)
+    host = agent.link.server.rpartition(":")[0]
+    answers = Answers(await temporal.connect(host), agent.journal)
     results = await asyncio.to_thread(agent.journal.kept_answers)
     tokens = await asyncio.to_thread(agent.journal.take_tokens)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
         hand_over = timedelta(seconds=HAND_OVER_SECONDS if settings.stop_containers else 0)
-        for worker in build_workers(agent, client, identity, hand_over):
+        workers = build_workers(agent, answers, identity, hand_over)
+        for worker in workers:
             await stack.enter_async_context(worker)
         log.info("node %s takes steps", identity.node_id)
-        await Answers(client, agent.journal).hand_over(results, tokens)
-        await asyncio.Event().wait()
-
-
-async def _connect_patiently(address: str) -> Client:
-    while True:
-        try:
-            return await connect(address)
-        except GamekeeperError as error:
-            log.warning("%s; trying on", error)
+        await answers.hand_over(results, tokens)
+        await temporal.follow(workers, answers, host)
 
 
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:

@@ -41,15 +41,15 @@ _TOO_LARGE = re.compile("larger than|too large", re.IGNORECASE)
 
 
 class Answers:
-    """Tells Temporal what came of deliveries, by their task tokens."""
+    """Tells Temporal what came of deliveries, by their task tokens. ``client`` may be set anew."""
 
     def __init__(self, client: Client, journal: SqliteJournal) -> None:
-        self._client = client
+        self.client = client
         self._journal = journal
 
     async def result(self, token: bytes, result: Any, beat: Callable[[], None]) -> None:
         """``beat`` is called before each further try."""
-        handle = self._client.get_async_activity_handle(task_token=token)
+        handle = self.client.get_async_activity_handle(task_token=token)
 
         async def later() -> None:
             if isinstance(result, StepResult):
@@ -63,7 +63,7 @@ class Answers:
             await self._journaled(self._journal.answered, token)
 
     async def failure(self, token: bytes, error: Exception, beat: Callable[[], None]) -> None:
-        handle = self._client.get_async_activity_handle(task_token=token)
+        handle = self.client.get_async_activity_handle(task_token=token)
         try:
             await self._until_taken(lambda: handle.fail(error, rpc_timeout=CALL_TIMEOUT), beat)
         except Exception as refusal:
@@ -75,11 +75,11 @@ class Answers:
         message = shortened(text.encode(errors="backslashreplace").decode())
         log.error("an answer is refused: %s", message)
         failure = ApplicationError(message, type="answer_refused", non_retryable=final)
-        handle = self._client.get_async_activity_handle(task_token=token)
+        handle = self.client.get_async_activity_handle(task_token=token)
         return await self._until_taken(lambda: handle.fail(failure, rpc_timeout=CALL_TIMEOUT), beat)
 
     async def cancellation(self, token: bytes, beat: Callable[[], None]) -> None:
-        handle = self._client.get_async_activity_handle(task_token=token)
+        handle = self.client.get_async_activity_handle(task_token=token)
         await self._until_taken(lambda: handle.report_cancellation(rpc_timeout=CALL_TIMEOUT), beat)
 
     async def hand_over(self, results: dict[bytes, str], tokens: Sequence[bytes]) -> None:

@@ -49,6 +49,7 @@ class Identity(BaseModel):
     node_key: str
     link_port: int = 0
     gateway_port: int = 0
+    gateway_address: str = ""
     certificate_lifetime: float = 0.0
     temporal_address: str = ""
     temporal_namespace: str = ""

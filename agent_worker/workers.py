@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.node.context import NodeContext
@@ -22,8 +21,10 @@ PUSHED_HEARTBEAT_SECONDS = 10.0
 POLLED_HEARTBEAT_SECONDS = 0.7  # without pushed cancels a beat is how a cancel is heard of, within a second
 
 
-def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: timedelta = timedelta()) -> list[Worker]:
-    """Two queues in one process, so that a stop never waits behind steps.
+def build_workers(
+    agent: Agent, answers: Answers, identity: Identity, hand_over: timedelta = timedelta()
+) -> list[Worker]:
+    """Two queues in one process, so that a stop never waits behind steps. They begin with the client of ``answers``.
 
     ``hand_over`` is how long steps may go on towards their end once the workers are being shut down.
     """
@@ -37,10 +38,10 @@ def build_workers(agent: Agent, client: Client, identity: Identity, hand_over: t
     }
     return [
         Worker(
-            client,
+            answers.client,
             task_queue=queue,
             activities=activities,
-            interceptors=[AnswerInterceptor(Answers(client, agent.journal))],
+            interceptors=[AnswerInterceptor(answers)],
             max_concurrent_activities=MAX_STEPS,
             activity_task_poller_behavior=PollerBehaviorAutoscaling(minimum=1, initial=1, maximum=MAX_POLLERS),
             graceful_shutdown_timeout=hand_over,

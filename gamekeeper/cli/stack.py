@@ -208,7 +208,7 @@ def status(
     if as_json:
         print_json(found)
         return
-    rows = [(name, found[name]) for name in ("supervisor", "temporal", "api", "control_worker")]
+    rows = [(name, found[name]) for name in ("supervisor", "temporal", "api", "gateway", "control_worker")]
     rows += [(f"agent {agent['node']}", agent) for agent in found["agents"]]
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""
@@ -222,5 +222,5 @@ def status(
 
 
 def health_is_ok(found: dict[str, Any]) -> bool:
-    parts = [found[name] for name in ("temporal", "api", "control_worker")] + found["agents"]
+    parts = [found[name] for name in ("temporal", "api", "gateway", "control_worker")] + found["agents"]
     return all(part["health"] == "ok" for part in parts)

@@ -26,6 +26,7 @@ class Ports(BaseModel):
 
     rest: int
     grpc: int
+    gateway: int = 0  # chosen at the first start of a version that has one
     temporal: int
     temporal_ui: int
 

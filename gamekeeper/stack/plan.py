@@ -22,7 +22,7 @@ def temporal_address(record: StackRecord) -> str:
 
 
 def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
-    """Temporal (unless it is somebody else's), api, control_worker: in the order of their start."""
+    """Temporal (unless it is somebody else's), api, gateway, control_worker: in the order of their start."""
     assert record.ports is not None
     specs = [] if record.temporal else [_temporal(state, record)]
     shared = {
@@ -38,13 +38,29 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GAMEKEEPER_ADMIN_KEY_FILE": str(state.key_file),
         "GAMEKEEPER_CA_DIR": str(state.ca_dir),
         "GAMEKEEPER_CA_PASSPHRASE_FILE": str(state.ca_passphrase_file),
+        "GAMEKEEPER_GATEWAY_PORT": str(record.ports.gateway),
         "GAMEKEEPER_CANCEL_IS_PUSHED": "0" if record.temporal else "1",
     }
     return [
         *specs,
         ProcessSpec("api", [sys.executable, "-m", "api"], api),
+        ProcessSpec("gateway", [sys.executable, "-m", "gateway"], shared | _gateway(state, record)),
         ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared),
     ]
+
+
+def _gateway(state: StateDir, record: StackRecord) -> dict[str, str]:
+    """Its certificate is written by the api, which alone holds the CA's key."""
+    assert record.ports is not None
+    folder = state.ca_dir / "gateway"
+    return {
+        "GAMEKEEPER_GATEWAY_HOST": record.address,
+        "GAMEKEEPER_GATEWAY_PORT": str(record.ports.gateway),
+        "GAMEKEEPER_GATEWAY_CERTIFICATE": str(folder / "server.pem"),
+        "GAMEKEEPER_GATEWAY_KEY": str(folder / "server.key"),
+        "GAMEKEEPER_GATEWAY_ROOTS": str(folder / "roots.pem"),
+        "GAMEKEEPER_GATEWAY_SECRET_FILE": str(state.root / "gateway.secret"),
+    }
 
 
 def _temporal(state: StateDir, record: StackRecord) -> ProcessSpec:

@@ -11,8 +11,14 @@ from gamekeeper.errors import ConflictError
 from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import Ports
 
-USUAL = Ports(rest=7380, grpc=7381, temporal=7233, temporal_ui=8233)
-TITLES = {"rest": "REST", "grpc": "the node link", "temporal": "Temporal", "temporal_ui": "Temporal's web UI"}
+USUAL = Ports(rest=7380, grpc=7381, gateway=7382, temporal=7233, temporal_ui=8233)
+TITLES = {
+    "rest": "REST",
+    "grpc": "the node link",
+    "gateway": "the Temporal gateway",
+    "temporal": "Temporal",
+    "temporal_ui": "Temporal's web UI",
+}
 
 
 def is_free(host: str, port: int) -> bool:
@@ -48,6 +54,8 @@ def choose_ports(host: str, kept: Ports | None, ours: set[str]) -> Ports:
     """
     if kept is None:
         return free_ports(host, USUAL)
+    if not kept.gateway:
+        kept = kept.model_copy(update={"gateway": free_ports(host, USUAL).gateway})
     for name, port in kept.model_dump().items():
         address = _address(host, name)
         if not (name in ours or is_free(address, port)):

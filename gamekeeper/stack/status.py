@@ -30,6 +30,7 @@ def stack_status(state: StateDir) -> dict[str, Any]:
         "supervisor": _part(state, "supervisor", True),
         "temporal": _temporal(state, record),
         "api": _api(state, record, parts),
+        "gateway": _gateway(state, record),
         "control_worker": _control_worker(state, parts),
         "agents": agents,
         "disk": _disk(state.root),
@@ -94,6 +95,13 @@ def _api(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> 
     part = _part(state, "api", parts is not None and not troubles)
     addresses = {"url": record.rest_url, "node_link": f"{record.dial}:{record.ports.grpc}"}
     return part | addresses | {"key_file": str(state.key_file), "message": "; ".join(troubles)}
+
+
+def _gateway(state: StateDir, record: StackRecord) -> dict[str, Any]:
+    if record.ports is None:
+        return {"pid": None, "health": "down"}
+    address = f"{record.dial}:{record.ports.gateway}"
+    return _part(state, "gateway", _listens(address)) | {"address": address}
 
 
 def _control_worker(state: StateDir, parts: dict[str, str] | None) -> dict[str, Any]:

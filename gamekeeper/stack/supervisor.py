@@ -108,7 +108,7 @@ class Supervisor:
 
     def _ports_of_living(self) -> set[str]:
         """Ports that our own processes hold, which are therefore not taken by somebody else."""
-        owners = {"rest": "api", "grpc": "api", "temporal": "temporal", "temporal_ui": "temporal"}
+        owners = {"rest": "api", "grpc": "api", "gateway": "gateway", "temporal": "temporal", "temporal_ui": "temporal"}
         locks = {name: LockedFile(self._state.run_dir / f"{owner}.lock") for name, owner in owners.items()}
         return {name for name, lock in locks.items() if lock.is_held()}
 
@@ -203,5 +203,5 @@ def stop_leftovers(state: StateDir) -> list[str]:
 
 
 def _stop_order(name: str) -> int:
-    order = ["control_worker", "api", "temporal"]
+    order = ["control_worker", "gateway", "api", "temporal"]
     return order.index(name) + 1 if name in order else 0

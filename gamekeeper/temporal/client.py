@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError
+from temporalio.service import RPCError, TLSConfig
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
@@ -20,22 +22,51 @@ from gamekeeper.tracing import tracing_enabled
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class GatewayTls:
+    """A node's certificate and the roots that its gateway must show, as PEM; ``name`` is the gateway's in its own."""
+
+    key: str
+    chain: str
+    roots: str
+    name: str
+
+    def config(self) -> TLSConfig:
+        return TLSConfig(
+            server_root_ca_cert=self.roots.encode(),
+            domain=self.name,
+            client_cert=self.chain.encode(),
+            client_private_key=self.key.encode(),
+        )
+
+
 def _tracing() -> list[Interceptor]:
     from temporalio.contrib.opentelemetry import TracingInterceptor  # loaded only where somebody collects
 
     return [TracingInterceptor()]
 
 
-async def connect(address: str | None = None, *, wait: timedelta = timedelta(seconds=60)) -> Client:
+@cache
+def _runtime() -> Runtime:
+    """One for the process: a worker takes a new client of its own runtime alone."""
+    return Runtime(telemetry=telemetry())
+
+
+async def connect(
+    address: str | None = None, *, wait: timedelta = timedelta(seconds=60), gateway: GatewayTls | None = None
+) -> Client:
     """A client for ``address``, or as TEMPORAL_* and the Temporal profile say (TLS and API keys included).
 
-    Waits up to ``wait`` for the server. Raises UnavailableError that names the address.
+    With ``gateway`` the address is a gateway's, and nothing but the namespace comes from the environment. Waits up to
+    ``wait`` for the server. Raises UnavailableError that names the address.
     """
     config = ClientConfig.load_client_connect_config()
+    if gateway is not None:
+        config = ClientConnectConfig(namespace=config.get("namespace", "default"), tls=gateway.config())
     if address:
         config["target_host"] = address
     target = config.get("target_host", "localhost:7233")
-    runtime = Runtime(telemetry=telemetry())
+    runtime = _runtime()
     interceptors = _tracing() if tracing_enabled() else []
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
     backoff = Backoff(initial=0.1, maximum=2.0)
