@@ -57,7 +57,7 @@ bench-fleet: venv docker ## Measure a thousand simulated agents, on SQLite and P
 bench-gateway: venv-dev ## Measure what the Temporal gateway adds to a step and a cancel
 	@$(VENV)/python -m bench.gateway
 
-images: venv-dev docker ## Build the three images and run the example on them
+images: venv-dev docker ## Build the four images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
 
 venv: ; @scripts/make_venv.sh requirements.lock

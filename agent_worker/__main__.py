@@ -65,6 +65,7 @@ async def work(settings: AgentSettings) -> None:
     temporal = TemporalLink(identity, settings.temporal)
     membership = Membership(joining, identity, renewed, partial(_given_token, settings))
     agent = build(settings, membership, policy, welcomed)
+    agent.telemetry.work_error = lambda: temporal.trouble
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

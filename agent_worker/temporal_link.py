@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from agent_worker.answers import Answers
 from agent_worker.identity import Identity
+from gamekeeper.backoff import jittered
 from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
@@ -22,6 +26,8 @@ from gamekeeper.temporal.client import GatewayTls, connect
 
 log = get_logger(__name__)
 
+LOOK_SECONDS = 15.0  # a thousand nodes ask so some seventy times a second
+CALL_TIMEOUT = timedelta(seconds=10)
 PATIENCE = timedelta(seconds=5)  # then the certificate may be another one
 
 
@@ -32,6 +38,7 @@ class TemporalLink:
         self._identity = identity
         self._address = address
         self._renewed = asyncio.Event()
+        self.trouble = ""  # why no work can be had, for the node's condition
 
     def renew(self) -> None:
         """Has the workers take a client with the node's newest certificate."""
@@ -42,9 +49,12 @@ class TemporalLink:
         while True:
             self._renewed.clear()
             try:
-                return await self._connect(host)
+                client = await self._connect(host)
             except GamekeeperError as error:
-                log.warning("%s; trying on", error)
+                self._tell(str(error))
+            else:
+                self._tell("")
+                return client
 
     async def _connect(self, host: str) -> Client:
         identity = self._identity
@@ -56,10 +66,31 @@ class TemporalLink:
         return await connect(address, wait=PATIENCE, gateway=tls)
 
     async def follow(self, workers: Sequence[Worker], answers: Answers, host: str) -> None:
-        """Gives workers and answers a new client for each new certificate; ends only when cancelled."""
+        """Gives workers and answers a new client for each new certificate, and asks in between whether Temporal answers
+        this node; ends only when cancelled."""
         while True:
-            await self._renewed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._renewed.wait(), jittered(LOOK_SECONDS))
+            if not self._renewed.is_set():
+                await self._look(answers.client)
+                continue
             client = await self.connect(host)
             answers.client = client
             for worker in workers:
                 worker.client = client
+
+    async def _look(self, client: Client) -> None:
+        try:
+            await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=CALL_TIMEOUT)
+        except RPCError as error:
+            self._tell(f"Temporal can't be reached: {error.message}")
+        else:
+            self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        """Once an outage in the log; the condition has the newest words."""
+        if trouble and not self.trouble:
+            log.warning("%s; trying on", trouble)
+        if self.trouble and not trouble:
+            log.info("Temporal answers again")
+        self.trouble = trouble

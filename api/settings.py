@@ -75,6 +75,11 @@ class ApiSettings(DatabaseSettings):
         default="",
         description="Address of the gateway as HOST:PORT, where it is not on the host that agents dial.",
     )
+    gateway_certificate_dir: Path | None = Field(
+        default=None,
+        description="Folder to which the gateway's certificate, its key and the roots are written, for a gateway that "
+        "does not see the CA's folder. None is `gateway` below that.",
+    )
     temporal_for_agents: str = Field(
         default="",
         description="Temporal's address as agents are told it. Empty tells them ours, which is right unless they "

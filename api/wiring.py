@@ -126,7 +126,10 @@ def _access(settings: ApiSettings, database: Database) -> Access:
     directory = SqlNodeDirectory(database)
     enrolment = EnrolmentService(database, directory)
     certificates = CertificateService(
-        settings.ca_dir, settings.read_ca_passphrase(), node_lifetime=timedelta(seconds=settings.certificate_seconds)
+        settings.ca_dir,
+        settings.read_ca_passphrase(),
+        node_lifetime=timedelta(seconds=settings.certificate_seconds),
+        gateway_folder=settings.gateway_certificate_dir,
     )
     standing = StandingService(directory)
     joining = JoinService(

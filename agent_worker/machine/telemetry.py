@@ -46,12 +46,13 @@ class Telemetry:
         self._more = asyncio.Event()
         self._dropped = 0
         self._docker_error = ""
+        self.work_error: Callable[[], str] = lambda: ""
         self._before: dict[str, tuple[float, ContainerUsage]] = {}
         self.period = 5.0
         self.sending = Supervised("the sending of samples")
 
     def vitals(self) -> Vitals:
-        return Vitals(docker_error=self._docker_error, spool_bytes=self._held_bytes())
+        return Vitals(docker_error=self._docker_error, work_error=self.work_error(), spool_bytes=self._held_bytes())
 
     async def sample_forever(self, link: Link) -> None:
         while True:

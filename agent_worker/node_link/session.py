@@ -299,6 +299,7 @@ class Link:
             round_trip_ns=self._offset.round_trip_ns,
             hlc=self.clock.tick(),
             docker_error=(vitals.docker_error or "")[:300],
+            work_error=(vitals.work_error or "")[:300],
             spool_bytes=int(vitals.spool_bytes or 0),
         )
         return pb.AgentMessage(heartbeat=beat)

@@ -115,6 +115,7 @@ class SessionCalls(LinkCalls):
         offset_proves = measured and not (stalled and abs(beat.clock_offset_ns) <= beat.round_trip_ns / 2)
         vitals = Vitals(
             docker_error=beat.docker_error[:300],
+            work_error=beat.work_error[:300],
             clock_offset_seconds=beat.clock_offset_ns / 1e9 if offset_proves else None,
             round_trip_seconds=beat.round_trip_ns / 1e9 if measured and not stalled else None,
             spool_bytes=beat.spool_bytes,

@@ -1,4 +1,4 @@
-"""The three images of docker-compose.yml: built as a user builds them, and running the example on a local Temporal and
+"""The four images of docker-compose.yml: built as a user builds them, and running the example on a local Temporal and
 PostgreSQL, which stand for the two images that need a registry.
 """
 
@@ -27,7 +27,7 @@ from tests.hang import HANG_SECONDS
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 pytestmark = pytest.mark.xdist_group("images")  # they share what the module makes
-PARTS = ("api", "control_worker", "agent_worker")
+PARTS = ("api", "control_worker", "gateway", "agent_worker")
 NODE = node_id("boxed")
 ENV = {"POSTGRES_PASSWORD": "x", "GAMEKEEPER_ADMIN_KEY": "y", "GAMEKEEPER_CA_PASSPHRASE": "z"}
 
@@ -82,6 +82,7 @@ class Containers:
         self.client = docker.from_env()
         self.images = images
         self.started: list[Any] = []
+        self.certificates = self.client.volumes.create()  # of the gateway, written by the api
 
     def start(self, part: str, environment: dict[str, str], **options: Any) -> Any:
         container = self.client.containers.run(
@@ -102,6 +103,7 @@ class Containers:
     def remove(self) -> None:
         for container in self.started:
             container.remove(force=True, v=True)
+        self.certificates.remove(force=True)
         for container in self.client.containers.list(all=True, filters={"label": f"gamekeeper.node={NODE}"}):
             container.remove(force=True, v=True)
         self.client.close()
@@ -122,7 +124,7 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
     name, key = f"images{secrets.token_hex(4)}", secrets.token_hex(32)
     with psycopg.connect(f"postgresql://gk@{postgres_server}/postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    rest, link = free_port("127.0.0.1"), free_port("127.0.0.1")
+    rest, link, gateway_port = (free_port("127.0.0.1") for _ in range(3))
     shared = {
         "GAMEKEEPER_DATABASE": f"postgresql+psycopg://gk@{postgres_server}/{name}",
         "GAMEKEEPER_TEMPORAL": temporal_address,
@@ -137,10 +139,24 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
             "GAMEKEEPER_GRPC_PORT": str(link),
             "GAMEKEEPER_LOGS_DIR": "/data/logs",
             "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
+            "GAMEKEEPER_GATEWAY_PORT": str(gateway_port),
+            "GAMEKEEPER_GATEWAY_CERTIFICATE_DIR": "/certificates",
         },
+        volumes=[f"{containers.certificates.name}:/certificates"],
     )
     control_worker = containers.start("control_worker", shared)
     containers.until_healthy(api)
+    gateway = containers.start(
+        "gateway",
+        shared
+        | {
+            "GAMEKEEPER_GATEWAY_PORT": str(gateway_port),
+            "GAMEKEEPER_GATEWAY_CERTIFICATE": "/certificates/server.pem",
+            "GAMEKEEPER_GATEWAY_KEY": "/certificates/server.key",
+            "GAMEKEEPER_GATEWAY_ROOTS": "/certificates/roots.pem",
+        },
+        volumes=[f"{containers.certificates.name}:/certificates:ro"],
+    )
     gamekeeper = (
         str(Path(sys.executable).parent / "gamekeeper"),
         "--server",
@@ -166,7 +182,8 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
         *("--arg", f"image={IMAGE}", "--arg", f"port={free_udp_port()}"),
     )
     assert "'Gamekeeper arena' answers at arena:8303/udp" in output
-    for container, user in ((api, "gamekeeper"), (control_worker, "gamekeeper"), (agent, "root")):
+    users = ((api, "gamekeeper"), (gateway, "gamekeeper"), (control_worker, "gamekeeper"), (agent, "root"))
+    for container, user in users:
         assert container.exec_run(["id", "-un"]).output.decode().strip() == user
         mounts = [mount["Destination"] for mount in container.attrs["Mounts"]]
         assert ("/var/run/docker.sock" in mounts) is (container is agent)

@@ -1,6 +1,7 @@
 """Certificates of this control plane: nodes' are issued here, and the servers' own are kept fresh.
 
-The gateway, a process of its own that holds no key of the CA, finds its certificate in ``CA_DIR/gateway``.
+The gateway, a process of its own that holds no key of the CA, finds its certificate in ``CA_DIR/gateway``, or in a
+folder that both see.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class CertificateService:
         names: Sequence[str] = (),
         node_lifetime: timedelta = NODE_LIFETIME,
         clock: Callable[[], datetime] = utc_now,
+        gateway_folder: Path | None = None,
     ) -> None:
+        self._gateway_folder = gateway_folder or folder / GATEWAY
         self._node_lifetime = node_lifetime
         self._folder = folder
         self._passphrase = passphrase
@@ -86,7 +89,7 @@ class CertificateService:
         """Whole files, of which the chain comes last: a gateway that meets a key without its chain reads again."""
         wanted = {"roots.pem": self.roots, "server.key": self._server.key_pem, "server.pem": self._server.chain_pem}
         for name, text in wanted.items():
-            path = self._folder / GATEWAY / name
+            path = self._gateway_folder / name
             if not path.exists() or path.read_text() != text:
                 write_whole(path, text)
 

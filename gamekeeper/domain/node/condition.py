@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 class ConditionType(StrEnum):
     DOCKER_UNRESPONSIVE = "DockerUnresponsive"
+    WORK_UNREACHABLE = "WorkUnreachable"
     DISK_PRESSURE = "DiskPressure"
     MEMORY_PRESSURE = "MemoryPressure"
     CLOCK_SKEW = "ClockSkew"
@@ -54,6 +55,7 @@ class Vitals:
     """The values that conditions are judged by; None is "not known", and then the condition stays as it is."""
 
     docker_error: str | None = None
+    work_error: str | None = None
     disk_used_percent: float | None = None
     memory_available_percent: float | None = None
     clock_offset_seconds: float | None = None
@@ -73,6 +75,8 @@ def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionT
 
     if vitals.docker_error is not None:
         found[ConditionType.DOCKER_UNRESPONSIVE] = vitals.docker_error or None
+    if vitals.work_error is not None:
+        found[ConditionType.WORK_UNREACHABLE] = vitals.work_error or None
     if vitals.agent_version is not None:
         outdated = _version(vitals.agent_version) < _version(vitals.server_version)
         reason = f"the agent is {vitals.agent_version or 'unknown'}, the server {vitals.server_version}"

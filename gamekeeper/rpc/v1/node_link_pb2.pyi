@@ -329,6 +329,7 @@ class Heartbeat(_message.Message):
     HLC_FIELD_NUMBER: _builtins.int
     DOCKER_ERROR_FIELD_NUMBER: _builtins.int
     SPOOL_BYTES_FIELD_NUMBER: _builtins.int
+    WORK_ERROR_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     sent_ns: _builtins.int
     clock_offset_ns: _builtins.int
@@ -341,6 +342,8 @@ class Heartbeat(_message.Message):
     """why Docker Engine does not answer; empty when it does"""
     spool_bytes: _builtins.int
     """logs on the node's disk that are not acknowledged"""
+    work_error: _builtins.str
+    """why the node can't take work from Temporal; empty when it can"""
     def __init__(
         self,
         *,
@@ -351,10 +354,11 @@ class Heartbeat(_message.Message):
         hlc: _builtins.int = ...,
         docker_error: _builtins.str = ...,
         spool_bytes: _builtins.int = ...,
+        work_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "docker_error", b"docker_error", "hlc", b"hlc", "round_trip_ns", b"round_trip_ns", "sent_ns", b"sent_ns", "seq", b"seq", "spool_bytes", b"spool_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_offset_ns", b"clock_offset_ns", "docker_error", b"docker_error", "hlc", b"hlc", "round_trip_ns", b"round_trip_ns", "sent_ns", b"sent_ns", "seq", b"seq", "spool_bytes", b"spool_bytes", "work_error", b"work_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

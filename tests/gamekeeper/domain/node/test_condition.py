@@ -125,5 +125,10 @@ def test_docker_and_versions() -> None:
     assert healthy[ConditionType.AGENT_OUTDATED] is None
 
 
+def test_work_that_can_not_be_had() -> None:
+    assert judge(Vitals(work_error="refused"), NONE) == {ConditionType.WORK_UNREACHABLE: "refused"}
+    assert judge(Vitals(work_error=""), frozenset(ConditionType)) == {ConditionType.WORK_UNREACHABLE: None}
+
+
 def test_what_is_not_told_is_not_judged() -> None:
     assert judge(Vitals(), frozenset(ConditionType)) == {}
