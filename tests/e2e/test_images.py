@@ -102,7 +102,9 @@ class Containers:
     def remove(self) -> None:
         for container in self.started:
             container.remove(force=True, v=True)
-        for container in self.client.containers.list(all=True, filters={"label": f"gamekeeper.node={NODE}"}):
+        for container in self.client.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"gamekeeper.node={NODE}"}
+        ):
             container.remove(force=True, v=True)
         self.client.close()
 
