@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -18,9 +20,12 @@ from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, console, errors, print_json
 from gamekeeper.disk import disk_room
-from gamekeeper.errors import InvalidError, UnavailableError
+from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
+from gamekeeper.stack.hosts import LOOPBACK, bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.plan import temporal_address
+from gamekeeper.stack.ports import free_ports
 from gamekeeper.stack.process import LockedFile, wait_released
 from gamekeeper.stack.status import stack_status
 from gamekeeper.stack.supervisor import Supervisor, stop_leftovers
@@ -43,20 +48,27 @@ def up(
     database: Annotated[
         str, typer.Option(help="postgresql+psycopg://USER:PASSWORD@HOST/NAME to use instead of a SQLite file")
     ] = "",
-    host: Annotated[str, typer.Option(help="Address to bind to")] = "",
+    host: Annotated[
+        str, typer.Option(help="Address or network interface to serve on; 0.0.0.0 for all; default: 127.0.0.1")
+    ] = "",
     policy: Annotated[Path | None, typer.Option(help="This node's policy file", exists=True, dir_okay=False)] = None,
+    new_ports: Annotated[
+        bool, typer.Option("--new-ports", help="Choose other ports for those that were taken since the last start")
+    ] = False,
 ) -> None:
     """Start Temporal, api, control_worker and this machine's agent, and keep them running."""
     state = _state(context.obj, state_dir)
     state.prepare()
     lock = LockedFile(state.run_dir / "supervisor.lock")
+    record = _record(state, node, temporal, database, host, policy)
     if lock.is_held():
+        _check_same(state.load(), record)
         _wait_ready(state, None)
         console.print("already up")
         _print_addresses(state.load())
         return
-    record = _record(state, node, temporal, host, policy)
-    record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
+    if new_ports and record.ports is not None:
+        record.ports = free_ports(bind_address(record.host), record.ports)
     _keep(state, record)
     if detach:
         _wait_ready(state, _spawn(state))
@@ -70,18 +82,32 @@ def _state(context: Context, state_dir: Path | None) -> StateDir:
     return StateDir(state_dir) if state_dir else context.state
 
 
-def _record(state: StateDir, node: str, temporal: str, host: str, policy: Path | None) -> StackRecord:
+def _record(state: StateDir, node: str, temporal: str, database: str, host: str, policy: Path | None) -> StackRecord:
     from gamekeeper.domain.language.pipeline import as_label  # its imports are a third of the command's start
 
     record = state.load()
     record.node = None if node == NO_NODE else node or record.node or as_label(socket.gethostname())
     record.temporal = temporal or os.environ.get("TEMPORAL_ADDRESS", "") or record.temporal
+    record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
     record.host = host or record.host
+    bind_address(record.host)
     record.policy_file = str(policy.absolute()) if policy else record.policy_file
     record.ready = False
     if record.node is not None and as_label(record.node) != record.node:
         raise InvalidError(f'"{record.node}" is not a node id', hint=f'try "{as_label(record.node)}"')
     return record
+
+
+def _check_same(now: StackRecord, wanted: StackRecord) -> None:
+    """Raises ConflictError when the stack is up with other options than the ones given."""
+    names = {"node": "--node", "temporal": "--temporal", "database": "--database", "host": "--host"}
+    names["policy_file"] = "--policy"
+    other = [option for name, option in names.items() if getattr(now, name) != getattr(wanted, name)]
+    if other:
+        raise ConflictError(
+            f"the stack is up already, with another {' and '.join(other)}",
+            hint="run gamekeeper down first; containers go on",
+        )
 
 
 def _keep(state: StateDir, record: StackRecord) -> None:
@@ -126,19 +152,29 @@ def _wait_ready(state: StateDir, child: subprocess.Popen[bytes] | None) -> None:
             break
         time.sleep(0.1)
     log = state.process_logs / "supervisor.log"
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    lines = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
+    if child is not None and child.poll() is not None and (why := _last_error(lines)):
+        raise UnavailableError(f"the stack did not come up: {why}")
+    tail = "\n".join(lines)
     room = disk_room(state.root)
     hint = f"{room}; free space there" if room.is_full else ""
     raise UnavailableError(f"the stack did not come up; the end of {log}:\n{tail}", hint=hint)
 
 
+def _last_error(lines: list[str]) -> str:
+    """The supervisor's last word, when it is an error."""
+    with suppress(ValueError, IndexError, TypeError, KeyError):
+        last = json.loads(lines[-1])
+        return str(last["message"]) if last["level"] == "error" else ""
+    return ""
+
+
 def _print_addresses(record: StackRecord) -> None:
     assert record.ports is not None
-    temporal = record.temporal or f"{record.host}:{record.ports.temporal}"
-    ui = "" if record.temporal else f" (web UI http://{record.host}:{record.ports.temporal_ui})"
+    ui = "" if record.temporal else f" (web UI http://{LOOPBACK}:{record.ports.temporal_ui})"
     console.print(f"api       {record.rest_url}")
-    console.print(f"node link {record.host}:{record.ports.grpc}")
-    console.print(f"temporal  {temporal}{ui}")
+    console.print(f"node link {record.address}:{record.ports.grpc}")
+    console.print(f"temporal  {temporal_address(record)}{ui}")
     console.print(f"node      {record.node or '(none on this machine)'}")
 
 

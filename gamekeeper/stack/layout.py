@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import API_KEY_PREFIX
+from gamekeeper.stack.hosts import LOOPBACK, dial_address
 from gamekeeper.whole_file import write_whole
 
 
@@ -32,7 +33,8 @@ class Ports(BaseModel):
 class StackRecord(BaseModel):
     """``stack.json``: the terms of this stack's start. Written before any process starts: a kill loses nothing."""
 
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK  # as the user gave it
+    address: str = LOOPBACK  # what it meant at this start: the processes listen there
     ports: Ports | None = None
     node: str | None = None
     temporal: str = ""
@@ -43,7 +45,12 @@ class StackRecord(BaseModel):
 
     @property
     def rest_url(self) -> str:
-        return f"http://{self.host}:{self.ports.rest}" if self.ports else ""
+        return f"http://{self.dial}:{self.ports.rest}" if self.ports else ""
+
+    @property
+    def dial(self) -> str:
+        """The address at which processes of this machine reach the stack."""
+        return dial_address(self.address)
 
 
 class StateDir:

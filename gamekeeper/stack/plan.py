@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.process import ProcessSpec
 from gamekeeper.temporal.dev_server import command as temporal_command
@@ -17,7 +18,7 @@ def agent_name(node: str) -> str:
 
 def temporal_address(record: StackRecord) -> str:
     assert record.ports is not None
-    return record.temporal or f"{record.host}:{record.ports.temporal}"
+    return record.temporal or f"{LOOPBACK}:{record.ports.temporal}"
 
 
 def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
@@ -29,9 +30,9 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GAMEKEEPER_DATABASE": record.database or state.database_url,
     }
     api = shared | {
-        "GAMEKEEPER_REST_HOST": record.host,
+        "GAMEKEEPER_REST_HOST": record.address,
         "GAMEKEEPER_REST_PORT": str(record.ports.rest),
-        "GAMEKEEPER_GRPC_HOST": record.host,
+        "GAMEKEEPER_GRPC_HOST": record.address,
         "GAMEKEEPER_GRPC_PORT": str(record.ports.grpc),
         "GAMEKEEPER_LOGS_DIR": str(state.step_logs),
         "GAMEKEEPER_ADMIN_KEY_FILE": str(state.key_file),
@@ -45,9 +46,10 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
 
 
 def _temporal(state: StateDir, record: StackRecord) -> ProcessSpec:
+    """It listens on loopback, wherever the stack serves: whoever reaches it needs no credential to rule the fleet."""
     assert record.ports is not None
     command = temporal_command(
-        ip=record.host,
+        ip=LOOPBACK,
         port=record.ports.temporal,
         ui_port=record.ports.temporal_ui,
         database=state.temporal_database,
@@ -60,7 +62,7 @@ def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:
     folder = state.agent_dir(node)
     policy = record.policy_file or str(folder / "policy.yaml")
     environment = {
-        "GAMEKEEPER_AGENT_SERVER": f"{record.host}:{record.ports.grpc}",
+        "GAMEKEEPER_AGENT_SERVER": f"{record.dial}:{record.ports.grpc}",
         "GAMEKEEPER_AGENT_STATE_DIR": str(folder),
         "GAMEKEEPER_AGENT_TOKEN_FILE": str(folder / "token"),
         "GAMEKEEPER_AGENT_POLICY_FILE": policy,

@@ -1,12 +1,18 @@
-"""Chooses ports: the usual ones where they are free, else free ones, and then the same ones for ever."""
+"""Chooses ports: the usual ones where they are free, else free ones, and then the same ones until the user says so."""
 
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
+import psutil
+
+from gamekeeper.errors import ConflictError
+from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import Ports
 
 USUAL = Ports(rest=7380, grpc=7381, temporal=7233, temporal_ui=8233)
+TITLES = {"rest": "REST", "grpc": "the node link", "temporal": "Temporal", "temporal_ui": "Temporal's web UI"}
 
 
 def is_free(host: str, port: int) -> bool:
@@ -35,9 +41,45 @@ def free_port(host: str) -> int:
 
 
 def choose_ports(host: str, kept: Ports | None, ours: set[str]) -> Ports:
-    """``kept`` are the ports of an earlier start; those in ``ours`` are held by our own living processes."""
-    wanted = (kept or USUAL).model_dump()
-    for name, port in wanted.items():
-        if not (name in ours or is_free(host, port)):
-            wanted[name] = free_port(host)
-    return Ports(**wanted)
+    """Keeps ``kept``, the ports of an earlier start, or chooses them for the first time.
+
+    Those in ``ours`` are held by our own living processes. Raises ConflictError that names the holder of a kept port:
+    agents and scripts remember it, so it never moves by itself.
+    """
+    if kept is None:
+        return free_ports(host, USUAL)
+    for name, port in kept.model_dump().items():
+        address = _address(host, name)
+        if not (name in ours or is_free(address, port)):
+            raise ConflictError(
+                f"port {port} on {address} ({TITLES[name]}) is taken by {holder_of(port)}",
+                hint="end that process; or have another port chosen: gamekeeper up --new-ports",
+            )
+    return kept
+
+
+def free_ports(host: str, wanted: Ports) -> Ports:
+    """``wanted``, with a free one instead of each that is taken."""
+    chosen = {
+        name: port if is_free(_address(host, name), port) else free_port(_address(host, name))
+        for name, port in wanted.model_dump().items()
+    }
+    return Ports(**chosen)
+
+
+def _address(host: str, name: str) -> str:
+    return LOOPBACK if name.startswith("temporal") else host
+
+
+def holder_of(port: int) -> str:
+    """The process that listens on a port, in words."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if listens and connection.pid:
+            with suppress(psutil.Error):
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another process"

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from gamekeeper.disk import disk_room
+from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile
@@ -64,7 +65,7 @@ def _temporal(state: StateDir, record: StackRecord) -> dict[str, Any]:
     if record.temporal:
         return {"pid": None, "address": address, "health": "ok" if serves else "unhealthy", "external": True}
     part = _part(state, "temporal", serves)
-    return part | {"address": address, "ui": f"http://{record.host}:{record.ports.temporal_ui}"}
+    return part | {"address": address, "ui": f"http://{LOOPBACK}:{record.ports.temporal_ui}"}
 
 
 def _listens(address: str) -> bool:
@@ -80,7 +81,7 @@ def _api(state: StateDir, record: StackRecord) -> dict[str, Any]:
     if record.ports is None:
         return {"pid": None, "health": "down"}
     part = _part(state, "api", _get(f"{record.rest_url}/readyz") is not None)
-    addresses = {"url": record.rest_url, "node_link": f"{record.host}:{record.ports.grpc}"}
+    addresses = {"url": record.rest_url, "node_link": f"{record.dial}:{record.ports.grpc}"}
     return part | addresses | {"key_file": str(state.key_file)}
 
 

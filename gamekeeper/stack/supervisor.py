@@ -13,6 +13,7 @@ from gamekeeper.disk import disk_room
 from gamekeeper.errors import ConflictError, GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.stack import enrol, plan
+from gamekeeper.stack.hosts import bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.ports import choose_ports
 from gamekeeper.stack.process import LockedFile, ManagedProcess, ProcessSpec
@@ -72,9 +73,10 @@ class Supervisor:
 
     def _bring_up(self) -> None:
         self._state.ensure_admin_key()
-        ports = choose_ports(self._record.host, self._record.ports, self._ports_of_living())
-        if ports != self._record.ports:
-            self._record.ports = ports
+        address = bind_address(self._record.host)
+        ports = choose_ports(address, self._record.ports, self._ports_of_living())
+        if (ports, address) != (self._record.ports, self._record.address):
+            self._record.ports, self._record.address = ports, address
             self._state.save(self._record)  # a start that can't keep its ports would not be found again
         self._save(ready=False)
         for spec in plan.control_plane(self._state, self._record):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from gamekeeper.stack.ports import free_port
+from gamekeeper.errors import ConflictError
+from gamekeeper.stack.layout import Ports
+from gamekeeper.stack.ports import choose_ports, free_port, free_ports
 
 TIME_WAIT = "06"  # of the table's fourth column
 
@@ -23,3 +26,28 @@ def test_a_free_port_is_kept_from_others_until_its_server_listens(host: str) -> 
     assert TIME_WAIT in states(port), "another process may get it"
     with socket.create_server((host, port)), socket.create_connection(("127.0.0.1", port)):
         pass
+
+
+@pytest.fixture
+def kept() -> Ports:
+    return Ports(**{name: free_port("127.0.0.1") for name in Ports.model_fields})
+
+
+def test_a_kept_port_that_is_taken_is_told_with_its_holder(kept: Ports) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        kept.rest = port
+        with pytest.raises(ConflictError, match=rf"port {port} on 127.0.0.1 \(REST\) is taken by .*pid {os.getpid()}"):
+            choose_ports("127.0.0.1", kept, set())
+        assert choose_ports("127.0.0.1", kept, {"rest"}) == kept
+        moved = free_ports("127.0.0.1", kept)
+        assert moved.rest != port
+        assert moved.model_copy(update={"rest": port}) == kept
+
+
+def test_temporal_is_on_loopback_whatever_the_host_is(kept: Ports) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert choose_ports("127.0.0.2", kept.model_copy(update={"rest": port}), set()).rest == port
+        with pytest.raises(ConflictError, match=r"on 127\.0\.0\.1 \(Temporal\)"):
+            choose_ports("127.0.0.2", kept.model_copy(update={"temporal": port}), set())

@@ -1,0 +1,64 @@
+"""``up --host``: a stack on another address than the usual one, and what ``up`` says to a second start."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from gamekeeper.stack.layout import StateDir
+from tests.fixtures.stack import Stack, node_id
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, test_image: str) -> Iterator[Stack]:
+    made = Stack(tmp_path / "state", test_image)
+    made.node = node_id("host")
+    yield made
+    made.destroy()
+
+
+def listening(pid: int) -> set[str]:
+    """The IPv4 addresses on which a process listens: gRPC uses sockets of IPv6 for them."""
+    found = [item for item in psutil.Process(pid).net_connections("tcp") if item.status == psutil.CONN_LISTEN]
+    return {"0.0.0.0" if item.laddr.ip == "::" else item.laddr.ip.removeprefix("::ffff:") for item in found}
+
+
+@pytest.mark.parametrize(("host", "reached_at"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.3")])
+def test_a_stack_on_another_address_works_and_temporal_stays_on_loopback(
+    fresh: Stack, host: str, reached_at: str
+) -> None:
+    fresh.up("--host", host)
+    run_id = fresh.submit(
+        f"name: x\nsteps:\n  - {{name: a, container: {{image: '{fresh.image}', commands: [echo]}}}}\n"
+    )
+    assert fresh.until_ended(run_id)["state"] == "succeeded"
+    ports = StateDir(fresh.state_dir).load().ports
+    assert ports is not None
+    assert httpx.get(f"http://{reached_at}:{ports.rest}/readyz").status_code == 200
+    assert listening(fresh.pid("api")) == {host}
+    assert listening(fresh.pid("temporal")) == {"127.0.0.1"}
+
+
+def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(fresh: Stack) -> None:
+    fresh.up()
+    again = fresh.command("up", "--detach", "--node", "another", "--host", "127.0.0.2", check=False)
+    assert again.returncode == 2
+    assert "with another --node and --host" in again.stderr
+    fresh.command("down")
+    ports = StateDir(fresh.state_dir).load().ports
+    assert ports is not None
+    with socket.create_server(("127.0.0.1", ports.rest)):
+        refused = fresh.command("up", "--detach", "--node", fresh.node, check=False)
+        assert refused.returncode != 0
+        assert f"port {ports.rest} on 127.0.0.1 (REST) is taken by" in refused.stderr.replace("\n", " ")
+        assert StateDir(fresh.state_dir).load().ports == ports
+        fresh.up("--new-ports")
+        moved = StateDir(fresh.state_dir).load().ports
+        assert moved is not None
+        assert moved.rest != ports.rest
+        assert moved.model_copy(update={"rest": ports.rest}) == ports
