@@ -176,6 +176,8 @@ def _print_addresses(record: StackRecord) -> None:
     console.print(f"node link {record.address}:{record.ports.grpc}")
     console.print(f"temporal  {temporal_address(record)}{ui}")
     console.print(f"node      {record.node or '(none on this machine)'}")
+    if record.trouble:
+        errors.print(f"[yellow]{escape(record.trouble)}[/yellow]")
 
 
 def down(

@@ -42,6 +42,7 @@ class StackRecord(BaseModel):
     policy_file: str = ""
     pids: dict[str, int] = Field(default_factory=dict)
     ready: bool = False
+    trouble: str = ""  # of a start that is ready without a part of it
 
     @property
     def rest_url(self) -> str:

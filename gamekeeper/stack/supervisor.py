@@ -22,6 +22,7 @@ from gamekeeper.stack.troubles import Troubles
 log = get_logger(__name__)
 
 READY_SECONDS = 60.0
+NODE_SECONDS = 30.0
 LOOK_SECONDS = 0.5
 ASK_SECONDS = 0.1
 STEADY_SECONDS = 60.0
@@ -66,12 +67,14 @@ class Supervisor:
             self._troubles.attempt("telling that all is ready", lambda: on_ready(self._record))
             while not self._stop.wait(LOOK_SECONDS):
                 self._troubles.attempt("look at the processes", self._look)
+                self._troubles.attempt("this machine's node", self._join)
         self._bring_down(self._processes)
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
 
     def _bring_up(self) -> None:
+        self._record.trouble = ""
         self._state.ensure_admin_key()
         address = bind_address(self._record.host)
         ports = choose_ports(address, self._record.ports, self._ports_of_living())
@@ -83,10 +86,24 @@ class Supervisor:
             self._add(spec)
         self._wait(lambda: enrol.wait_ready(self._record, 1.0))
         if self._record.node is not None:
-            node = self._record.node
-            self._wait(lambda: enrol.ensure_node(self._state, self._record, node))
-            self._add(plan.agent(self._state, self._record, node))
-            self._wait(lambda: enrol.wait_online(self._state, self._record, node, 1.0))
+            self._wait_for_node(self._record.node)
+
+    def _wait_for_node(self, node: str) -> None:
+        """Waits for this machine's own node. The control plane, which others use too, goes on without it."""
+        try:
+            self._wait(self._join, NODE_SECONDS, patient=False)
+            self._wait(lambda: enrol.wait_online(self._state, self._record, node, 1.0), NODE_SECONDS, patient=False)
+        except UnavailableError as error:
+            self._record.trouble = f"node {node} is not online yet: {error}"
+            log.warning("%s", self._record.trouble)
+
+    def _join(self) -> None:
+        """Enrols this machine's node where it has to be, and adds its agent."""
+        node = self._record.node
+        if node is None or any(process.spec.name == plan.agent_name(node) for process in self._processes):
+            return
+        enrol.ensure_node(self._state, self._record, node)
+        self._add(plan.agent(self._state, self._record, node))
 
     def _ports_of_living(self) -> set[str]:
         """Ports that our own processes hold, which are therefore not taken by somebody else."""
@@ -99,13 +116,13 @@ class Supervisor:
         self._processes.append(process)
         self._start(process)
 
-    def _wait(self, ready: Callable[[], None]) -> None:
+    def _wait(self, ready: Callable[[], None], seconds: float = READY_SECONDS, *, patient: bool = True) -> None:
         """Waits until ``ready`` no longer raises, and restarts what dies meanwhile.
 
-        Raises UnavailableError when it takes too long. Where processes of an earlier supervisor were found alive it
-        waits on instead: giving up would end what runs.
+        Raises UnavailableError when it takes too long. Where processes of an earlier supervisor were found alive, a
+        patient one waits on instead: giving up would end what runs.
         """
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 ready()
@@ -113,7 +130,8 @@ class Supervisor:
             except GamekeeperError as error:
                 if self._stop.is_set():
                     raise _StopAskedError from error
-                if time.monotonic() > deadline and not any(process.is_adopted for process in self._processes):
+                waits_on = patient and any(process.is_adopted for process in self._processes)
+                if time.monotonic() > deadline and not waits_on:
                     raise UnavailableError(f"{error}\n{self._tails()}") from error
             self._stop.wait(ASK_SECONDS)
             self._look()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,3 +64,24 @@ def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(fresh: S
         assert moved is not None
         assert moved.rest != ports.rest
         assert moved.model_copy(update={"rest": ports.rest}) == ports
+
+
+def test_an_agent_that_hangs_stops_no_start_of_the_rest(fresh: Stack) -> None:
+    fresh.up()
+    before = fresh.status()
+    agent = fresh.pid("agent")
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        fresh.until(lambda: fresh.status()["agents"][0]["health"] != "ok")
+        fresh.kill("supervisor")
+        fresh.until(lambda: fresh.status()["supervisor"]["pid"] is None)
+        done = fresh.command("up", "--detach", "--node", fresh.node)
+        assert f"node {fresh.node} is not online yet" in done.stderr.replace("\n", " ")
+        after = fresh.status()
+        assert [after[part]["pid"] for part in ("temporal", "api")] == [
+            before[part]["pid"] for part in ("temporal", "api")
+        ]
+        assert after["supervisor"]["health"] == after["api"]["health"] == "ok"
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    fresh.until(lambda: fresh.status()["agents"][0]["health"] == "ok")
