@@ -22,7 +22,7 @@ WORKDIR /data
 ENV PYTHONUNBUFFERED=1 PATH=/app/bin:/usr/bin:/bin
 EXPOSE 7380 7381
 HEALTHCHECK --interval=2s --timeout=5s --start-period=30s --retries=15 \
-    CMD ["python3", "-c", "import os, urllib.request as u; p = os.environ.get('GAMEKEEPER_REST_PORT', '7380'); u.urlopen(f'http://127.0.0.1:{p}/readyz', timeout=4)"]
+    CMD ["python3", "-c", "import os, urllib.request as u; p = os.environ.get('GAMEKEEPER_REST_PORT', '7380'); u.urlopen(f'http://127.0.0.1:{p}/livez', timeout=4)"]
 VOLUME /data
 USER gamekeeper
 CMD ["/app/bin/python", "-m", "api"]

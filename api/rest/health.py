@@ -36,8 +36,8 @@ async def live() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """503 names the database or Temporal when it does not answer or take writes. A full log store is told, too; it is
-    no reason to send requests elsewhere."""
+    """503 names the database or Temporal when it does not answer or take writes, and the control worker when none takes
+    work. A full log store is told, too; it is no reason to send requests elsewhere."""
     parts = await services.parts.ask()
     is_ready = all(parts[name] == OK for name in Parts.needed)
     response.status_code = 200 if is_ready else 503

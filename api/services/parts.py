@@ -13,10 +13,10 @@ OK = "ok"
 
 
 class Parts:
-    """``needed`` are those without which no request can be served. With a full log store all goes on but logs, which
-    wait on their nodes."""
+    """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
+    but logs, which wait on their nodes."""
 
-    needed = ("database", "temporal")
+    needed = ("database", "temporal", "control_worker")
 
     def __init__(self, database: Database, dispatcher: RunDispatcher, logs_dir: Path) -> None:
         self._database = database
@@ -25,7 +25,12 @@ class Parts:
 
     async def ask(self) -> dict[str, str]:
         """``ok``, or the trouble, by the part's name."""
-        asked = {"database": self._database.ping, "temporal": self._dispatcher.ping, "log_store": self._look_at_logs}
+        asked = {
+            "database": self._database.ping,
+            "temporal": self._dispatcher.ping,
+            "control_worker": self._dispatcher.ping_control_workers,
+            "log_store": self._look_at_logs,
+        }
         found = {}
         for name, ping in asked.items():
             try:

@@ -213,6 +213,8 @@ def status(
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""
         console.print(f"{name:22} {coloured(part['health']):22} pid {part['pid'] or '-'!s:8} {where}")
+        if part.get("message"):
+            console.print(f"{'':22} {escape(part['message'])}")
     disk = found["disk"]
     if disk["health"] == "full":
         console.print(f"{'disk':22} {coloured('full'):22} {escape(disk['message'])}; free space there")

@@ -20,6 +20,7 @@ PROBE_SECONDS = 2.0
 def stack_status(state: StateDir) -> dict[str, Any]:
     """``health`` is ok, unhealthy or down, of the disk ok or full; pids are of living processes only."""
     record = state.load()
+    parts = _parts(record)
     agents = [
         _agent(state, record, path.stem.removeprefix(AGENT_PREFIX))
         for path in sorted(state.run_dir.glob(f"{AGENT_PREFIX}*.lock"))
@@ -28,8 +29,8 @@ def stack_status(state: StateDir) -> dict[str, Any]:
         "state_dir": str(state.root),
         "supervisor": _part(state, "supervisor", True),
         "temporal": _temporal(state, record),
-        "api": _api(state, record),
-        "control_worker": _part(state, "control_worker", True),
+        "api": _api(state, record, parts),
+        "control_worker": _control_worker(state, parts),
         "agents": agents,
         "disk": _disk(state.root),
         "api_key_file": str(state.key_file),
@@ -77,12 +78,28 @@ def _listens(address: str) -> bool:
         return False
 
 
-def _api(state: StateDir, record: StackRecord) -> dict[str, Any]:
+def _parts(record: StackRecord) -> dict[str, str] | None:
+    """``ok`` or the trouble of each part that the api stands on; None when the api does not answer."""
+    try:
+        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PROBE_SECONDS) if record.ports else None
+        return dict(answer.json()["parts"]) if answer is not None else None
+    except (httpx.HTTPError, ValueError, LookupError):
+        return None
+
+
+def _api(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> dict[str, Any]:
     if record.ports is None:
         return {"pid": None, "health": "down"}
-    part = _part(state, "api", _get(f"{record.rest_url}/readyz") is not None)
+    troubles = [f"{name}: {said}" for name, said in (parts or {}).items() if said != "ok" and name != "control_worker"]
+    part = _part(state, "api", parts is not None and not troubles)
     addresses = {"url": record.rest_url, "node_link": f"{record.dial}:{record.ports.grpc}"}
-    return part | addresses | {"key_file": str(state.key_file)}
+    return part | addresses | {"key_file": str(state.key_file), "message": "; ".join(troubles)}
+
+
+def _control_worker(state: StateDir, parts: dict[str, str] | None) -> dict[str, Any]:
+    """Well while Temporal says that it asks for work. Without the api nobody says so, and the process is looked at."""
+    said = (parts or {}).get("control_worker", "ok")
+    return _part(state, "control_worker", said == "ok") | {"message": "" if said == "ok" else said}
 
 
 def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:

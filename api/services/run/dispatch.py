@@ -24,6 +24,7 @@ from gamekeeper.domain.run.run import RunInput, RunResult, Supersession
 from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, UnavailableError
 from gamekeeper.temporal import queues, search_attributes
 from gamekeeper.temporal.ids import run_workflow_id
+from gamekeeper.temporal.pollers import Pollers
 from workflows.run.pipeline import PipelineWorkflow
 
 UPDATE_LIMIT = timedelta(seconds=10)
@@ -83,6 +84,7 @@ class RunDispatcher:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._control_workers = Pollers(queues.CONTROL_PLANE)
 
     async def start(self, run: RunInput) -> None:
         """Starts the workflow, unless it runs or ran already. Raises InvalidError when Temporal refuses it for good."""
@@ -167,3 +169,12 @@ class RunDispatcher:
         except RPCError as error:
             raise UnavailableError(f"Temporal does not answer: {error.message}") from error
         raise UnavailableError("Temporal says that it is not serving")
+
+    async def ping_control_workers(self) -> None:
+        """Raises UnavailableError when no control worker asks Temporal for work: runs are then taken and stand."""
+        try:
+            trouble = await self._control_workers.ask(self._client)
+        except RPCError as error:
+            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        if trouble:
+            raise UnavailableError(f"of the control workers {trouble}", hint="is one up? its log says why not")
