@@ -57,7 +57,9 @@ class Stack:
         self.command("down")
         client = docker.from_env()
         for node in self._nodes:
-            for container in client.containers.list(all=True, filters={"label": f"gamekeeper.node={node}"}):
+            for container in client.containers.list(
+                all=True, ignore_removed=True, filters={"label": f"gamekeeper.node={node}"}
+            ):
                 container.remove(force=True)
         client.close()
 

@@ -25,6 +25,7 @@ STDIN = b"\x00"
 STDERR = 2
 CLOSED_BY_STATUS = 4000  # and the HTTP status: how the server refuses
 PIECE = 4096
+OPEN_SECONDS = 60.0  # longer than the server waits for the node, so that its own words are heard
 
 
 def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> int:
@@ -32,7 +33,8 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
     url = f"{obj.url()}/api/v1{path}".replace("http", "ws", 1) + _query(command, tty)
     headers = {"Authorization": f"Bearer {obj.key()}"}
     try:
-        with connect(url, additional_headers=headers, max_size=None, compression=None) as connection, _raw(tty):
+        opened = connect(url, additional_headers=headers, max_size=None, compression=None, open_timeout=OPEN_SECONDS)
+        with opened as connection, _raw(tty):
             threading.Thread(target=_type, args=(connection,), daemon=True).start()
             with _resizing(connection, tty):
                 return _show(connection)

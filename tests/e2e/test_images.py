@@ -4,6 +4,7 @@ PostgreSQL, which stand for the two images that need a registry.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -104,7 +105,9 @@ class Containers:
         for container in self.started:
             container.remove(force=True, v=True)
         self.certificates.remove(force=True)
-        for container in self.client.containers.list(all=True, filters={"label": f"gamekeeper.node={NODE}"}):
+        for container in self.client.containers.list(
+            all=True, ignore_removed=True, filters={"label": f"gamekeeper.node={NODE}"}
+        ):
             container.remove(force=True, v=True)
         self.client.close()
 
@@ -116,77 +119,86 @@ def containers(images: dict[str, str]) -> Iterator[Containers]:
     made.remove()
 
 
+class Deployment:
+    """The control plane of the Compose file in containers, on ports of its own."""
+
+    def __init__(self, containers: Containers, postgres_server: str, temporal_address: str) -> None:
+        self._containers = containers
+        self.key = secrets.token_hex(32)
+        self.rest, self._link, self._gateway = (free_port("127.0.0.1") for _ in range(3))
+        name = f"images{secrets.token_hex(4)}"
+        with psycopg.connect(f"postgresql://gk@{postgres_server}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        self._shared = {
+            "GAMEKEEPER_DATABASE": f"postgresql+psycopg://gk@{postgres_server}/{name}",
+            "GAMEKEEPER_TEMPORAL": temporal_address,
+            "GAMEKEEPER_GATEWAY_PORT": str(self._gateway),
+        }
+
+    def start(self) -> dict[str, Any]:
+        """The containers by part: the api first, which migrates the database and writes the gateway's certificate."""
+        parts = {"api": self._api()}
+        self._containers.until_healthy(parts["api"])
+        parts["gateway"] = self._gateway_process()
+        parts["control_worker"] = self._containers.start("control_worker", self._shared)
+        return parts
+
+    def _api(self) -> Any:
+        own = {
+            "GAMEKEEPER_ADMIN_KEY": self.key,
+            "GAMEKEEPER_CA_PASSPHRASE": self.key,
+            "GAMEKEEPER_REST_PORT": str(self.rest),
+            "GAMEKEEPER_GRPC_PORT": str(self._link),
+            "GAMEKEEPER_LOGS_DIR": "/data/logs",
+            "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
+            "GAMEKEEPER_GATEWAY_CERTIFICATE_DIR": "/certificates",
+        }
+        volumes = [f"{self._containers.certificates.name}:/certificates"]
+        return self._containers.start("api", self._shared | own, volumes=volumes)
+
+    def _gateway_process(self) -> Any:
+        own = {
+            "GAMEKEEPER_GATEWAY_CERTIFICATE": "/certificates/server.pem",
+            "GAMEKEEPER_GATEWAY_KEY": "/certificates/server.key",
+            "GAMEKEEPER_GATEWAY_ROOTS": "/certificates/roots.pem",
+        }
+        volumes = [f"{self._containers.certificates.name}:/certificates:ro"]
+        return self._containers.start("gateway", self._shared | own, volumes=volumes)
+
+    def gamekeeper(self, *arguments: str) -> str:
+        command = str(Path(sys.executable).parent / "gamekeeper")
+        return run(command, "--server", f"http://127.0.0.1:{self.rest}", "--api-key", self.key, *arguments)
+
+
 @pytest.mark.timeout(600)
 def test_the_images_run_the_example(containers: Containers, postgres_server: str, temporal_address: str) -> None:
     from demo import IMAGE, ensure_image, free_udp_port  # type: ignore[import-not-found]
 
     ensure_image(containers.client)
-    name, key = f"images{secrets.token_hex(4)}", secrets.token_hex(32)
-    with psycopg.connect(f"postgresql://gk@{postgres_server}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    rest, link, gateway_port = (free_port("127.0.0.1") for _ in range(3))
-    shared = {
-        "GAMEKEEPER_DATABASE": f"postgresql+psycopg://gk@{postgres_server}/{name}",
-        "GAMEKEEPER_TEMPORAL": temporal_address,
-    }
-    api = containers.start(
-        "api",
-        shared
-        | {
-            "GAMEKEEPER_ADMIN_KEY": key,
-            "GAMEKEEPER_CA_PASSPHRASE": key,
-            "GAMEKEEPER_REST_PORT": str(rest),
-            "GAMEKEEPER_GRPC_PORT": str(link),
-            "GAMEKEEPER_LOGS_DIR": "/data/logs",
-            "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
-            "GAMEKEEPER_GATEWAY_PORT": str(gateway_port),
-            "GAMEKEEPER_GATEWAY_CERTIFICATE_DIR": "/certificates",
-        },
-        volumes=[f"{containers.certificates.name}:/certificates"],
-    )
-    control_worker = containers.start("control_worker", shared)
-    containers.until_healthy(api)
-    gateway = containers.start(
-        "gateway",
-        shared
-        | {
-            "GAMEKEEPER_GATEWAY_PORT": str(gateway_port),
-            "GAMEKEEPER_GATEWAY_CERTIFICATE": "/certificates/server.pem",
-            "GAMEKEEPER_GATEWAY_KEY": "/certificates/server.key",
-            "GAMEKEEPER_GATEWAY_ROOTS": "/certificates/roots.pem",
-        },
-        volumes=[f"{containers.certificates.name}:/certificates:ro"],
-    )
-    gamekeeper = (
-        str(Path(sys.executable).parent / "gamekeeper"),
-        "--server",
-        f"http://127.0.0.1:{rest}",
-        "--api-key",
-        key,
-    )
-    run(*gamekeeper, "node", "add", NODE)
-    token = run(*gamekeeper, "node", "enrol", NODE, "--json").split('"token": "')[1].split('"')[0]
-    agent = containers.start(
+    deployment = Deployment(containers, postgres_server, temporal_address)
+    parts = deployment.start()
+    deployment.gamekeeper("node", "add", NODE)
+    token = json.loads(deployment.gamekeeper("node", "enrol", NODE, "--json"))["token"]
+    parts["agent"] = containers.start(
         "agent_worker",
         {
-            "GAMEKEEPER_AGENT_SERVER": f"127.0.0.1:{rest}",
+            "GAMEKEEPER_AGENT_SERVER": f"127.0.0.1:{deployment.rest}",
             "GAMEKEEPER_AGENT_TOKEN": token,
             "GAMEKEEPER_AGENT_STATE_DIR": "/data",
         },
         volumes=["/var/run/docker.sock:/var/run/docker.sock"],
     )
-    containers.until_healthy(agent)
-    output = run(
-        *gamekeeper,
+    containers.until_healthy(parts["agent"])
+    output = deployment.gamekeeper(
         *("run", "examples/teeworlds/deploy.yaml", "--node", NODE, "--follow"),
         *("--arg", f"image={IMAGE}", "--arg", f"port={free_udp_port()}"),
     )
     assert "'Gamekeeper arena' answers at arena:8303/udp" in output
-    users = ((api, "gamekeeper"), (gateway, "gamekeeper"), (control_worker, "gamekeeper"), (agent, "root"))
-    for container, user in users:
+    for part, container in parts.items():
+        user = "root" if part == "agent" else "gamekeeper"
         assert container.exec_run(["id", "-un"]).output.decode().strip() == user
         mounts = [mount["Destination"] for mount in container.attrs["Mounts"]]
-        assert ("/var/run/docker.sock" in mounts) is (container is agent)
+        assert ("/var/run/docker.sock" in mounts) is (part == "agent")
 
 
 def test_compose_file_is_valid_and_asks_for_its_secrets() -> None:

@@ -113,7 +113,8 @@ def act(stack: Stack, run_id: str, action: Action) -> None:
         case ("approve" | "reject" | "retry" | "skip" | "fail") as answer, step:
             stack.command("runs", answer, run_id, step)
         case "finish", step:  # its command waits for this file, so that nobody guesses how long it has to last
-            stack.command("runs", "exec", run_id, step, "--", "touch", "/tmp/end")
+            container = stack.docker.containers.get(stack.step(run_id, step)["container"])
+            assert container.exec_run(["touch", "/tmp/end"]).exit_code == 0
         case "kill", part:
             stack.kill(part)
         case what, _:

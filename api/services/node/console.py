@@ -38,7 +38,7 @@ from gamekeeper.errors import ConflictError, NotFoundError, UnavailableError
 
 T = TypeVar("T")
 
-JOIN_SECONDS = 10.0
+JOIN_SECONDS = 30.0  # a machine that is busy with games is slow to answer
 MAX_CONSOLES = 200
 BUFFERED = 16  # pieces each way
 

@@ -35,7 +35,10 @@ async def output(console: EngineConsole) -> bytes:
 def left(engine: DockerEngine) -> tuple[int, int]:
     client = docker.from_env()
     filters: dict[str, Any] = {"label": f"{LOOKS_IN}={engine._node}"}
-    found = len(client.containers.list(all=True, filters=filters)), len(client.images.list(filters=filters))
+    found = (
+        len(client.containers.list(all=True, ignore_removed=True, filters=filters)),
+        len(client.images.list(filters=filters)),
+    )
     client.close()
     return found
 
