@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from typing import Any
 
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -67,7 +68,18 @@ def _http_server(settings: ApiSettings, process: ApiProcess) -> Server:
         backlog=1024,
         log_enabled=False,
         websockets=True,
+        **_tls(settings, process),
     )
+
+
+def _tls(settings: ApiSettings, process: ApiProcess) -> dict[str, Any]:
+    if not settings.rest_is_tls:
+        return {}
+    if settings.rest_certificate is not None and settings.rest_key is not None:
+        certificate, key = settings.rest_certificate, settings.rest_key
+    else:
+        certificate, key = process.certificates.rest_files()
+    return {"ssl_cert": certificate, "ssl_key": key}
 
 
 async def _ensure_admin(settings: ApiSettings, process: ApiProcess) -> None:

@@ -9,6 +9,7 @@ from api.dependencies import Services, require_key
 from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
 from api.rest import health
 from api.rest.v1 import console, event, join, log, metric, node, pipeline, run, run_control, run_group, schedule
+from api.strict_transport import StrictTransport
 from gamekeeper import __version__
 
 _BODY_METHODS = {"post", "put", "patch"}
@@ -26,6 +27,7 @@ def create_routes() -> FastAPI:
     """The app without its services. Its own OpenAPI document needs a key like every other route."""
     app = FastAPI(title="Gamekeeper", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(BodyLimit)
+    app.add_middleware(StrictTransport)
     install_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(join.router, prefix="/api/v1", responses=COMMON)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from pathlib import Path
 
 from pydantic import Field
@@ -11,13 +13,35 @@ from gamekeeper.errors import InvalidError
 from gamekeeper.settings import DatabaseSettings
 
 
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class ApiSettings(DatabaseSettings):
     """Everything binds to loopback unless told otherwise."""
 
     rest_host: str = Field(
         default="127.0.0.1",
-        description="Address that REST listens on. Loopback, because keys travel in plain text: put a proxy with TLS "
-        "before it to open it.",
+        description="Address that REST listens on. It is plain HTTP on loopback, and HTTPS on any other address.",
+    )
+    rest_certificate: Path | None = Field(
+        default=None,
+        description="File with the certificate of REST and those that lead from it to the root, as PEM. None takes one "
+        "of the own CA: users then need its `roots.pem`, or the pin.",
+    )
+    rest_key: Path | None = Field(default=None, description="File with the key of that certificate (PKCS8, as PEM).")
+    rest_names: str = Field(
+        default="",
+        description="Names and addresses by which REST is reached, with commas between. The certificate of the own CA "
+        "is good for them, for this machine's name and for the address that REST listens on.",
+    )
+    rest_plain: bool = Field(
+        default=False,
+        description="Serves plain HTTP on any address, for a proxy with TLS before it. Keys and tokens then travel in "
+        "plain text up to there.",
     )
     rest_port: int = Field(default=7380, description="TCP port of REST.")
     grpc_host: str = Field(
@@ -125,6 +149,15 @@ class ApiSettings(DatabaseSettings):
         default=7, description="Days that means over a minute are kept: a week, to compare with the same day."
     )
     metrics_hour_days: int = Field(default=90, description="Days that means over an hour are kept, as long as events.")
+
+    @property
+    def rest_is_tls(self) -> bool:
+        return not (self.rest_plain or is_loopback(self.rest_host))
+
+    def names(self) -> list[str]:
+        """The names of the own certificate of REST."""
+        given = [name.strip() for name in self.rest_names.split(",") if name.strip()]
+        return [*given, self.rest_host, socket.gethostname(), "localhost", "127.0.0.1"]
 
     def read_ca_passphrase(self) -> str:
         """Raises InvalidError for a file that can't be read."""

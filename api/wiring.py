@@ -128,6 +128,7 @@ def _access(settings: ApiSettings, database: Database) -> Access:
     certificates = CertificateService(
         settings.ca_dir,
         settings.read_ca_passphrase(),
+        settings.names(),
         node_lifetime=timedelta(seconds=settings.certificate_seconds),
         gateway_folder=settings.gateway_certificate_dir,
     )

@@ -22,7 +22,7 @@ WORKDIR /data
 ENV PYTHONUNBUFFERED=1 PATH=/app/bin:/usr/bin:/bin
 EXPOSE 7380 7381
 HEALTHCHECK --interval=2s --timeout=5s --start-period=30s --retries=15 \
-    CMD ["python3", "-c", "import os, urllib.request as u; p = os.environ.get('GAMEKEEPER_REST_PORT', '7380'); u.urlopen(f'http://127.0.0.1:{p}/livez', timeout=4)"]
+    CMD ["python3", "-c", "import os, ssl, urllib.request as u; e = os.environ.get; p = e('GAMEKEEPER_REST_PORT', '7380'); plain = e('GAMEKEEPER_REST_HOST', '127.').startswith('127.') or e('GAMEKEEPER_REST_PLAIN'); s = 'http' if plain else 'https'; u.urlopen(f'{s}://127.0.0.1:{p}/livez', timeout=4, context=ssl._create_unverified_context())"]
 VOLUME /data
 USER gamekeeper
 CMD ["/app/bin/python", "-m", "api"]

@@ -59,7 +59,7 @@ class Joining:
         pin = token.partition(PIN_MARK)[2]
 
         def ask(server: ServerAddress, body: Body) -> Body:
-            if not (pin or server.is_loopback):
+            if not (pin or server.is_plain):
                 raise UnauthenticatedError(
                     "the token has no pin, so the server can't be told from another one", hint="make a new token"
                 )
@@ -77,7 +77,7 @@ class Joining:
         known = identity.credentials
 
         def ask(server: ServerAddress, body: Body) -> Body:
-            if known is None and not server.is_loopback:
+            if known is None and not server.is_plain:
                 raise UnauthenticatedError(
                     "this agent's identity is of a version without certificates",
                     hint=f"make a token with `gamekeeper node enrol {identity.node_id}` and give it with --token",

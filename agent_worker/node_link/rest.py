@@ -88,7 +88,7 @@ class _NamedConnection(http.client.HTTPSConnection):
 def _connection(
     server: ServerAddress, context: Callable[[], ssl.SSLContext], name: str = SERVER_NAME
 ) -> http.client.HTTPConnection:
-    if server.is_loopback:
+    if server.is_plain:
         return http.client.HTTPConnection(server.host, server.rest_port, timeout=CALL_SECONDS)
     return _NamedConnection(server, context(), name)
 
@@ -128,12 +128,15 @@ def _ask(
             hint="check --server, and that nobody is in between",
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        hint = f"give HOST or HOST:PORT of REST, not of the node link ({_LINK_PORT})"
-        raise UnavailableError(
-            f"{server} does not answer as REST: {error}", hint=hint if server.rest_port == _LINK_PORT else ""
-        ) from error
+        raise UnavailableError(f"{server} does not answer as REST: {error}", hint=_hint(server)) from error
     finally:
         connection.close()
+
+
+def _hint(server: ServerAddress) -> str:
+    if server.rest_port == _LINK_PORT:
+        return f"give HOST or HOST:PORT of REST, not of the node link ({_LINK_PORT})"
+    return f"is it up? If it serves HTTPS on loopback too, give https://{server}" if server.is_plain else "is it up?"
 
 
 def _decoded(server: ServerAddress, text: str) -> dict[str, Any]:

@@ -16,10 +16,13 @@ REST_PORT = 7380
 class ServerAddress:
     host: str
     rest_port: int = REST_PORT
+    scheme: str = ""
 
     @property
-    def is_loopback(self) -> bool:
-        """REST is plain HTTP there, and HTTPS everywhere else."""
+    def is_plain(self) -> bool:
+        """REST is plain HTTP on loopback, unless ``https`` is given, and HTTPS everywhere else, whatever is given."""
+        if self.scheme == "https":
+            return False
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -42,12 +45,12 @@ def parse_servers(text: str) -> Sequence[ServerAddress]:
 
 
 def _parse(text: str) -> ServerAddress:
-    without_scheme = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    scheme, _, rest = text.rpartition("://")
     try:
-        parts = urlsplit(f"//{without_scheme}")
+        parts = urlsplit(f"//{rest.rstrip('/')}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise InvalidError(f'"{text}" is no server: {error}', hint="give HOST or HOST:PORT") from error
-    if not host or parts.path or parts.username:
+    if not host or parts.path or parts.username or scheme not in ("", "http", "https"):
         raise InvalidError(f'"{text}" is no server', hint="give HOST or HOST:PORT")
-    return ServerAddress(host, port or REST_PORT)
+    return ServerAddress(host, port or REST_PORT, scheme)

@@ -137,10 +137,10 @@ class Link:
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
                 wait = _retry_after(error)
-                await self._return_if_refused(error)
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
+                await self._return_if_refused(error, backoff)
             except GamekeeperError as error:
                 log.warning("%s", error)
             except asyncio.CancelledError:
@@ -171,7 +171,7 @@ class Link:
         server = self._servers[self._turn % len(self._servers)]
         return Dial(server.at(self._identity.link_port), self._identity.good_credentials, self._compression)
 
-    async def _return_if_refused(self, error: grpc.aio.AioRpcError) -> None:
+    async def _return_if_refused(self, error: grpc.aio.AioRpcError, backoff: Backoff) -> None:
         """Joins again by the node's key when the certificate ran out, or the server was not reached for long: its port
         may be another one. A refusal is told, and asked again seldom."""
         now = time.monotonic()
@@ -185,6 +185,7 @@ class Link:
             log.warning("%s", refusal)
         else:
             self.redial()
+            backoff.reset()
 
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
         """Tells that a working link broke, or that the reason is not a passing one; silent while it retries."""

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gamekeeper.certificates.issuing import (
     NODE_LIFETIME,
+    SERVER_LIFETIME,
     Signer,
     cross_signed,
     load_csr,
@@ -123,12 +124,14 @@ class Authority:
         chain = _pem(certificate) + self._rest_of_chain(now)
         return Issued(chain, certificate.serial_number, certificate.not_valid_after_utc)
 
-    def issue_server(self, names: Sequence[str], now: datetime) -> ServerCertificate:
+    def issue_server(
+        self, names: Sequence[str], now: datetime, lifetime: timedelta = SERVER_LIFETIME
+    ) -> ServerCertificate:
         """A key and a certificate for a server. It is good for ``gamekeeper`` and for these names and addresses."""
         key_pem = new_key()
         key = serialization.load_pem_private_key(key_pem.encode(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        certificate = server_certificate(self._signer, key, [SERVER_NAME, *names], now)
+        certificate = server_certificate(self._signer, key, [SERVER_NAME, *names], now, lifetime)
         return ServerCertificate(key_pem, _pem(certificate) + self._rest_of_chain(now), certificate.not_valid_after_utc)
 
     def rotate(self, passphrase: str, now: datetime, overlap: timedelta = OVERLAP) -> Authority:

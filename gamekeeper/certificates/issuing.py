@@ -48,11 +48,11 @@ def cross_signed(new: Signer, old: Signer, not_after: datetime, now: datetime) -
 
 
 def server_certificate(
-    signer: Signer, key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: datetime
+    signer: Signer, key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: datetime, lifetime: timedelta
 ) -> x509.Certificate:
     """For a server that is reached by these names and addresses."""
     found = list(dict.fromkeys(names))
-    not_after = min(now + SERVER_LIFETIME, signer.certificate.not_valid_after_utc)
+    not_after = min(now + lifetime, signer.certificate.not_valid_after_utc)
     builder = (
         _builder(_name(found[0]), key.public_key(), now - BACKDATED, not_after)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in found]), critical=False)

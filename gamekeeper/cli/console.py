@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,7 +34,14 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
     url = f"{obj.url()}/api/v1{path}".replace("http", "ws", 1) + _query(command, tty)
     headers = {"Authorization": f"Bearer {obj.key()}"}
     try:
-        opened = connect(url, additional_headers=headers, max_size=None, compression=None, open_timeout=OPEN_SECONDS)
+        opened = connect(
+            url,
+            additional_headers=headers,
+            max_size=None,
+            compression=None,
+            open_timeout=OPEN_SECONDS,
+            ssl=_tls(obj, url),
+        )
         with opened as connection, _raw(tty):
             threading.Thread(target=_type, args=(connection,), daemon=True).start()
             with _resizing(connection, tty):
@@ -44,6 +52,11 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
         raise _refused(error) from error
     except (OSError, InvalidHandshake, InvalidURI) as error:
         raise UnavailableError(f"{obj.url()} does not answer: {error}", hint="is it up? gamekeeper status") from error
+
+
+def _tls(obj: Context, url: str) -> ssl.SSLContext | None:
+    found = obj.trust() if url.startswith("wss") else None
+    return ssl.create_default_context() if found is True else found or None
 
 
 def _query(command: list[str], tty: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class Context:
             raise UnavailableError("there is no server", hint="start one with `gamekeeper up`, or give --server URL")
         return url.rstrip("/")
 
+    def trust(self) -> ssl.SSLContext | bool:
+        """Checks the certificate of the own stack by its CA, and others by the system's CAs or SSL_CERT_FILE."""
+        return True if self.server else self.state.trust(self.state.load())
+
     def key(self) -> str:
         if self.api_key:
             return self.api_key
@@ -59,7 +64,9 @@ class Context:
         url = self.url()
         headers = {"Authorization": f"Bearer {self.key()}"}
         try:
-            with httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=timeout) as client:
+            with httpx.Client(
+                base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=self.trust()
+            ) as client:
                 yield client
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidError(f"{url} is not a URL: {error}", hint="write it as http://HOST:PORT") from error

@@ -12,13 +12,13 @@ from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.whole_file import write_whole
 
 
-def wait_ready(record: StackRecord, seconds: float) -> None:
+def wait_ready(state: StateDir, record: StackRecord, seconds: float) -> None:
     """Returns when the api says that it is ready. Raises UnavailableError with what it says instead."""
     deadline = time.monotonic() + seconds
     said = "nothing"
     while time.monotonic() < deadline:
         try:
-            answer = httpx.get(f"{record.rest_url}/readyz", timeout=5)
+            answer = httpx.get(f"{record.rest_url}/readyz", timeout=5, verify=state.trust(record))
             if answer.status_code == 200:
                 return
             said = answer.text[:300]
@@ -37,6 +37,7 @@ def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
         base_url=f"{record.rest_url}/api/v1",
         headers={"Authorization": f"Bearer {state.ensure_admin_key()}"},
         timeout=30,
+        verify=state.trust(record),
     ) as client:
         identity = state.agent_dir(node) / "identity.json"
         if _create_if_missing(client, node):
@@ -68,11 +69,11 @@ def _asked(client: httpx.Client, method: str, path: str, body: object = None) ->
 
 def wait_online(state: StateDir, record: StackRecord, node: str, seconds: float) -> None:
     """Returns when the node is online. Raises UnavailableError when it is not in time."""
-    headers = {"Authorization": f"Bearer {state.ensure_admin_key()}"}
+    headers, verify = {"Authorization": f"Bearer {state.ensure_admin_key()}"}, state.trust(record)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
-            answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=5)
+            answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=5, verify=verify)
             if answer.status_code == 200 and answer.json()["status"] == "online":
                 return
         time.sleep(0.1)

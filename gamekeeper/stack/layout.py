@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import secrets
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,12 @@ class StackRecord(BaseModel):
 
     @property
     def rest_url(self) -> str:
-        return f"http://{self.dial}:{self.ports.rest}" if self.ports else ""
+        return f"{'https' if self.is_tls else 'http'}://{self.dial}:{self.ports.rest}" if self.ports else ""
+
+    @property
+    def is_tls(self) -> bool:
+        """REST is HTTPS on every address but loopback."""
+        return not ipaddress.ip_address(self.address).is_loopback
 
     @property
     def dial(self) -> str:
@@ -90,6 +97,13 @@ class StateDir:
             return StackRecord()
         except (OSError, ValidationError) as error:
             raise InvalidError(f"{self.record_file} can't be read: {error}", hint="remove it, then run up") from error
+
+    def trust(self, record: StackRecord) -> ssl.SSLContext | bool:
+        """Checks the certificate of the stack's REST, for ``verify`` of httpx; False for plain HTTP."""
+        if not record.is_tls:
+            return False
+        roots = self.ca_dir / "roots.pem"
+        return ssl.create_default_context(cafile=roots) if roots.exists() else True
 
     def save(self, record: StackRecord) -> None:
         write_whole(self.record_file, json.dumps(record.model_dump(), indent=2))

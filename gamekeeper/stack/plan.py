@@ -80,7 +80,7 @@ def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:
     folder = state.agent_dir(node)
     policy = record.policy_file or str(folder / "policy.yaml")
     environment = {
-        "GAMEKEEPER_AGENT_SERVER": f"{record.dial}:{record.ports.rest}",
+        "GAMEKEEPER_AGENT_SERVER": record.rest_url,
         "GAMEKEEPER_AGENT_STATE_DIR": str(folder),
         "GAMEKEEPER_AGENT_TOKEN_FILE": str(folder / "token"),
         "GAMEKEEPER_AGENT_POLICY_FILE": policy,

@@ -20,7 +20,7 @@ PROBE_SECONDS = 2.0
 def stack_status(state: StateDir) -> dict[str, Any]:
     """``health`` is ok, unhealthy or down, of the disk ok or full; pids are of living processes only."""
     record = state.load()
-    parts = _parts(record)
+    parts = _parts(state, record)
     agents = [
         _agent(state, record, path.stem.removeprefix(AGENT_PREFIX))
         for path in sorted(state.run_dir.glob(f"{AGENT_PREFIX}*.lock"))
@@ -79,11 +79,13 @@ def _listens(address: str) -> bool:
         return False
 
 
-def _parts(record: StackRecord) -> dict[str, str] | None:
+def _parts(state: StateDir, record: StackRecord) -> dict[str, str] | None:
     """``ok`` or the trouble of each part that the api stands on; None when the api does not answer."""
     try:
-        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PROBE_SECONDS) if record.ports else None
-        return dict(answer.json()["parts"]) if answer is not None else None
+        if record.ports is None:
+            return None
+        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PROBE_SECONDS, verify=state.trust(record))
+        return dict(answer.json()["parts"])
     except (httpx.HTTPError, ValueError, LookupError):
         return None
 
@@ -111,16 +113,17 @@ def _control_worker(state: StateDir, parts: dict[str, str] | None) -> dict[str, 
 
 
 def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:
-    key = state.key_file.read_text().strip() if state.key_file.exists() else ""
-    found = _get(f"{record.rest_url}/api/v1/nodes/{node}", key) if record.ports else None
+    found = _get(state, record, f"/api/v1/nodes/{node}") if record.ports else None
     status = found["status"] if found else "unknown"
     part = _part(state, AGENT_PREFIX + node, status == "online")
     return {"node": node, "status": status, "state_dir": str(state.agent_dir(node))} | part
 
 
-def _get(url: str, key: str = "") -> dict[str, Any] | None:
+def _get(state: StateDir, record: StackRecord, path: str) -> dict[str, Any] | None:
+    key = state.key_file.read_text().strip() if state.key_file.exists() else ""
+    headers = {"Authorization": f"Bearer {key}"}
     try:
-        answer = httpx.get(url, timeout=PROBE_SECONDS, headers={"Authorization": f"Bearer {key}"} if key else {})
+        answer = httpx.get(record.rest_url + path, timeout=PROBE_SECONDS, headers=headers, verify=state.trust(record))
     except httpx.HTTPError:
         return None
     return answer.json() if answer.status_code == 200 else None

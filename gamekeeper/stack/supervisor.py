@@ -85,7 +85,7 @@ class Supervisor:
         self._save(ready=False)
         for spec in plan.control_plane(self._state, self._record):
             self._add(spec)
-        self._wait(lambda: enrol.wait_ready(self._record, 1.0))
+        self._wait(lambda: enrol.wait_ready(self._state, self._record, 1.0))
         if self._record.node is not None:
             self._wait_for_node(self._record.node)
 

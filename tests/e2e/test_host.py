@@ -41,7 +41,17 @@ def test_a_stack_on_another_address_works_and_temporal_stays_on_loopback(
     assert fresh.until_ended(run_id)["state"] == "succeeded"
     ports = StateDir(fresh.state_dir).load().ports
     assert ports is not None
-    assert httpx.get(f"http://{reached_at}:{ports.rest}/readyz").status_code == 200
+    state = StateDir(fresh.state_dir)
+    record = state.load()
+    assert record.rest_url.startswith("http://" if reached_at == host else "https://")
+    answer = httpx.get(f"{record.rest_url}/readyz", verify=state.trust(record))
+    assert answer.status_code == 200
+    assert ("strict-transport-security" in answer.headers) == record.is_tls
+    if record.is_tls:
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://{reached_at}:{ports.rest}/readyz")
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"https://{reached_at}:{ports.rest}/readyz")
     assert listening(fresh.pid("api")) == {host}
     assert listening(fresh.pid("temporal")) == {"127.0.0.1"}
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from gamekeeper.certificates.authority import Authority, Issued, ServerCertificate
 from gamekeeper.certificates.issuing import NODE_LIFETIME, load_csr
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
-GATEWAY = "gateway"  # the folder below the CA's
+GATEWAY, REST = "gateway", "rest"  # folders below the CA's
+REST_LIFETIME = timedelta(days=730)
 
 
 class CertificateService:
@@ -58,6 +60,21 @@ class CertificateService:
     @property
     def server(self) -> ServerCertificate:
         return self._server
+
+    def rest_files(self) -> tuple[Path, Path]:
+        """Certificate and key of REST, as files: its server reads them once, at its start, so they are good for years.
+
+        Raises UnavailableError on a full disk, where no older ones are there.
+        """
+        made = self._authority.issue_server(self._names, self._clock(), REST_LIFETIME)
+        certificate, key = self._folder / REST / "server.pem", self._folder / REST / "server.key"
+        try:
+            write_whole(key, made.key_pem)
+            write_whole(certificate, made.chain_pem)
+        except UnavailableError:
+            if not certificate.exists():
+                raise
+        return certificate, key
 
     @property
     def node_lifetime_seconds(self) -> int:

@@ -172,17 +172,18 @@ def test_servers_as_users_give_them(text: str, found: list[str]) -> None:
     assert [str(server) for server in parse_servers(text)] == found
 
 
-@pytest.mark.parametrize("text", ["", " , ", "a:b", "a:99999", ":1", "a/b", "u@a", "["])
+@pytest.mark.parametrize("text", ["", " , ", "a:b", "a:99999", ":1", "a/b", "u@a", "[", "ftp://a"])
 def test_what_is_no_server(text: str) -> None:
     with pytest.raises(InvalidError):
         parse_servers(text)
 
 
-def test_loopback() -> None:
-    assert [
-        server.is_loopback for server in parse_servers("localhost,127.0.0.5,[::1],10.0.0.1,gk.example,0.0.0.0")
-    ] == [
-        *(True, True, True),
-        *(False, False, False),
+PLACES = "localhost,127.0.0.5,[::1],http://127.0.0.1,10.0.0.1,gk.example,https://127.0.0.1,http://10.0.0.1"
+
+
+def test_plain_http_on_loopback_alone() -> None:
+    assert [server.is_plain for server in parse_servers(PLACES)] == [
+        *(True, True, True, True),
+        *(False, False, False, False),
     ]
     assert ServerAddress("::1").at(7381) == "[::1]:7381"
