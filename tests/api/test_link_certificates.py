@@ -14,10 +14,12 @@ import grpc
 import pytest
 from sqlalchemy import text
 
+from agent_worker.__main__ import _become_member
 from agent_worker.bootstrap import Agent
-from agent_worker.identity import Credentials, Identity
+from agent_worker.identity import Credentials, Identity, load_identity
 from agent_worker.node_link.membership import Joining, Membership, own_key
 from agent_worker.node_link.servers import parse_servers
+from agent_worker.settings import AgentSettings
 from gamekeeper.certificates.authority import Authority
 from gamekeeper.certificates.node_key import new_key
 from gamekeeper.certificates.node_name import read_node
@@ -226,3 +228,26 @@ async def test_a_renewal_takes_nothing_but_a_good_request(raw: RawAgent) -> None
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await raw.dial.control.RenewCertificate(pb.RenewCertificateRequest(csr=bad), metadata=raw.metadata)
         assert caught.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+@pytest.mark.parametrize("with_token", [True, False])
+async def test_an_agent_of_the_version_before_becomes_the_same_node(
+    api: ApiUnderTest, tmp_path: Path, with_token: bool
+) -> None:
+    """Its folder has a node key and no certificate. A token makes it a member anywhere; on loopback its key does."""
+    await api.add_node()
+    old = await api.enrol()
+    (tmp_path / "identity.json").write_text(f'{{"node_id": "node-1", "node_key": "{old.node_key}"}}')
+    settings = AgentSettings(
+        server=await api.serve_rest(), state_dir=tmp_path, token=await api.new_token() if with_token else ""
+    )
+    joining = Joining(parse_servers(settings.server), own_key(tmp_path))
+    identity = await _become_member(settings, joining)
+    assert identity.node_id == "node-1"
+    assert (identity.node_key == old.node_key) is not with_token
+    kept = load_identity(tmp_path)
+    assert kept is not None
+    agent = api.make_agent(kept, "upgraded")
+    api.background(agent.link.run_forever())
+    await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
+    await agent.link.close()
