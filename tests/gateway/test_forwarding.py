@@ -59,7 +59,7 @@ async def test_headers_that_reach_temporal(
         "caller-type": "operator",
         "traceparent": "00-1-2-01",
     }
-    await call(gate, INFO, metadata=tuple(sent.items()))
+    await call(gate, INFO, metadata=tuple(sent.items()), timeout=20)
     _, found, left = temporal.seen[0]
     assert {key: found.get(key) for key in sent} == {
         "authorization": None,
@@ -69,7 +69,7 @@ async def test_headers_that_reach_temporal(
         "caller-type": None,
         "traceparent": "00-1-2-01",
     }
-    assert 0 < left < HANG_SECONDS, "the deadline goes with the call"
+    assert 0 < left < 20, "the deadline goes with the call"
 
 
 async def test_the_gateways_own_credential(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from gateway.rules import PAYLOADS, RULES, SERVICE
 from gateway.tokens import Caller, Kind, Seal, ensure_secret
 from tests.fakes.temporal_frontend import INFO, FakeTemporal
 from tests.fixtures.gateway import Certificates, Gated, NodeFiles, gated
+from tests.fixtures.stack import free_ports
 from tests.hang import HANG_SECONDS
 
 COMPLETED = f"/{SERVICE}/RespondActivityTaskCompleted"
@@ -163,9 +163,7 @@ async def test_a_flood_of_one_node_is_no_other_nodes(temporal: FakeTemporal, cer
 async def test_noise_leaves_no_line_in_the_log(
     certificates: Certificates, migrated_sqlite: Path, tmp_path: Path, noise: bytes
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = next(free_ports)
     settings = certificates.settings(
         "127.0.0.1:1", database=f"sqlite+aiosqlite:///{migrated_sqlite}", gateway_port=port
     )

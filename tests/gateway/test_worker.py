@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -28,6 +27,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from tests.fixtures.gateway import Certificates, Gated
+from tests.fixtures.stack import free_ports
 
 WORKFLOWS = "workflows-of-the-gateway-worker"
 
@@ -241,9 +241,7 @@ class OwnProcess:
     """A gateway of its own process on a database, that can be killed and comes back on its port."""
 
     def __init__(self, certificates: Certificates, temporal: str, database: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = next(free_ports)
         settings = certificates.settings(temporal, database=database, gateway_port=self.port)
         self._environment = os.environ | {
             f"GAMEKEEPER_{name.upper()}": str(value) for name, value in settings.model_dump().items()
