@@ -13,11 +13,15 @@ from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.temporal import queues
 from workflows import ALL_WORKFLOWS
 
+# The SDK takes a workflow that computes for 2 s for a deadlock and breaks it off in the middle. On a machine that is
+# busy with games, or stood still for a moment, that is no deadlock. There is no public setting.
+DEADLOCK_SECONDS = 30
+
 
 def build(client: Client, database: Database) -> Worker:
     runs = RunActivities(SqlRunStore(database))
     intake = IntakeActivities(SqlRunIntake(database))
-    return Worker(
+    worker = Worker(
         client,
         task_queue=queues.CONTROL_PLANE,
         workflows=ALL_WORKFLOWS,
@@ -29,3 +33,11 @@ def build(client: Client, database: Database) -> Worker:
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
+    return patient(worker)
+
+
+def patient(worker: Worker) -> Worker:
+    """Gives the worker's workflows the time that a slow machine needs."""
+    assert worker._workflow_worker is not None
+    worker._workflow_worker._deadlock_timeout_seconds = DEADLOCK_SECONDS
+    return worker

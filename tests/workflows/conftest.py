@@ -17,6 +17,7 @@ from activities.control_plane.runs import RunActivities
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
+from control_worker.bootstrap import patient
 from gamekeeper.domain.node.node import NodeStatus, NodeView
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunResult
@@ -71,7 +72,7 @@ class ControlPlane:
             ],
             **self.worker_options,
         )
-        await self.stack.enter_async_context(worker)
+        await self.stack.enter_async_context(patient(worker))
 
     async def submit(
         self, *steps: dict[str, Any], view: NodeView | None = None, node_wait: float = 30.0, **fields: Any

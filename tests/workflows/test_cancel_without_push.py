@@ -20,6 +20,7 @@ from activities.control_plane.runs import RunActivities
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
 from agent_worker.workers import POLLED_HEARTBEAT_SECONDS
+from control_worker.bootstrap import patient
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
@@ -64,7 +65,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
         max_heartbeat_throttle_interval=beat,
         default_heartbeat_throttle_interval=beat,
     )
-    async with control, node:
+    async with patient(control), node:
         handle = await plane.submit(step("a", dummy={"sleep": 30 * POLLED_HEARTBEAT_SECONDS}))
         await plane.until_started("a")
         await until_heartbeat(handle)  # the first one is sent at once, whatever the period

@@ -6,7 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
 
+from control_worker.bootstrap import DEADLOCK_SECONDS, patient
 from gamekeeper.domain.run.limits import MAX_COMMANDS, MAX_RENDERED, MAX_SHOWN_OUTPUTS
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import Reason, StepState
@@ -14,6 +17,7 @@ from tests.factories import make_pipeline
 from tests.hang import HANG_SECONDS
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import K, S, step
+from workflows.run.pipeline import PipelineWorkflow
 
 ERROR = StepState.ERROR
 LONG = "y" * 12_000
@@ -178,3 +182,12 @@ async def test_what_no_database_takes_costs_a_step_its_message_and_not_the_run_i
     assert control_plane.store.last("a").message == "its message and outputs could not be kept"
     last = control_plane.store.snapshots[-1]
     assert (last.state, last.message) == (RunState.FAILED, "its message could not be kept")
+
+
+async def test_a_slow_machine_is_no_deadlock(temporal_client: Client) -> None:
+    worker = Worker(temporal_client, task_queue="nobody", workflows=[PipelineWorkflow])
+    kept = worker._workflow_worker
+    assert kept is not None
+    assert kept._deadlock_timeout_seconds == 2, "the SDK keeps it elsewhere now"
+    assert patient(worker) is worker
+    assert kept._deadlock_timeout_seconds == DEADLOCK_SECONDS

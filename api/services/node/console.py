@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from anyio import create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from api.services.node.agent_session import AgentSession
 from api.services.node.presence import Presence
 from api.services.run.run import RunService
 from gamekeeper.db.engine import Database
@@ -38,6 +39,7 @@ from gamekeeper.errors import ConflictError, NotFoundError, UnavailableError
 
 T = TypeVar("T")
 
+LOOK_SECONDS = 0.5
 JOIN_SECONDS = 30.0  # a machine that is busy with games is slow to answer
 MAX_CONSOLES = 200
 BUFFERED = 16  # pieces each way
@@ -98,14 +100,12 @@ class ConsoleService:
         _check_runs(row)
         key = StepKey(run_id=run_id, step=step, try_=max(row.try_number, row.phase_try, 1))
         console = Console(ConsoleRequest(secrets.token_urlsafe(16), key, command, tty, size), row.node_id)
-        session = self._presence.session(row.node_id)
-        if session is None:
+        asked = self._ask(console)
+        if asked is None:
             raise UnavailableError(f"node {row.node_id} is not connected", hint="try again when it is online")
-        if len(self._open) >= MAX_CONSOLES or not session.push(console.request):
-            raise UnavailableError("too many consoles are open", hint="close some")
         self._open[console.request.id] = console
         try:
-            await self._joined(console)
+            await self._joined(console, asked)
             yield console
         finally:
             self._open.pop(console.request.id, None)
@@ -113,10 +113,25 @@ class ConsoleService:
             if console.joined.is_set():
                 await self._tell(console, EventKind.STEP_CONSOLE_CLOSED, _how(console.end))
 
-    async def _joined(self, console: Console) -> None:
+    def _ask(self, console: Console, before: AgentSession | None = None) -> AgentSession | None:
+        """Asks the agent for the console and returns the session that was asked; None where there is no other than
+        ``before``. Raises UnavailableError when there are too many."""
+        session = self._presence.session(console.node_id)
+        if session is None or session is before:
+            return None
+        if len(self._open) >= MAX_CONSOLES or not session.push(console.request):
+            raise UnavailableError("too many consoles are open", hint="close some")
+        return session
+
+    async def _joined(self, console: Console, asked: AgentSession) -> None:
+        """Waits for the agent. What was asked in a session that then broke is lost with it, and asked again."""
         try:
             async with asyncio.timeout(JOIN_SECONDS):
-                await console.joined.wait()
+                while not console.joined.is_set():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(console.joined.wait(), LOOK_SECONDS)
+                    if not console.joined.is_set():
+                        asked = self._ask(console, asked) or asked
         except TimeoutError as error:
             raise UnavailableError(
                 f"the agent of node {console.node_id} did not answer in {JOIN_SECONDS:.0f} s"

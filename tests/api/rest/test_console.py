@@ -13,6 +13,7 @@ from fastapi.routing import APIWebSocketRoute, iter_route_contexts
 from agent_worker.dummy_engine import DummyConsole
 from agent_worker.node_link import consoles
 from api.rest.v1 import console as rest
+from api.services.node.agent_session import AgentSession
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.fixtures.websocket import WebSocket, websocket
 from tests.hang import HANG_SECONDS
@@ -115,6 +116,33 @@ async def test_a_command_that_does_not_read_holds_up_nothing_for_good(
             pass
         assert closed == (4503, "the command has not read its input for 0 s")
     await asyncio.wait_for(hung_up.wait(), HANG_SECONDS)
+
+
+async def test_a_request_that_is_lost_with_its_session_is_made_again(
+    api: ApiUnderTest, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, lost = api.process.presence, asyncio.Event()
+    broken = presence.session("node-1")
+    assert broken is not None
+
+    def push(_request: object) -> bool:
+        lost.set()
+        return True
+
+    async def first_line() -> object:
+        async with console(api, run_id) as client:
+            line = await client.receive()
+            await client.receive()
+            await client.send(b"\x00exit 0")
+            while not isinstance(await client.receive(), tuple):
+                pass
+            return line
+
+    monkeypatch.setattr(broken, "push", push)
+    opening = asyncio.create_task(first_line())
+    await asyncio.wait_for(lost.wait(), HANG_SECONDS)
+    presence._sessions["node-1"] = AgentSession("node-1", broken.epoch, directives=broken.directives)
+    assert await asyncio.wait_for(opening, HANG_SECONDS) == b"\x01sh -i\n"
 
 
 async def test_an_agent_that_goes_is_told(api: ApiUnderTest, run_id: str) -> None:
