@@ -257,7 +257,7 @@ async def test_the_next_server_is_tried_when_one_is_silent(api: ApiUnderTest) ->
 async def test_a_subscription_ends_with_its_session(api: ApiUnderTest, raw: RawAgent) -> None:
     """Also where the connection holds, as after a silence of the api."""
     session = await raw.hello()
-    old = raw.dial.control.Subscribe(pb.SubscribeRequest(), metadata=raw.metadata)
+    old: Any = raw.dial.control.Subscribe(pb.SubscribeRequest(), metadata=raw.metadata)
     live = api.process.presence.session("node-1")
     assert live is not None
     assert api.process.presence.ask_for_reports("node-1")
