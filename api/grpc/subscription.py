@@ -17,27 +17,31 @@ from gamekeeper.uncancelled import uncancelled
 
 
 async def pushes(events: EventService, session: AgentSession, after: int) -> AsyncGenerator[pb.Push, None]:
-    """Yields pushes until the session is superseded. An agent that does not read holds up its own stream alone."""
+    """Yields pushes until the session is over. An agent that does not read holds up its own stream alone.
+
+    The agent subscribes again in its next session: a subscription that outlived its own, on a connection that held,
+    would hear of no console and no directive any more.
+    """
     queue: asyncio.Queue[pb.Push] = asyncio.Queue(maxsize=100)
     readers = [
         asyncio.create_task(_read_events(events, session.node_id, after, queue)),
         asyncio.create_task(_read_directives(session, queue)),
     ]
-    superseded = asyncio.create_task(session.superseded.wait())
+    over = asyncio.create_task(session.over.wait())
     getting = asyncio.create_task(queue.get())
     try:
         while True:
-            await asyncio.wait({getting, superseded, *readers}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({getting, over, *readers}, return_when=asyncio.FIRST_COMPLETED)
             for reader in readers:
                 if reader.done():
                     reader.result()
             if not getting.done():
-                raise PreconditionError(f"another agent took over node {session.node_id}")
+                raise PreconditionError(f"the session of node {session.node_id} is over", hint="open a new one")
             push = getting.result()
             getting = asyncio.create_task(queue.get())
             yield push
     finally:
-        for task in (*readers, superseded, getting):
+        for task in (*readers, over, getting):
             task.cancel()
 
 

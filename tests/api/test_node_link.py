@@ -243,3 +243,22 @@ async def test_the_next_server_is_tried_when_one_is_silent(api: ApiUnderTest) ->
     await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
     assert agent.link.server == api.link_address
     await agent.link.close()
+
+
+async def test_a_subscription_ends_with_its_session(api: ApiUnderTest, raw: RawAgent) -> None:
+    """Also where the connection holds, as after a silence of the api."""
+    session = await raw.hello()
+    old: Any = raw.dial.control.Subscribe(pb.SubscribeRequest(), metadata=raw.metadata)
+    live = api.process.presence.session("node-1")
+    assert live is not None
+    assert api.process.presence.ask_for_reports("node-1")
+    assert (await old.read()).WhichOneof("body") == "directive"  # it is there
+    session.cancel()
+
+    async def until_its_end() -> None:
+        while await old.read() is not grpc.aio.EOF:
+            pass
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(until_its_end(), HANG_SECONDS)
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

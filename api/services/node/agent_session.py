@@ -12,7 +12,8 @@ MAX_DIRECTIVES = 100
 
 @dataclass
 class AgentSession:
-    """One connected agent. ``superseded`` is set when a newer session of the same node takes over.
+    """One connected agent. ``superseded`` is set when a newer session of the same node takes over,
+    and ``over`` then and when its stream has ended: what belongs to the session ends with it.
 
     ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
     agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
@@ -23,6 +24,7 @@ class AgentSession:
     instance: str = ""
     refused: set[str] = field(default_factory=set)
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     clock_offset_ns: int = 0
     directives: asyncio.Queue[int | ConsoleRequest] = field(default_factory=lambda: asyncio.Queue(MAX_DIRECTIVES))
 

@@ -117,6 +117,7 @@ class Presence:
         self._sessions[node_id] = current
         if old is not None:
             old.superseded.set()
+            old.over.set()
         before = self._status.get(node_id)
         self._status[node_id] = NodeStatus.ONLINE
         self._beats[node_id] = self._stalls.now()
@@ -155,6 +156,7 @@ class Presence:
 
     def close(self, session: AgentSession) -> None:
         """The stream ended. The lease goes on: an agent that reconnects within it was never away."""
+        session.over.set()
         if self._sessions.get(session.node_id) is session:
             del self._sessions[session.node_id]
 

@@ -25,6 +25,11 @@ def last_seen(stack: Stack) -> datetime:
 
 def test_a_stopped_api_blames_no_node(stack: Stack) -> None:
     stack.until(lambda: node(stack)["status"] == "online")
+    waits = "until [ -e /tmp/end ]; do sleep 0.1; done"
+    run_id = stack.submit(
+        f"name: frozen\nsteps:\n  - {{name: a, container: {{image: '{stack.image}', commands: ['{waits}']}}}}\n"
+    )
+    stack.until(lambda: stack.step(run_id, "a")["state"] == "running")
     before = max(event["seq"] for event in stack.json("events"))
     pid = stack.pid("api")
     os.kill(pid, signal.SIGSTOP)
@@ -39,3 +44,5 @@ def test_a_stopped_api_blames_no_node(stack: Stack) -> None:
     assert [event["reason"] for event in told if event["kind"] == "node.condition_raised"] == []
     assert stack.pid("api") == pid
     assert node(stack)["status"] == "online"
+    stack.command("runs", "exec", run_id, "a", "--", "touch", "/tmp/end")  # its pushes reach the agent again
+    assert stack.until_ended(run_id)["state"] == "succeeded"
