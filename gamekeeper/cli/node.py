@@ -112,12 +112,18 @@ def edit(
 def remove(
     context: typer.Context,
     node: str,
-    force: Annotated[bool, typer.Option("--force", help="Stop its live steps")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Stop its live steps, and leave services that outlive runs on its machine")
+    ] = False,
 ) -> None:
     """Remove a node."""
     obj: Context = context.obj
+    before = obj.call("GET", f"/nodes/{node}/containers")["items"] if force else []
     obj.call("DELETE", f"/nodes/{node}", params={"force": force})
     console.print(f"removed {node}")
+    left = [item["name"] for item in before if item["lifetime"] == "node"]
+    if left:
+        console.print(f"its machine keeps {len(left)} service(s); to remove them there: docker rm -f {' '.join(left)}")
 
 
 def enrol(

@@ -197,7 +197,8 @@ async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match
     responses=problems(NotFoundError, ConflictError, PreconditionError),
 )
 async def delete_node(node_id: NodeId, nodes: NodesDep, if_match: IfMatch, force: bool = False) -> None:
-    """Removes a node. 409 while steps live on it, unless forced: then they are stopped."""
+    """Removes a node. 409 while steps live on it or services are to stay there, unless forced: then the steps are
+    stopped, and the services stay on the machine with nobody to look after them."""
     await nodes.delete(node_id, if_match, force=force)
 
 

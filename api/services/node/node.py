@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow
+from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
@@ -21,6 +21,7 @@ from gamekeeper.keys import PIN_MARK, TOKEN_PREFIX, hash_key, new_key
 
 TOKEN_LIFETIME = timedelta(minutes=10)
 MAX_TOKEN_LIFETIME = timedelta(hours=24)
+SHOWN = 5  # names in a message
 
 NodeChanged = Callable[[str], Awaitable[None]]
 
@@ -90,26 +91,27 @@ class NodeService:
         return row
 
     async def delete(self, node_id: str, if_match: int | None, *, force: bool) -> None:
-        """Raises ConflictError while steps live on the node, unless forced: then they are stopped first."""
+        """Raises ConflictError while steps live on the node or services are to stay there, unless forced.
+
+        Forced, it stops the steps first, and leaves the services running on a machine that is no node any more.
+        """
         async with self._database.write() as session:
             nodes = NodeRepository(session)
             row = await nodes.get(node_id)
             _match(row, if_match)
             live = await nodes.live_steps(node_id)
-            if live and not force:
-                names = ", ".join(f"{step.run_id}/{step.name}" for step in live[:5])
-                raise ConflictError(
-                    f'node "{node_id}" has {len(live)} live step(s): {names}',
-                    hint="wait for them, cancel their runs, or force it (which stops them)",
-                )
+            staying = await nodes.staying_containers(node_id)
+            if not force:
+                _check_unused(node_id, live, staying)
             row.mode = NodeMode.DISABLED.value
         if live:
             await self._changed(node_id)
         async with self._database.write() as session:
             nodes = NodeRepository(session)
             await nodes.delete(await nodes.get(node_id))
-            reason = "forced" if live else ""
-            record(session, Event(kind=EventKind.NODE_REMOVED, node=node_id, reason=reason))
+            reason = "forced" if live or staying else ""
+            message = f"left on its machine: {_some(staying)}" if staying else ""
+            record(session, Event(kind=EventKind.NODE_REMOVED, node=node_id, reason=reason, message=message))
         self._removed(node_id)
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
@@ -142,6 +144,24 @@ class NodeService:
         async with self._database.read() as session:
             found = Counter((await NodeRepository(session).statuses()).values())
         return {status.value: found[status.value] for status in NodeStatus}
+
+
+def _check_unused(node_id: str, live: Sequence[StepRow], staying: Sequence[str]) -> None:
+    if live:
+        raise ConflictError(
+            f'node "{node_id}" has {len(live)} live step(s): {_some([f"{step.run_id}/{step.name}" for step in live])}',
+            hint="wait for them, cancel their runs, or force it (which stops them)",
+        )
+    if staying:
+        raise ConflictError(
+            f'node "{node_id}" has {len(staying)} service(s) that nobody would look after: {_some(staying)}',
+            hint=f"end their runs, or remove them on the machine (docker rm -f {' '.join(staying[:SHOWN])}); "
+            "or force it, which leaves them running there",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _match(row: NodeRow, if_match: int | None) -> None:

@@ -10,11 +10,13 @@ from sqlalchemy import delete, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
+from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.domain.language.pipeline import Lifetime, StepType
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
+from gamekeeper.domain.run.run import FINAL_RUN_STATES
 from gamekeeper.domain.run.step import FINAL_STATES, StepState
 from gamekeeper.errors import NotFoundError
 
@@ -107,6 +109,25 @@ class NodeRepository:
         final = [state.value for state in FINAL_STATES] + [StepState.PENDING.value]
         query = select(StepRow).where(StepRow.node_id == node_id, col(StepRow.state).not_in(final))
         return list((await self._session.exec(query)).all())
+
+    async def staying_containers(self, node_id: str) -> list[str]:
+        """Names of the node's containers that are to stay after their steps: services that outlive their runs, and
+        services of runs that go on elsewhere. Each is as the node last told of it."""
+        serves_on = (
+            select(StepRow.name)
+            .join(RunRow, col(RunRow.id) == StepRow.run_id)
+            .where(StepRow.run_id == ContainerRow.run_id, StepRow.name == ContainerRow.step)
+            .where(StepRow.type == StepType.SERVICE.value, StepRow.state == StepState.SUCCEEDED.value)
+            .where(col(RunRow.state).not_in([state.value for state in FINAL_RUN_STATES]))
+            .exists()
+        )
+        outlives = col(ContainerRow.lifetime) == Lifetime.NODE.value
+        query = select(ContainerRow.name, ContainerRow.run_id, ContainerRow.step).where(
+            ContainerRow.node_id == node_id, outlives | serves_on
+        )
+        live = {(step.run_id, step.name) for step in await self.live_steps(node_id)}
+        found = (await self._session.exec(query.order_by(ContainerRow.name))).all()
+        return [name for name, run_id, step in found if (run_id, step) not in live]
 
     async def runs_touching(self, node_id: str) -> list[str]:
         """Ids of runs with a step on the node that has not ended."""

@@ -23,7 +23,7 @@ class EventKind(StrEnum):
 
     NODE_CREATED = "node.created", "A user made the node."
     NODE_EDITED = "node.edited", "A user changed the node; `data` has the old and the new value of each field."
-    NODE_REMOVED = "node.removed", "A user removed the node; reason `forced` when live steps were stopped for it."
+    NODE_REMOVED = "node.removed", "A user removed the node; reason `forced` when it had live steps or services."
     NODE_TOKEN_MADE = "node.token_made", "A user made an enrolment token."
     NODE_REGISTERED = (
         "node.registered",
