@@ -22,6 +22,7 @@ from gamekeeper.cli.output import coloured, console, errors, print_json
 from gamekeeper.disk import disk_room
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 from gamekeeper.logging import configure_logging
+from gamekeeper.stack.enrol import ensure_node
 from gamekeeper.stack.hosts import LOOPBACK, bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.plan import temporal_address
@@ -64,6 +65,7 @@ def up(
     if lock.is_held():
         _check_same(state.load(), record)
         _wait_ready(state, None)
+        _enrol_again(state)
         console.print("already up")
         _print_addresses(state.load())
         return
@@ -108,6 +110,16 @@ def _check_same(now: StackRecord, wanted: StackRecord) -> None:
             f"the stack is up already, with another {' and '.join(other)}",
             hint="run gamekeeper down first; containers go on",
         )
+
+
+def _enrol_again(state: StateDir) -> None:
+    """Has a node that was removed while the stack is up back. Its agent, which is refused, finds the new token."""
+    record = state.load()
+    try:
+        if record.node is not None:
+            ensure_node(state, record, record.node)
+    except UnavailableError as error:
+        errors.print(f"[yellow]{escape(str(error))}[/yellow]")
 
 
 def _keep(state: StateDir, record: StackRecord) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import httpx
 
+from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.errors import UnavailableError
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.whole_file import write_whole
@@ -29,9 +30,10 @@ def wait_ready(state: StateDir, record: StackRecord, seconds: float) -> None:
 
 
 def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
-    """Creates the node where there is none, and leaves a fresh token for an agent that has no identity yet.
+    """Creates the node where there is none, and leaves a fresh token for an agent that has no good identity.
 
-    Raises UnavailableError; the same call may work later.
+    An identity is of a removed node where the node is there and was never seen: somebody else made it again. A living
+    agent that is refused reads the token. Raises UnavailableError; the same call may work later.
     """
     with httpx.Client(
         base_url=f"{record.rest_url}/api/v1",
@@ -41,7 +43,7 @@ def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
     ) as client:
         identity = state.agent_dir(node) / "identity.json"
         if _create_if_missing(client, node):
-            identity.unlink(missing_ok=True)  # of a node that was removed since
+            identity.unlink(missing_ok=True)
         if not identity.exists():
             answer = _asked(client, "POST", f"/nodes/{node}/enrolment-tokens", {})
             if answer.is_error:
@@ -51,9 +53,10 @@ def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
 
 
 def _create_if_missing(client: httpx.Client, node: str) -> bool:
-    """True when the node is new. One that is there costs no write, so that a full disk does not stop a restart."""
-    if _asked(client, "GET", f"/nodes/{node}").status_code == 200:
-        return False
+    """True when no agent was this node yet. One that is there costs no write: a full disk must not stop a restart."""
+    found = _asked(client, "GET", f"/nodes/{node}")
+    if found.status_code == 200:
+        return bool(found.json()["status"] == NodeStatus.NEVER_SEEN)
     created = _asked(client, "POST", "/nodes", {"id": node, "description": "enrolled by gamekeeper up"})
     if created.status_code not in (201, 409):
         raise UnavailableError(f"node {node} can't be created: {created.text[:300]}")
@@ -67,14 +70,20 @@ def _asked(client: httpx.Client, method: str, path: str, body: object = None) ->
         raise UnavailableError(f"the api does not answer: {error}") from error
 
 
+def is_online(state: StateDir, record: StackRecord, node: str) -> bool:
+    """True when the api says that the node is online. An api that hangs costs a second."""
+    headers, verify = {"Authorization": f"Bearer {state.ensure_admin_key()}"}, state.trust(record)
+    with suppress(httpx.TransportError):
+        answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=1, verify=verify)
+        return bool(answer.status_code == 200 and answer.json()["status"] == NodeStatus.ONLINE)
+    return False
+
+
 def wait_online(state: StateDir, record: StackRecord, node: str, seconds: float) -> None:
     """Returns when the node is online. Raises UnavailableError when it is not in time."""
-    headers, verify = {"Authorization": f"Bearer {state.ensure_admin_key()}"}, state.trust(record)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=5, verify=verify)
-            if answer.status_code == 200 and answer.json()["status"] == "online":
-                return
+        if is_online(state, record, node):
+            return
         time.sleep(0.1)
     raise UnavailableError(f"node {node} is not online after {seconds:.0f} s")

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from gamekeeper.disk import disk_room
+from gamekeeper.domain.node.condition import ConditionType
 from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
@@ -113,10 +114,13 @@ def _control_worker(state: StateDir, parts: dict[str, str] | None) -> dict[str, 
 
 
 def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:
+    """Well while the node is online and takes work."""
     found = _get(state, record, f"/api/v1/nodes/{node}") if record.ports else None
     status = found["status"] if found else "unknown"
-    part = _part(state, AGENT_PREFIX + node, status == "online")
-    return {"node": node, "status": status, "state_dir": str(state.agent_dir(node))} | part
+    conditions = found["conditions"] if found else []
+    trouble = "; ".join(told["reason"] for told in conditions if told["type"] == ConditionType.WORK_UNREACHABLE)
+    part = _part(state, AGENT_PREFIX + node, status == "online" and not trouble)
+    return {"node": node, "status": status, "state_dir": str(state.agent_dir(node))} | part | {"message": trouble}
 
 
 def _get(state: StateDir, record: StackRecord, path: str) -> dict[str, Any] | None:

@@ -68,6 +68,7 @@ class Supervisor:
             while not self._stop.wait(LOOK_SECONDS):
                 self._troubles.attempt("look at the processes", self._look)
                 self._troubles.attempt("this machine's node", self._join)
+                self._look_at_node()
         self._bring_down(self._processes)
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -105,6 +106,14 @@ class Supervisor:
             return
         enrol.ensure_node(self._state, self._record, node)
         self._add(plan.agent(self._state, self._record, node))
+
+    def _look_at_node(self) -> None:
+        """Tells when the node that the start went on without is there: nobody must hear of an old trouble."""
+        node = self._record.node
+        if node is not None and self._record.trouble and enrol.is_online(self._state, self._record, node):
+            log.info("node %s is online", node)
+            self._record.trouble = ""
+            self._save(ready=self._record.ready)
 
     def _ports_of_living(self) -> set[str]:
         """Ports that our own processes hold, which are therefore not taken by somebody else."""

@@ -45,6 +45,9 @@ def test_a_gateway_that_is_killed_or_hangs_costs_no_step(stack: Stack) -> None:
     try:
         container.exec_run(["touch", "/tmp/end"])
         stack.until(lambda: "WorkUnreachable" in conditions(stack))
+        agent = stack.status()["agents"][0]
+        assert (agent["status"], agent["health"]) == ("online", "unhealthy"), agent
+        assert "Temporal" in agent["message"]
     finally:
         os.kill(hung, signal.SIGCONT)
     step = stack.until_ended(run_id)["steps"][0]

@@ -15,6 +15,8 @@ import pytest
 from gamekeeper.stack.layout import StateDir
 from tests.fixtures.stack import Stack, node_id
 
+ECHO = "name: x\nsteps:\n  - {{name: a, container: {{image: '{image}', commands: [echo]}}}}\n"
+
 
 @pytest.fixture
 def fresh(tmp_path: Path, test_image: str) -> Iterator[Stack]:
@@ -35,9 +37,7 @@ def test_a_stack_on_another_address_works_and_temporal_stays_on_loopback(
     fresh: Stack, host: str, reached_at: str
 ) -> None:
     fresh.up("--host", host)
-    run_id = fresh.submit(
-        f"name: x\nsteps:\n  - {{name: a, container: {{image: '{fresh.image}', commands: [echo]}}}}\n"
-    )
+    run_id = fresh.submit(ECHO.format(image=fresh.image))
     assert fresh.until_ended(run_id)["state"] == "succeeded"
     ports = StateDir(fresh.state_dir).load().ports
     assert ports is not None
@@ -76,6 +76,18 @@ def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(fresh: S
         assert moved.model_copy(update={"rest": ports.rest}) == ports
 
 
+def test_up_has_a_removed_node_back(fresh: Stack) -> None:
+    fresh.up()
+    agent = fresh.pid("agent")
+    fresh.command("node", "rm", fresh.node)
+    fresh.until(lambda: fresh.status()["agents"][0]["health"] != "ok")
+    assert "already up" in fresh.command("up", "--detach", "--node", fresh.node).stdout
+    fresh.until(lambda: fresh.status()["agents"][0]["health"] == "ok")
+    run_id = fresh.submit(ECHO.format(image=fresh.image))
+    assert fresh.until_ended(run_id)["state"] == "succeeded"
+    assert fresh.pid("agent") == agent, "a living agent takes the new token by itself"
+
+
 def test_an_agent_that_hangs_stops_no_start_of_the_rest(fresh: Stack) -> None:
     fresh.up()
     before = fresh.status()
@@ -95,3 +107,4 @@ def test_an_agent_that_hangs_stops_no_start_of_the_rest(fresh: Stack) -> None:
     finally:
         os.kill(agent, signal.SIGCONT)
     fresh.until(lambda: fresh.status()["agents"][0]["health"] == "ok")
+    fresh.until(lambda: StateDir(fresh.state_dir).load().trouble == "")
