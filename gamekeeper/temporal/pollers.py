@@ -2,6 +2,7 @@
 
 Temporal lists a worker for five minutes after its last poll, and a poll lasts a minute at most. So workers are there
 while the newest poll is seen to change. The times themselves are another machine's clock, and prove nothing.
+Temporal also notes the end of a poll whose worker hangs: its silence begins up to a minute after it does.
 """
 
 from __future__ import annotations
