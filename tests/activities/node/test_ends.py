@@ -1,4 +1,4 @@
-"""What a delivery makes of its container at its end: whose container it is, and whether it had ended by itself."""
+"""The end of a delivery: whose container it is, and whether that had ended by itself."""
 
 from __future__ import annotations
 
