@@ -30,7 +30,6 @@ HEADER_TIMEOUT_MS = 10_000
 async def serve(settings: ApiSettings) -> None:
     await asyncio.to_thread(upgrade, settings.database)
     database = Database(settings.database)
-    await database.warm()
     client = await connect(settings.temporal or None)
     await ensure_search_attributes(client)
     process = build(settings, database, client)

@@ -17,13 +17,12 @@ from typing import Any
 
 from docker.errors import DockerException
 
-from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.domain.log.log import PART_BYTES, LogLine, LogStream
 
 _HEADER = struct.Struct(">BxxxI")
 _STAMP = len("2006-01-02T15:04:05.000000000Z")
 _STDERR = 2
 _SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
-_PART_BYTES = 16 * 1024  # Docker cuts longer lines into parts of this size
 _READ_BYTES = 256 * 1024
 _MAX_HELD_BYTES = 1024 * 1024
 _LINE_BYTES = 64
@@ -84,7 +83,7 @@ class FrameReader:
         self._owed.discard(stream)
         if data.endswith(b"\n"):
             return before + data
-        if len(data) == _PART_BYTES:
+        if len(data) == PART_BYTES:
             self._cut[stream] = ts_ns
         elif continues:
             self._owed.add(stream)

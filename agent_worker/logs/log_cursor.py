@@ -6,6 +6,9 @@ which the engine does inclusively, and lines share times: so the number of lines
 
 The engine must still hold the newest line that is known. When it does not, its log was rotated further or cut, and
 lines that nobody has read may be gone.
+
+Docker up to 20.10 shows a follower the first lines of each new file twice: it takes the smaller file for one that was
+cut. What goes back in time is therefore not kept, but read again without following.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.domain.log.log import PART_BYTES, LogLine, LogStream
 
 WHOLE_BYTES = 128 * 1024 * 1024  # half of the size at which the engine begins a new file
 LINE_BYTES = 40  # what the engine stores with each line
@@ -25,12 +28,17 @@ _MARGIN_NS = 1_000_000_000  # the two streams are stamped by two writers, so the
 
 @dataclass
 class _Position:
-    """``at_ts`` lines in a row have the time of the last line; ``latest_ns`` is the highest time of all."""
+    """``at_ts`` lines in a row have the time of the last line; ``latest_ns`` is the highest time of all. Only this
+    process knows ``goes_on``: the last one is a part of a line that more belongs to."""
 
     ts_ns: int = 0
     at_ts: int = 0
     total: int = 0
     latest_ns: int = 0
+    goes_on: bool = False
+
+    def repeats(self, line: LogLine) -> bool:
+        return line.ts_ns < self.ts_ns or (line.ts_ns == self.ts_ns and not self.goes_on)
 
     def advance(self, times: Sequence[int]) -> None:
         newest = times[-1]
@@ -85,9 +93,21 @@ class LogCursor:
         self.is_cut = self.is_cut and not lines
         self.read_bytes += sum([len(line[2]) for line in lines]) + LINE_BYTES * len(lines)
         for stream in {line[0] for line in lines}:
-            times = [line[1] for line in lines if line[0] is stream]
-            self.positions.setdefault(int(stream), _Position()).advance(times)
+            own = [line for line in lines if line[0] is stream]
+            position = self.positions.setdefault(int(stream), _Position())
+            position.advance([line[1] for line in own])
+            position.goes_on = _is_part(own[-1])
         self.newest = lines[-1] if lines else self.newest
+
+    def before_repeated(self, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+        """The lines before the first whose stream is past it. One whose clock was set back looks the same."""
+        reached = {key: replace(item) for key, item in self.positions.items()}
+        for index, line in enumerate(lines):
+            position = reached.setdefault(int(line.stream), _Position())
+            if position.repeats(line):
+                return lines[:index]
+            position.ts_ns, position.goes_on = line.ts_ns, _is_part(line)
+        return lines
 
     def filter(self) -> LineFilter:
         """A filter for one reading of the log from ``since_ns`` on."""
@@ -103,6 +123,10 @@ class LogCursor:
         fields = json.loads(text)
         positions = {int(key): _Position(*values) for key, values in fields.get("positions", {}).items()}
         return cls(positions, **{name: fields[name] for name in _FIELDS if name in fields})
+
+
+def _is_part(line: LogLine) -> bool:
+    return len(line.data) >= PART_BYTES and not line.data.endswith(b"\n")
 
 
 class LineFilter:
@@ -138,7 +162,11 @@ class LineFilter:
         if self._first_ts_ns and line.ts_ns != self._first_ts_ns:
             self._by_count = False  # the beginning is gone
         known = self._known.get(int(line.stream))
-        self.lost = not self._by_count and not self._is_told and (known is None or line.ts_ns > known.ts_ns)
+        self.lost = (
+            not self._by_count
+            and not self._is_told
+            and (known is None or line.ts_ns > max(known.ts_ns, known.latest_ns))
+        )
         if self.lost:
             self._forget_newest()
 
@@ -154,8 +182,11 @@ class LineFilter:
             return known.total >= 0
         if line.ts_ns == known.ts_ns:
             known.at_ts -= 1
-            return known.at_ts >= 0
-        return line.ts_ns < known.ts_ns
+            if known.at_ts == 0:  # from here on all is new, also what a clock that was set back gave an older time
+                known.ts_ns = known.latest_ns = 0
+                return True
+            return known.at_ts > 0
+        return line.ts_ns <= max(known.ts_ns, known.latest_ns)
 
     def _forget_newest(self) -> None:
         """The loss is told with the next lines; it is not to be told a second time at the end."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -26,6 +26,7 @@ log = get_logger(__name__)
 ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTARTING)
 RESTART_POLL_SECONDS = 2.0
 BEHIND_SECONDS = 2.0
+STUCK_SECONDS = 10.0
 CAUGHT_UP_BYTES = 16 * 1024 * 1024
 UNREAD_BYTES = 64 * 1024
 MARGIN = 0.98  # the engine stores a little more with a long line than is counted
@@ -154,25 +155,73 @@ class LogReader:
 
     async def _read_once(self, cursor: LogCursor, known: LineFilter) -> bool:
         """Reads from the cursor on until the engine ends the stream. True when the existing lines should be read first:
-        the engine does not show lines that it rotated meanwhile to a follower that is far behind."""
+        the engine does not show lines that it rotated meanwhile to a follower that is far behind, and may show those of
+        a new file twice."""
         read_before = cursor.read_bytes
         reading = self._engine.read_logs(self._container_id, cursor.since_ns, follow=self._follow)
-        async with aclosing(reading) as batches:
+        async with aclosing(reading), aclosing(self._until_stuck(reading, cursor)) as batches:
             async for lines in batches:
                 fresh = known.fresh(lines)
                 if not fresh:
                     continue
+                may_rotate = self._may_rotate(cursor)
+                kept = await self._shown_once(cursor, fresh) if may_rotate else fresh
+                if not kept:
+                    return True
                 gap = LOST if known.lost else ""
                 if known.lost:
                     cursor.cut()
                 known.lost = False
-                cursor.advance(fresh)
-                gap = gap or await self._unread(cursor, fresh[0])
-                await self._keep(partial(self._spool.append, self._key, fresh, cursor, gap))
-                falls_behind = self._follow and not self._one_file and not cursor.by_count
-                if falls_behind and time.time_ns() - fresh[-1].ts_ns > BEHIND_SECONDS * 1e9:
+                cursor.advance(kept)
+                gap = gap or await self._unread(cursor, kept[0])
+                await self._keep(partial(self._spool.append, self._key, kept, cursor, gap))
+                is_behind = time.time_ns() - kept[-1].ts_ns > BEHIND_SECONDS * 1e9
+                if may_rotate and (is_behind or len(kept) < len(fresh)):
                     return True
         return not self._follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
+
+    async def _until_stuck(
+        self, batches: AsyncGenerator[Sequence[LogLine], None], cursor: LogCursor
+    ) -> AsyncGenerator[Sequence[LogLine], None]:
+        """The batches, up to where the engine has newer lines and does not show them: a follower that came while a new
+        file was begun waits at the old one (seen with Docker 20.10)."""
+        coming: asyncio.Future[Sequence[LogLine] | None] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(batches, None))
+                await asyncio.wait({coming}, timeout=STUCK_SECONDS)
+                if not coming.done():
+                    if self._may_rotate(cursor) and await self._has_newer(cursor):
+                        return
+                    continue
+                lines, coming = coming.result(), None
+                if lines is None:
+                    return
+                yield lines
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    def _may_rotate(self, cursor: LogCursor) -> bool:
+        return self._follow and not self._one_file and not cursor.by_count
+
+    async def _has_newer(self, cursor: LogCursor) -> bool:
+        try:
+            last = await self._engine.last_log_line(self._container_id)
+        except UnavailableError:
+            return False
+        return last is not None and last.ts_ns > cursor.newest_ns
+
+    async def _shown_once(self, cursor: LogCursor, lines: Sequence[LogLine]) -> Sequence[LogLine]:
+        """The lines before those that go back in time. They are the engine's repetition, unless its log really ends
+        with an older line: then the clock was set back."""
+        once = cursor.before_repeated(lines)
+        if len(once) == len(lines):
+            return lines
+        newest = max(cursor.newest_ns, *(line.ts_ns for line in lines))
+        last = await self._engine.last_log_line(self._container_id)
+        return lines if last is not None and last.ts_ns < newest else once
 
     async def _unread(self, cursor: LogCursor, line: LogLine) -> str:
         """The gap to record, once, when the lines from before the first reading are as many as the engine holds of a

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.markup import escape
@@ -231,8 +231,3 @@ def status(
     if disk["health"] == "full":
         console.print(f"{'disk':22} {coloured('full'):22} {escape(disk['message'])}; free space there")
     console.print(f"API key in {found['api_key_file']}")
-
-
-def health_is_ok(found: dict[str, Any]) -> bool:
-    parts = [found[name] for name in ("temporal", "api", "gateway", "control_worker")] + found["agents"]
-    return all(part["health"] == "ok" for part in parts)

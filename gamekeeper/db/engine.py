@@ -7,7 +7,7 @@ in the middle ("database is locked"), whatever the busy timeout.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +25,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
 from gamekeeper.db.readable import ODD_ROWS
+from gamekeeper.db.sqlite import SqliteConnections, configure
 from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
@@ -37,7 +38,6 @@ from gamekeeper.supervised import Supervised
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_MS = 10_000
 SQLITE_CONNECTIONS = 8
 CLOSE_SECONDS = 5.0
 ANSWER_SECONDS = 60.0  # of a whole transaction; the largest, sums of metrics, take some seconds
@@ -53,7 +53,8 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._folder = Path(self.url.database or "").absolute().parent if self.is_sqlite else None
-        self._engine = _create_engine(url, self.is_sqlite)
+        self._opened = SqliteConnections()
+        self._engine = _create_engine(url, self._opened if self.is_sqlite else None)
         self._writing = self._engine.execution_options(gamekeeper_writes=True)
         # SQLite has one writer; queueing here is fair, and its own busy handler is not.
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
@@ -90,15 +91,6 @@ class Database:
     def _session(self, engine: AsyncEngine) -> AsyncSession:
         return AsyncSession(engine, expire_on_commit=False, info={ODD_ROWS: self.odd_rows})
 
-    async def warm(self) -> None:
-        """Opens SQLite's connections beforehand: a caller that is cancelled while one is being opened would leave it
-        half open, and streams are cancelled all the time."""
-        if self.is_sqlite:
-            with _translated(self._folder):
-                opened = [await self._engine.connect() for _ in range(SQLITE_CONNECTIONS)]
-            for connection in opened:
-                await connection.close()
-
     async def ping(self) -> None:
         """Raises UnavailableError unless the database can be read, and can be written as far as is known."""
         async with self.read() as session:
@@ -110,17 +102,28 @@ class Database:
                 await (await session.connection()).execute(text("UPDATE alembic_version SET version_num = version_num"))
 
     async def close(self) -> None:
-        """Waits a moment for queries that outlive their callers."""
-        deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
-        while self._pool.checkedout() and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        """Waits a moment for queries that outlive their callers. A connection that comes back later is closed then."""
+        await _until(lambda: not self._pool.checkedout())
+        event.listen(self._engine.sync_engine, "checkin", _close_late)
         await self._engine.dispose()
+        await _until(lambda: self._opened.has_ended)
 
     @property
     def _pool(self) -> AsyncAdaptedQueuePool:
         pool = self._engine.pool
         assert isinstance(pool, AsyncAdaptedQueuePool)
         return pool
+
+
+def _close_late(_connection: Any, record: ConnectionPoolEntry) -> None:
+    """The pool has ended and would forget it, open as it is."""
+    record.invalidate()
+
+
+async def _until(is_done: Callable[[], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
+    while not is_done() and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -173,26 +176,14 @@ def _is_full(error: DBAPIError, folder: Path | None) -> bool:
     return getattr(error.orig, "sqlstate", None) == DISK_FULL
 
 
-def _create_engine(url: str, is_sqlite: bool) -> AsyncEngine:
-    if not is_sqlite:
+def _create_engine(url: str, sqlite: SqliteConnections | None) -> AsyncEngine:
+    if sqlite is None:
         return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=10)
-    engine = create_async_engine(url, pool_size=SQLITE_CONNECTIONS, max_overflow=0)
-    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    opens = {"async_creator_fn": sqlite.open}
+    engine = create_async_engine(url, pool_size=SQLITE_CONNECTIONS, max_overflow=0, connect_args=opens)
+    event.listen(engine.sync_engine, "connect", configure)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

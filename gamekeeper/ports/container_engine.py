@@ -250,8 +250,9 @@ class ContainerEngine(Protocol):
         """Yields lines from ``since_ns`` on (inclusive: the caller drops what it has). Idempotent.
 
         Without ``follow`` it ends behind the lines that are there. With ``follow`` it blocks until the container ends;
-        it may end early or skip lines of a long log where the engine begins a new file, which reading without
-        ``follow`` never does. Closing the generator or cancelling its reader ends the stream and loses nothing.
+        where the engine begins a new file of a long log it may end early, get stuck, or skip or repeat lines, which
+        reading without ``follow`` never does. Closing the generator or cancelling its reader ends the stream and loses
+        nothing.
         """
         ...
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gamekeeper.errors import InvalidError
 
 MAX_REASON = 1000
+PART_BYTES = 16 * 1024  # the engine cuts longer lines into parts of this size, which share their time
 
 
 class LogStream(IntEnum):

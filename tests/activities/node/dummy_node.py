@@ -21,8 +21,8 @@ from tests.hang import HANG_SECONDS
 class Node:
     """The activities of a node whose engine is a dummy."""
 
-    def __init__(self, journal: FakeJournal | None = None) -> None:
-        self.engine = DummyEngine("node-1")
+    def __init__(self, journal: FakeJournal | None = None, engine: DummyEngine | None = None) -> None:
+        self.engine = engine or DummyEngine("node-1")
         self.journal = journal or FakeJournal()
         self.logs = FakeStepLogs()
         self.phases = FakePhases()

@@ -60,7 +60,7 @@ def node(docker_engine: DockerEngine, test_image: str) -> Node:
 
 @pytest.mark.parametrize("script", ["exit 1", "sleep 0.2; exit 1"])
 async def test_a_service_that_crashes_again_and_again_never_counts_as_healthy(node: Node, script: str) -> None:
-    result = await node.service(node.step(f"echo no map; {script}", restart="unless-stopped", timeout=6.0))
+    result = await node.service(node.step(f"echo no map; {script}", restart="unless-stopped", timeout=15.0))
     assert (result.state, result.reason) == (StepState.FAILED, Reason.UNHEALTHY)
     assert "last with exit code 1" in result.message
     assert 'last line: "no map"' in result.message
