@@ -15,6 +15,7 @@ from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Begun
+from gamekeeper.temporal.signed_inputs import SIGNED_SECONDS
 
 log = get_logger(__name__)
 
@@ -22,11 +23,14 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (token BLOB PRIMARY KEY, key TEXT NOT NULL, returned_at REAL);
 CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, begun_at REAL NOT NULL, container_id TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS answers (token BLOB PRIMARY KEY, result TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS spent (key TEXT PRIMARY KEY, until REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (key TEXT PRIMARY KEY, count INTEGER NOT NULL, text TEXT NOT NULL);
 """
-_TRY = "SELECT begun_at, container_id, text FROM tries LEFT JOIN faults USING (key) WHERE key = ?"
+_TRY = """SELECT begun_at, container_id, text, until FROM tries
+          LEFT JOIN faults USING (key) LEFT JOIN spent USING (key) WHERE key = ?"""
 _UNANSWERED = "SELECT token FROM deliveries WHERE token NOT IN (SELECT token FROM answers)"
 ANSWER_GRACE_SECONDS = 60.0
+SPENT_SECONDS = SIGNED_SECONDS + 86_400.0  # longer than any delivery of it can be good
 
 
 class SqliteJournal:
@@ -51,7 +55,7 @@ class SqliteJournal:
             if row is None:
                 raise
             log.warning("a delivery of step %s is not journaled: %s", key, error)
-        return Begun(at=row[0], container_id=row[1], fault=row[2] or "", again=not new)
+        return Begun(at=row[0], container_id=row[1], fault=row[2] or "", again=not new, is_over=bool(row[3]))
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         with self._store.transaction() as db:
@@ -111,8 +115,15 @@ class SqliteJournal:
             return [StepKey.parse(row[0]) for row in db.execute(query, (begun_before,))]
 
     def forget(self, key: StepKey) -> None:
-        """The try is over and its outcome known to the control plane."""
+        """The try is over and its outcome known to the control plane. That it had a container is known for as long as
+        somebody could repeat its delivery."""
+        now = time.time()
         with self._store.transaction() as db:
+            db.execute("DELETE FROM spent WHERE until < ?", (now,))
+            db.execute(
+                "INSERT OR IGNORE INTO spent SELECT key, ? FROM tries WHERE key = ? AND container_id != ''",
+                (now + SPENT_SECONDS, str(key)),
+            )
             db.execute("DELETE FROM tries WHERE key = ?", (str(key),))
             db.execute("DELETE FROM faults WHERE key = ?", (str(key),))
 

@@ -20,9 +20,11 @@ from agent_worker.answers import Answers
 from agent_worker.identity import Identity
 from gamekeeper.backoff import jittered
 from gamekeeper.certificates.pem import SERVER_NAME
+from gamekeeper.certificates.step_signature import StepVerifier
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal.client import GatewayTls, connect
+from gamekeeper.temporal.signed_inputs import VerifyingCodec
 
 log = get_logger(__name__)
 
@@ -38,6 +40,7 @@ class TemporalLink:
         self._identity = identity
         self._address = address
         self._renewed = asyncio.Event()
+        self._codec = VerifyingCodec(StepVerifier(lambda: identity.good_credentials.roots))
         self.trouble = ""  # why no work can be had, for the node's condition
 
     def renew(self) -> None:
@@ -59,11 +62,11 @@ class TemporalLink:
     async def _connect(self, host: str) -> Client:
         identity = self._identity
         if self._address or not (identity.gateway_port or identity.gateway_address):
-            return await connect(self._address or identity.temporal_address)
+            return await connect(self._address or identity.temporal_address, codec=self._codec)
         own = identity.good_credentials
         tls = GatewayTls(key=own.key, chain=own.chain, roots=own.roots, name=SERVER_NAME)
         address = identity.gateway_address or f"{host}:{identity.gateway_port}"
-        return await connect(address, wait=PATIENCE, gateway=tls)
+        return await connect(address, wait=PATIENCE, gateway=tls, codec=self._codec)
 
     async def follow(self, workers: Sequence[Worker], answers: Answers, host: str) -> None:
         """Gives workers and answers a new client for each new certificate, and asks in between whether Temporal answers

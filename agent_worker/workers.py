@@ -13,6 +13,7 @@ from activities.node.step.steps import StepActivities
 from agent_worker.answers import AnswerInterceptor, Answers
 from agent_worker.bootstrap import Agent
 from agent_worker.identity import Identity
+from agent_worker.inputs import SignedInputs
 from gamekeeper.temporal import queues
 
 MAX_STEPS = 1000
@@ -29,7 +30,9 @@ def build_workers(
     ``hand_over`` is how long steps may go on towards their end once the workers are being shut down.
     """
     beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
-    context = NodeContext(agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, beat)
+    context = NodeContext(
+        agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, SignedInputs(), beat
+    )
     steps = StepActivities(context)
     node = identity.node_id
     plan: dict[str, list[Callable[..., Any]]] = {

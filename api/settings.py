@@ -104,6 +104,11 @@ class ApiSettings(DatabaseSettings):
         description="Folder to which the gateway's certificate, its key and the roots are written, for a gateway that "
         "does not see the CA's folder. None is `gateway` below that.",
     )
+    steps_certificate_dir: Path | None = Field(
+        default=None,
+        description="Folder to which the key that signs what nodes are told to run is written, with its certificate, "
+        "for a control worker that does not see the CA's folder. None is `steps` below that.",
+    )
     temporal_for_agents: str = Field(
         default="",
         description="Temporal's address as agents are told it. Empty tells them ours, which is right unless they "

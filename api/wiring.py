@@ -131,6 +131,7 @@ def _access(settings: ApiSettings, database: Database) -> Access:
         settings.names(),
         node_lifetime=timedelta(seconds=settings.certificate_seconds),
         gateway_folder=settings.gateway_certificate_dir,
+        steps_folder=settings.steps_certificate_dir,
     )
     standing = StandingService(directory)
     joining = JoinService(

@@ -8,21 +8,25 @@ import os
 import signal
 
 from control_worker.bootstrap import build
+from control_worker.settings import ControlWorkerSettings
+from control_worker.steps_key import StepsKey
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
-from gamekeeper.settings import DatabaseSettings
 from gamekeeper.temporal.client import connect
+from gamekeeper.temporal.signed_inputs import SigningCodec
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("control_worker")
 
 
-async def work(settings: DatabaseSettings) -> None:
+async def work(settings: ControlWorkerSettings) -> None:
     await wait_until_current(settings.database)
+    key = StepsKey(settings.steps_certificate, settings.steps_key)
+    await key.wait()
     database = Database(settings.database)
-    client = await connect(settings.temporal or None)
+    client = await connect(settings.temporal or None, codec=SigningCodec(key.signer))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -34,7 +38,7 @@ async def work(settings: DatabaseSettings) -> None:
 
 
 def main() -> None:
-    settings = DatabaseSettings()
+    settings = ControlWorkerSettings()
     configure_logging(settings.log_level)
     configure_tracing("gamekeeper-control-worker")
     status = 0

@@ -16,7 +16,7 @@ RUN /app/bin/pip install --quiet --no-deps --no-build-isolation --no-cache-dir /
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 gamekeeper && mkdir /data /certificates && chown gamekeeper /data /certificates
+    && useradd --system --uid 10001 gamekeeper && mkdir /data /certificates /steps && chown gamekeeper /data /certificates /steps
 COPY --from=build /app /app
 WORKDIR /data
 ENV PYTHONUNBUFFERED=1 PATH=/app/bin:/usr/bin:/bin

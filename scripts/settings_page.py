@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from agent_worker.settings import PREFIX as AGENT_PREFIX
 from agent_worker.settings import AgentSettings
 from api.settings import ApiSettings
+from control_worker.settings import ControlWorkerSettings
 from gamekeeper.cli.app import build
 from gamekeeper.settings import DatabaseSettings
 from gateway.settings import GatewaySettings
@@ -44,6 +45,7 @@ def sections() -> dict[str, list[Row]]:
     return {
         "`api`, `control_worker` and `gateway`": shared,
         "`api`": own,
+        "`control_worker`": [row for row in _rows(ControlWorkerSettings, PREFIX) if row not in shared],
         "`gateway`": [row for row in _rows(GatewaySettings, PREFIX) if row not in shared],
         "`agent_worker`": _rows(AgentSettings, AGENT_PREFIX),
         "The command `gamekeeper`": list(_options()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
-from gamekeeper.ports.node_agent import Containers, Journal, Phases, StepLogs
+from gamekeeper.ports.node_agent import Containers, Inputs, Journal, Phases, StepLogs
 
 
 @dataclass(frozen=True)
@@ -19,4 +19,5 @@ class NodeContext:
     phases: Phases
     containers: Containers
     policy: NodePolicy
+    inputs: Inputs
     heartbeat_seconds: float = 10.0

@@ -14,7 +14,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from api.grpc.malformed import MalformedMessages
-from gamekeeper.certificates.authority import ServerCertificate
+from gamekeeper.certificates.authority import OwnCertificate
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 
@@ -46,7 +46,7 @@ class LinkServer:
         await self.server.stop(grace)
 
 
-Trust = Callable[[], tuple[ServerCertificate, str]]  # the server's certificate now, and the roots of its clients
+Trust = Callable[[], tuple[OwnCertificate, str]]  # the server's certificate now, and the roots of its clients
 
 
 def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, trust: Trust, reflect: bool) -> LinkServer:

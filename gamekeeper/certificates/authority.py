@@ -20,28 +20,31 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from gamekeeper.certificates.issuing import (
     NODE_LIFETIME,
     SERVER_LIFETIME,
     Signer,
     cross_signed,
+    is_issued_by,
     load_csr,
     new_signer,
     node_certificate,
     server_certificate,
+    steps_certificate,
 )
 from gamekeeper.certificates.node_key import new_key
 from gamekeeper.certificates.node_name import node_uri
 from gamekeeper.certificates.pem import SERVER_NAME, pin_of
+from gamekeeper.certificates.step_signature import STEPS_URI
 from gamekeeper.errors import InvalidError
 from gamekeeper.whole_file import write_whole
 
 OVERLAP = timedelta(days=30)
 MIN_PASSPHRASE = 16
+STEPS_LIFETIME = timedelta(days=90)  # a signature may be as old as 30 days
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Issued:
 
 
 @dataclass(frozen=True)
-class ServerCertificate:
+class OwnCertificate:
+    """A certificate of the control plane itself, with its key, as PEM."""
+
     key_pem: str
     chain_pem: str
     not_after: datetime
@@ -126,13 +131,20 @@ class Authority:
 
     def issue_server(
         self, names: Sequence[str], now: datetime, lifetime: timedelta = SERVER_LIFETIME
-    ) -> ServerCertificate:
+    ) -> OwnCertificate:
         """A key and a certificate for a server. It is good for ``gamekeeper`` and for these names and addresses."""
         key_pem = new_key()
         key = serialization.load_pem_private_key(key_pem.encode(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         certificate = server_certificate(self._signer, key, [SERVER_NAME, *names], now, lifetime)
-        return ServerCertificate(key_pem, _pem(certificate) + self._rest_of_chain(now), certificate.not_valid_after_utc)
+        return OwnCertificate(key_pem, _pem(certificate) + self._rest_of_chain(now), certificate.not_valid_after_utc)
+
+    def issue_steps(self, now: datetime, lifetime: timedelta = STEPS_LIFETIME) -> OwnCertificate:
+        """A key and a certificate to sign what nodes are told to run."""
+        key = ed25519.Ed25519PrivateKey.generate()
+        certificate = steps_certificate(self._signer, key.public_key(), STEPS_URI, now, lifetime)
+        chain = _pem(certificate) + self._rest_of_chain(now)
+        return OwnCertificate(_plain_pem(key), chain, certificate.not_valid_after_utc)
 
     def rotate(self, passphrase: str, now: datetime, overlap: timedelta = OVERLAP) -> Authority:
         """A new root, trusted at once; the old one stays trusted for ``overlap``. A kill in the middle leaves the old
@@ -155,7 +167,7 @@ class Authority:
 
     def _is_trusted(self, root: x509.Certificate, now: datetime) -> bool:
         """A root that once signed the way to our own is trusted while one of those certificates is good."""
-        ways = [item for item in self._chain if not _is_self_signed(item) and _is_issued_by(item, root)]
+        ways = [item for item in self._chain if not _is_self_signed(item) and is_issued_by(item, root)]
         is_over = bool(ways) and all(item.not_valid_after_utc <= now for item in ways)
         return not is_over and root.not_valid_after_utc > now
 
@@ -215,16 +227,13 @@ def _encrypted(signer: Signer, passphrase: str) -> str:
     return signer.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
 
 
+def _plain_pem(key: ed25519.Ed25519PrivateKey) -> str:
+    none = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, none).decode()
+
+
 def _is_self_signed(certificate: x509.Certificate) -> bool:
-    return certificate.subject == certificate.issuer and _is_issued_by(certificate, certificate)
-
-
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    return certificate.subject == certificate.issuer and is_issued_by(certificate, certificate)
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -77,6 +78,25 @@ def node_certificate(
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
     )
     return _signed(_as_leaf(builder), signer)
+
+
+def steps_certificate(
+    signer: Signer, key: ed25519.Ed25519PublicKey, uri: str, now: datetime, lifetime: timedelta
+) -> x509.Certificate:
+    """For the key that signs what nodes are told to run."""
+    not_after = min(now + lifetime, signer.certificate.not_valid_after_utc)
+    builder = _builder(_name("steps"), key, now - BACKDATED, not_after).add_extension(
+        x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False
+    )
+    return _signed(_as_leaf(builder), signer)
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def load_csr(text: str) -> x509.CertificateSigningRequest:

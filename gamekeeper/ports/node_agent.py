@@ -11,12 +11,25 @@ from gamekeeper.domain.run.step import StepKey, StepState
 @dataclass(frozen=True)
 class Begun:
     """The first sighting of a try on this node (Unix seconds); ``again`` when this is not its first delivery here.
-    ``fault`` holds the engine's words when it failed to start the try's container the last time."""
+    ``fault`` holds the engine's words when it failed to start the try's container the last time; ``is_over`` says that
+    the control plane has known its outcome, so that this delivery is a repetition."""
 
     at: float
     container_id: str = ""
     fault: str = ""
     again: bool = True
+    is_over: bool = False
+
+
+class Inputs(Protocol):
+    """The inputs of deliveries, as they came over the network."""
+
+    def refusal(self) -> str:
+        """The reason why the input of the delivery that asks must not make anything start; empty for a good one.
+
+        Returns at once. Idempotent.
+        """
+        ...
 
 
 class Journal(Protocol):

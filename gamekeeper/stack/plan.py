@@ -45,7 +45,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         *specs,
         ProcessSpec("api", [sys.executable, "-m", "api"], api),
         ProcessSpec("gateway", [sys.executable, "-m", "gateway"], shared | _gateway(state, record)),
-        ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared),
+        ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared | _steps(state)),
     ]
 
 
@@ -60,6 +60,15 @@ def _gateway(state: StateDir, record: StackRecord) -> dict[str, str]:
         "GAMEKEEPER_GATEWAY_KEY": str(folder / "server.key"),
         "GAMEKEEPER_GATEWAY_ROOTS": str(folder / "roots.pem"),
         "GAMEKEEPER_GATEWAY_SECRET_FILE": str(state.root / "gateway.secret"),
+    }
+
+
+def _steps(state: StateDir) -> dict[str, str]:
+    """The key that signs what nodes are told to run, which the api writes as well."""
+    folder = state.ca_dir / "steps"
+    return {
+        "GAMEKEEPER_STEPS_CERTIFICATE": str(folder / "steps.pem"),
+        "GAMEKEEPER_STEPS_KEY": str(folder / "steps.key"),
     }
 
 

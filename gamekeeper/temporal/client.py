@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
 from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, TLSConfig
@@ -53,7 +54,11 @@ def _runtime() -> Runtime:
 
 
 async def connect(
-    address: str | None = None, *, wait: timedelta = timedelta(seconds=60), gateway: GatewayTls | None = None
+    address: str | None = None,
+    *,
+    wait: timedelta = timedelta(seconds=60),
+    gateway: GatewayTls | None = None,
+    codec: PayloadCodec | None = None,
 ) -> Client:
     """A client for ``address``, or as TEMPORAL_* and the Temporal profile say (TLS and API keys included).
 
@@ -66,15 +71,13 @@ async def connect(
     if address:
         config["target_host"] = address
     target = config.get("target_host", "localhost:7233")
-    runtime = _runtime()
+    runtime, converter = _runtime(), replace(pydantic_data_converter, payload_codec=codec)
     interceptors = _tracing() if tracing_enabled() else []
     deadline = asyncio.get_running_loop().time() + wait.total_seconds()
     backoff = Backoff(initial=0.1, maximum=2.0)
     while True:
         try:
-            return await Client.connect(
-                **config, data_converter=pydantic_data_converter, runtime=runtime, interceptors=interceptors
-            )
+            return await Client.connect(**config, data_converter=converter, runtime=runtime, interceptors=interceptors)
         except (RuntimeError, RPCError) as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise UnavailableError(

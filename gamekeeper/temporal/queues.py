@@ -9,3 +9,7 @@ def node_queue(node_id: str) -> str:
 
 def node_control_queue(node_id: str) -> str:
     return f"node:{node_id}:ctl"
+
+
+def is_of_a_node(queue: str) -> bool:
+    return queue.startswith("node:")

@@ -1,14 +1,17 @@
 """The agent's memory through a kill."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from agent_worker import journal as journal_module
 from agent_worker.journal import SqliteJournal
 from gamekeeper.errors import UnavailableError
+from gamekeeper.temporal.signed_inputs import SIGNED_SECONDS
 from tests.factories import make_key
 
 
@@ -72,6 +75,30 @@ def test_forgetting_ends_the_memory_of_a_try(tmp_path: Path) -> None:
     journal.record_container(key, "abc")
     journal.forget(key)
     assert journal.begin(key, b"b").container_id == ""
+    journal.close()
+
+
+def test_a_try_that_had_a_container_and_is_forgotten_is_known_to_be_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also to the next process, for as long as somebody could repeat its delivery."""
+    journal, started, never = SqliteJournal(tmp_path / "journal.db"), make_key(), make_key()
+    for key in (started, never):
+        assert not journal.begin(key, b"a").is_over
+    journal.record_container(started, "abc")
+    journal.forget(started)
+    journal.forget(never)
+    journal.close()
+    journal = SqliteJournal(tmp_path / "journal.db")
+    assert journal.begin(started, b"b").is_over
+    assert not journal.begin(never, b"b").is_over
+    journal.forget(started)
+    assert journal.begin(started, b"c").is_over
+    journal.forget(started)
+    monkeypatch.setattr(journal_module, "SPENT_SECONDS", -1.0)
+    monkeypatch.setattr(time, "time", lambda at=time.time(): at + SIGNED_SECONDS + 2 * 86_400)
+    journal.forget(never)
+    assert not journal.begin(started, b"d").is_over
     journal.close()
 
 

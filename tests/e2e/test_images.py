@@ -140,7 +140,7 @@ class Deployment:
         parts = {"api": self._api()}
         self._containers.until_healthy(parts["api"])
         parts["gateway"] = self._gateway_process()
-        parts["control_worker"] = self._containers.start("control_worker", self._shared)
+        parts["control_worker"] = self._control_worker()
         return parts
 
     def _api(self) -> Any:
@@ -152,6 +152,7 @@ class Deployment:
             "GAMEKEEPER_LOGS_DIR": "/data/logs",
             "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
             "GAMEKEEPER_GATEWAY_CERTIFICATE_DIR": "/certificates",
+            "GAMEKEEPER_STEPS_CERTIFICATE_DIR": "/certificates",
         }
         volumes = [f"{self._containers.certificates.name}:/certificates"]
         return self._containers.start("api", self._shared | own, volumes=volumes)
@@ -164,6 +165,14 @@ class Deployment:
         }
         volumes = [f"{self._containers.certificates.name}:/certificates:ro"]
         return self._containers.start("gateway", self._shared | own, volumes=volumes)
+
+    def _control_worker(self) -> Any:
+        own = {
+            "GAMEKEEPER_STEPS_CERTIFICATE": "/certificates/steps.pem",
+            "GAMEKEEPER_STEPS_KEY": "/certificates/steps.key",
+        }
+        volumes = [f"{self._containers.certificates.name}:/certificates:ro"]
+        return self._containers.start("control_worker", self._shared | own, volumes=volumes)
 
     def gamekeeper(self, *arguments: str) -> str:
         command = str(Path(sys.executable).parent / "gamekeeper")

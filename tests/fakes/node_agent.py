@@ -8,19 +8,29 @@ from gamekeeper.domain.run.step import StepKey, StepState
 from gamekeeper.ports.node_agent import Begun
 
 
+class FakeInputs:
+    """Good ones, unless ``why`` says otherwise."""
+
+    why = ""
+
+    def refusal(self) -> str:
+        return self.why
+
+
 class FakeJournal:
     def __init__(self, at: float = 0.0) -> None:
         import time
 
         self.at = at or time.time()
         self.begun: dict[StepKey, Begun] = {}
+        self.over: set[StepKey] = set()
         self.faults: dict[StepKey, int] = {}
         self.open_tokens: set[bytes] = set()
 
     def begin(self, key: StepKey, task_token: bytes) -> Begun:
         self.open_tokens.add(task_token)
         again = key in self.begun
-        return replace(self.begun.setdefault(key, Begun(self.at)), again=again)
+        return replace(self.begun.setdefault(key, Begun(self.at, is_over=key in self.over)), again=again)
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         self.begun[key] = replace(self.begun[key], container_id=container_id)

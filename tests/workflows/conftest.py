@@ -24,7 +24,7 @@ from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunResult
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
-from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.fakes.run_intake import FakeRunIntake
 from tests.fakes.run_store import FakeRunStore
 from tests.hang import HANG_SECONDS
@@ -49,7 +49,7 @@ class ControlPlane:
         """``at_once``: how many steps it takes at a time."""
         self.has_node = True
         context = NodeContext(
-            self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), 0.2
+            self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), FakeInputs(), 0.2
         )
         steps = StepActivities(context)
         for queue, activities in (

@@ -26,7 +26,7 @@ from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import find_binary
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
-from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step
@@ -50,6 +50,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
         FakePhases(),
         FakeContainers(),
         NodePolicy(),
+        FakeInputs(),
         POLLED_HEARTBEAT_SECONDS,
     )
     control = Worker(

@@ -15,6 +15,7 @@ from activities.node.context import NodeContext
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.step import RunStepInput, StepState
 from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
+from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
@@ -25,8 +26,16 @@ from gamekeeper.ports.container_engine import (
 )
 from gamekeeper.ports.node_agent import Begun
 
+log = get_logger(__name__)
+
 PULL_IDLE_SECONDS = 120.0
 START_TRIES = 10  # with Temporal's waits between them 43 s, in which an engine restarts and a port becomes free
+
+
+def refused(reason: str) -> ApplicationError:
+    """The error of a delivery that this node will have nothing to do with, now or later."""
+    log.error("a step is refused: %s", reason)
+    return ApplicationError(f"the node refuses the step: {reason}", type="step_refused", non_retryable=True)
 
 
 class GaveUpError(Exception):
@@ -116,7 +125,15 @@ class StepStart:
             )
         return info
 
+    def _check_input(self) -> None:
+        """Nothing is created for a delivery that somebody forged, altered or repeated. A container that is there is
+        gone on with, whatever the delivery is."""
+        reason = "its try was over before" if self._begun.is_over else self._context.inputs.refusal()
+        if reason:
+            raise refused(reason)
+
     async def _create(self) -> str:
+        self._check_input()
         violations = self._context.policy.violations(self._step.container, resolve_links=True)
         if violations:
             raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}")

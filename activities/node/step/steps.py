@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.node.context import NodeContext
+from activities.node.step.step_start import refused
 from activities.node.step.step_try import StepTry
 from gamekeeper.domain.run.step import RunStepInput, StepKey, StepResult, StepState, StopServiceInput
 from gamekeeper.errors import GamekeeperError, UnavailableError
@@ -42,6 +43,8 @@ class StepActivities:
     async def stop_service(self, service: StopServiceInput) -> StepResult:
         """Ends a service with its run. A service that is gone is stopped."""
         async with self._beating(), _translated():
+            if reason := self._context.inputs.refusal():
+                raise refused(reason)
             info = await self._context.engine.find(service.key.container_name)
             if info is None:
                 return StepResult(state=StepState.SUCCEEDED)

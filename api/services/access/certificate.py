@@ -1,7 +1,7 @@
 """Certificates of this control plane: nodes' are issued here, and the servers' own are kept fresh.
 
-The gateway, a process of its own that holds no key of the CA, finds its certificate in ``CA_DIR/gateway``, or in a
-folder that both see.
+The gateway and the control worker, processes of their own that hold no key of the CA, find their certificates in
+``CA_DIR/gateway`` and ``CA_DIR/steps``, or in folders that both sides see.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gamekeeper.certificates.authority import Authority, Issued, ServerCertificate
+from gamekeeper.certificates.authority import Authority, Issued, OwnCertificate
 from gamekeeper.certificates.issuing import NODE_LIFETIME, load_csr
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.errors import UnavailableError
@@ -20,7 +20,7 @@ from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
-GATEWAY, REST = "gateway", "rest"  # folders below the CA's
+GATEWAY, REST, STEPS = "gateway", "rest", "steps"  # folders below the CA's
 REST_LIFETIME = timedelta(days=730)
 
 
@@ -38,8 +38,10 @@ class CertificateService:
         node_lifetime: timedelta = NODE_LIFETIME,
         clock: Callable[[], datetime] = utc_now,
         gateway_folder: Path | None = None,
+        steps_folder: Path | None = None,
     ) -> None:
         self._gateway_folder = gateway_folder or folder / GATEWAY
+        self._steps_folder = steps_folder or folder / STEPS
         self._node_lifetime = node_lifetime
         self._folder = folder
         self._passphrase = passphrase
@@ -47,6 +49,7 @@ class CertificateService:
         self._clock = clock
         self._authority = Authority.ensure(folder, passphrase, clock())
         self._server, self._renew_at = self._issue_server()
+        self._steps_until = self._clock()
 
     @property
     def pin(self) -> str:
@@ -58,7 +61,7 @@ class CertificateService:
         return self._authority.roots_pem(self._clock())
 
     @property
-    def server(self) -> ServerCertificate:
+    def server(self) -> OwnCertificate:
         return self._server
 
     def rest_files(self) -> tuple[Path, Path]:
@@ -90,7 +93,8 @@ class CertificateService:
 
     async def refresh(self) -> None:
         """Takes over a rotation that another process made, renews the servers' certificate in time, and writes the
-        gateway's files. Raises UnavailableError on a full disk, where nothing is lost but time."""
+        files of the gateway and of the key that signs steps. Raises UnavailableError on a full disk, where nothing is
+        lost but time."""
         await asyncio.to_thread(self._refresh)
 
     def _refresh(self) -> None:
@@ -101,6 +105,16 @@ class CertificateService:
         if is_rotated or self._clock() >= self._renew_at:
             self._server, self._renew_at = self._issue_server()
         self._write_for_gateway()
+        if is_rotated or self._clock() >= self._steps_until:
+            self._write_for_steps()
+
+    def _write_for_steps(self) -> None:
+        """A new key, at each start too: what the older one signed stays good."""
+        now = self._clock()
+        made = self._authority.issue_steps(now)
+        write_whole(self._steps_folder / "steps.key", made.key_pem)
+        write_whole(self._steps_folder / "steps.pem", made.chain_pem)
+        self._steps_until = now + (made.not_after - now) / 2
 
     def _write_for_gateway(self) -> None:
         """Whole files, of which the chain comes last: a gateway that meets a key without its chain reads again."""
@@ -110,7 +124,7 @@ class CertificateService:
             if not path.exists() or path.read_text() != text:
                 write_whole(path, text)
 
-    def _issue_server(self) -> tuple[ServerCertificate, datetime]:
+    def _issue_server(self) -> tuple[OwnCertificate, datetime]:
         now = self._clock()
         made = self._authority.issue_server(self._names, now)
         return made, now + (made.not_after - now) * 2 / 3

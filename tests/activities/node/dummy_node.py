@@ -14,7 +14,7 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import RunStepInput, StepResult
 from gamekeeper.ports.container_engine import ContainerInfo
 from tests.factories import make_container, make_step_input
-from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
 
 
@@ -26,8 +26,16 @@ class Node:
         self.journal = journal or FakeJournal()
         self.logs = FakeStepLogs()
         self.phases = FakePhases()
+        self.inputs = FakeInputs()
         context = NodeContext(
-            self.engine, self.journal, self.logs, self.phases, FakeContainers(), NodePolicy(), heartbeat_seconds=0.05
+            self.engine,
+            self.journal,
+            self.logs,
+            self.phases,
+            FakeContainers(),
+            NodePolicy(),
+            self.inputs,
+            heartbeat_seconds=0.05,
         )
         self.activities = StepActivities(context)
 

@@ -21,7 +21,7 @@ from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, En
 from gamekeeper.ports.node_agent import Begun
 from tests.activities.node.dummy_node import Node, job
 from tests.factories import make_owner
-from tests.fakes.node_agent import FakeContainers, FakeJournal
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal
 from tests.hang import HANG_SECONDS
 
 
@@ -40,7 +40,9 @@ class DeadEngine(DummyEngine):
 
 async def test_a_dead_engine_is_retried_by_temporal_and_shown() -> None:
     node = Node()
-    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(
+        DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs()
+    )
     with pytest.raises(ApplicationError, match=r"does not answer; is dockerd running\?") as caught:
         await ActivityEnvironment().run(StepActivities(context).run_job, job())
     assert not caught.value.non_retryable
@@ -64,7 +66,9 @@ async def test_a_full_disk_is_retried_by_temporal_and_shown() -> None:
 
 async def test_a_dead_engine_does_not_outlast_the_time_limit() -> None:
     node = Node(FakeJournal(at=time.time() - 100))
-    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(
+        DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs()
+    )
     result = await ActivityEnvironment().run(StepActivities(context).run_job, job(timeout=60))
     assert (result.state, result.reason) == (StepState.FAILED, Reason.ENGINE)
     assert "does not answer" in result.message
@@ -75,7 +79,9 @@ async def test_a_step_that_ran_on_a_dead_engine_has_timed_out() -> None:
     journal.begin(step.key, b"an earlier delivery")
     journal.record_container(step.key, "abc")
     node = Node(journal)
-    context = NodeContext(DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(
+        DeadEngine("node-1"), node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs()
+    )
     result = await ActivityEnvironment().run(StepActivities(context).run_job, step)
     assert (result.state, result.reason) == (StepState.FAILED, Reason.TIMEOUT)
 
@@ -125,7 +131,7 @@ class FailingEngine(DummyEngine):
 
 def failing_node() -> tuple[Node, FailingEngine]:
     node, engine = Node(), FailingEngine("node-1")
-    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs())
     node.engine, node.activities = engine, StepActivities(context)
     return node, engine
 
@@ -173,7 +179,7 @@ class LateEngine(DummyEngine):
 
 async def test_a_cancel_that_comes_after_the_end_changes_no_outcome() -> None:
     node, engine, environment = Node(), LateEngine("node-1"), ActivityEnvironment()
-    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs())
     running = asyncio.create_task(environment.run(StepActivities(context).run_job, job(DUMMY_EXIT_CODE="3")))
     async with asyncio.timeout(HANG_SECONDS):
         while not any(info.finished_at for info in await engine.list_owned()):

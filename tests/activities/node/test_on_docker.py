@@ -19,7 +19,7 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health
 from tests.factories import make_console, make_container, make_key, make_step_input
-from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
 
 
@@ -32,7 +32,7 @@ class Node:
         self.phases = FakePhases()
         self.journal = FakeJournal()
         policy = NodePolicy(devices=["/dev/gamekeeper-none"])
-        context = NodeContext(engine, self.journal, FakeStepLogs(), self.phases, FakeContainers(), policy)
+        context = NodeContext(engine, self.journal, FakeStepLogs(), self.phases, FakeContainers(), policy, FakeInputs())
         self.activities = StepActivities(context)
 
     def step(self, script: str, **fields: Any) -> RunStepInput:

@@ -19,7 +19,7 @@ from gamekeeper.domain.run.step import Reason, StepState
 from gamekeeper.ports.container_engine import NameTakenError, NewContainer
 from tests.activities.node.dummy_node import Node
 from tests.factories import make_container, make_step_input
-from tests.fakes.node_agent import FakeContainers, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_a_container_says_whose_it_is(fields: dict[str, Any], kind: str, l
 async def test_the_policy_looks_behind_the_links_of_its_own_machine(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc")
     node, policy = Node(), NodePolicy(host_paths=[str(tmp_path)])
-    context = NodeContext(node.engine, node.journal, node.logs, node.phases, FakeContainers(), policy)
+    context = NodeContext(node.engine, node.journal, node.logs, node.phases, FakeContainers(), policy, FakeInputs())
     step = make_step_input(container=make_container(volumes=[f"{tmp_path}/link:/x"]))
     result = await ActivityEnvironment().run(StepActivities(context).run_job, step)
     assert (result.state, result.reason) == (StepState.FAILED, Reason.POLICY)
@@ -102,7 +102,7 @@ async def test_a_container_that_another_delivery_has_made_is_this_ones_too(gone:
     node, step = Node(), make_step_input()
     engine = TakenEngine("node-1")
     engine.gone = gone
-    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy())
+    context = NodeContext(engine, node.journal, node.logs, node.phases, FakeContainers(), NodePolicy(), FakeInputs())
     running = ActivityEnvironment().run(StepActivities(context).run_job, step)
     if gone:
         with pytest.raises(ApplicationError, match="vanished while it was looked for") as caught:
@@ -121,6 +121,7 @@ async def test_the_control_plane_hears_at_once_of_a_service_that_came_up() -> No
         FakePhases(),
         containers,
         NodePolicy(),
+        FakeInputs(),
         heartbeat_seconds=0.05,
     )
     step = make_step_input(container=make_container(stop_grace_period="1s"), service=True)

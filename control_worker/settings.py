@@ -1,0 +1,20 @@
+"""Settings of the control worker process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from gamekeeper.settings import DatabaseSettings
+
+
+class ControlWorkerSettings(DatabaseSettings):
+    steps_certificate: Path = Field(
+        default=Path("ca/steps/steps.pem"),
+        description="File with the certificate of the key that signs what nodes are told to run, and those that lead "
+        "from it to the root, as PEM. The api writes it; it is read again when it changes.",
+    )
+    steps_key: Path = Field(
+        default=Path("ca/steps/steps.key"), description="File with the key of that certificate, as PEM."
+    )
