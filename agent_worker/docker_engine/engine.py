@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -30,7 +30,7 @@ from agent_worker.docker_engine.ended_console import look_in, sweep
 from agent_worker.docker_engine.errors import GoneError, explain, fault, translated
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
 from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL, UnchunkedAdapter
-from agent_worker.docker_engine.log_stream import LogPump
+from agent_worker.docker_engine.log_stream import LogPump, closed_if_unused
 from agent_worker.docker_engine.pull import ImagePuller
 from agent_worker.docker_engine.run_resources import RunResources
 from gamekeeper.domain.log.log import LogLine
@@ -281,20 +281,22 @@ class DockerEngine:
         self, container_id: str, since_ns: int, *, follow: bool
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         try:
-            response = await self._call(self._open_log, container_id, since_ns, follow, "all")
+            response = await closed_if_unused(self._call(self._open_log, container_id, since_ns, follow, "all"))
         except GoneError:
             return
         try:
             swallows = version_tuple(self._api.api_version) < NEWLINES_KEPT
-            async for lines in LogPump(response, swallows=swallows).batches():
-                yield lines
+            async with aclosing(LogPump(response, swallows=swallows).batches()) as batches:
+                async for lines in batches:
+                    yield lines
         except (OSError, DockerException, HTTPError) as error:
             raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
 
     async def last_log_line(self, container_id: str) -> LogLine | None:
         try:
-            response = await self._call(self._open_log, container_id, 0, False, "1")
-            lines = [line async for batch in LogPump(response).batches() for line in batch]
+            response = await closed_if_unused(self._call(self._open_log, container_id, 0, False, "1"))
+            async with aclosing(LogPump(response).batches()) as batches:
+                lines = [line async for batch in batches for line in batch]
         except GoneError:
             return None
         except (OSError, DockerException, HTTPError) as error:

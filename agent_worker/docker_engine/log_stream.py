@@ -11,7 +11,7 @@ import calendar
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -139,7 +139,7 @@ class LogPump:
         with suppress(RuntimeError):  # the loop is closed: the process is ending
             self._loop.call_soon_threadsafe(event.set)
 
-    async def batches(self) -> AsyncIterator[Sequence[LogLine]]:
+    async def batches(self) -> AsyncGenerator[Sequence[LogLine], None]:
         """Lines as they come. Raises what reading raised; leaving it early ends the thread."""
         try:
             while True:
@@ -170,6 +170,21 @@ class LogPump:
             self._ended = True
             self._room.notify_all()
         threading.Thread(target=self._response.close, daemon=True).start()  # may wait for the reading thread
+
+
+async def closed_if_unused(opening: Coroutine[Any, Any, Any]) -> Any:
+    """The response that is being opened by a thread. Who is cancelled meanwhile would leave it to nobody, open."""
+    task = asyncio.create_task(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_close)
+        raise
+
+
+def _close(opened: asyncio.Task[Any]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _size(lines: Sequence[LogLine]) -> int:

@@ -13,7 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 from agent_worker.docker_engine import DockerEngine, convert
-from agent_worker.docker_engine.log_stream import FrameReader
+from agent_worker.docker_engine.log_stream import FrameReader, closed_if_unused
 from agent_worker.logs import log_cursor, log_reader
 from agent_worker.logs.log_follower import LogFollower
 from agent_worker.logs.log_reader import LOST
@@ -222,3 +222,29 @@ async def test_a_follower_that_the_engine_forgot_reads_what_is_there(
     *lines, _ = records(spool)
     assert [record.data for record in lines] == [line(number).data for number in range(1, 30)]
     assert engine.follows[:2] == [True, False]
+
+
+class Opened:
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_log_that_was_opened_for_somebody_who_has_gone_is_closed() -> None:
+    opened, begun, go_on = Opened(), asyncio.Event(), asyncio.Event()
+
+    async def opening() -> Opened:
+        begun.set()
+        await go_on.wait()
+        return opened
+
+    reader = asyncio.create_task(closed_if_unused(opening()))
+    await begun.wait()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    go_on.set()
+    async with asyncio.timeout(HANG_SECONDS):
+        while not opened.closed:
+            await asyncio.sleep(0)
