@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from api.services.access.enrolment import EnrolmentService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.event import EventService
@@ -38,6 +39,7 @@ class Services:
 
     dispatcher: RunDispatcher
     keys: KeyService
+    enrolment: EnrolmentService
     joining: JoinService
     nodes: NodeService
     runs: RunService
@@ -69,6 +71,10 @@ async def require_key(services: ServicesDep, authorization: Annotated[str, Heade
 
 def _join_service(services: ServicesDep) -> JoinService:
     return services.joining
+
+
+def _enrolment_service(services: ServicesDep) -> EnrolmentService:
+    return services.enrolment
 
 
 def _node_service(services: ServicesDep) -> NodeService:
@@ -131,6 +137,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 JoinDep = Annotated[JoinService, Depends(_join_service)]
+EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]

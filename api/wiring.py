@@ -84,6 +84,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
+        enrolment=access.enrolment,
         joining=access.joining,
         nodes=NodeService(
             database=database,

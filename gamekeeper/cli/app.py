@@ -48,6 +48,7 @@ GROUPS: Mapping[str, Group] = {
             "edit": node.edit,
             "rm": node.remove,
             "enrol": node.enrol,
+            "revoke": node.revoke,
         },
     ),
     "runs": Group(

@@ -1,4 +1,4 @@
-"""``node``: list, show, add, edit, remove, enrol."""
+"""``node``: list, show, add, edit, remove, enrol, revoke."""
 
 from __future__ import annotations
 
@@ -140,3 +140,11 @@ def enrol(
         return
     console.print(f"on the machine, before {made['expires_at']}:")
     console.print(f"  gamekeeper agent --server HOST --token {made['token']}")
+
+
+def revoke(context: typer.Context, node: str) -> None:
+    """Shut a node out: its key and certificates are void. Its containers go on; `enrol` lets it back in."""
+    obj: Context = context.obj
+    obj.call("POST", f"/nodes/{node}/revoke")
+    console.print(f"revoked {node}: its agent is out within 5 s, its containers go on with nobody to look after them")
+    console.print(f"to let it back in: gamekeeper node enrol {node}")

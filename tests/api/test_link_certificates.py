@@ -39,7 +39,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True) 
 
 
 async def revoke(api: ApiUnderTest, _: str) -> None:
-    await api.process.enrolment.revoke("node-1")
+    assert (await api.http.post("/nodes/node-1/revoke")).status_code == 204
 
 
 async def remove(api: ApiUnderTest, _: str) -> None:

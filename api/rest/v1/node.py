@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
-from api.dependencies import SAFE_ID, Cursor, IfMatch, Limit, NodesDep
+from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
 from api.problems import problems
 from api.rest.items import shown_items
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
@@ -208,6 +208,13 @@ async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRe
     lifetime = timedelta(minutes=(body or TokenRequest()).minutes)
     token, expires_at = await nodes.new_token(node_id, lifetime)
     return EnrolmentToken(token=token, node=node_id, expires_at=expires_at)
+
+
+@router.post("/{node_id}/revoke", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
+async def revoke_node(node_id: NodeId, enrolment: EnrolmentDep) -> None:
+    """Makes the node's key, certificates and unspent tokens void. Its session, polls, uploads and consoles end within
+    5 s; its containers go on, and nobody looks after them until it registers with a new enrolment token."""
+    await enrolment.revoke(node_id)
 
 
 @router.get("/{node_id}/containers", responses=problems(NotFoundError))

@@ -53,12 +53,15 @@ class EnrolmentService:
         return Enrolled(spent.node_id, key, row.generation)
 
     async def revoke(self, node_id: str) -> None:
-        """Makes the node's key and certificates void. Its agent is out within seconds, until it spends a new token.
+        """Makes the node's key, certificates and unspent tokens void. Its agent is out within seconds, until it spends
+        a token that is made after this.
 
         Idempotent. Raises NotFoundError.
         """
         async with self._database.write() as session:
-            row = await NodeRepository(session).get(node_id)
+            nodes = NodeRepository(session)
+            row = await nodes.get(node_id)
+            await nodes.void_tokens(node_id)
             row.key_hash = None
             row.generation += 1
             record(session, Event(kind=EventKind.NODE_REVOKED, node=node_id))

@@ -138,6 +138,11 @@ class NodeRepository:
     def add_token(self, row: EnrolmentTokenRow) -> None:
         self._session.add(row)
 
+    async def void_tokens(self, node_id: str) -> None:
+        """Makes the node's unspent tokens void."""
+        tokens = update(EnrolmentTokenRow).where(col(EnrolmentTokenRow.node_id) == node_id)
+        await self._session.exec(tokens.where(col(EnrolmentTokenRow.used_at).is_(None)).values(used_at=utc_now()))
+
     async def use_token(self, token_hash: str) -> EnrolmentTokenRow | None:
         """Spends a token: of two callers at once, one gets it. None for one that is unknown, spent or expired."""
         now = utc_now()

@@ -43,6 +43,7 @@ async def test_missing(api: ApiUnderTest) -> None:
         ("PATCH", ""),
         ("DELETE", ""),
         ("POST", "/enrolment-tokens"),
+        ("POST", "/revoke"),
         ("GET", "/containers"),
     ):
         answer = await api.http.request(method, f"/nodes/nope{path}", json={} if method != "GET" else None)

@@ -56,7 +56,10 @@ async def test_a_revoked_node_is_out_until_it_spends_a_new_token(
     key = (await enrolment.register(token)).node_key
     before = await generation(database)
     assert await enrolment.authenticate(f"Bearer {key}") == "edge-1"
+    unspent, _ = await nodes.new_token("edge-1", timedelta(minutes=1))
     await enrolment.revoke("edge-1")
+    with pytest.raises(UnauthenticatedError):
+        await enrolment.register(unspent)
     assert await generation(database) > before
     assert await SqlNodeDirectory(database).generation("edge-1") is None, "not even with a newer certificate"
     with pytest.raises(UnauthenticatedError):
