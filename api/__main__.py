@@ -13,12 +13,14 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from api.bootstrap import ApiProcess, build
+from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
+from gamekeeper.temporal.proofs import ProvingCodec, WorkKey
 from gamekeeper.temporal.search_attributes import ensure_search_attributes
 from gamekeeper.tracing import configure_tracing
 
@@ -30,9 +32,11 @@ HEADER_TIMEOUT_MS = 10_000
 async def serve(settings: ApiSettings) -> None:
     await asyncio.to_thread(upgrade, settings.database)
     database = Database(settings.database)
-    client = await connect(settings.temporal or None)
+    work_key = WorkKey(settings.work_key)
+    client = await connect(settings.temporal or None, codec=ProvingCodec(work_key.ensure()))
     await ensure_search_attributes(client)
     process = build(settings, database, client)
+    await take_over_earlier_work(client, process.services.schedules, work_key)
     await _ensure_admin(settings, process)
     for service in (process.presence, process.conditions, process.enrolment):
         await service.load()

@@ -107,7 +107,8 @@ class ApiSettings(DatabaseSettings):
     steps_certificate_dir: Path | None = Field(
         default=None,
         description="Folder to which the key that signs what nodes are told to run is written, with its certificate, "
-        "for a control worker that does not see the CA's folder. None is `steps` below that.",
+        "and the secret that proves work, for a control worker that does not see the CA's folder. None is `steps` "
+        "below that.",
     )
     temporal_for_agents: str = Field(
         default="",
@@ -163,6 +164,11 @@ class ApiSettings(DatabaseSettings):
         """The names of the own certificate of REST."""
         given = [name.strip() for name in self.rest_names.split(",") if name.strip()]
         return [*given, self.rest_host, socket.gethostname(), "localhost", "127.0.0.1"]
+
+    @property
+    def work_key(self) -> Path:
+        """The secret that proves work; it lies beside the key that signs steps."""
+        return (self.steps_certificate_dir or self.ca_dir / "steps") / "work.key"
 
     def read_ca_passphrase(self) -> str:
         """Raises InvalidError for a file that can't be read."""

@@ -8,14 +8,13 @@ import os
 import signal
 
 from control_worker.bootstrap import build
+from control_worker.codec import control_codec
 from control_worker.settings import ControlWorkerSettings
-from control_worker.steps_key import StepsKey
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
-from gamekeeper.temporal.signed_inputs import SigningCodec
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("control_worker")
@@ -23,10 +22,9 @@ log = get_logger("control_worker")
 
 async def work(settings: ControlWorkerSettings) -> None:
     await wait_until_current(settings.database)
-    key = StepsKey(settings.steps_certificate, settings.steps_key)
-    await key.wait()
+    codec = await control_codec(settings)
     database = Database(settings.database)
-    client = await connect(settings.temporal or None, codec=SigningCodec(key.signer))
+    client = await connect(settings.temporal or None, codec=codec)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

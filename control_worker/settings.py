@@ -18,3 +18,8 @@ class ControlWorkerSettings(DatabaseSettings):
     steps_key: Path = Field(
         default=Path("ca/steps/steps.key"), description="File with the key of that certificate, as PEM."
     )
+    work_key: Path = Field(
+        default=Path("ca/steps/work.key"),
+        description="File with the secret that proves that work comes from this control plane. The api writes it. "
+        "Keep it in backups: without it, runs that go on stand still.",
+    )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-from gamekeeper.backoff import Backoff
 from gamekeeper.certificates.step_signature import StepSigner
 from gamekeeper.errors import InvalidError
 from gamekeeper.logging import get_logger
@@ -22,13 +20,10 @@ class StepsKey:
         self._seen: list[int] = []
         self._known: StepSigner | None = None
 
-    async def wait(self) -> None:
-        """Returns when there is a key: the api makes it at its first start."""
-        backoff = Backoff(initial=0.1, maximum=2)
-        while self._found() is None:
-            if backoff.failures == 5:
-                log.warning("waiting for the api process to make the key that signs steps, in %s", self._key)
-            await asyncio.sleep(backoff.next_delay())
+    @property
+    def is_there(self) -> bool:
+        """The api makes it at its first start."""
+        return self._found() is not None
 
     def signer(self) -> StepSigner:
         """Raises InvalidError before there was one."""

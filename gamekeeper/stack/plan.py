@@ -64,11 +64,12 @@ def _gateway(state: StateDir, record: StackRecord) -> dict[str, str]:
 
 
 def _steps(state: StateDir) -> dict[str, str]:
-    """The key that signs what nodes are told to run, which the api writes as well."""
+    """The keys by which nodes and workflows know this control plane's work, which the api writes as well."""
     folder = state.ca_dir / "steps"
     return {
         "GAMEKEEPER_STEPS_CERTIFICATE": str(folder / "steps.pem"),
         "GAMEKEEPER_STEPS_KEY": str(folder / "steps.key"),
+        "GAMEKEEPER_WORK_KEY": str(folder / "work.key"),
     }
 
 

@@ -1,6 +1,7 @@
 """Workflow ids, built and read here alone."""
 
 RUN_PREFIX = "run/"
+SCHEDULE_PREFIX = "schedule/"
 
 
 def run_workflow_id(run_id: str) -> str:
@@ -9,4 +10,4 @@ def run_workflow_id(run_id: str) -> str:
 
 def schedule_workflow_id(schedule: str) -> str:
     """The id that Temporal adds the time to."""
-    return f"schedule/{schedule}"
+    return SCHEDULE_PREFIX + schedule

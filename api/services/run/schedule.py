@@ -4,7 +4,7 @@ so there is no second copy to disagree."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -119,9 +119,7 @@ class ScheduleService:
             if known is None:
                 await self._client.create_schedule(name, _for_temporal(terms, temporal.ScheduleState()))
             else:
-                await self._client.get_schedule_handle(name).update(
-                    lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
-                )
+                await self._client.get_schedule_handle(name).update(_with_terms(terms))
         await self._tell(
             name, EventKind.SCHEDULE_CHANGED if known else EventKind.SCHEDULE_CREATED, f"{spec.cron} {spec.timezone}"
         )
@@ -189,6 +187,15 @@ class ScheduleService:
         async with _asking():
             return sorted([listed.id async for listed in await self._client.list_schedules()])
 
+    async def prove_all(self) -> None:
+        """Gives the terms of all schedules to Temporal once more, by the client as it is now. Idempotent."""
+        for name in await self._ids():
+            known = await self._find(name)
+            if known is not None:
+                terms = ScheduleTerms(spec=known.spec, runs=known.runs, created_by=known.created_by)
+                async with _asking(name):
+                    await self._client.get_schedule_handle(name).update(_with_terms(terms))
+
     async def delete(self, name: str) -> None:
         """Runs that it has started go on."""
         await self.get(name)
@@ -247,6 +254,10 @@ def _count(spec: ScheduleSpec, start: datetime, end: datetime) -> int:
             break
         count += 1
     return count
+
+
+def _with_terms(terms: ScheduleTerms) -> Callable[[temporal.ScheduleUpdateInput], temporal.ScheduleUpdate]:
+    return lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
 
 
 def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.Schedule:

@@ -1,0 +1,45 @@
+"""The first start that knows proofs: what began before goes on, and what begins afterwards needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from temporalio.client import ScheduleActionStartWorkflow
+
+from api.services.run.earlier_work import take_over_earlier_work
+from api.services.run.schedule import ScheduleCall, ScheduleService
+from gamekeeper.temporal import queues
+from gamekeeper.temporal.proofs import PROOF, WorkKey
+from tests.api.rest.test_run_control import step
+from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.temporal import with_codec
+from tests.hang import HANG_SECONDS
+
+
+async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
+    old = with_codec(api.client, None)
+    pipeline, running = f"p-{uuid.uuid4().hex[:8]}", f"run/{uuid.uuid4().hex}"
+    spec = {"name": pipeline, "schedule": [{"cron": "0 5 1 1 *"}], "steps": [step("a")]}
+    await api.add_node()
+    assert (await api.http.post("/pipelines", json={"spec": spec})).status_code == 201
+    (schedule,) = await ScheduleService(api.database, old, 20).apply(pipeline, ScheduleCall(node="node-1"))
+    handle = await old.start_workflow("PipelineWorkflow", "x", id=running, task_queue=queues.CONTROL_PLANE)
+    async with asyncio.timeout(HANG_SECONDS):
+        while not [found async for found in old.list_workflows(f"WorkflowId='{running}'")]:
+            await asyncio.sleep(0.05)
+    key = WorkKey(api.folder / "ca" / "steps" / "work.key")
+    assert not key.is_complete
+    schedules = api.process.services.schedules
+    before = await schedules.get(schedule.id)
+    await take_over_earlier_work(api.client, schedules, key)
+    assert key.is_complete
+    assert running in key.earlier()
+    assert await schedules.get(schedule.id) == before
+    action = (await api.client.get_schedule_handle(schedule.id).describe()).schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    assert [PROOF in payload.metadata for payload in action.args] == [True]
+    await handle.terminate()
+    await take_over_earlier_work(api.client, schedules, key)
+    assert running in key.earlier()  # once is enough: later ones need a proof
+    await schedules.delete(schedule.id)
