@@ -12,6 +12,7 @@ from tests.fixtures.gateway import certificates, gateway, gateways
 from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.registry import registry, silent_registry
+from tests.fixtures.spaces import spaces
 from tests.fixtures.stack import stack, stack_is_up
 from tests.fixtures.temporal import temporal_client, temporal_server
 
@@ -30,6 +31,7 @@ __all__ = [
     "raw",
     "registry",
     "silent_registry",
+    "spaces",
     "stack",
     "stack_is_up",
     "temporal_client",
