@@ -82,7 +82,14 @@ class Joining:
                     "this agent's identity is of a version without certificates",
                     hint=f"make a token with `gamekeeper node enrol {identity.node_id}` and give it with --token",
                 )
-            return rest.post_join(server, known.roots if known else "", body, identity.node_key)
+            try:
+                return rest.post_join(server, known.roots if known else "", body, identity.node_key)
+            except rest.WrongCertificateError as error:
+                raise UnauthenticatedError(
+                    f"{error.message}; if its CA was replaced, this node was away for longer than both were good",
+                    hint=f"check --server; or make a token with `gamekeeper node enrol {identity.node_id}` there, and "
+                    "give it with --token",
+                ) from error
 
         key, answer = await self._ask_in_turn(ask)
         _told(identity, key, answer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableErr
 CALL_SECONDS = 30.0
 MAX_ANSWER = 256 * 1024
 _LINK_PORT = 7381
+_OF_ANOTHER_TIME = {
+    9: "that is not good yet",
+    10: "that is good no longer",
+}  # X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED
 
 
 def get_roots(server: ServerAddress, pin: str) -> str:
@@ -51,11 +56,11 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
     try:
         own = _connection(server, lambda: _trusting(roots))
         status, text = _ask(server, own, "POST", "/api/v1/join", content, headers)
-    except _WrongCertificateError as error:
+    except WrongCertificateError as error:
         try:
             public = _connection(server, ssl.create_default_context, name=server.host)
             status, text = _ask(server, public, "POST", "/api/v1/join", content, headers)
-        except _WrongCertificateError:
+        except WrongCertificateError:
             raise error from None
     if status == http.HTTPStatus.OK:
         return _decoded(server, text)
@@ -69,7 +74,7 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
     raise UnavailableError(f"{server} answers {status}: {problem}")
 
 
-class _WrongCertificateError(UnauthenticatedError):
+class WrongCertificateError(UnauthenticatedError):
     """The server's certificate is of another CA."""
 
 
@@ -123,14 +128,25 @@ def _ask(
         answer = connection.getresponse()
         return answer.status, answer.read(MAX_ANSWER).decode(errors="replace")
     except ssl.SSLCertVerificationError as error:
-        raise _WrongCertificateError(
-            f"{server} shows a certificate of another CA: {error.verify_message}",
-            hint="check --server, and that nobody is in between",
-        ) from error
+        raise _mistrust(server, error) from error
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(f"{server} does not answer as REST: {error}", hint=_hint(server)) from error
     finally:
         connection.close()
+
+
+def _mistrust(server: ServerAddress, error: ssl.SSLCertVerificationError) -> UnauthenticatedError:
+    """Dates are held against this machine's clock, which is far more often wrong than a server's certificate is old."""
+    if error.verify_code in _OF_ANOTHER_TIME:
+        now = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+        return UnauthenticatedError(
+            f"{server} shows a certificate {_OF_ANOTHER_TIME[error.verify_code]} by this machine's clock ({now} UTC)",
+            hint="set this machine's clock, and that of the server",
+        )
+    return WrongCertificateError(
+        f"{server} shows a certificate of another CA: {error.verify_message}",
+        hint="check --server, and that nobody is in between",
+    )
 
 
 def _hint(server: ServerAddress) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +29,7 @@ from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepKey, StepState
-from gamekeeper.errors import GamekeeperError, UnavailableError
+from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.convert import facts_to_pb, key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -43,6 +44,9 @@ WELCOME_SECONDS = 15.0
 FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
 PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
 LONG_SECONDS = 120.0  # then a server that can't be reached may have moved its port
+# gRPC has no status for a certificate that one side does not take: the server is there, and the connection is not.
+DISAGREEMENT = re.compile("handshake failed|Socket closed", re.IGNORECASE)
+DISAGREEMENTS = 3  # in a row; one alone is also seen of a server that is killed in that moment
 SOON_SECONDS = 3.0  # and asked again within that
 
 
@@ -90,6 +94,7 @@ class Link:
         self._sent: dict[int, int] = {}
         self._seen_at = -math.inf
         self._returned_at = time.monotonic()
+        self._disagreements = 0
         self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
 
     @property
@@ -172,15 +177,21 @@ class Link:
         return Dial(server.at(self._identity.link_port), self._identity.good_credentials, self._compression)
 
     async def _return_if_refused(self, error: grpc.aio.AioRpcError, backoff: Backoff) -> None:
-        """Joins again by the node's key when the certificate ran out, or the server was not reached for long: its port
-        may be another one. A refusal is told, and asked again seldom."""
+        """Joins again by the node's key when the certificate ran out or is not taken, or the server was not reached for
+        long: its port may be another one. A refusal is told, and asked again seldom."""
         now = time.monotonic()
         is_refused = error.code() is grpc.StatusCode.UNAUTHENTICATED or self._identity.good_credentials.have_run_out
+        self._disagreements = self._disagreements + 1 if DISAGREEMENT.search(error.details() or "") else 0
+        is_refused = is_refused or self._disagreements >= DISAGREEMENTS
         if self._returned is None or not (is_refused or now - max(self._seen_at, self._returned_at) > LONG_SECONDS):
             return
         self._returned_at = now
+        self._disagreements = 0
         try:
             await self._returned()
+        except UnauthenticatedError as refusal:
+            backoff.failures = max(backoff.failures, SELDOM)
+            log.warning("%s", refusal)
         except GamekeeperError as refusal:
             log.warning("%s", refusal)
         else:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,72 +10,7 @@ from agent_worker.node_link.rest import get_roots, post_join
 from agent_worker.node_link.servers import ServerAddress, parse_servers
 from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
 from tests.fixtures.certificates import TestAuthority
-
-ELSEWHERE = "0.0.0.0"  # reaches this machine, and is no loopback address
-
-
-class RestServer(HTTPServer):
-    """Answers with ``roots`` and ``answer``, and keeps what it was told."""
-
-    def __init__(self, roots: str, tls: TestAuthority | None, folder: Path) -> None:
-        super().__init__(("0.0.0.0", 0), Handler)
-        self.roots, self.answer, self.told = roots, (200, json.dumps({"node_id": "edge-1"})), list[tuple[str, Any]]()
-        if tls is not None:
-            (folder / "server.pem").write_text(tls.server.key_pem + tls.server.chain_pem)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(folder / "server.pem")
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away during the handshake is what some of these tests are about."""
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: RestServer
-
-    def do_GET(self) -> None:
-        self._send(200, self.server.roots)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append((self.headers.get("Authorization", ""), json.loads(body)))
-        self._send(*self.server.answer)
-
-    def _send(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: Any) -> None:
-        return None
-
-
-Serve = Callable[..., RestServer]
-
-
-@pytest.fixture
-def pki(tmp_path: Path) -> TestAuthority:
-    return TestAuthority(tmp_path / "ca")
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    made: list[RestServer] = []
-
-    def start(roots: str, tls: TestAuthority | None) -> RestServer:
-        server = RestServer(roots, tls, tmp_path)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        made.append(server)
-        return server
-
-    yield start
-    for server in made:
-        server.shutdown()
-        server.server_close()
+from tests.fixtures.rest_server import ELSEWHERE, Serve
 
 
 def test_a_token_is_said_to_the_server_that_made_it(pki: TestAuthority, serve: Serve) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -36,11 +35,6 @@ def closed_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-@pytest.fixture
-def pki(tmp_path: Path) -> TestAuthority:
-    return TestAuthority(tmp_path / "ca")
 
 
 async def test_a_call_that_fails_before_the_first_word_says_why(
