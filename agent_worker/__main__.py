@@ -21,15 +21,18 @@ from agent_worker import memory
 from agent_worker.answers import Answers
 from agent_worker.bootstrap import Agent, build
 from agent_worker.identity import Identity, load_identity, save_identity
-from agent_worker.node_link.membership import Joining, Membership, own_key
+from agent_worker.machine.facts import describe_machine
+from agent_worker.node_link.membership import Joining, Membership, Waiting, own_key
+from agent_worker.node_link.rest import JoinWaitsError
 from agent_worker.node_link.servers import parse_servers
-from agent_worker.policy import load_policy
-from agent_worker.settings import AgentSettings
+from agent_worker.policy import keep_template, load_policy
+from agent_worker.settings import PREFIX, AgentSettings
 from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.temporal_link import TemporalLink
 from agent_worker.workers import build_workers
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
+from gamekeeper.keys import is_join_key
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
@@ -39,9 +42,11 @@ log = get_logger("agent_worker")
 
 
 async def work(settings: AgentSettings) -> None:
-    policy = load_policy(settings.policy_file)
-    joining = Joining(parse_servers(settings.server), own_key(settings.state_dir))
+    load_policy(settings.policy_path)  # a wrong one is told before a token is spent
+    describe = partial(describe_machine, settings.state_dir, settings.node)
+    joining = Joining(parse_servers(settings.server), own_key(settings.state_dir), describe)
     identity = await _become_member(settings, joining)
+    policy = load_policy(settings.policy_path)
     known = asyncio.Event()
 
     def welcomed(welcome: pb.Welcome) -> None:
@@ -100,31 +105,38 @@ async def _run_until(
 
 
 async def _become_member(settings: AgentSettings, joining: Joining) -> Identity:
-    """The identity in the state folder, or a new one for the token. Waits for a server that is not there yet."""
+    """The identity in the state folder, or a new one for the token. Waits for a server that is not there yet, and for
+    an operator who has to approve this machine."""
     identity, token = load_identity(settings.state_dir), _given_token(settings)
     if identity is not None and identity.credentials is not None:
         return identity
     if identity is None and not token:
         raise UnauthenticatedError(
             f"this agent has no identity in {settings.state_dir}",
-            hint="make a token with `gamekeeper node enrol NODE` and give it with --token",
+            hint="make a join key (`gamekeeper join-key make`) or a token (`gamekeeper node enrol NODE`), and give it "
+            "with --token",
         )
-    backoff = Backoff()
+    backoff, waiting = Backoff(), Waiting()
     while True:
         try:
             identity = await _join(joining, identity, token)
+            if identity.policy_template is not None:
+                keep_template(settings.policy_path, identity.policy_template)
+            save_identity(settings.state_dir, identity)
+        except JoinWaitsError as error:
+            backoff.reset()
+            await waiting.wait(error)
         except UnavailableError as error:
             log.warning("%s; trying on", error)
             await asyncio.sleep(backoff.next_delay())
         else:
-            save_identity(settings.state_dir, identity)
             log.info("joined as node %s", identity.node_id)
             return identity
 
 
 async def _join(joining: Joining, identity: Identity | None, token: str) -> Identity:
     """An agent of the version before has an identity without a certificate: its key, or a token, gets it one."""
-    if identity is None or token:
+    if identity is None or (token and not is_join_key(token)):
         try:
             return await joining.join(token)
         except UnauthenticatedError:
@@ -174,6 +186,7 @@ def main() -> None:
     status = 0
     try:
         settings = AgentSettings.from_environment()
+        os.environ.pop(f"{PREFIX}TOKEN", None)  # the agent's children have no use for it
         configure_logging(settings.log_level)
         configure_tracing("gamekeeper-agent-worker")
         asyncio.run(_simulate(settings, settings.simulate_tokens) if settings.simulate_tokens else work(settings))

@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -43,10 +44,11 @@ class Credentials:
 
 class Identity(BaseModel):
     """The Temporal fields let the agent go back to work while the api is away. An agent of the version before knew no
-    ``link_port`` and has no ``credentials``."""
+    ``link_port`` and has no ``credentials``. ``joined_by`` is the hash of the token or join key that it came by."""
 
     node_id: str
     node_key: str
+    joined_by: str = ""
     link_port: int = 0
     gateway_port: int = 0
     gateway_address: str = ""
@@ -55,6 +57,7 @@ class Identity(BaseModel):
     temporal_namespace: str = ""
     cancel_is_pushed: bool = False
     credentials: Credentials | None = Field(default=None, exclude=True)
+    policy_template: dict[str, Any] | None = Field(default=None, exclude=True)
 
     @property
     def good_credentials(self) -> Credentials:

@@ -26,10 +26,15 @@ class AgentSettings(BaseModel):
         "turn. The agent is told there where the node link is.",
     )
     token: str = Field(
-        default="", description="Enrolment token. It is needed once: the node's key then stands in the state folder."
+        default="",
+        description="Enrolment token or join key. It is needed once: the node's key then stands in the state folder.",
     )
     token_file: Path | None = Field(
-        default=None, description="File with the enrolment token, which keeps it out of the environment."
+        default=None, description="File with the token or join key, which keeps it out of the environment."
+    )
+    node: str = Field(
+        default="",
+        description="Name that stands for the machine's host name when it joins by a join key, as in a container.",
     )
     state_dir: Path = Field(
         default=Path("agent"),
@@ -38,7 +43,8 @@ class AgentSettings(BaseModel):
     )
     policy_file: Path | None = Field(
         default=None,
-        description="File of the node's policy. None allows what the defaults of [the policy](node-policy.md) allow.",
+        description="File of the node's policy; `policy.yaml` in the state folder where none is named. Without a file "
+        "the defaults of [the policy](node-policy.md) hold.",
     )
     temporal: str = Field(
         default="",
@@ -62,6 +68,10 @@ class AgentSettings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Of the agent's own log on standard error."
     )
+
+    @property
+    def policy_path(self) -> Path:
+        return self.policy_file or self.state_dir / "policy.yaml"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> AgentSettings:

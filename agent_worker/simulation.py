@@ -22,13 +22,13 @@ from agent_worker.identity import Identity
 from agent_worker.machine.inventory import InventoryReporter
 from agent_worker.machine.telemetry import Telemetry
 from agent_worker.node_link.consoles import Consoles
-from agent_worker.node_link.membership import Joining, Membership, NewKey
+from agent_worker.node_link.membership import Joining, Membership, NewKey, OwnKey
 from agent_worker.node_link.servers import parse_servers
 from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from gamekeeper import __version__
 from gamekeeper.backoff import Backoff
-from gamekeeper.certificates.node_key import csr, new_key
+from gamekeeper.certificates.node_key import csr, new_key, own_fingerprint
 from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
@@ -59,10 +59,10 @@ async def simulate(server: str, tokens_file: Path, state_dir: Path) -> None:
 def _shared_key() -> NewKey:
     """One key for all of them: a thousand child processes that make keys would be a load of their own."""
     key = new_key()
-    request = csr(key)
+    own = OwnKey(key, csr(key), own_fingerprint(key))
 
-    async def ask() -> tuple[str, str]:
-        return key, request
+    async def ask() -> OwnKey:
+        return own
 
     return ask
 

@@ -8,7 +8,21 @@ from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
 from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
 from api.rest import health
-from api.rest.v1 import console, event, join, log, metric, node, pipeline, run, run_control, run_group, schedule
+from api.rest.v1 import (
+    console,
+    event,
+    join,
+    join_key,
+    joins,
+    log,
+    metric,
+    node,
+    pipeline,
+    run,
+    run_control,
+    run_group,
+    schedule,
+)
 from api.strict_transport import StrictTransport
 from gamekeeper import __version__
 
@@ -37,7 +51,21 @@ def create_routes() -> FastAPI:
 
 def _version_one() -> APIRouter:
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=COMMON)
-    for module in (node, run, run_control, run_group, log, console, event, metric, pipeline, schedule):
+    below_the_key = (
+        node,
+        join_key,
+        joins,
+        run,
+        run_control,
+        run_group,
+        log,
+        console,
+        event,
+        metric,
+        pipeline,
+        schedule,
+    )
+    for module in below_the_key:
         router.include_router(module.router)
 
     @router.get("/openapi.json", include_in_schema=False)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from api.services.access.certificate import CertificateService
+from api.services.access.join_approval import JoinApprovalService
 from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.node.metric import MetricService
@@ -22,6 +23,7 @@ RECONCILE_SECONDS = 5.0
 METRICS_SECONDS = 5.0
 SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+JOINS_SECONDS = 60.0
 REVOCATIONS_SECONDS = 1.0  # with the directory's 3 s, a revoked node is out within 5 s
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
@@ -46,8 +48,6 @@ def background_loops(
     reconciler: RunReconciler,
     events: EventService,
     metrics: MetricService,
-    certificates: CertificateService,
-    standing: StandingService,
 ) -> list[Loop]:
     return [
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
@@ -57,6 +57,14 @@ def background_loops(
         Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
         Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
         Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),
+    ]
+
+
+def access_loops(
+    certificates: CertificateService, standing: StandingService, approvals: JoinApprovalService
+) -> list[Loop]:
+    return [
         Loop(Supervised("certificates"), certificates.refresh, CERTIFICATES_SECONDS),
         Loop(Supervised("revocations"), standing.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("waiting_joins"), approvals.expire, JOINS_SECONDS),
     ]

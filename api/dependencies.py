@@ -14,6 +14,8 @@ from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.join_approval import JoinApprovalService
+from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.event import EventService
@@ -41,6 +43,8 @@ class Services:
     keys: KeyService
     enrolment: EnrolmentService
     joining: JoinService
+    join_keys: JoinKeyService
+    approvals: JoinApprovalService
     nodes: NodeService
     runs: RunService
     logs: LogService
@@ -75,6 +79,14 @@ def _join_service(services: ServicesDep) -> JoinService:
 
 def _enrolment_service(services: ServicesDep) -> EnrolmentService:
     return services.enrolment
+
+
+def _join_key_service(services: ServicesDep) -> JoinKeyService:
+    return services.join_keys
+
+
+def _join_approval_service(services: ServicesDep) -> JoinApprovalService:
+    return services.approvals
 
 
 def _node_service(services: ServicesDep) -> NodeService:
@@ -138,6 +150,8 @@ NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
+JoinKeysDep = Annotated[JoinKeyService, Depends(_join_key_service)]
+JoinApprovalsDep = Annotated[JoinApprovalService, Depends(_join_approval_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]

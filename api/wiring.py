@@ -7,15 +7,18 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from api.background import Loop, background_loops
+from api.background import Loop, access_loops, background_loops
 from api.dependencies import Services
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
 from api.log_files import LogFiles
 from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.join_approval import JoinApprovalService
+from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
+from api.services.access.key_join import KeyJoinService
 from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
@@ -49,6 +52,8 @@ class Access:
     enrolment: EnrolmentService
     certificates: CertificateService
     joining: JoinService
+    join_keys: JoinKeyService
+    approvals: JoinApprovalService
     standing: StandingService
 
 
@@ -75,7 +80,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
     )
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
-    loops = background_loops(presence, reconciler, events, metrics, access.certificates, access.standing)
+    loops = background_loops(presence, reconciler, events, metrics)
+    loops += access_loops(access.certificates, access.standing, access.approvals)
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
@@ -86,13 +92,9 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         keys=KeyService(database),
         enrolment=access.enrolment,
         joining=access.joining,
-        nodes=NodeService(
-            database=database,
-            changed=signals.node_changed,
-            ask_for_reports=presence.ask_for_reports,
-            removed=access.enrolment.forget,
-            pin=lambda: access.certificates.pin,
-        ),
+        join_keys=access.join_keys,
+        approvals=access.approvals,
+        nodes=_nodes(database, signals, presence, access),
         runs=runs,
         logs=LogService(runs=runs, logs=logs),
         events=events,
@@ -123,6 +125,16 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     return Wired(rest=rest, link=link, access=access, reconciler=reconciler, loops=loops)
 
 
+def _nodes(database: Database, signals: NodeSignals, presence: Presence, access: Access) -> NodeService:
+    return NodeService(
+        database=database,
+        changed=signals.node_changed,
+        ask_for_reports=presence.ask_for_reports,
+        removed=access.enrolment.forget,
+        pin=lambda: access.certificates.pin,
+    )
+
+
 def _access(settings: ApiSettings, database: Database) -> Access:
     directory = SqlNodeDirectory(database)
     enrolment = EnrolmentService(database, directory)
@@ -137,9 +149,17 @@ def _access(settings: ApiSettings, database: Database) -> Access:
     standing = StandingService(directory)
     joining = JoinService(
         enrolment=enrolment,
+        by_key=KeyJoinService(database, enrolment.forget),
         certificates=certificates,
         directory=directory,
         standing=standing,
         gateway_port=settings.gateway_port,
     )
-    return Access(enrolment, certificates, joining, standing)
+    return Access(
+        enrolment=enrolment,
+        certificates=certificates,
+        joining=joining,
+        join_keys=JoinKeyService(database, lambda: certificates.pin),
+        approvals=JoinApprovalService(database),
+        standing=standing,
+    )

@@ -9,7 +9,8 @@ import secrets
 API_KEY_PREFIX = "gk_"
 NODE_KEY_PREFIX = "gkn_"
 TOKEN_PREFIX = "gke_"
-PIN_MARK = "."  # between an enrolment token's secret and the pin of the root that its server must show
+JOIN_KEY_PREFIX = "gkj_"
+PIN_MARK = "."  # between the secret of a token or join key and the pin of the root that its server must show
 
 
 def new_key(prefix: str) -> str:
@@ -18,3 +19,12 @@ def new_key(prefix: str) -> str:
 
 def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def secret_of(token: str) -> str:
+    """The part of a token or join key that is secret: all before the pin."""
+    return token.partition(PIN_MARK)[0]
+
+
+def is_join_key(token: str) -> bool:
+    return token.startswith(JOIN_KEY_PREFIX)

@@ -9,6 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
+from typing import Any
 
 import distro
 import psutil
@@ -23,6 +24,7 @@ from gamekeeper.whole_file import write_whole
 log = get_logger(__name__)
 
 CPUINFO_SECONDS = 15.0
+_TOLD_BEFORE_JOINING = {"os", "kernel", "architecture", "cpu_model", "cpu_count", "memory_bytes", "agent_version"}
 
 
 async def gather_facts(engine: ContainerEngine, state_dir: Path) -> NodeFacts:
@@ -32,6 +34,12 @@ async def gather_facts(engine: ContainerEngine, state_dir: Path) -> NodeFacts:
     except GamekeeperError as error:
         log.warning("%s", error)
         docker = {}
+    told = {"docker_version": docker.get("version", ""), "docker_storage_driver": docker.get("storage_driver", "")}
+    return (await machine_facts(state_dir)).model_copy(update=told)
+
+
+async def machine_facts(state_dir: Path) -> NodeFacts:
+    """The facts that need no engine."""
     addresses = [
         address.address
         for interface in psutil.net_if_addrs().values()
@@ -49,10 +57,14 @@ async def gather_facts(engine: ContainerEngine, state_dir: Path) -> NodeFacts:
         memory_bytes=psutil.virtual_memory().total,
         disk_bytes=psutil.disk_usage("/").total,
         addresses=sorted(set(addresses))[:32],
-        docker_version=docker.get("version", ""),
-        docker_storage_driver=docker.get("storage_driver", ""),
         agent_version=__version__,
     )
+
+
+async def describe_machine(state_dir: Path, node: str = "") -> dict[str, Any]:
+    """This machine as it asks to join with a join key; ``node`` stands for its host name where it is given."""
+    facts = await machine_facts(state_dir)
+    return {"host": node or facts.hostname, "facts": facts.model_dump(include=_TOLD_BEFORE_JOINING)}
 
 
 async def _cpu_model(cache: Path) -> str:

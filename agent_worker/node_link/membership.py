@@ -1,35 +1,50 @@
-"""The node's membership: it joins with a token once, returns with its node key when its certificate ran out, and renews
-the certificate over the link at two thirds of its life."""
+"""The node's membership: it joins with a token or a join key once, returns with its node key when its certificate ran
+out, and renews the certificate over the link at two thirds of its life."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent_worker.identity import KEY, Credentials, Identity
 from agent_worker.node_link import rest
 from agent_worker.node_link.servers import ServerAddress
 from agent_worker.node_link.session import Link
-from gamekeeper.backoff import Backoff
+from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.domain.node.join import short_fingerprint
 from gamekeeper.errors import UnauthenticatedError, UnavailableError
-from gamekeeper.keys import PIN_MARK
+from gamekeeper.keys import PIN_MARK, hash_key, is_join_key
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.version import PROTOCOL_VERSION
 
 log = get_logger(__name__)
 
-NewKey = Callable[[], Awaitable[tuple[str, str]]]
+TELL_AGAIN_SECONDS = 600.0
+MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 60.0
+
 Body = dict[str, Any]
+
+
+class OwnKey(NamedTuple):
+    """The agent's own key and a request for a certificate, as PEM; the fingerprint is a hexadecimal SHA-256."""
+
+    pem: str
+    request: str
+    fingerprint: str
+
+
+NewKey = Callable[[], Awaitable[OwnKey]]
 
 
 def own_key(folder: Path) -> NewKey:
     """The agent's key in ``folder`` with a request for it, from a child process: see ``certificates/node_key.py``."""
 
-    async def ask() -> tuple[str, str]:
+    async def ask() -> OwnKey:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / KEY
         child = await asyncio.create_subprocess_exec(
@@ -38,35 +53,48 @@ def own_key(folder: Path) -> NewKey:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        request, told = await child.communicate()
+        answer, told = await child.communicate()
         if child.returncode != 0:
             raise UnavailableError(f"the node's key can't be used: {told.decode(errors='replace').strip()[-500:]}")
-        return await asyncio.to_thread(path.read_text), request.decode()
+        fingerprint, _, request = answer.decode().partition("\n")
+        return OwnKey(await asyncio.to_thread(path.read_text), request, fingerprint)
 
     return ask
 
 
 class Joining:
-    """The ways to a certificate over REST. ``new_key`` gives the node's key and a request for it."""
+    """The ways to a certificate over REST. ``new_key`` gives the node's key and a request for it, and ``describe`` the
+    words about this machine that go with a join key."""
 
-    def __init__(self, servers: Sequence[ServerAddress], new_key: NewKey) -> None:
+    def __init__(
+        self, servers: Sequence[ServerAddress], new_key: NewKey, describe: Callable[[], Awaitable[Body]] | None = None
+    ) -> None:
         self.servers = servers
         self._new_key = new_key
+        self._describe = describe
 
-    async def join(self, token: str) -> Identity:
-        """Spends a token. Raises UnauthenticatedError for a token that is not good, a server that is not the token's,
-        and a protocol that differs; UnavailableError where nobody answers."""
+    async def join(self, token: str, known_as: str = "") -> Identity:
+        """Spends a token, or a use of a join key. ``known_as`` is the node that this agent was.
+
+        Raises UnauthenticatedError for a token that is not good, a server that is not the token's, and a protocol that
+        differs; JoinWaitsError while an operator has to approve this machine; UnavailableError where nobody answers.
+        """
         pin = token.partition(PIN_MARK)[2]
+        words: Body = {"token": token}
+        if is_join_key(token) and self._describe is not None:
+            words |= await self._describe() | {"node_id": known_as}
 
         def ask(server: ServerAddress, body: Body) -> Body:
             if not (pin or server.is_plain):
                 raise UnauthenticatedError(
                     "the token has no pin, so the server can't be told from another one", hint="make a new token"
                 )
-            return rest.post_join(server, rest.get_roots(server, pin), body | {"token": token})
+            return rest.post_join(server, rest.get_roots(server, pin), body | words)
 
         key, answer = await self._ask_in_turn(ask)
-        return _told(Identity(node_id=answer["node_id"], node_key=answer["node_key"]), key, answer)
+        identity = Identity(node_id=answer["node_id"], node_key=answer["node_key"], joined_by=hash_key(token))
+        identity.policy_template = answer.get("policy")
+        return _told(identity, key, answer)
 
     async def come_back(self, identity: Identity) -> None:
         """Gets the identity a fresh certificate for its node key, and the server's ports.
@@ -94,19 +122,43 @@ class Joining:
         key, answer = await self._ask_in_turn(ask)
         _told(identity, key, answer)
 
-    async def new_key(self) -> tuple[str, str]:
+    async def new_key(self) -> OwnKey:
         return await self._new_key()
 
     async def _ask_in_turn(self, ask: Callable[[ServerAddress, Body], Body]) -> tuple[str, Body]:
         """The key, and the answer of the first server that gives one."""
-        key, csr = await self._new_key()
-        body: Body = {"csr": csr, "protocol_version": PROTOCOL_VERSION}
-        for server in self.servers[:-1]:
-            try:
-                return key, await asyncio.to_thread(ask, server, body)
-            except UnavailableError as error:
-                log.warning("%s", error)
-        return key, await asyncio.to_thread(ask, self.servers[-1], body)
+        own = await self._new_key()
+        body: Body = {"csr": own.request, "protocol_version": PROTOCOL_VERSION}
+        try:
+            for server in self.servers[:-1]:
+                try:
+                    return own.pem, await asyncio.to_thread(ask, server, body)
+                except UnavailableError as error:
+                    log.warning("%s", error)
+            return own.pem, await asyncio.to_thread(ask, self.servers[-1], body)
+        except rest.JoinWaitsError as waits:
+            if waits.join_id != short_fingerprint(own.fingerprint):
+                raise UnauthenticatedError(
+                    f"the server speaks of a machine {waits.join_id}, and this one is "
+                    f"{short_fingerprint(own.fingerprint)}",
+                    hint="approve neither: somebody may be in between",
+                ) from None
+            raise
+
+
+class Waiting:
+    """The wait for an operator's approval: told at its begin, when its reason changes, and now and then."""
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._told_at = -math.inf
+
+    async def wait(self, error: rest.JoinWaitsError) -> None:
+        """Returns when the server is to be asked again."""
+        if str(error) != self._told or time.monotonic() - self._told_at > TELL_AGAIN_SECONDS:
+            self._told, self._told_at = str(error), time.monotonic()
+            log.warning("%s", error)
+        await asyncio.sleep(jittered(min(max(error.ask_again_seconds, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)))
 
 
 class Membership:
@@ -129,27 +181,31 @@ class Membership:
         return self._joining.servers
 
     async def come_back(self) -> None:
-        """A fresh certificate by the node's key, or, where the key is refused, by the token. Raises as above."""
+        """A fresh certificate by the node's key, or, where that is refused, by a token that was given. Raises as above.
+
+        The join key that this identity came by is no new word: a node that was removed does not come back by it.
+        """
         try:
             await self._joining.come_back(self.identity)
         except UnauthenticatedError:
-            if not self._token():
+            token = self._token()
+            if not token or hash_key(token) == self.identity.joined_by:
                 raise
-            fresh = await self._joining.join(self._token())
+            fresh = await self._joining.join(token, self.identity.node_id)
             if fresh.node_id != self.identity.node_id:
                 raise UnauthenticatedError(
                     f"the token is of node {fresh.node_id}, and this agent is node {self.identity.node_id}",
                     hint="give each node an agent with a state folder of its own",
                 ) from None
-            for name in ("node_key", "link_port", "gateway_port", "certificate_lifetime", "credentials"):
+            for name in ("node_key", "joined_by", "link_port", "gateway_port", "certificate_lifetime", "credentials"):
                 setattr(self.identity, name, getattr(fresh, name))
         self._keep()
 
     async def renew(self, link: Link) -> None:
         """Gets the next certificate over the link. No call is dropped for it. Raises UnavailableError."""
-        key, csr = await self._joining.new_key()
-        answer = await link.calls.renew_certificate(csr)
-        _take(self.identity, key, answer.certificate, answer.roots, answer.lifetime_seconds)
+        own = await self._joining.new_key()
+        answer = await link.calls.renew_certificate(own.request)
+        _take(self.identity, own.pem, answer.certificate, answer.roots, answer.lifetime_seconds)
         link.redial()
         self._keep()
 

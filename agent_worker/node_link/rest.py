@@ -15,9 +15,11 @@ from typing import Any
 
 from agent_worker.node_link.servers import ServerAddress
 from gamekeeper.certificates.pem import SERVER_NAME, certificates_in, pinned_root
-from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
+from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 
 CALL_SECONDS = 30.0
+ASK_AGAIN_SECONDS = 5.0
+NAME_TAKEN = "name_taken"
 MAX_ANSWER = 256 * 1024
 _LINK_PORT = 7381
 _OF_ANOTHER_TIME = {
@@ -47,7 +49,8 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
     """The answer to a join. It is said to a server alone whose certificate one of ``roots`` signed, or, where an
     operator gave REST a certificate of a public CA, to the host that that certificate names.
 
-    Blocks. Raises UnauthenticatedError for a join that is refused, UnavailableError where nobody answers.
+    Blocks. Raises UnauthenticatedError for a join that is refused, JoinWaitsError for one that has to be approved,
+    UnavailableError where nobody answers.
     """
     headers = {"Content-Type": "application/json"}
     if node_key:
@@ -64,6 +67,8 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
             raise error from None
     if status == http.HTTPStatus.OK:
         return _decoded(server, text)
+    if status == http.HTTPStatus.ACCEPTED:
+        raise JoinWaitsError(server, _decoded(server, text))
     problem = _detail(text)
     if status in (
         http.HTTPStatus.UNAUTHORIZED,
@@ -72,6 +77,23 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
     ):
         raise UnauthenticatedError(f"{server} refused the join: {problem}")
     raise UnavailableError(f"{server} answers {status}: {problem}")
+
+
+class JoinWaitsError(GamekeeperError):
+    """An operator has to approve this machine; the same call tells whether one did."""
+
+    kind = "unavailable"
+
+    def __init__(self, server: ServerAddress, told: dict[str, Any]) -> None:
+        self.join_id, self.node_id = str(told.get("join", "")), str(told.get("node_id", ""))
+        self.ask_again_seconds = float(told.get("ask_again_seconds", ASK_AGAIN_SECONDS))
+        approve = f"gamekeeper joins approve {self.join_id}"
+        if told.get("reason") == NAME_TAKEN:
+            why = f'there is a node "{self.node_id}" already'
+            hint = f"{approve} --replace where this machine is that node, reinstalled; or {approve} --node ANOTHER"
+        else:
+            why, hint = f'it is to be node "{self.node_id}"', approve
+        super().__init__(f"this machine, {self.join_id}, waits for an approval on {server.host}: {why}", hint=hint)
 
 
 class WrongCertificateError(UnauthenticatedError):

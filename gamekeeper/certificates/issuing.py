@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gamekeeper.certificates.node_key import fingerprint
 from gamekeeper.errors import InvalidError, TooLargeError
 
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -114,6 +115,11 @@ def load_csr(text: str) -> x509.CertificateSigningRequest:
             "the certificate request's signature is wrong", hint="make a new one with the node's own key"
         )
     return request
+
+
+def csr_fingerprint(request: x509.CertificateSigningRequest) -> str:
+    """The SHA-256 of the request's public key (its SubjectPublicKeyInfo), as hexadecimal digits."""
+    return fingerprint(_public_key(request))
 
 
 def _public_key(request: x509.CertificateSigningRequest) -> ec.EllipticCurvePublicKey:

@@ -1,11 +1,12 @@
 """The agent's own key, and the request for a certificate that it signs with it.
 
-``python -m gamekeeper.certificates.node_key FILE`` makes the key where there is none, and prints the request. The agent
-runs it as a child: the library costs 11 MB, and is needed for a moment in 16 hours.
+``python -m gamekeeper.certificates.node_key FILE`` makes the key where there is none, and prints its fingerprint on a
+line, then the request. The agent runs it as a child: the library costs 11 MB, and is needed for a moment in 16 hours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -30,14 +31,29 @@ def csr(key_pem: str) -> str:
 
     Raises InvalidError for a text that is no P-256 key.
     """
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(_load(key_pem), hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """The SHA-256 of a public key (its SubjectPublicKeyInfo), as hexadecimal digits."""
+    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(info).hexdigest()
+
+
+def own_fingerprint(key_pem: str) -> str:
+    """The fingerprint of a private key's public half. Raises InvalidError for a text that is no P-256 key."""
+    return fingerprint(_load(key_pem).public_key())
+
+
+def _load(key_pem: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(key_pem.encode(), password=None)
     except (ValueError, TypeError) as error:
         raise InvalidError(f"the node's key can't be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise InvalidError("the node's key is no P-256 key")
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode()
+    return key
 
 
 def ensure_key(path: Path) -> str:
@@ -49,7 +65,8 @@ def ensure_key(path: Path) -> str:
 
 def main() -> None:
     try:
-        sys.stdout.write(csr(ensure_key(Path(sys.argv[1]))))
+        key = ensure_key(Path(sys.argv[1]))
+        sys.stdout.write(f"{own_fingerprint(key)}\n{csr(key)}")
     except (GamekeeperError, OSError) as error:
         sys.exit(f"{sys.argv[1]}: {error}")
 

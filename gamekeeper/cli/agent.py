@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -28,7 +29,17 @@ def agent(
         ),
     ],
     token: Annotated[
-        str, typer.Option(envvar="GAMEKEEPER_AGENT_TOKEN", help="Enrolment token, needed the first time")
+        str,
+        typer.Option(
+            envvar="GAMEKEEPER_AGENT_TOKEN",
+            help="Join key or enrolment token, needed the first time; - reads it from standard input",
+        ),
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(envvar="GAMEKEEPER_AGENT_TOKEN_FILE", help="File with it", dir_okay=False)
+    ] = None,
+    node: Annotated[
+        str, typer.Option(envvar="GAMEKEEPER_AGENT_NODE", help="Name in place of the host name, for a join key")
     ] = "",
     agent_dir: Annotated[
         Path | None, typer.Option("--state-dir", help="Where the agent keeps its identity, journal and spool")
@@ -48,7 +59,9 @@ def agent(
     folder = agent_dir or platformdirs.user_data_path("gamekeeper-agent")
     settings = {
         "SERVER": server,
-        "TOKEN": token,
+        "TOKEN": _read_token() if token == "-" else token,
+        "TOKEN_FILE": str(token_file.absolute()) if token_file else "",
+        "NODE": node,
         "STATE_DIR": str(folder.expanduser().absolute()),
         "POLICY_FILE": str(policy.absolute()) if policy else "",
         "TEMPORAL": temporal,
@@ -63,6 +76,13 @@ def agent(
     os.environ.update({f"GAMEKEEPER_AGENT_{name}": value for name, value in settings.items() if value})
     # The agent is its own program: it replaces this one, so that the command's libraries take none of its memory.
     os.execvp(sys.executable, [sys.executable, "-m", "agent_worker"])
+
+
+def _read_token() -> str:
+    """Keeps a key off the command line, which every user of the machine may read. On a terminal it is not shown."""
+    if sys.stdin.isatty():
+        return getpass.getpass("join key or token: ").strip()
+    return sys.stdin.readline().strip()
 
 
 def _enrol_simulated(obj: Context, count: int, folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gamekeeper import __version__
-from gamekeeper.cli import agent, events, node, pipeline, run_control, runs, schedule, stack
+from gamekeeper.cli import agent, events, join_key, joins, node, pipeline, run_control, runs, schedule, stack
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import print_error
 from gamekeeper.errors import GamekeeperError, UnavailableError
@@ -50,6 +50,14 @@ GROUPS: Mapping[str, Group] = {
             "enrol": node.enrol,
             "revoke": node.revoke,
         },
+    ),
+    "join-key": Group(
+        "Keys by which machines become nodes.",
+        {"make": join_key.make, "ls": join_key.list_keys, "rm": join_key.revoke},
+    ),
+    "joins": Group(
+        "Machines that brought a join key, and wait for an approval.",
+        {"ls": joins.list_joins, "approve": joins.approve, "refuse": joins.refuse, "rm": joins.remove},
     ),
     "runs": Group(
         "Runs of pipelines.",

@@ -28,7 +28,7 @@ def test_a_wrong_setting_is_named() -> None:
 
 def test_no_policy_file_is_the_strict_default(tmp_path: Path) -> None:
     assert load_policy(tmp_path / "none.yaml").host_paths == ["/srv"]
-    assert load_policy(None).privileged is False
+    assert load_policy(tmp_path / "none.yaml").privileged is False
 
 
 @pytest.mark.parametrize(

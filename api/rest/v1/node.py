@@ -6,24 +6,23 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response, status
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
 from api.problems import problems
+from api.rest.fields import Capacities, Labels
 from api.rest.items import shown_items
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node.capacity import effective
 from gamekeeper.domain.node.condition import Condition
-from gamekeeper.domain.node.node import NodeMode, NodeStatus
+from gamekeeper.domain.node.node import NODE_ID, NodeMode, NodeStatus
 from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
 
-_ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _EXAMPLE: JsonDict = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "arena"}}
-Capacity = Annotated[int, Field(ge=0, le=2**53)]
 NodeId = Annotated[str, Path(max_length=63, pattern=SAFE_ID, examples=["gpu-01"])]
 
 
@@ -35,22 +34,14 @@ class NodeFields(BaseModel):
     name: str = Field(default="", max_length=200)
     description: str = Field(default="", max_length=2000)
     location: str = Field(default="", max_length=200)
-    labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    labels: Labels = Field(default_factory=dict)
     mode: NodeMode = NodeMode.ACTIVE
-
-    @field_validator("labels")
-    @classmethod
-    def _labels_short(cls, labels: dict[str, str]) -> dict[str, str]:
-        for key, value in labels.items():
-            if not key or len(key) > 63 or len(value) > 255:
-                raise ValueError(f'label "{key[:63]}": keys have 1 to 63 characters, values up to 255')
-        return labels
 
 
 class NodeCreate(NodeFields):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    id: str = Field(pattern=_ID, description="A DNS label, chosen by you; it never changes", examples=["gpu-01"])
+    id: str = Field(pattern=NODE_ID, description="A DNS label, chosen by you; it never changes", examples=["gpu-01"])
 
 
 class NodeUpdate(BaseModel):
@@ -61,10 +52,10 @@ class NodeUpdate(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=200)
     description: str | None = Field(default=None, max_length=2000)
     location: str | None = Field(default=None, max_length=200)
-    labels: dict[str, str] | None = Field(default=None, max_length=64)
+    labels: Labels | None = None
     mode: NodeMode | None = None
-    capacity_override: dict[str, Capacity] | None = Field(
-        default=None, max_length=16, description="Replaces what the machine reports; {} takes it back"
+    capacity_override: Capacities | None = Field(
+        default=None, description="Replaces what the machine reports; {} takes it back"
     )
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gamekeeper.certificates.authority import Authority, Issued, OwnCertificate
-from gamekeeper.certificates.issuing import NODE_LIFETIME, load_csr
+from gamekeeper.certificates.issuing import NODE_LIFETIME, csr_fingerprint, load_csr
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
@@ -83,9 +83,9 @@ class CertificateService:
     def node_lifetime_seconds(self) -> int:
         return int(self._node_lifetime.total_seconds())
 
-    def check(self, csr: str) -> None:
-        """Raises InvalidError for a request that would not be granted."""
-        load_csr(csr)
+    def check(self, csr: str) -> str:
+        """The fingerprint of the request's key. Raises InvalidError for a request that would not be granted."""
+        return csr_fingerprint(load_csr(csr))
 
     def issue(self, csr: str, node_id: str, generation: int) -> Issued:
         """Raises InvalidError for a request that is not good."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -12,16 +13,19 @@ from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import UnauthenticatedError
-from gamekeeper.keys import NODE_KEY_PREFIX, PIN_MARK, hash_key, new_key
+from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key, secret_of
 
 KNOWN_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Enrolled:
+    """``policy`` is the template of the join key that the machine came with."""
+
     node_id: str
     node_key: str
     generation: int
+    policy: dict[str, Any] | None = None
 
 
 class EnrolmentService:
@@ -40,12 +44,12 @@ class EnrolmentService:
         key = new_key(NODE_KEY_PREFIX)
         async with self._database.write() as session:
             nodes = NodeRepository(session)
-            spent = await nodes.use_token(hash_key(token.partition(PIN_MARK)[0]))
+            spent = await nodes.use_token(hash_key(secret_of(token)))
             if spent is None:
                 raise UnauthenticatedError(
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
                 )
-            row = await nodes.get(spent.node_id)
+            row = await nodes.get_locked(spent.node_id)
             row.key_hash = hash_key(key)
             row.generation += 1
             record(session, Event(kind=EventKind.NODE_REGISTERED, node=spent.node_id))
@@ -60,7 +64,7 @@ class EnrolmentService:
         """
         async with self._database.write() as session:
             nodes = NodeRepository(session)
-            row = await nodes.get(node_id)
+            row = await nodes.get_locked(node_id)
             await nodes.void_tokens(node_id)
             row.key_hash = None
             row.generation += 1

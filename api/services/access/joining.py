@@ -1,20 +1,24 @@
-"""Joining: a machine brings a token, or a node its key, and goes with a certificate for a key of its own."""
+"""Joining: a machine brings a token or a join key, or a node its key, and goes with a certificate for its own key."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.key_join import KeyJoinService, Machine
 from api.services.access.standing import StandingService
+from gamekeeper.db.models import JoinRow
 from gamekeeper.errors import PreconditionError, UnauthenticatedError
+from gamekeeper.keys import is_join_key
 from gamekeeper.ports.node_directory import NodeDirectory
 from gamekeeper.rpc.version import version_problem
 
 
 @dataclass(frozen=True)
 class Joined:
-    """``node_key`` is shown to a machine that brought a token, this once."""
+    """``node_key`` and ``policy``, the join key's template, are told to a new node, this once."""
 
     node_id: str
     node_key: str
@@ -23,6 +27,7 @@ class Joined:
     lifetime_seconds: int
     link_port: int
     gateway_port: int
+    policy: dict[str, Any] | None = None
 
 
 class JoinService:
@@ -32,6 +37,7 @@ class JoinService:
         self,
         *,
         enrolment: EnrolmentService,
+        by_key: KeyJoinService,
         certificates: CertificateService,
         directory: NodeDirectory,
         standing: StandingService,
@@ -39,6 +45,7 @@ class JoinService:
     ) -> None:
         self._standing = standing
         self._enrolment = enrolment
+        self._by_key = by_key
         self._certificates = certificates
         self._directory = directory
         self._gateway_port = gateway_port
@@ -48,14 +55,21 @@ class JoinService:
     def roots(self) -> str:
         return self._certificates.roots
 
-    async def join(self, *, token: str, csr: str, protocol_version: int) -> Joined:
-        """Spends a token. A request that can't be granted spends none.
+    async def join(self, *, token: str, csr: str, protocol_version: int, machine: Machine) -> Joined | JoinRow:
+        """Spends a token, or a use of a join key. A request that can't be granted spends nothing.
 
-        Raises UnauthenticatedError, InvalidError for the request, PreconditionError for a protocol that differs.
+        A join that waits for an operator is the answer to a join key only. Raises UnauthenticatedError, InvalidError
+        for the request, PreconditionError for a protocol that differs.
         """
-        self._check(csr, protocol_version)
-        enrolled = await self._enrolment.register(token)
-        return self._joined(enrolled.node_id, enrolled.node_key, csr, enrolled.generation)
+        fingerprint = self._check(csr, protocol_version)
+        if is_join_key(token):
+            enrolled = await self._by_key.register(token, fingerprint, machine)
+            if isinstance(enrolled, JoinRow):
+                return enrolled
+        else:
+            enrolled = await self._enrolment.register(token)
+        joined = self._joined(enrolled.node_id, enrolled.node_key, csr, enrolled.generation)
+        return replace(joined, policy=enrolled.policy)
 
     async def return_by_key(self, *, authorization: str, csr: str, protocol_version: int) -> Joined:
         """A certificate for a node that still has its key: the one that it had ran out. Idempotent. Raises as above."""
@@ -73,11 +87,12 @@ class JoinService:
             raise UnauthenticatedError(f"node {node_id} was revoked", hint="enrol the node again")
         return self._joined(node_id, "", csr, generation)
 
-    def _check(self, csr: str, protocol_version: int) -> None:
+    def _check(self, csr: str, protocol_version: int) -> str:
+        """The fingerprint of the request's key."""
         problem = version_problem(protocol_version, other_is="agent")
         if problem:
             raise PreconditionError(problem)
-        self._certificates.check(csr)
+        return self._certificates.check(csr)
 
     def _joined(self, node_id: str, node_key: str, csr: str, generation: int) -> Joined:
         issued = self._certificates.issue(csr, node_id, generation)

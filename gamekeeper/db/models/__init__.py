@@ -2,6 +2,7 @@
 
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
+from gamekeeper.db.models.join import JoinKeyRow, JoinRow
 from gamekeeper.db.models.key import ApiKeyRow, EnrolmentTokenRow
 from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
@@ -14,6 +15,8 @@ __all__ = [
     "ContainerRow",
     "EnrolmentTokenRow",
     "EventRow",
+    "JoinKeyRow",
+    "JoinRow",
     "MetricRow",
     "NodeRow",
     "PipelineRow",

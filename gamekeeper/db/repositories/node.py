@@ -30,11 +30,15 @@ class NodeRepository:
     async def find(self, node_id: str) -> NodeRow | None:
         return await self._session.get(NodeRow, node_id)
 
+    async def find_locked(self, node_id: str) -> NodeRow | None:
+        """A node whose key and generation nobody else changes until this transaction ends."""
+        return await self._session.get(NodeRow, node_id, with_for_update=True)
+
+    async def get_locked(self, node_id: str) -> NodeRow:
+        return _there(await self.find_locked(node_id), node_id)
+
     async def get(self, node_id: str) -> NodeRow:
-        row = await self.find(node_id)
-        if row is None:
-            raise NotFoundError(f'there is no node "{node_id}"', hint="gamekeeper node ls lists them")
-        return row
+        return _there(await self.find(node_id), node_id)
 
     async def find_many(self, node_ids: Sequence[str]) -> list[NodeRow]:
         found = await self._session.exec(select(NodeRow).where(col(NodeRow.id).in_(node_ids)))
@@ -165,6 +169,12 @@ class NodeRepository:
     async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:
         await self._session.exec(delete(ContainerRow).where(col(ContainerRow.node_id) == node_id))
         self._session.add_all(rows)
+
+
+def _there(row: NodeRow | None, node_id: str) -> NodeRow:
+    if row is None:
+        raise NotFoundError(f'there is no node "{node_id}"', hint="gamekeeper node ls lists them")
+    return row
 
 
 def node_view(row: NodeRow) -> NodeView:

@@ -27,9 +27,16 @@ class EventKind(StrEnum):
     NODE_TOKEN_MADE = "node.token_made", "A user made an enrolment token."
     NODE_REGISTERED = (
         "node.registered",
-        "An agent spent an enrolment token; older keys and certificates of the node are void.",
+        "An agent joined by an enrolment token or a join key; older keys and certificates of the node are void.",
     )
     NODE_REVOKED = "node.revoked", "A user revoked the node's key and certificates; it needs a new enrolment token."
+    NODE_JOIN_KEY_MADE = "node.join_key_made", "A user made a join key; the message names it."
+    NODE_JOIN_KEY_REVOKED = "node.join_key_revoked", "A user revoked a join key: it lets no further machine in."
+    NODE_JOIN_WAITING = "node.join_waiting", "A machine brought a join key, and waits until a user approves it."
+    NODE_JOIN_APPROVED = "node.join_approved", "A user approved a waiting machine, which is that node from now on."
+    NODE_JOIN_REFUSED = "node.join_refused", "A user refused a waiting machine; the message is their reason."
+    NODE_JOIN_EXPIRED = "node.join_expired", "Nobody decided on a waiting machine in a day."
+    NODE_JOIN_REMOVED = "node.join_removed", "A user took a machine off the list of those that are to join."
     NODE_SESSION_OPENED = "node.session_opened", "An agent connected; `data` has its epoch and version."
     NODE_SUPERSEDED = "node.superseded", "A newer session of the same agent took the place of an open one."
     NODE_AGENT_REFUSED = "node.agent_refused", "A second agent with the node's key was turned away."

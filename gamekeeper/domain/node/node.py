@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+NODE_ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"  # a DNS label
+MAX_NODE_ID = 63
+
 
 class NodeMode(StrEnum):
     """The operator's decision. maintenance: no new steps, running ones go on; disabled: running ones stop too."""

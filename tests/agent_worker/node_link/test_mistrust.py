@@ -21,7 +21,7 @@ from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
-from tests.fixtures.certificates import NODE_CSR, NODE_KEY, TestAuthority
+from tests.fixtures.certificates import NODE_CSR, NODE_KEY, TestAuthority, shared_own_key
 from tests.fixtures.rest_server import ELSEWHERE, Serve
 from tests.hang import HANG_SECONDS
 
@@ -65,11 +65,8 @@ def test_a_clock_that_is_a_day_off_is_no_hindrance(pki: TestAuthority, serve: Se
 async def test_a_node_that_was_away_for_longer_than_the_overlap_is_told_to_join_anew(
     pki: TestAuthority, other: TestAuthority, serve: Serve
 ) -> None:
-    async def own_key() -> tuple[str, str]:
-        return NODE_KEY, NODE_CSR
-
     server = serve(other.roots, other)
-    joining = Joining(parse_servers(f"{ELSEWHERE}:{server.port}"), own_key)
+    joining = Joining(parse_servers(f"{ELSEWHERE}:{server.port}"), shared_own_key)
     with pytest.raises(UnauthenticatedError, match=r"of another CA: .* if its CA was replaced") as caught:
         await joining.come_back(pki.identity(1))
     assert "gamekeeper node enrol node-1" in str(caught.value.hint)

@@ -1,0 +1,114 @@
+"""``join-key``: make, list and revoke the keys by which machines become nodes."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+import yaml
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.options import JsonOption, LabelsOption, pairs, read_file
+from gamekeeper.cli.output import ago, console, print_json, print_table
+from gamekeeper.errors import InvalidError
+
+
+def make(
+    context: typer.Context,
+    uses: Annotated[int, typer.Option(min=1, max=10_000, help="How many machines may join by it")] = 1,
+    hours: Annotated[int, typer.Option(min=1, max=2160, help="How long it is good for")] = 24,
+    name: Annotated[
+        str, typer.Option(help="Ids of the nodes: {host} is the machine's host name, {n} the next number")
+    ] = "{host}",
+    label: LabelsOption = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option(help="KEY=NUMBER, repeatable: replaces what the machine reports")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="File with a policy, for machines that have none of their own", exists=True)
+    ] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Each machine waits until it is approved")] = False,
+    description: str = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a join key. It is shown this once, with the line for the other machine."""
+    obj: Context = context.obj
+    body: dict[str, Any] = {
+        "uses": uses,
+        "hours": hours,
+        "name_pattern": name,
+        "labels": pairs(label, "--label"),
+        "capacity_override": _numbers(capacity),
+        "approve": approve,
+        "description": description,
+        "policy": _policy(policy),
+    }
+    made = obj.call("POST", "/join-keys", json=body)
+    if as_json:
+        print_json(made)
+        return
+    machines = "1 machine" if uses == 1 else f"{uses} machines"
+    console.print(f"join key {made['id']}, for {machines}; on each, before {made['expires_at']}:")
+    console.print(f"  gamekeeper agent --server {_host(obj)} --token {made['key']}", markup=False)
+    if approve:
+        console.print("then, here: gamekeeper joins ls")
+
+
+def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List join keys; the keys themselves are not kept."""
+    obj: Context = context.obj
+    items = obj.list_all("/join-keys", {})
+    if as_json:
+        print_json(items)
+        return
+    rows = [
+        (
+            item["id"],
+            item["state"],
+            f"{item['uses']}/{item['max_uses']}",
+            item["expires_at"][:16].replace("T", " "),
+            item["name_pattern"],
+            "yes" if item["approve"] else "",
+            " ".join(f"{key}={value}" for key, value in item["labels"].items()),
+            ago(item["last_used_at"]),
+            item["description"],
+        )
+        for item in items
+    ]
+    print_table(("KEY", "STATE", "USES", "EXPIRES (UTC)", "NAME", "APPROVE", "LABELS", "USED", "DESCRIPTION"), rows)
+
+
+def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+    """Revoke a join key by its id. Nodes that joined by it stay."""
+    obj: Context = context.obj
+    obj.call("DELETE", f"/join-keys/{key}")
+    console.print(f"revoked {key}")
+
+
+def _host(obj: Context) -> str:
+    """The address that this command used; a machine elsewhere needs another one where that is loopback."""
+    parts = urlsplit(obj.url())
+    try:
+        is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        is_loopback = parts.hostname == "localhost"
+    return "HOST" if is_loopback else parts.netloc
+
+
+def _numbers(capacity: list[str] | None) -> dict[str, int]:
+    try:
+        return {key: int(value) for key, value in pairs(capacity, "--capacity").items()}
+    except ValueError as error:
+        raise InvalidError("--capacity takes whole numbers", hint="as in --capacity memory_bytes=8000000000") from error
+
+
+def _policy(file: Path | None) -> Any:
+    if file is None:
+        return None
+    try:
+        return yaml.safe_load(read_file(file)) or {}
+    except yaml.YAMLError as error:
+        raise InvalidError(f"{file} is not valid YAML: {str(error).replace(chr(10), ' ')}") from error
