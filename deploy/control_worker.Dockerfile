@@ -9,7 +9,7 @@ ARG PIP_INDEX_URL
 RUN --mount=type=secret,id=ca \
     python3 -m venv /app \
     && if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
-    && /app/bin/pip install --quiet --no-cache-dir --require-hashes -r /src/requirements.lock
+    && /app/bin/pip install --quiet --no-cache-dir --retries 10 --require-hashes -r /src/requirements.lock
 COPY . /src/
 RUN /app/bin/pip install --quiet --no-deps --no-build-isolation --no-cache-dir /src
 
