@@ -21,6 +21,7 @@ from gateway.refusal import Reason, Refusal, shown
 from gateway.tokens import Caller, Kind, Seal
 
 CONTROL_PREFIX = "temporal-sys/worker-commands/"
+CONTROL_QUEUE = "control"  # one for all clients of a node, see Scope.control_queue
 MAX_HEARTBEATS = 16  # workers of one agent process
 MAX_NAME = 100
 
@@ -43,12 +44,16 @@ class Scope:
         return self.seal.renamed(self.caller, name) if name else ""
 
     def control_queue(self, name: str) -> str:
-        """The control queue that stands for the one a worker names. Raises Refusal for any other queue."""
+        """The node's control queue, which stands for all that its workers name. Raises Refusal for any other queue.
+
+        A worker names another one with each client that it takes, as when a certificate was renewed. Temporal pushes a
+        cancel to the queue of the client that polled the activity, where nobody listens then.
+        """
         prefix = f"{CONTROL_PREFIX}{self.namespace}/"
         process = name.removeprefix(prefix)
         if not name.startswith(prefix) or not process or "/" in process:
             raise Refusal(Reason.QUEUE, f"task queue {shown(name)} is no control queue of a worker")
-        return prefix + self.renamed(process)
+        return prefix + self.renamed(CONTROL_QUEUE)
 
 
 # Messages are Any here: protobuf's classes share no type that has these fields.
@@ -133,7 +138,7 @@ def _own_heartbeat(scope: Scope, heartbeat: WorkerHeartbeat) -> None:
     heartbeat.worker_identity = scope.caller.node_id
     heartbeat.worker_instance_key = scope.renamed(heartbeat.worker_instance_key)
     if heartbeat.HasField("host_info"):
-        heartbeat.host_info.worker_grouping_key = scope.renamed(heartbeat.host_info.worker_grouping_key)
+        heartbeat.host_info.worker_grouping_key = scope.renamed(CONTROL_QUEUE)
 
 
 def _own_or_control(scope: Scope, queue: str) -> str:

@@ -88,20 +88,16 @@ async def test_strangers_get_no_connection(
         await channel.close()
 
 
-async def connected(gate: Gated, context: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A server that is busy may reset a connection that it has just taken."""
-    async with asyncio.timeout(HANG_SECONDS):
-        while True:
-            with suppress(ConnectionResetError):
-                return await asyncio.open_connection(
-                    "127.0.0.1", gate.process.port, ssl=context, server_hostname="gamekeeper"
-                )
-
-
 async def test_a_connection_of_older_tls_carries_no_call(gate: Gated, temporal: FakeTemporal) -> None:
-    """A whole gRPC call by hand: gRPC's own clients take the newest version."""
+    """A whole gRPC call by hand: gRPC's own clients take the newest version. Where gRPC was loaded after the gateway or
+    the api, as in their processes, not even the handshake succeeds."""
     context = tls(gate.certificates, gate.admit("edge-1"), ssl.TLSVersion.TLSv1_2)
-    reader, writer = await connected(gate, context)
+    try:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", gate.process.port, ssl=context, server_hostname="gamekeeper"
+        )
+    except ConnectionResetError:
+        return
     headers = b"".join(
         b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
         for name, value in (

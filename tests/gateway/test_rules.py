@@ -229,8 +229,9 @@ def test_names_of_a_worker_are_the_same_in_every_call_and_lead_to_no_other_node(
         told.task_queue,
         ended.task_queue,
         f"temporal-sys/worker-commands/fleet/{told.host_info.worker_grouping_key}",
+        forwarded(poll(worker_control_task_queue=f"{CONTROL}-of-its-next-client")).worker_control_task_queue,
     }
-    assert queues == {f"temporal-sys/worker-commands/fleet/{RENAMED}"}
+    assert queues == {f"temporal-sys/worker-commands/fleet/{SEAL.renamed(NODE, 'control')}"}
     keys = {message.worker_instance_key for message in (polled, listening, told, ended)}
     assert keys == {RENAMED}
     assert told.worker_identity == NODE.node_id

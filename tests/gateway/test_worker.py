@@ -28,6 +28,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from tests.fixtures.gateway import Certificates, Gated
 from tests.fixtures.stack import free_ports
+from tests.hang import HANG_SECONDS
 
 WORKFLOWS = "workflows-of-the-gateway-worker"
 
@@ -186,6 +187,19 @@ async def test_a_cancel_is_pushed(behind: Behind) -> None:
     await run.cancel()
     with pytest.raises(WorkflowFailureError):
         await run.result()
+    assert behind.activities.cancel_requested
+
+
+async def test_a_cancel_is_pushed_to_a_worker_that_took_another_client(behind: Behind, gateway: Gated) -> None:
+    """An agent does so when it renews its certificate; Temporal knows the activity by the client that polled it."""
+    run = await behind.start("wait_for_cancel")
+    await behind.activities.began.wait()
+    runtime = behind.worker.client.service_client.config.runtime
+    behind.worker.client = await gateway.client(behind.node_id, runtime)
+    await run.cancel()
+    async with asyncio.timeout(HANG_SECONDS):
+        with pytest.raises(WorkflowFailureError):
+            await run.result()
     assert behind.activities.cancel_requested
 
 
