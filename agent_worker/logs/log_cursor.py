@@ -85,7 +85,7 @@ class LogCursor:
         self.lost = self.is_cut = True
         self.countable = False
         for position in self.positions.values():
-            position.at_ts = 0
+            position.at_ts, position.latest_ns = 0, position.ts_ns  # what a set-back clock made older is new
 
     def advance(self, lines: Sequence[LogLine]) -> None:
         if lines and not self.positions:

@@ -114,6 +114,14 @@ async def test_a_short_log_whose_beginning_is_gone_is_not_dropped_by_count(
     assert again.lost
 
 
+def test_a_cut_after_a_clock_was_set_back_costs_no_new_line() -> None:
+    cursor = log_cursor.LogCursor(read_bytes=log_cursor.WHOLE_BYTES)
+    cursor.advance([line(number) for number in (7, 8, 9, 3, 4)])
+    cursor.cut()
+    again = cursor.filter()
+    assert again.fresh([line(number) for number in (5, 6, 8)]) == [line(5), line(6), line(8)]
+
+
 async def until_kept(spool: Spool, size: int) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         while sum(len(record.data) for record in records(spool)) < size:
