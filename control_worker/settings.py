@@ -16,10 +16,12 @@ class ControlWorkerSettings(DatabaseSettings):
         "from it to the root, as PEM. The api writes it; it is read again when it changes.",
     )
     steps_key: Path = Field(
-        default=Path("ca/steps/steps.key"), description="File with the key of that certificate, as PEM."
+        default=Path("ca/steps/steps.key"),
+        description="File with the key of that certificate, as PEM. Beside it lies `work.key`, the secret that proves "
+        "that work comes from this control plane: keep it in backups, for without it runs that go on stand still.",
     )
-    work_key: Path = Field(
-        default=Path("ca/steps/work.key"),
-        description="File with the secret that proves that work comes from this control plane. The api writes it. "
-        "Keep it in backups: without it, runs that go on stand still.",
-    )
+
+    @property
+    def work_key(self) -> Path:
+        """The secret that proves work; the api writes it beside the key that signs steps."""
+        return self.steps_key.with_name("work.key")

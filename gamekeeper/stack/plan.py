@@ -69,7 +69,6 @@ def _steps(state: StateDir) -> dict[str, str]:
     return {
         "GAMEKEEPER_STEPS_CERTIFICATE": str(folder / "steps.pem"),
         "GAMEKEEPER_STEPS_KEY": str(folder / "steps.key"),
-        "GAMEKEEPER_WORK_KEY": str(folder / "work.key"),
     }
 
 

@@ -155,7 +155,7 @@ class ControlCodec(PayloadCodec, WithSerializationContext):
                 if not self._proving.is_proven(payload):
                     raise InvalidError(
                         f"something was sent to {_name(self._context)} that this control plane has not made",
-                        hint="somebody else reaches Temporal, or the file GAMEKEEPER_WORK_KEY was replaced",
+                        hint="somebody else reaches Temporal, or work.key, beside GAMEKEEPER_STEPS_KEY, was replaced",
                     )
         return list(payloads)
 
