@@ -224,6 +224,21 @@ async def test_a_rotation_restarts_nothing(api: ApiUnderTest, raw: RawAgent) -> 
     assert (await api.new_token()).endswith(rotated.pin)
 
 
+async def test_a_node_that_was_away_for_longer_than_the_overlap_comes_back_on_loopback(
+    api: ApiUnderTest, tmp_path: Path
+) -> None:
+    """By its key, and within seconds. Elsewhere nothing tells the right server from another one: it needs a token."""
+    await api.add_node()
+    identity = await api.enrol()
+    own = Authority.open(api.folder / "ca", PASSPHRASE)
+    rotated = await asyncio.to_thread(own.rotate, PASSPHRASE, datetime.now(UTC), timedelta())
+    await api.process.certificates.refresh()
+    agent = await returning(api, identity, tmp_path)
+    await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
+    assert identity.good_credentials.roots == rotated.roots_pem(datetime.now(UTC))
+    await agent.link.close()
+
+
 async def test_a_renewal_takes_nothing_but_a_good_request(raw: RawAgent) -> None:
     _session = await raw.hello()
     for bad in ("", "x", "x" * 5000, new_key()):
@@ -236,9 +251,14 @@ async def test_a_renewal_takes_nothing_but_a_good_request(raw: RawAgent) -> None
 async def test_an_agent_of_the_version_before_becomes_the_same_node(
     api: ApiUnderTest, tmp_path: Path, with_token: bool
 ) -> None:
-    """Its folder has a node key and no certificate. A token makes it a member anywhere; on loopback its key does."""
+    """Its folder has a node key and no certificate. A token makes it a member anywhere; on loopback its key does. Until
+    then its node says what is to be done, because it can't."""
     await api.add_node()
     old = await api.enrol()
+    async with api.database.write() as session:  # as the migration leaves the row
+        await (await session.connection()).execute(text("UPDATE nodes SET generation = 0"))
+    await api.process.conditions.load()
+    assert ["gamekeeper node enrol" in reason for reason in await outdated(api)] == [True]
     (tmp_path / "identity.json").write_text(f'{{"node_id": "node-1", "node_key": "{old.node_key}"}}')
     settings = AgentSettings(
         server=await api.serve_rest(), state_dir=tmp_path, token=await api.new_token() if with_token else ""
@@ -252,4 +272,14 @@ async def test_an_agent_of_the_version_before_becomes_the_same_node(
     agent = api.make_agent(kept, "upgraded")
     api.background(agent.link.run_forever())
     await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
+    async with asyncio.timeout(HANG_SECONDS):
+        while await outdated(api):
+            await asyncio.sleep(0.02)
+    await api.process.conditions.load()
+    assert await outdated(api) == [], "a restart of the api does not raise it again"
     await agent.link.close()
+
+
+async def outdated(api: ApiUnderTest) -> list[str]:
+    conditions = (await api.http.get("/nodes/node-1")).json()["conditions"]
+    return [condition["reason"] for condition in conditions if condition["type"] == "AgentOutdated"]

@@ -16,6 +16,8 @@ from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.keys import NODE_KEY_PREFIX, hash_key, new_key, secret_of
 
 KNOWN_SECONDS = 15.0
+KEY_UNKNOWN = "the node key is not known here: the node was removed, revoked or enrolled anew"
+ENROL_AGAIN = "make a token with `gamekeeper node enrol NODE`, and start the agent with --token"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,15 @@ class EnrolmentService:
         self.forget(spent.node_id)
         return Enrolled(spent.node_id, key, row.generation)
 
+    async def first_generation(self, node_id: str) -> int:
+        """The generation of a node that was enrolled by a version without certificates, and now gets its first one.
+        Idempotent."""
+        async with self._database.write() as session:
+            row = await NodeRepository(session).get(node_id)
+            row.generation = row.generation or 1
+        self.forget(node_id)
+        return row.generation
+
     async def revoke(self, node_id: str) -> None:
         """Makes the node's key, certificates and unspent tokens void. Its agent is out within seconds, until it spends
         a token that is made after this.
@@ -82,7 +93,7 @@ class EnrolmentService:
             row = await NodeRepository(session).by_key_hash(key_hash) if key else None
         if row is None:
             self._known.pop(key_hash, None)
-            raise UnauthenticatedError("the node key is not known here", hint="enrol the node again")
+            raise UnauthenticatedError(KEY_UNKNOWN, hint=ENROL_AGAIN)
         self._known[key_hash] = (row.id, time.monotonic() + KNOWN_SECONDS)
         return row.id
 

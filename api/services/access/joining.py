@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from api.services.access.certificate import CertificateService
-from api.services.access.enrolment import EnrolmentService
+from api.services.access.enrolment import ENROL_AGAIN, KEY_UNKNOWN, EnrolmentService
 from api.services.access.key_join import KeyJoinService, Machine
 from api.services.access.standing import StandingService
 from gamekeeper.db.models import JoinRow
@@ -77,14 +77,15 @@ class JoinService:
         node_id = await self._enrolment.authenticate(authorization)
         generation = await self._directory.generation(node_id)
         if generation is None:
-            raise UnauthenticatedError("the node key is not known here", hint="enrol the node again")
+            raise UnauthenticatedError(KEY_UNKNOWN, hint=ENROL_AGAIN)
+        generation = generation or await self._enrolment.first_generation(node_id)
         return self._joined(node_id, "", csr, generation)
 
     async def renew(self, node_id: str, csr: str) -> Joined:
         """The next certificate of a node whose present one is good. Idempotent. Raises InvalidError."""
         generation = await self._directory.generation(node_id)
         if generation is None:
-            raise UnauthenticatedError(f"node {node_id} was revoked", hint="enrol the node again")
+            raise UnauthenticatedError(f"node {node_id} was revoked", hint=ENROL_AGAIN)
         return self._joined(node_id, "", csr, generation)
 
     def _check(self, csr: str, protocol_version: int) -> str:

@@ -26,10 +26,14 @@ class ConditionService:
         self._standing: dict[str, dict[ConditionType, Condition]] = {}
 
     async def load(self) -> None:
-        """Loads the standing conditions of all nodes at once."""
+        """Loads the standing conditions of all nodes at once. Agents of a version without certificates can't come and
+        tell theirs, so their nodes get it here; it is cleared when they come."""
         async with self._database.read() as session:
-            found = await NodeRepository(session).conditions()
+            nodes = NodeRepository(session)
+            found, unable = await nodes.conditions(), await nodes.without_certificates()
         self._standing = {node_id: _known(items) for node_id, items in found.items()}
+        for node_id in unable:
+            await self.observe(node_id, Vitals(had_no_certificate=True))
 
     async def observe(self, node_id: str, vitals: Vitals) -> None:
         """Judges by the known values; a condition whose value is not told stays as it is."""

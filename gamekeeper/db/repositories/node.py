@@ -90,6 +90,11 @@ class NodeRepository:
         )
         return dict(found.all())
 
+    async def without_certificates(self) -> list[str]:
+        """Nodes that have a key, and never had a certificate: their agents are of a version that knew none."""
+        query = select(NodeRow.id).where(col(NodeRow.key_hash).is_not(None), NodeRow.generation == 0)
+        return list((await self._session.exec(query)).all())
+
     async def set_statuses(self, statuses: Mapping[str, NodeStatus]) -> set[str]:
         """Writes them; the ids of those nodes that are there."""
         found: set[str] = set()

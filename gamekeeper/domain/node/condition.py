@@ -47,6 +47,10 @@ DISK_USED_PERCENT = Threshold(90, 87)
 MEMORY_AVAILABLE_PERCENT = Threshold(5, 8, high=False)
 CLOCK_SKEW_SECONDS = Threshold(2.0, 1.5)
 ROUND_TRIP_SECONDS = Threshold(1.0, 0.5)
+WITHOUT_CERTIFICATE = (
+    "its agent is of a version without certificates and can't connect; upgrade the agent, then start it once with "
+    "--server HOST --token TOKEN, of `gamekeeper node enrol`"
+)
 SPOOL_BYTES = Threshold(256 * 1024 * 1024, 64 * 1024 * 1024)
 
 
@@ -63,6 +67,7 @@ class Vitals:
     spool_bytes: float | None = None
     agent_version: str | None = None
     server_version: str = ""
+    had_no_certificate: bool = False  # so its agent is of a version that knew none, and can't tell its own
 
 
 def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionType, str | None]:
@@ -81,6 +86,8 @@ def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionT
         outdated = _version(vitals.agent_version) < _version(vitals.server_version)
         reason = f"the agent is {vitals.agent_version or 'unknown'}, the server {vitals.server_version}"
         found[ConditionType.AGENT_OUTDATED] = reason if outdated else None
+    if vitals.had_no_certificate:
+        found[ConditionType.AGENT_OUTDATED] = WITHOUT_CERTIFICATE
     disk, memory = vitals.disk_used_percent, vitals.memory_available_percent
     check(ConditionType.DISK_PRESSURE, disk, DISK_USED_PERCENT, f"the disk is {disk or 0:.0f} % full")
     check(
