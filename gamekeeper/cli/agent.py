@@ -59,8 +59,7 @@ def agent(
     folder = agent_dir or platformdirs.user_data_path("gamekeeper-agent")
     settings = {
         "SERVER": server,
-        "TOKEN": _read_token() if token == "-" else token,
-        "TOKEN_FILE": str(token_file.absolute()) if token_file else "",
+        "TOKEN_FILE": _kept_secret(token) if token else str(token_file.absolute()) if token_file else "",
         "NODE": node,
         "STATE_DIR": str(folder.expanduser().absolute()),
         "POLICY_FILE": str(policy.absolute()) if policy else "",
@@ -73,13 +72,22 @@ def agent(
         if engine != "dummy":
             raise InvalidError("--simulate is for made-up machines", hint="add --engine dummy")
         settings["SIMULATE_TOKENS"] = str(_enrol_simulated(context.obj, simulate, Path(settings["STATE_DIR"])))
+    os.environ.pop("GAMEKEEPER_AGENT_TOKEN", None)
     os.environ.update({f"GAMEKEEPER_AGENT_{name}": value for name, value in settings.items() if value})
     # The agent is its own program: it replaces this one, so that the command's libraries take none of its memory.
     os.execvp(sys.executable, [sys.executable, "-m", "agent_worker"])
 
 
+def _kept_secret(token: str) -> str:
+    """A file in memory with the token, for the program that takes this one's place: so it stands in neither the
+    arguments nor the environment of the agent, which `ps` shows."""
+    descriptor = os.memfd_create("token", 0)
+    os.write(descriptor, (_read_token() if token == "-" else token).encode())
+    return f"/proc/self/fd/{descriptor}"
+
+
 def _read_token() -> str:
-    """Keeps a key off the command line, which every user of the machine may read. On a terminal it is not shown."""
+    """On a terminal it is not shown."""
     if sys.stdin.isatty():
         return getpass.getpass("join key or token: ").strip()
     return sys.stdin.readline().strip()

@@ -88,7 +88,8 @@ def test_a_machine_joins_by_a_key_and_runs_what_its_policy_allows(stack: Stack, 
         assert stack.until_ended(run_id)["state"] == "succeeded"
     running = psutil.Process(process.pid)
     assert "agent_worker" in running.cmdline()
-    told = [line for item in (running, *running.children(recursive=True)) for line in item.cmdline()]
+    processes = (running, *running.children(recursive=True))
+    told = [text for item in processes for text in (*item.cmdline(), *item.environ().values())]
     told += [log.read_text() for log in (stack.state_dir / "process-logs").glob("*.log")]
     told += [agents.log("one"), stack.get("/events?limit=500").text, stack.command("join-key", "ls").stdout]
     assert [text for text in told if secret in text] == []

@@ -120,9 +120,11 @@ class KeyJoinService:
         if row.state == JoinState.WAITING:
             return row
         node = await NodeRepository(session).find_locked(row.node_id)
-        if node is not None and node.generation == row.generation:
-            return _enrol(session, key, row, node)
-        return None
+        if node is None or node.generation != row.generation:
+            return None
+        if row.state == JoinState.APPROVED:  # the same answer again is no event: whoever has a key could ask for ever
+            record(session, _event(EventKind.NODE_REGISTERED, key, row))
+        return _enrol(key, row, node)
 
     async def _begin(
         self, session: AsyncSession, key: JoinKeyRow, fingerprint: str, machine: Machine
@@ -154,7 +156,9 @@ class KeyJoinService:
             record(session, _event(EventKind.NODE_JOIN_WAITING, key, row, reason=row.reason))
             return row
         joins.add(row)
-        return _enrol(session, key, row, make_node(session, key, node_id))
+        node = make_node(session, key, node_id)
+        record(session, _event(EventKind.NODE_REGISTERED, key, row))
+        return _enrol(key, row, node)
 
 
 def make_node(session: AsyncSession, key: JoinKeyRow, node_id: str) -> NodeRow:
@@ -165,12 +169,11 @@ def make_node(session: AsyncSession, key: JoinKeyRow, node_id: str) -> NodeRow:
     return node
 
 
-def _enrol(session: AsyncSession, key: JoinKeyRow, row: JoinRow, node: NodeRow) -> Enrolled:
+def _enrol(key: JoinKeyRow, row: JoinRow, node: NodeRow) -> Enrolled:
     node_key = new_key(NODE_KEY_PREFIX)
     node.key_hash = hash_key(node_key)
     node.generation += 1
     row.state, row.generation = JoinState.JOINED.value, node.generation
-    record(session, _event(EventKind.NODE_REGISTERED, key, row))
     return Enrolled(node.id, node_key, node.generation, key.policy)
 
 

@@ -168,6 +168,7 @@ async def test_an_answer_that_was_lost_is_given_again_for_the_same_use(keys: Key
     again = await keys.enrolled(key)
     assert (again.node_id, again.generation) == (first.node_id, first.generation + 1)
     assert again.node_key != first.node_key
+    assert (await keys.kinds()).count("node.registered") == 1, "whoever asks for ever fills no event log"
     assert await keys.uses(row) == 1
 
 
