@@ -100,11 +100,7 @@ class KeyJoinService:
                 found = await self._go_on(session, key, row, fingerprint)
                 if found is not None:
                     return found
-                await joins.delete(row)
-                if row.state in HOLDS_A_USE:
-                    await joins.give_back(row.key_id)
-                    await session.refresh(key)
-            return await self._begin(session, key, fingerprint, machine)
+            return await self._begin(session, key, row, fingerprint, machine)
 
     async def _go_on(
         self, session: AsyncSession, key: JoinKeyRow, row: JoinRow, fingerprint: str
@@ -127,12 +123,20 @@ class KeyJoinService:
         return _enrol(key, row, node)
 
     async def _begin(
-        self, session: AsyncSession, key: JoinKeyRow, fingerprint: str, machine: Machine
+        self, session: AsyncSession, key: JoinKeyRow, before: JoinRow | None, fingerprint: str, machine: Machine
     ) -> Enrolled | JoinRow:
+        """``before`` is the machine's earlier join, which gives way to this one."""
+        joins = JoinRepository(session)
+        if before is not None and before.state != JoinState.WAITING:
+            await _forget(session, key, before)
+            before = None
         _check_good(key)
-        joins, nodes = JoinRepository(session), NodeRepository(session)
         node_id = await _node_id(joins, key, machine)
-        existing = await nodes.find(node_id)
+        reason = await _reason_to_wait(session, key, node_id)
+        if before is not None:
+            if reason:
+                return before  # else two keys that leaked would be two endless events
+            await _forget(session, key, before)
         row = JoinRow(
             id=short_fingerprint(fingerprint),
             key_id=key.id,
@@ -141,21 +145,15 @@ class KeyJoinService:
             host=machine.host,
             address=machine.address,
             facts=machine.facts,
+            reason=reason,
             expires_at=utc_now() + WAIT,
         )
+        joins.add(row)
         key.uses += 1
         key.last_used_at = utc_now()
-        if existing is not None or key.approve:
-            if await joins.count_undone(key.id) >= MAX_UNDONE:
-                raise UnauthenticatedError(
-                    f"{MAX_UNDONE} machines with join key {key.id} wait or were refused",
-                    hint="an operator cleans the list: gamekeeper joins ls, gamekeeper joins rm --all",
-                )
-            row.reason = (JoinReason.KEY_ASKS if existing is None else JoinReason.NAME_TAKEN).value
-            joins.add(row)
-            record(session, _event(EventKind.NODE_JOIN_WAITING, key, row, reason=row.reason))
+        if reason:
+            record(session, _event(EventKind.NODE_JOIN_WAITING, key, row, reason=reason))
             return row
-        joins.add(row)
         node = make_node(session, key, node_id)
         record(session, _event(EventKind.NODE_REGISTERED, key, row))
         return _enrol(key, row, node)
@@ -167,6 +165,27 @@ def make_node(session: AsyncSession, key: JoinKeyRow, node_id: str) -> NodeRow:
     NodeRepository(session).add(node)
     record(session, Event(kind=EventKind.NODE_CREATED, node=node_id, data={"join_key": key.id}))
     return node
+
+
+async def _forget(session: AsyncSession, key: JoinKeyRow, row: JoinRow) -> None:
+    joins = JoinRepository(session)
+    await joins.delete(row)
+    if row.state in HOLDS_A_USE:
+        await joins.give_back(row.key_id)
+        await session.refresh(key)
+
+
+async def _reason_to_wait(session: AsyncSession, key: JoinKeyRow, node_id: str) -> str:
+    """Empty for a machine that is let in at once. Raises UnauthenticatedError where too many wait."""
+    existing = await NodeRepository(session).find(node_id)
+    if existing is None and not key.approve:
+        return ""
+    if await JoinRepository(session).count_undone(key.id) >= MAX_UNDONE:
+        raise UnauthenticatedError(
+            f"{MAX_UNDONE} machines with join key {key.id} wait or were refused",
+            hint="an operator cleans the list: gamekeeper joins ls, gamekeeper joins rm --all",
+        )
+    return (JoinReason.KEY_ASKS if existing is None else JoinReason.NAME_TAKEN).value
 
 
 def _enrol(key: JoinKeyRow, row: JoinRow, node: NodeRow) -> Enrolled:

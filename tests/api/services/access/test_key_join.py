@@ -222,7 +222,7 @@ async def test_another_node_id_may_be_approved(keys: Keys) -> None:
 
 
 async def test_an_approval_is_void_when_the_node_changed_since(keys: Keys) -> None:
-    key, row = await keys.make(max_uses=5, approve=True)
+    key, row = await keys.make(approve=True)
     waits = await keys.waiting(key)
     await keys.approvals.approve(waits.id, node_id="", replaces=False)
     async with keys.database.write() as session:  # an operator enrolled it otherwise meanwhile
@@ -318,6 +318,15 @@ async def test_a_machine_that_brings_another_key_gives_the_first_ones_use_back(k
     await keys.waiting(first)
     assert (await keys.enrolled(second)).node_id == "gpu-1"
     assert (await keys.uses(first_row), await keys.uses(second_row)) == (0, 1)
+
+
+async def test_a_machine_that_waits_is_told_of_once_whatever_key_it_brings(keys: Keys) -> None:
+    made = [await keys.make(approve=True) for _ in range(2)]
+    first = await keys.waiting(made[0][0])
+    for key, _ in (*made, *made):
+        assert (await keys.waiting(key)).key_id == first.key_id
+    assert [await keys.uses(row) for _, row in made] == [1, 0]
+    assert (await keys.kinds()).count("node.join_waiting") == 1
 
 
 async def test_numbers_are_the_smallest_that_are_free(keys: Keys) -> None:
