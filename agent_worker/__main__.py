@@ -111,8 +111,10 @@ async def _become_member(settings: AgentSettings, joining: Joining) -> Identity:
     if identity is not None and identity.credentials is not None:
         return identity
     if identity is None and not token:
+        is_lost = settings.token_file is not None and not settings.token_file.exists()
         raise UnauthenticatedError(
-            f"this agent has no identity in {settings.state_dir}",
+            f"this agent has no identity in {settings.state_dir}"
+            + (f", and {settings.token_file} is not there" if is_lost else ""),
             hint="make a join key (`gamekeeper join-key make`) or a token (`gamekeeper node enrol NODE`), and give it "
             "with --token",
         )

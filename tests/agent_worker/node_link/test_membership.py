@@ -84,6 +84,13 @@ async def test_a_machine_that_waits_says_so_once_and_goes_on_by_itself(
     assert KEY not in "".join(path.read_text() for path in settings.state_dir.iterdir())
 
 
+async def test_a_token_file_that_is_not_there_is_named(joining: Joining, tmp_path: Path) -> None:
+    with pytest.raises(UnauthenticatedError, match=f"no identity in {tmp_path}, and {tmp_path}/token is not there"):
+        await _become_member(AgentSettings(state_dir=tmp_path, token_file=tmp_path / "token"), joining)
+    with pytest.raises(UnauthenticatedError, match=f"no identity in {tmp_path}; make a join key"):
+        await _become_member(AgentSettings(state_dir=tmp_path), joining)
+
+
 async def test_a_server_that_speaks_of_another_machine_is_not_believed(server: RestServer, joining: Joining) -> None:
     server.answer = waits("3f2a-91bc-7d10-44e9")
     with pytest.raises(UnauthenticatedError, match="speaks of a machine 3f2a-91bc-7d10-44e9, and this one is"):
