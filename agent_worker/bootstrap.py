@@ -84,8 +84,7 @@ def build(
         inventory.ask()
         welcomed(welcome)
 
-    back = membership.come_back
-    link = Link(membership.servers, membership.identity, introduction, told, settings.compression, back)
+    link = Link(membership.servers, membership.identity, introduction, told, settings.compression, membership.come_back)
     follower = LogFollower(engine, spool)
     reaper = Reaper(engine, link, spool, journal, follower)
     uploader = Uploader(link, spool, reaper)
@@ -93,6 +92,7 @@ def build(
     directives: dict[int, Callable[[], None]] = {
         pb.DIRECTIVE_REPORT_CONTAINERS: reaper.changed,
         pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
+        pb.DIRECTIVE_RENEW_CERTIFICATE: membership.ask,
     }
     subscription = Subscription(link, settings.state_dir / "events.seq", directives, Consoles(engine, link).open)
     return Agent(

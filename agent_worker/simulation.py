@@ -105,7 +105,10 @@ class SimulatedAgent:
         self.link = Link(membership.servers, identity, introduction, self._welcomed, "", membership.come_back)
         self._inventory = InventoryReporter(self.link, self._gather)
         seq_file = state_dir / f"{identity.node_id}.seq"
-        directives: dict[int, Callable[[], None]] = {pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask}
+        directives: dict[int, Callable[[], None]] = {
+            pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask,
+            pb.DIRECTIVE_RENEW_CERTIFICATE: membership.ask,
+        }
         self._subscription = Subscription(self.link, seq_file, directives, Consoles(engine, self.link).open)
 
     def work(self) -> list[Coroutine[Any, Any, None]]:

@@ -6,13 +6,9 @@ import asyncio
 import logging
 import os
 import signal
-from typing import Any
-
-from granian.constants import Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
 from api.bootstrap import ApiProcess, build
+from api.https import RestServer
 from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -25,8 +21,6 @@ from gamekeeper.temporal.search_attributes import ensure_search_attributes
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("api")
-
-HEADER_TIMEOUT_MS = 10_000
 
 
 async def serve(settings: ApiSettings) -> None:
@@ -42,7 +36,7 @@ async def serve(settings: ApiSettings) -> None:
         await service.load()
     await process.link_server.start()
     background = [loop.start() for loop in process.loops]
-    server = _http_server(settings, process)
+    server = RestServer(process.app, settings.rest_host, settings.rest_port, process.services.rest_certificate)
     serving = asyncio.create_task(server.serve())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,36 +47,11 @@ async def serve(settings: ApiSettings) -> None:
     await asyncio.wait({serving, stopping, *background}, return_when=asyncio.FIRST_COMPLETED)
     for task in background:
         task.cancel()
-    server.stop()  # type: ignore[no-untyped-call]
+    server.stop()
     await process.link_server.stop()
     await database.close()
     if not stop.is_set():
         raise SystemExit("the HTTP server or a background task ended; see the log above")
-
-
-def _http_server(settings: ApiSettings, process: ApiProcess) -> Server:
-    """Granian rather than uvicorn: it closes a connection whose request headers never end."""
-    return Server(
-        process.app,
-        address=settings.rest_host,
-        port=settings.rest_port,
-        interface=Interfaces.ASGINL,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
-        backlog=1024,
-        log_enabled=False,
-        websockets=True,
-        **_tls(settings, process),
-    )
-
-
-def _tls(settings: ApiSettings, process: ApiProcess) -> dict[str, Any]:
-    if not settings.rest_is_tls:
-        return {}
-    if settings.rest_certificate is not None and settings.rest_key is not None:
-        certificate, key = settings.rest_certificate, settings.rest_key
-    else:
-        certificate, key = process.certificates.rest_files()
-    return {"ssl_cert": certificate, "ssl_key": key}
 
 
 async def _ensure_admin(settings: ApiSettings, process: ApiProcess) -> None:

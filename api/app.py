@@ -9,6 +9,7 @@ from api.dependencies import Services, require_key
 from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
 from api.rest import health
 from api.rest.v1 import (
+    ca,
     console,
     event,
     join,
@@ -64,6 +65,7 @@ def _version_one() -> APIRouter:
         metric,
         pipeline,
         schedule,
+        ca,
     )
     for module in below_the_key:
         router.include_router(module.router)

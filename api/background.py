@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from api.services.access.certificate import CertificateService
 from api.services.access.join_approval import JoinApprovalService
+from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.node.metric import MetricService
@@ -25,6 +26,8 @@ SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
 JOINS_SECONDS = 60.0
 REVOCATIONS_SECONDS = 1.0  # with the directory's 3 s, a revoked node is out within 5 s
+ACME_SECONDS = 60.0
+ACME_LIMIT_SECONDS = 600.0  # an order ends by itself before
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
 SOON_SECONDS = 5.0
@@ -61,10 +64,23 @@ def background_loops(
 
 
 def access_loops(
-    certificates: CertificateService, standing: StandingService, approvals: JoinApprovalService
+    certificates: CertificateService,
+    standing: StandingService,
+    approvals: JoinApprovalService,
+    rest_certificate: RestCertificate | None,
 ) -> list[Loop]:
     return [
         Loop(Supervised("certificates"), certificates.refresh, CERTIFICATES_SECONDS),
         Loop(Supervised("revocations"), standing.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
         Loop(Supervised("waiting_joins"), approvals.expire, JOINS_SECONDS),
+        *_of_rest(rest_certificate),
+    ]
+
+
+def _of_rest(certificate: RestCertificate | None) -> list[Loop]:
+    if certificate is None:
+        return []
+    return [
+        Loop(Supervised("rest_certificate"), certificate.refresh, CERTIFICATES_SECONDS),
+        Loop(Supervised("acme"), certificate.renew, ACME_SECONDS, ACME_SECONDS, ACME_LIMIT_SECONDS),
     ]

@@ -13,11 +13,13 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from api.services.access.authority import AuthorityService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
+from api.services.access.rest_certificate import RestCertificate
 from api.services.event import EventService
 from api.services.node.console import ConsoleService
 from api.services.node.metric import MetricService
@@ -41,6 +43,7 @@ class Services:
 
     dispatcher: RunDispatcher
     keys: KeyService
+    authority: AuthorityService
     enrolment: EnrolmentService
     joining: JoinService
     join_keys: JoinKeyService
@@ -56,6 +59,7 @@ class Services:
     reruns: RerunService
     schedules: ScheduleService
     parts: Parts
+    rest_certificate: RestCertificate | None
     background: Sequence[Supervised]
 
 
@@ -75,6 +79,10 @@ async def require_key(services: ServicesDep, authorization: Annotated[str, Heade
 
 def _join_service(services: ServicesDep) -> JoinService:
     return services.joining
+
+
+def _authority_service(services: ServicesDep) -> AuthorityService:
+    return services.authority
 
 
 def _enrolment_service(services: ServicesDep) -> EnrolmentService:
@@ -149,6 +157,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 JoinDep = Annotated[JoinService, Depends(_join_service)]
+AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
 JoinKeysDep = Annotated[JoinKeyService, Depends(_join_key_service)]
 JoinApprovalsDep = Annotated[JoinApprovalService, Depends(_join_approval_service)]

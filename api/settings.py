@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
 from gamekeeper.settings import DatabaseSettings
@@ -29,14 +30,50 @@ class ApiSettings(DatabaseSettings):
     )
     rest_certificate: Path | None = Field(
         default=None,
-        description="File with the certificate of REST and those that lead from it to the root, as PEM. None takes one "
-        "of the own CA: users then need its `roots.pem`, or the pin.",
+        description="File with the certificate of REST and those that lead from it to the root, as PEM. It is read "
+        "again when it changes. None takes one of the own CA, unless `ACME_DOMAINS` is given: users then need the CA's "
+        "pin.",
     )
-    rest_key: Path | None = Field(default=None, description="File with the key of that certificate (PKCS8, as PEM).")
+    rest_key: Path | None = Field(
+        default=None, description="File with the key of that certificate, as PEM, not encrypted."
+    )
     rest_names: str = Field(
         default="",
         description="Names and addresses by which REST is reached, with commas between. The certificate of the own CA "
         "is good for them, for this machine's name and for the address that REST listens on.",
+    )
+    acme_domains: str = Field(
+        default="",
+        description="Names, with commas between, for which REST gets a certificate of a public CA by ACME. Each has to "
+        "lead to this machine from the internet, with port 80. Giving it agrees to the terms of that CA.",
+    )
+    acme_email: str = Field(
+        default="", description="Mail address that the CA writes to, such as before a certificate ends unrenewed."
+    )
+    acme_directory: str = Field(
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        description="URL of the CA's ACME directory. Others: `https://acme.zerossl.com/v2/DV90`, "
+        "`https://dv.acme-v02.api.pki.goog/directory`, both with an external account binding.",
+    )
+    acme_eab_kid: str = Field(
+        default="", description="Key id of the external account binding, which some CAs give to their customers."
+    )
+    acme_eab_key: str = Field(default="", description="HMAC key of that binding, as base64url.")
+    acme_profile: str = Field(
+        default="",
+        description="Profile of the certificate, where the CA has several: `shortlived` of Let's Encrypt lives six "
+        "days, and may be for an IP address.",
+    )
+    acme_http_port: int = Field(
+        default=80,
+        ge=1,
+        le=65535,
+        description="TCP port on which the CA's question (HTTP-01) is answered, while it asks. It always asks port 80; "
+        "give another one where a proxy or NAT leads that here.",
+    )
+    acme_roots: Path | None = Field(
+        default=None,
+        description="File with the roots by which the directory itself is trusted, for an ACME server of your own.",
     )
     rest_plain: bool = Field(
         default=False,
@@ -169,6 +206,31 @@ class ApiSettings(DatabaseSettings):
     def work_key(self) -> Path:
         """The secret that proves work; it lies beside the key that signs steps."""
         return (self.steps_certificate_dir or self.ca_dir / "steps") / "work.key"
+
+    def acme_terms(self) -> AcmeTerms | None:
+        """None without a name. Raises InvalidError for settings that don't go together."""
+        names = [name.strip().lower() for name in self.acme_domains.split(",") if name.strip()]
+        if not names:
+            return None
+        if self.rest_certificate is not None:
+            raise InvalidError(
+                "GAMEKEEPER_REST_CERTIFICATE and GAMEKEEPER_ACME_DOMAINS are both given", hint="give one of them"
+            )
+        if bool(self.acme_eab_kid) != bool(self.acme_eab_key):
+            raise InvalidError(
+                "of GAMEKEEPER_ACME_EAB_KID and GAMEKEEPER_ACME_EAB_KEY one is missing", hint="give both or none"
+            )
+        return AcmeTerms(
+            directory=self.acme_directory,
+            names=names,
+            email=self.acme_email,
+            profile=self.acme_profile,
+            binding_id=self.acme_eab_kid,
+            binding_key=self.acme_eab_key,
+            roots=self.acme_roots,
+            host=self.rest_host,
+            port=self.acme_http_port,
+        )
 
     def read_ca_passphrase(self) -> str:
         """Raises InvalidError for a file that can't be read."""

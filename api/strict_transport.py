@@ -1,4 +1,8 @@
-"""Tells browsers that came by HTTPS to come by nothing else."""
+"""Tells browsers that came by HTTPS to come by nothing else.
+
+Only with a certificate that browsers take as it is. With one of the own CA they would let nobody look past a warning
+any more, for a year, and on every port of that name.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ class StrictTransport:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope.get("scheme") != "https":
+        if scope["type"] != "http" or scope.get("scheme") != "https" or not _is_public(scope):
             await self._app(scope, receive, send)
             return
 
@@ -25,3 +29,8 @@ class StrictTransport:
             await send(message)
 
         await self._app(scope, receive, send_with_header)
+
+
+def _is_public(scope: Scope) -> bool:
+    certificate = scope["app"].state.services.rest_certificate
+    return certificate is not None and bool(certificate.is_public)

@@ -12,13 +12,16 @@ from api.dependencies import Services
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
 from api.log_files import LogFiles
+from api.services.access.authority import AuthorityService
 from api.services.access.certificate import CertificateService
+from api.services.access.certificate_ends import CertificateEnds
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.access.key_join import KeyJoinService
+from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
@@ -55,6 +58,7 @@ class Access:
     join_keys: JoinKeyService
     approvals: JoinApprovalService
     standing: StandingService
+    rest: RestCertificate | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     )
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
     loops = background_loops(presence, reconciler, events, metrics)
-    loops += access_loops(access.certificates, access.standing, access.approvals)
+    loops += access_loops(access.certificates, access.standing, access.approvals, access.rest)
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
@@ -90,6 +94,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     rest = Services(
         dispatcher=dispatcher,
         keys=KeyService(database),
+        authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,
         joining=access.joining,
         join_keys=access.join_keys,
@@ -104,7 +109,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
-        parts=Parts(database=database, dispatcher=dispatcher, logs_dir=settings.logs_dir),
+        parts=Parts(database, dispatcher, settings.logs_dir, CertificateEnds(access.certificates, access.rest)),
+        rest_certificate=access.rest,
         background=[*(loop.care for loop in loops), *cares],
     )
     link = LinkServices(
@@ -162,4 +168,20 @@ def _access(settings: ApiSettings, database: Database) -> Access:
         join_keys=JoinKeyService(database, lambda: certificates.pin),
         approvals=JoinApprovalService(database),
         standing=standing,
+        rest=rest_certificate(settings, certificates),
     )
+
+
+def rest_certificate(settings: ApiSettings, certificates: CertificateService) -> RestCertificate | None:
+    """None for plain HTTP. Until a public CA has given one, the own CA's certificate serves."""
+    if not settings.rest_is_tls:
+        return None
+    own, terms = OwnSource(certificates), settings.acme_terms()
+    sources: list[Source] = [own]
+    if settings.rest_certificate is not None and settings.rest_key is not None:
+        sources = [FileSource(settings.rest_certificate, settings.rest_key)]
+    elif terms is not None:
+        from api.services.access.acme import AcmeSource  # the library behind it is large
+
+        sources = [AcmeSource(terms, settings.ca_dir / "acme"), own]
+    return RestCertificate(settings.ca_dir / "rest", sources)

@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ TELL_AGAIN_SECONDS = 600.0
 MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 60.0
 
 Body = dict[str, Any]
+ASKED_PERIODS = 8  # of heartbeats: a whole fleet is asked at once
 
 
 class OwnKey(NamedTuple):
@@ -175,6 +177,7 @@ class Membership:
         self._joining = joining
         self._keep = keep
         self._token = token
+        self._asked = asyncio.Event()
 
     @property
     def servers(self) -> Sequence[ServerAddress]:
@@ -209,18 +212,26 @@ class Membership:
         link.redial()
         self._keep()
 
+    def ask(self) -> None:
+        """Has the certificate renewed soon: the CA was rotated."""
+        self._asked.set()
+
     async def renew_forever(self, link: Link) -> None:
-        """Renews at two thirds of each certificate's life."""
+        """Renews at two thirds of each certificate's life, and when it is asked to."""
         backoff = Backoff(initial=1, maximum=60)
         while True:
-            await asyncio.sleep(self.identity.good_credentials.seconds_to_renewal())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.identity.good_credentials.seconds_to_renewal()):
+                    await self._asked.wait()
             await link.connected.wait()
-            await link.stagger()
+            await link.stagger(ASKED_PERIODS if self._asked.is_set() else 1)
             try:
+                self._asked.clear()
                 await self.renew(link)
                 backoff.reset()
             except UnavailableError as error:
                 log.warning("the certificate is not renewed yet: %s", error)
+                self._asked.set()
                 await asyncio.sleep(backoff.next_delay())
 
 

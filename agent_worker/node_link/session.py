@@ -101,9 +101,10 @@ class Link:
     def server(self) -> str:
         return self.calls.server
 
-    async def stagger(self) -> None:
-        """Waits a part of a heartbeat's period: when a whole fleet comes back, its sessions go before all else."""
-        await asyncio.sleep(jittered(self._period / 2, spread=1.0))
+    async def stagger(self, periods: float = 1.0) -> None:
+        """Waits a part of so many heartbeats' periods, which a server with many nodes makes longer: when a whole fleet
+        comes back, its sessions go before all else."""
+        await asyncio.sleep(jittered(periods * self._period / 2, spread=1.0))
 
     def server_time_ns(self) -> int:
         """Now by the server's clock, as far as it is known."""

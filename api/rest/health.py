@@ -37,7 +37,7 @@ async def live() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
     """503 names the database or Temporal when it does not answer or take writes, and the control worker when none takes
-    work. A full log store is told, too; it is no reason to send requests elsewhere."""
+    work. A full log store and a certificate near its end are told, too: no reason to send requests elsewhere."""
     parts = await services.parts.ask()
     is_ready = all(parts[name] == OK for name in Parts.needed)
     response.status_code = 200 if is_ready else 503
@@ -54,6 +54,11 @@ async def metrics(services: ServicesDep) -> Response:
     up = Gauge("gamekeeper_part_up", "1 when a part that the api stands on is well", ["part"], registry=registry)
     for name, state in (await services.parts.ask()).items():
         up.labels(name).set(state == OK)
+    left = Gauge(
+        "gamekeeper_certificate_seconds_left", "Time until a certificate ends", ["certificate"], registry=registry
+    )
+    for name, seconds in services.parts.certificates.seconds_left().items():
+        left.labels(name).set(seconds)
     with suppress(UnavailableError):  # whoever looks then sees that the database is away, and all that needs none
         await _add_counts(registry, services)
     registry.register(_BackgroundTasks(services.background))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from api.services.access.certificate_ends import CertificateEnds
 from api.services.run.dispatch import RunDispatcher
 from gamekeeper.db.engine import Database
 from gamekeeper.disk import full_disk, nearest_room
@@ -14,14 +15,17 @@ OK = "ok"
 
 class Parts:
     """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
-    but logs, which wait on their nodes."""
+    but logs, which wait on their nodes; a certificate near its end is told in time."""
 
     needed = ("database", "temporal", "control_worker")
 
-    def __init__(self, database: Database, dispatcher: RunDispatcher, logs_dir: Path) -> None:
+    def __init__(
+        self, database: Database, dispatcher: RunDispatcher, logs_dir: Path, certificates: CertificateEnds
+    ) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._logs_dir = logs_dir
+        self.certificates = certificates
 
     async def ask(self) -> dict[str, str]:
         """``ok``, or the trouble, by the part's name."""
@@ -30,6 +34,7 @@ class Parts:
             "temporal": self._dispatcher.ping,
             "control_worker": self._dispatcher.ping_control_workers,
             "log_store": self._look_at_logs,
+            "certificates": self.certificates.check,
         }
         found = {}
         for name, ping in asked.items():

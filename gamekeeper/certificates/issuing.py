@@ -19,6 +19,7 @@ from gamekeeper.certificates.node_key import fingerprint
 from gamekeeper.errors import InvalidError, TooLargeError
 
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+CA_NAME = "Gamekeeper CA"  # then a number
 MAX_CSR_CHARACTERS = 4096
 ROOT_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=90)
@@ -37,7 +38,7 @@ class Signer:
 def new_signer(now: datetime) -> Signer:
     """A root of its own: key and self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"Gamekeeper CA {secrets.token_hex(4)}")
+    name = _name(f"{CA_NAME} {secrets.token_hex(4)}")
     builder = _builder(name, key.public_key(), now - BACKDATED, now + ROOT_LIFETIME)
     return Signer(key, _as_authority(builder, key.public_key()).issuer_name(name).sign(key, hashes.SHA256()))
 

@@ -25,6 +25,7 @@ class NodeCertificate:
     node_id: str
     generation: int
     not_after: datetime
+    issuer: str = ""  # the key that signed it: Authority.key_id
 
 
 def node_uri(node_id: str, generation: int) -> str:
@@ -53,4 +54,14 @@ def read_node(certificate_pem: bytes) -> NodeCertificate:
     found = _URI.fullmatch(uris[0]) if len(uris) == 1 else None
     if found is None or int(found["generation"]) > MAX_GENERATION:
         raise UnauthenticatedError("the certificate names no node", hint="join the node again")
-    return NodeCertificate(found["node"], int(found["generation"]), certificate.not_valid_after_utc)
+    return NodeCertificate(
+        found["node"], int(found["generation"]), certificate.not_valid_after_utc, _issuer(certificate)
+    )
+
+
+def _issuer(certificate: x509.Certificate) -> str:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return ""
+    return (found or b"").hex()

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gamekeeper import __version__
-from gamekeeper.cli import agent, events, join_key, joins, node, pipeline, run_control, runs, schedule, stack
+from gamekeeper.cli import agent, ca, events, join_key, joins, node, pipeline, run_control, runs, schedule, stack
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import print_error
 from gamekeeper.errors import GamekeeperError, UnavailableError
@@ -59,6 +59,7 @@ GROUPS: Mapping[str, Group] = {
         "Machines that brought a join key, and wait for an approval.",
         {"ls": joins.list_joins, "approve": joins.approve, "refuse": joins.refuse, "rm": joins.remove},
     ),
+    "ca": Group("The CA, by which nodes and commands know this control plane.", {"show": ca.show, "rotate": ca.rotate}),
     "runs": Group(
         "Runs of pipelines.",
         {

@@ -7,21 +7,20 @@ The gateway and the control worker, processes of their own that hold no key of t
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gamekeeper.certificates.authority import Authority, Issued, OwnCertificate
+from gamekeeper.certificates.authority import Authority, Issued, OwnCertificate, Root
 from gamekeeper.certificates.issuing import NODE_LIFETIME, csr_fingerprint, load_csr
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.whole_file import write_whole
 
 log = get_logger(__name__)
 
-GATEWAY, REST, STEPS = "gateway", "rest", "steps"  # folders below the CA's
-REST_LIFETIME = timedelta(days=730)
+GATEWAY, STEPS = "gateway", "steps"  # folders below the CA's
 
 
 class CertificateService:
@@ -47,6 +46,7 @@ class CertificateService:
         self._passphrase = passphrase
         self._names = list(names)
         self._clock = clock
+        self._changing = threading.Lock()
         self._authority = Authority.ensure(folder, passphrase, clock())
         self._server, self._renew_at = self._issue_server()
         self._steps_until = self._clock()
@@ -61,27 +61,24 @@ class CertificateService:
         return self._authority.roots_pem(self._clock())
 
     @property
+    def authority(self) -> Authority:
+        return self._authority
+
+    @property
+    def trusted(self) -> list[Root]:
+        """The same roots, with what an operator wants to know of them."""
+        return self._authority.roots(self._clock())
+
+    @property
     def server(self) -> OwnCertificate:
         return self._server
-
-    def rest_files(self) -> tuple[Path, Path]:
-        """Certificate and key of REST, as files: its server reads them once, at its start, so they are good for years.
-
-        Raises UnavailableError on a full disk, where no older ones are there.
-        """
-        made = self._authority.issue_server(self._names, self._clock(), REST_LIFETIME)
-        certificate, key = self._folder / REST / "server.pem", self._folder / REST / "server.key"
-        try:
-            write_whole(key, made.key_pem)
-            write_whole(certificate, made.chain_pem)
-        except UnavailableError:
-            if not certificate.exists():
-                raise
-        return certificate, key
 
     @property
     def node_lifetime_seconds(self) -> int:
         return int(self._node_lifetime.total_seconds())
+
+    def now(self) -> datetime:
+        return self._clock()
 
     def check(self, csr: str) -> str:
         """The fingerprint of the request's key. Raises InvalidError for a request that would not be granted."""
@@ -91,6 +88,16 @@ class CertificateService:
         """Raises InvalidError for a request that is not good."""
         return self._authority.issue_node(csr, node_id, generation, self._clock(), self._node_lifetime)
 
+    async def rotate(self, overlap: timedelta) -> None:
+        """Makes a new root; the one of now stays trusted for ``overlap``. All servers have certificates that lead to
+        both when this returns. Raises ConflictError, and UnavailableError on a full disk."""
+        await asyncio.to_thread(self._rotate, overlap)
+
+    def _rotate(self, overlap: timedelta) -> None:
+        with self._changing:
+            self._authority.rotate(self._passphrase, self._clock(), overlap)
+        self._refresh()
+
     async def refresh(self) -> None:
         """Takes over a rotation that another process made, renews the servers' certificate in time, and writes the
         files of the gateway and of the key that signs steps. Raises UnavailableError on a full disk, where nothing is
@@ -98,15 +105,17 @@ class CertificateService:
         await asyncio.to_thread(self._refresh)
 
     def _refresh(self) -> None:
-        is_rotated = self._authority.is_replaced
-        if is_rotated:
-            self._authority = Authority.open(self._folder, self._passphrase)
-            log.info("the CA was rotated; its pin now is %s", self.pin)
-        if is_rotated or self._clock() >= self._renew_at:
-            self._server, self._renew_at = self._issue_server()
-        self._write_for_gateway()
-        if is_rotated or self._clock() >= self._steps_until:
-            self._write_for_steps()
+        with self._changing:
+            if self._authority.is_replaced:
+                self._authority = Authority.open(self._folder, self._passphrase, self._clock())
+                self._renew_at = self._steps_until = self._clock()
+                log.info("the CA is another one now; its pin is %s", self.pin)
+            self._authority.tidy(self._clock())
+            if self._clock() >= self._renew_at:
+                self._server, self._renew_at = self._issue_server()
+            self._write_for_gateway()
+            if self._clock() >= self._steps_until:
+                self._write_for_steps()
 
     def _write_for_steps(self) -> None:
         """A new key, at each start too: what the older one signed stays good."""

@@ -66,6 +66,7 @@ class StandingService:
         self._clock = clock
         self._calls: set[NodeCall] = set()
         self._renewed: dict[str, datetime] = {}
+        self._newest: dict[str, NodeCertificate] = {}
 
     def renewed(self, node_id: str, not_after: datetime) -> None:
         """The node has a newer certificate: connections that it made with the older one stay good with it."""
@@ -75,6 +76,14 @@ class StandingService:
         """Raises UnauthenticatedError for a certificate that is void or ran out."""
         if not await uncancelled(self._is_good(certificate)):
             raise _refusal(certificate)
+        newest = self._newest.get(certificate.node_id)
+        if newest is None or certificate.not_after >= newest.not_after:
+            self._newest[certificate.node_id] = certificate
+
+    def issuer(self, node_id: str) -> str:
+        """The key that signed the newest certificate that the node showed; empty before it showed any."""
+        found = self._newest.get(node_id)
+        return found.issuer if found else ""
 
     @asynccontextmanager
     async def held(self, certificate: NodeCertificate) -> AsyncIterator[NodeCall]:

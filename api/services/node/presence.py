@@ -35,6 +35,7 @@ SLOWEST_BEAT_MS = 5000
 MAX_REFUSED = 100
 STALLED_BEATS = 3  # the newest exchange that a beat tells of began up to two beats ago
 REPORTS = (1, 2)  # the node link's directives: containers, inventory
+RENEW_CERTIFICATE = 3
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Presence:
         """Asks the node's agent for its inventory and containers; False when it is not connected."""
         session = self._sessions.get(node_id)
         return session is not None and all(session.push(directive) for directive in REPORTS)
+
+    def ask_to_renew(self) -> None:
+        """Asks every connected agent to renew its certificate soon."""
+        for session in self._sessions.values():
+            session.push(RENEW_CERTIFICATE)
 
     async def open(self, node_id: str, facts: NodeFacts, policy: NodePolicy, instance: str = "") -> AgentSession:
         """Begins a session with a new epoch; an older session of the node is superseded.

@@ -144,6 +144,12 @@ class NodeRepository:
         query = select(StepRow.run_id).where(StepRow.node_id == node_id, col(StepRow.state).not_in(final)).distinct()
         return list((await self._session.exec(query)).all())
 
+    async def joined(self) -> Mapping[str, datetime | None]:
+        """The nodes that have a key, in order of their ids, and when each was last seen."""
+        wanted = select(NodeRow.id, NodeRow.last_seen_at).where(col(NodeRow.key_hash).is_not(None))
+        found = await self._session.exec(wanted.order_by(NodeRow.id))
+        return dict(found.all())
+
     def add_token(self, row: EnrolmentTokenRow) -> None:
         self._session.add(row)
 

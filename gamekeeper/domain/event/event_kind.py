@@ -97,6 +97,8 @@ class EventKind(StrEnum):
     CONTAINER_MISSING = "container.missing", "The container is gone, and its step has not ended."
     CONTAINER_UNKNOWN = "container.unknown", "No run of this server owns the container."
 
+    CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
+
     PIPELINE_STORED = "pipeline.stored", "A user stored a new version of a pipeline."
     PIPELINE_DELETED = "pipeline.deleted", "A user deleted all versions of a pipeline."
 

@@ -64,12 +64,16 @@ class _DirectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Directive.V
     DIRECTIVE_UNSPECIFIED: _Directive.ValueType  # 0
     DIRECTIVE_REPORT_CONTAINERS: _Directive.ValueType  # 1
     DIRECTIVE_REPORT_INVENTORY: _Directive.ValueType  # 2
+    DIRECTIVE_RENEW_CERTIFICATE: _Directive.ValueType  # 3
+    """soon: the CA was rotated"""
 
 class Directive(_Directive, metaclass=_DirectiveEnumTypeWrapper): ...
 
 DIRECTIVE_UNSPECIFIED: Directive.ValueType  # 0
 DIRECTIVE_REPORT_CONTAINERS: Directive.ValueType  # 1
 DIRECTIVE_REPORT_INVENTORY: Directive.ValueType  # 2
+DIRECTIVE_RENEW_CERTIFICATE: Directive.ValueType  # 3
+"""soon: the CA was rotated"""
 Global___Directive: _TypeAlias = Directive  # noqa: Y015
 
 class _NodeMetric:

@@ -16,15 +16,13 @@ from gamekeeper.certificates.authority import OVERLAP, Authority
 from gamekeeper.certificates.issuing import (
     NODE_LIFETIME,
     Signer,
-    cross_signed,
     load_csr,
-    new_signer,
     node_certificate,
 )
 from gamekeeper.certificates.node_key import csr, new_key
 from gamekeeper.certificates.node_name import read_node
-from gamekeeper.certificates.pem import certificates_in, pin_of
-from gamekeeper.errors import InvalidError
+from gamekeeper.certificates.pem import certificates_in, pin_of, pinned_root
+from gamekeeper.errors import ConflictError, InvalidError
 from gamekeeper.whole_file import write_whole
 from tests.gamekeeper.certificates.handshake import shake_hands
 
@@ -50,6 +48,13 @@ def node(authority: Authority, now: datetime) -> tuple[str, str]:
 def server(authority: Authority, now: datetime) -> tuple[str, str]:
     made = authority.issue_server(["192.0.2.1", "example.org"], now)
     return made.key_pem, made.chain_pem
+
+
+def pinned(authority: Authority, now: datetime) -> str:
+    """The root that a token of this authority leads to."""
+    root = pinned_root(authority.roots_pem(now), authority.pin)
+    assert root is not None
+    return root
 
 
 def meet(authority: Authority, now: datetime, client: tuple[str, str], name: str = "gamekeeper") -> None:
@@ -195,7 +200,7 @@ def test_two_rotations_within_one_overlap(authority: Authority, now: datetime) -
     shake_hands(server=server(third, now), client=first, server_trusts=third.roots_pem(now), client_trusts=old_roots)
 
 
-@pytest.mark.parametrize("killed_after", ["roots.pem", "next.pem", "ca.key"])
+@pytest.mark.parametrize("killed_after", ["next.pem", "roots.pem", "ca.key"])
 def test_a_rotation_that_was_killed_leaves_a_whole_authority(
     tmp_path: Path, authority: Authority, now: datetime, killed_after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,23 +220,33 @@ def test_a_rotation_that_was_killed_leaves_a_whole_authority(
     again = Authority.open(tmp_path / "ca", PASSPHRASE)
     meet(again, now, old)
     meet(again, now, node(again, now))
+    is_done = killed_after == "ca.key"
+    assert len(again.roots(now)) == (2 if is_done else 1), "a root whose key nobody has is not trusted"
+    assert (again.pin == authority.pin) is not is_done
+    shake_hands(
+        server=server(again, now), client=old, server_trusts=again.roots_pem(now), client_trusts=pinned(again, now)
+    )
     later = again.rotate(PASSPHRASE, now)
     meet(later, now, old)
 
 
-def test_an_outside_ca_signs_by_its_files(tmp_path: Path, now: datetime) -> None:
-    """An intermediate of somebody's own CA: its chain goes along, and its root is the one that is trusted."""
-    root, intermediate = new_signer(now), new_signer(now)
-    signed = cross_signed(intermediate, root, now + 365 * DAY, now)
-    folder = tmp_path / "outside"
-    folder.mkdir()
-    encoding = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(signed.public_bytes(encoding))
-    (folder / "roots.pem").write_bytes(root.certificate.public_bytes(encoding))
-    encryption = serialization.BestAvailableEncryption(PASSPHRASE.encode())
-    (folder / "ca.key").write_bytes(
-        intermediate.key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, encryption)
-    )
-    authority = Authority.ensure(folder, PASSPHRASE, now)
-    assert authority.pin == pin_of(root.certificate.public_bytes(encoding).decode())
-    meet(authority, now, node(authority, now))
+def test_no_more_roots_than_agents_take_and_the_oldest_is_tidied_away(
+    tmp_path: Path, authority: Authority, now: datetime
+) -> None:
+    third = authority.rotate(PASSPHRASE, now, 5 * DAY).rotate(PASSPHRASE, now, 9 * DAY)
+    with pytest.raises(ConflictError, match="3 roots are trusted at once") as caught:
+        third.rotate(PASSPHRASE, now)
+    assert f"the oldest is out on {now + 5 * DAY:%Y-%m-%d}" in caught.value.hint
+    later = now + 6 * DAY
+    third.tidy(later)
+    assert not third.is_replaced
+    kept = (tmp_path / "ca" / "roots.pem").read_text()
+    assert kept == third.roots_pem(later)
+    assert [root.trusted_until.date() for root in third.roots(later)][1:] == [(now + 9 * DAY).date()]
+    assert third.rotate(PASSPHRASE, later).pin != third.pin
+
+
+def test_of_two_who_rotate_at_once_one_does(authority: Authority, now: datetime) -> None:
+    authority.rotate(PASSPHRASE, now)
+    with pytest.raises(ConflictError, match="rotated by somebody else"):
+        authority.rotate(PASSPHRASE, now)
