@@ -1,6 +1,7 @@
-"""The price of the Temporal gateway: ``make bench-gateway``.
+"""The price of the Temporal gateway and of signatures: ``make bench-gateway``.
 
-    a step    the same activities that do nothing, one after another, straight and through the gateway, in turns
+    a step    the same activities that do nothing, one after another, straight, through the gateway, and through it
+              with signatures and proofs, in turns
     a cancel  from the request to the activity that hears of it, by a push, in turns
     a call    the gateway's CPU, and its memory with the open polls of a fleet
 
@@ -32,15 +33,20 @@ from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollActivityTaskQueueRequest
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.converter import PayloadCodec
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from gamekeeper.certificates.step_signature import StepSigner, StepVerifier
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import NodeRow
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
+from gamekeeper.temporal.proofs import ControlCodec, ProvingCodec
+from gamekeeper.temporal.signed_inputs import SigningCodec, VerifyingCodec
 from gateway.rules import SERVICE
 from tests.fixtures.gateway import Certificates
+from tests.fixtures.temporal import with_codec
 
 STEPS = 50
 ROUNDS = 20
@@ -48,6 +54,8 @@ CANCELS = 20
 FLEET = 300
 POLLS_OF_A_NODE = 3
 WORKFLOWS = "bench-gateway"
+INPUT = "x" * 1000
+SIGNED = "bench-gateway-signed"
 
 
 @workflow.defn(name="bench-gateway-steps")
@@ -58,7 +66,9 @@ class Steps:
     async def run(self, queue: str, count: int) -> float:
         begin = workflow.time()
         for _ in range(count):
-            await workflow.execute_activity("nothing", task_queue=queue, start_to_close_timeout=timedelta(minutes=1))
+            await workflow.execute_activity(
+                "nothing", INPUT, task_queue=queue, start_to_close_timeout=timedelta(minutes=1)
+            )
         return (workflow.time() - begin) / count
 
 
@@ -81,7 +91,7 @@ class Activities:
         self.heard_at = 0.0
 
     @activity.defn
-    async def nothing(self) -> None:
+    async def nothing(self, _: str) -> None:
         return None
 
     @activity.defn
@@ -94,23 +104,26 @@ class Activities:
 
 
 class Way:
-    """One of the two ways to Temporal, with a worker at its end."""
+    """One of the ways to Temporal, with a worker at its end."""
 
-    def __init__(self, queue: str, client: Client, operator: Client) -> None:
+    def __init__(self, queue: str, client: Client, operator: Client, workflows: str = WORKFLOWS) -> None:
         self._queue = queue
         self._operator = operator
+        self._workflows = workflows
         self._activities = Activities()
         self.worker = Worker(client, task_queue=queue, activities=[self._activities.nothing, self._activities.wait])
 
     async def milliseconds_a_step(self) -> float:
         seconds = await self._operator.execute_workflow(
-            Steps.run, args=[self._queue, STEPS], id=uuid.uuid4().hex, task_queue=WORKFLOWS
+            Steps.run, args=[self._queue, STEPS], id=uuid.uuid4().hex, task_queue=self._workflows
         )
         return seconds * 1000
 
     async def milliseconds_to_cancel(self) -> float:
         self._activities.began.clear()
-        run = await self._operator.start_workflow(Wait.run, self._queue, id=uuid.uuid4().hex, task_queue=WORKFLOWS)
+        run = await self._operator.start_workflow(
+            Wait.run, self._queue, id=uuid.uuid4().hex, task_queue=self._workflows
+        )
         await self._activities.began.wait()
         begin = time.perf_counter()
         await run.cancel()
@@ -150,12 +163,21 @@ class GatewayUnderTest:
             process.terminate()
             process.wait()
 
-    async def client(self, node: str) -> Client:
+    async def client(self, node: str, codec: PayloadCodec | None = None) -> Client:
         while True:
             try:
-                return await self.certificates.node(node).client(self.address)
+                return with_codec(await self.certificates.node(node).client(self.address), codec)
             except RuntimeError:
                 await asyncio.sleep(0.1)
+
+    def codecs(self) -> tuple[ProvingCodec, ControlCodec, VerifyingCodec]:
+        """Of the api, the control worker and the node."""
+        made = self.certificates.steps()
+        signer = StepSigner(made.key_pem.encode(), made.chain_pem.encode())
+        proving = ProvingCodec(b"k" * 32)
+        control = ControlCodec(SigningCodec(lambda: signer), proving, earlier=())
+        roots = (self.certificates.folder / "roots.pem").read_text()
+        return proving, control, VerifyingCodec(StepVerifier(lambda: roots))
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -188,38 +210,41 @@ async def measure(console: Console, temporal: WorkflowEnvironment, folder: Path)
     operator = temporal.client
     gateway = GatewayUnderTest(folder, operator.service_client.config.target_host)
     fleet = [f"fleet-{number}" for number in range(FLEET)]
-    async with gateway.running(["bench", *fleet]) as process, AsyncExitStack() as stack:
-        straight = Way("node:straight", operator, operator)
-        gated = Way("node:bench", await gateway.client("bench"), operator)
-        workflows = Worker(
-            operator,
-            task_queue=WORKFLOWS,
-            workflows=[Steps, Wait],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        )
-        for worker in (workflows, straight.worker, gated.worker):
+    async with gateway.running(["bench", "signed", *fleet]) as process, AsyncExitStack() as stack:
+        proven, control, verifying = gateway.codecs()
+        ways = [
+            Way("node:straight", operator, operator),
+            Way("node:bench", await gateway.client("bench"), operator),
+            Way("node:signed", await gateway.client("signed", verifying), with_codec(operator, proven), SIGNED),
+        ]
+        workers = [working(operator, WORKFLOWS), working(with_codec(operator, control), SIGNED)]
+        for worker in (*workers, *(way.worker for way in ways)):
             await stack.enter_async_context(worker)
-        steps: list[tuple[float, float]] = []
-        cancels: list[tuple[float, float]] = []
         begin = cpu_seconds(process)
-        for _ in range(ROUNDS):
-            steps.append((await straight.milliseconds_a_step(), await gated.milliseconds_a_step()))
-        cpu = (cpu_seconds(process) - begin) * 1000 / (ROUNDS * STEPS)
-        for _ in range(CANCELS):
-            cancels.append((await straight.milliseconds_to_cancel(), await gated.milliseconds_to_cancel()))
+        steps = [[await way.milliseconds_a_step() for way in ways] for _ in range(ROUNDS)]
+        cpu = (cpu_seconds(process) - begin) * 1000 / (2 * ROUNDS * STEPS)
+        cancels = [[await way.milliseconds_to_cancel() for way in ways] for _ in range(CANCELS)]
         memory, load = await fleet_of_polls(gateway, fleet, process)
     show(console, steps, cancels)
     console.print(f"CPU of the gateway a step: {cpu:.2f} ms")
     console.print(f"{FLEET} nodes with {POLLS_OF_A_NODE} polls each: {memory:.0f} MB, {load:.1f} % of a core")
 
 
-def show(console: Console, steps: list[tuple[float, float]], cancels: list[tuple[float, float]]) -> None:
-    table = Table("milliseconds, median", "straight", "through the gateway", "more", "ratio")
+def working(client: Client, queue: str) -> Worker:
+    return Worker(client, task_queue=queue, workflows=[Steps, Wait], workflow_runner=UnsandboxedWorkflowRunner())
+
+
+def show(console: Console, steps: list[list[float]], cancels: list[list[float]]) -> None:
+    """Differences and ratios are those of one round, against the straight way."""
+    table = Table("milliseconds, median", "straight", "through the gateway", "signed too")
     for name, found in (("a step", steps), ("a pushed cancel", cancels)):
-        straight = statistics.median(pair[0] for pair in found)
-        gated = statistics.median(pair[1] for pair in found)
-        more = statistics.median(pair[1] - pair[0] for pair in found)
-        table.add_row(name, f"{straight:.1f}", f"{gated:.1f}", f"{more:.1f}", f"{gated / straight:.2f}")
+        medians = [statistics.median(column) for column in zip(*found, strict=True)]
+        more = [statistics.median(row[index] - row[0] for row in found) for index in (1, 2)]
+        cells = [
+            f"{median:.1f} ({extra:+.1f}, x {median / medians[0]:.2f})"
+            for median, extra in zip(medians[1:], more, strict=True)
+        ]
+        table.add_row(name, f"{medians[0]:.1f}", *cells)
     console.print(table)
 
 
