@@ -54,8 +54,11 @@ bench-logs: venv docker ## Measure the log path: 1 GiB, plain, through a killed 
 bench-fleet: venv docker ## Measure a thousand simulated agents, on SQLite and PostgreSQL
 	@$(VENV)/python -m bench.fleet
 
-bench-gateway: venv-dev ## Measure what the Temporal gateway adds to a step and a cancel
+bench-gateway: venv-dev ## Measure what the Temporal gateway and signatures add to a step and a cancel
 	@$(VENV)/python -m bench.gateway
+
+bench-tls: venv-dev ## Measure what mutual TLS adds to logs and connections
+	@$(VENV)/python -m bench.tls
 
 images: venv-dev docker ## Build the four images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
@@ -64,4 +67,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls images venv venv-dev docker
