@@ -14,6 +14,7 @@ from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs, read_file
 from gamekeeper.cli.output import ago, console, print_json, print_table
 from gamekeeper.errors import InvalidError
+from gamekeeper.keys import is_join_key
 
 
 def make(
@@ -81,8 +82,10 @@ def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
     print_table(("KEY", "STATE", "USES", "EXPIRES (UTC)", "NAME", "APPROVE", "LABELS", "USED", "DESCRIPTION"), rows)
 
 
-def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")]) -> None:
+def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY", help="Its id")]) -> None:
     """Revoke a join key by its id. Nodes that joined by it stay."""
+    if is_join_key(key):
+        raise InvalidError("this is the key itself, which is no name", hint="gamekeeper join-key ls shows the ids")
     obj: Context = context.obj
     obj.call("DELETE", f"/join-keys/{key}")
     console.print(f"revoked {key}")

@@ -20,6 +20,7 @@ from gamekeeper.errors import InvalidError
         (["joins", "rm", "3f2a-91bc-7d10-44e9", "--all"], "name one join, or give --all"),
         (["join-key", "make", "--capacity", "gpus=many"], "--capacity takes whole numbers"),
         (["join-key", "make", "--capacity", "gpus"], "is not KEY=VALUE"),
+        (["join-key", "rm", "gkj_secret.PIN"], "this is the key itself"),
         (["join-key", "make", "--policy", "FILE"], "is not valid YAML"),
     ],
 )
