@@ -221,6 +221,17 @@ async def test_another_node_id_may_be_approved(keys: Keys) -> None:
         await keys.approvals.refuse(waits.id, "")
 
 
+async def test_an_approval_is_for_one_machine(keys: Keys) -> None:
+    key, _ = await keys.make(max_uses=5, approve=True)
+    approved = await keys.waiting(key, 1)
+    await keys.approvals.approve(approved.id, node_id="", replaces=False)
+    assert (await keys.waiting(key, 2)).reason == "name_taken"
+    alike = fingerprint(1)[:16] + "0" * 48
+    with pytest.raises(InvalidError, match="another machine has this short fingerprint"):
+        await keys.joins.register(key, alike, Machine(host="gpu-1"))
+    assert (await keys.enrolled(key, 1)).node_id == "gpu-1"
+
+
 async def test_an_approval_is_void_when_the_node_changed_since(keys: Keys) -> None:
     key, row = await keys.make(approve=True)
     waits = await keys.waiting(key)
