@@ -124,13 +124,19 @@ def root(
         str,
         typer.Option(envvar="GAMEKEEPER_API_KEY", help="API key; default: the state directory's", show_default=False),
     ] = "",
+    pin: Annotated[
+        str,
+        typer.Option(
+            envvar="GAMEKEEPER_PIN", help="Pin of the CA of --server, as `gamekeeper ca show` prints it there"
+        ),
+    ] = "",
     state_dir: Annotated[
         Path | None, typer.Option(envvar="GAMEKEEPER_STATE_DIR", help="State directory of the embedded stack")
     ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,  # noqa: ARG001
 ) -> None:
     """Run game nodes: pipelines of containers on machines that host game servers."""
-    context.obj = Context(server, api_key, state_dir or default_state_dir())
+    context.obj = Context(server, api_key, state_dir or default_state_dir(), pin.strip())
 
 
 def build() -> typer.Typer:

@@ -58,6 +58,8 @@ def _print(found: dict[str, Any]) -> None:
     print_table(("PIN", "STATE", "MADE", "ENDS", "NAME"), rows)
     for root in found["roots"]:
         console.print(f"SHA-256 {root['fingerprint']}")
+    signing = next(root["pin"] for root in found["roots"] if root["signs"])
+    console.print(f"commands on other machines trust this control plane by: --pin {signing}")
     if found["outside"]:
         console.print("this CA was signed by another one: see docs/certificates.md for its renewal")
     behind = found["nodes_behind"]

@@ -16,8 +16,10 @@ from urllib.parse import urlencode
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
+from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.cli.context import ApiError, Context
 from gamekeeper.cli.output import errors
+from gamekeeper.cli.trust import unreachable
 from gamekeeper.errors import GamekeeperError, UnavailableError
 
 DETACHED = 0
@@ -41,6 +43,7 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
             compression=None,
             open_timeout=OPEN_SECONDS,
             ssl=_tls(obj, url),
+            server_hostname=SERVER_NAME if obj.is_pinned else None,
         )
         with opened as connection, _raw(tty):
             threading.Thread(target=_type, args=(connection,), daemon=True).start()
@@ -51,11 +54,13 @@ def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> i
     except ConnectionClosed as error:
         raise _refused(error) from error
     except (OSError, InvalidHandshake, InvalidURI) as error:
-        raise UnavailableError(f"{obj.url()} does not answer: {error}", hint="is it up? gamekeeper status") from error
+        raise unreachable(obj.url(), error, obj.pin) from error
 
 
 def _tls(obj: Context, url: str) -> ssl.SSLContext | None:
-    found = obj.trust() if url.startswith("wss") else None
+    found = obj.trust()
+    if not url.startswith("wss"):
+        return None
     return ssl.create_default_context() if found is True else found or None
 
 

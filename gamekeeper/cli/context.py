@@ -6,11 +6,13 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from gamekeeper.cli.trust import PinnedTransport, check_pin, pinned_context, unreachable
 from gamekeeper.errors import GamekeeperError, InvalidError, UnavailableError
 from gamekeeper.stack.layout import StateDir
 
@@ -31,6 +33,7 @@ class Context:
     server: str
     api_key: str
     state_dir: Path
+    pin: str = ""
 
     @property
     def state(self) -> StateDir:
@@ -43,9 +46,21 @@ class Context:
             raise UnavailableError("there is no server", hint="start one with `gamekeeper up`, or give --server URL")
         return url.rstrip("/")
 
+    @property
+    def is_pinned(self) -> bool:
+        return bool(self.server and self.pin)
+
     def trust(self) -> ssl.SSLContext | bool:
-        """Checks the certificate of the own stack by its CA, and others by the system's CAs or SSL_CERT_FILE."""
+        """Checks the certificate of the own stack by its CA, of a pinned server by the pin, and of others by the
+        system's CAs or SSL_CERT_FILE. Raises InvalidError and UnavailableError."""
+        if self.is_pinned:
+            return self._pinned
         return True if self.server else self.state.trust(self.state.load())
+
+    @cached_property
+    def _pinned(self) -> ssl.SSLContext:
+        check_pin(self.url(), self.pin)
+        return pinned_context(self.url(), self.pin)
 
     def key(self) -> str:
         if self.api_key:
@@ -63,15 +78,17 @@ class Context:
         """An HTTP client; a server that can't be reached becomes UnavailableError that names it."""
         url = self.url()
         headers = {"Authorization": f"Bearer {self.key()}"}
+        trust = self.trust()
+        transport = PinnedTransport(trust) if self.is_pinned and isinstance(trust, ssl.SSLContext) else None
         try:
             with httpx.Client(
-                base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=self.trust()
+                base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=trust, transport=transport
             ) as client:
                 yield client
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidError(f"{url} is not a URL: {error}", hint="write it as http://HOST:PORT") from error
         except httpx.TransportError as error:
-            raise UnavailableError(f"{url} does not answer: {error}", hint="is it up? gamekeeper status") from error
+            raise unreachable(url, error, self.pin) from error
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """The answer's JSON. Raises ApiError for a problem."""
