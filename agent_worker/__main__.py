@@ -31,6 +31,7 @@ from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.temporal_link import TemporalLink
 from agent_worker.workers import build_workers
 from gamekeeper.backoff import Backoff
+from gamekeeper.certificates.pem import served_certificates
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.keys import is_join_key
 from gamekeeper.logging import configure_logging, get_logger
@@ -44,7 +45,8 @@ log = get_logger("agent_worker")
 async def work(settings: AgentSettings) -> None:
     load_policy(settings.policy_path)  # a wrong one is told before a token is spent
     describe = partial(describe_machine, settings.state_dir, settings.node)
-    joining = Joining(parse_servers(settings.server), own_key(settings.state_dir), describe)
+    shown = partial(served_certificates, settings.rest_certificates)
+    joining = Joining(parse_servers(settings.server), own_key(settings.state_dir), describe, shown)
     identity = await _become_member(settings, joining)
     policy = load_policy(settings.policy_path)
     known = asyncio.Event()

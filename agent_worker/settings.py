@@ -32,6 +32,11 @@ class AgentSettings(BaseModel):
     token_file: Path | None = Field(
         default=None, description="File with the token or join key, which keeps it out of the environment."
     )
+    rest_certificates: Path | None = Field(
+        default=None,
+        description="Folder with certificates that REST may show besides those of the CA, whatever name they are for. "
+        "Set by `gamekeeper up` for the agents of its own machine.",
+    )
     node: str = Field(
         default="",
         description="Name that stands for the machine's host name when it joins by a join key, as in a container.",

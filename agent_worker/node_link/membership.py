@@ -66,11 +66,16 @@ def own_key(folder: Path) -> NewKey:
 
 class Joining:
     """The ways to a certificate over REST. ``new_key`` gives the node's key and a request for it, and ``describe`` the
-    words about this machine that go with a join key."""
+    words about this machine that go with a join key. ``shown`` are certificates that REST of this machine shows."""
 
     def __init__(
-        self, servers: Sequence[ServerAddress], new_key: NewKey, describe: Callable[[], Awaitable[Body]] | None = None
+        self,
+        servers: Sequence[ServerAddress],
+        new_key: NewKey,
+        describe: Callable[[], Awaitable[Body]] | None = None,
+        shown: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self._shown = shown
         self.servers = servers
         self._new_key = new_key
         self._describe = describe
@@ -91,7 +96,7 @@ class Joining:
                 raise UnauthenticatedError(
                     "the token has no pin, so the server can't be told from another one", hint="make a new token"
                 )
-            return rest.post_join(server, rest.get_roots(server, pin), body | words)
+            return rest.post_join(server, rest.get_roots(server, pin), body | words, shown=self._shown())
 
         key, answer = await self._ask_in_turn(ask)
         identity = Identity(node_id=answer["node_id"], node_key=answer["node_key"], joined_by=hash_key(token))
@@ -113,7 +118,7 @@ class Joining:
                     hint=f"make a token with `gamekeeper node enrol {identity.node_id}` and give it with --token",
                 )
             try:
-                return rest.post_join(server, known.roots if known else "", body, identity.node_key)
+                return rest.post_join(server, known.roots if known else "", body, identity.node_key, self._shown())
             except rest.WrongCertificateError as error:
                 raise UnauthenticatedError(
                     f"{error.message}; if its CA was replaced, this node was away for longer than both were good",

@@ -10,11 +10,12 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from agent_worker.node_link.servers import ServerAddress
-from gamekeeper.certificates.pem import SERVER_NAME, certificates_in, pinned_root
+from gamekeeper.certificates.pem import SERVER_NAME, certificates_in, pinned_root, trusting_one_of
 from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 
 CALL_SECONDS = 30.0
@@ -45,9 +46,12 @@ def get_roots(server: ServerAddress, pin: str) -> str:
     return root
 
 
-def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key: str = "") -> dict[str, Any]:
+def post_join(
+    server: ServerAddress, roots: str, body: dict[str, Any], node_key: str = "", shown: Sequence[str] = ()
+) -> dict[str, Any]:
     """The answer to a join. It is said to a server alone whose certificate one of ``roots`` signed, or, where an
-    operator gave REST a certificate of a public CA, to the host that that certificate names.
+    operator gave REST a certificate of a public CA, to the host that that certificate names or that shows one of
+    ``shown``.
 
     Blocks. Raises UnauthenticatedError for a join that is refused, JoinWaitsError for one that has to be approved,
     UnavailableError where nobody answers.
@@ -60,8 +64,9 @@ def post_join(server: ServerAddress, roots: str, body: dict[str, Any], node_key:
         own = _connection(server, lambda: _trusting(roots))
         status, text = _ask(server, own, "POST", "/api/v1/join", content, headers)
     except WrongCertificateError as error:
+        given = partial(trusting_one_of, shown) if shown else ssl.create_default_context
         try:
-            public = _connection(server, ssl.create_default_context, name=server.host)
+            public = _connection(server, given, name=server.host)
             status, text = _ask(server, public, "POST", "/api/v1/join", content, headers)
         except WrongCertificateError:
             raise error from None

@@ -6,6 +6,9 @@ import base64
 import hashlib
 import re
 import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from gamekeeper.errors import InvalidError
 
@@ -37,3 +40,24 @@ def pinned_root(roots_pem: str, pin: str) -> str | None:
         if pin_of(certificate) == pin:
             return certificate
     return None
+
+
+def served_certificates(folder: Path | None) -> list[str]:
+    """The certificates that REST of this machine has shown, from the folder where its process keeps them."""
+    found = []
+    for path in sorted(folder.glob("*.pem")) if folder else []:
+        with suppress(OSError):
+            found += certificates_in(path.read_text())[:1]
+    return found
+
+
+def trusting_one_of(certificates: Sequence[str], roots: str = "") -> ssl.SSLContext:
+    """Trusts a server that shows just one of these, or one that ``roots`` lead to, whatever its name. For a server of
+    this machine: an operator may have given it a certificate that is for another name than its address here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    trusted = "".join([*certificates, *certificates_in(roots)])
+    if trusted:
+        context.load_verify_locations(cadata=trusted)
+    return context

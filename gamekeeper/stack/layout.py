@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
+from gamekeeper.certificates.pem import served_certificates, trusting_one_of
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import API_KEY_PREFIX
 from gamekeeper.stack.hosts import LOOPBACK, dial_address
@@ -70,6 +71,7 @@ class StateDir:
         self.record_file = self.root / "stack.json"
         self.key_file = self.root / "admin.key"
         self.ca_dir = self.root / "ca"
+        self.rest_dir = self.ca_dir / "rest"
         self.ca_passphrase_file = self.root / "ca.passphrase"
         self.run_dir = self.root / "run"
         self.process_logs = self.root / "process-logs"
@@ -99,11 +101,14 @@ class StateDir:
             raise InvalidError(f"{self.record_file} can't be read: {error}", hint="remove it, then run up") from error
 
     def trust(self, record: StackRecord) -> ssl.SSLContext | bool:
-        """Checks the certificate of the stack's REST, for ``verify`` of httpx; False for plain HTTP."""
+        """Checks the certificate of the stack's REST, for ``verify`` of httpx; False for plain HTTP.
+
+        It is of the stack's own CA, whose every server is ours, or the one that REST was given.
+        """
         if not record.is_tls:
             return False
         roots = self.ca_dir / "roots.pem"
-        return ssl.create_default_context(cafile=roots) if roots.exists() else True
+        return trusting_one_of(served_certificates(self.rest_dir), roots.read_text() if roots.exists() else "")
 
     def save(self, record: StackRecord) -> None:
         write_whole(self.record_file, json.dumps(record.model_dump(), indent=2))

@@ -93,5 +93,6 @@ def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:
         "GAMEKEEPER_AGENT_STATE_DIR": str(folder),
         "GAMEKEEPER_AGENT_TOKEN_FILE": str(folder / "token"),
         "GAMEKEEPER_AGENT_POLICY_FILE": policy,
+        "GAMEKEEPER_AGENT_REST_CERTIFICATES": str(state.rest_dir),
     }
     return ProcessSpec(agent_name(node), [sys.executable, "-m", "agent_worker"], environment)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -15,6 +18,7 @@ import pytest
 
 from gamekeeper.certificates.pem import certificates_in
 from gamekeeper.stack.layout import StateDir
+from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.stack import GAMEKEEPER, Stack, node_id
 from tests.hang import HANG_SECONDS
 
@@ -131,3 +135,36 @@ def test_a_revoked_node_is_out_and_comes_back_by_a_token(fresh: Stack) -> None:
     token = fresh.json("node", "enrol", fresh.node)["token"]
     (StateDir(fresh.state_dir).agent_dir(fresh.node) / "token").write_text(token)  # read by an agent that is refused
     assert fresh.until_ended(run_id)["state"] == "succeeded"
+
+
+def test_a_certificate_of_files_for_another_name_shuts_nobody_of_this_machine_out(
+    tmp_path: Path, test_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a public CA: REST is reached from outside by the name, and here by the address."""
+    other = TestAuthority(tmp_path / "public").authority
+    files = {"CERTIFICATE": tmp_path / "fullchain.pem", "KEY": tmp_path / "privkey.pem"}
+    for name, path in files.items():
+        monkeypatch.setenv(f"GAMEKEEPER_REST_{name}", str(path))
+
+    def give() -> None:
+        made = other.issue_server(["play.example.com"], datetime.now(UTC))
+        files["KEY"].write_text(made.key_pem)
+        files["CERTIFICATE"].write_text(made.chain_pem)
+
+    give()
+    stack = Stack(tmp_path / "state", test_image)
+    stack.node = node_id("files")
+    try:
+        stack.up("--host", "0.0.0.0")
+        assert stack.until_ended(stack.submit(ECHO.format(image=stack.image)))["state"] == "succeeded"
+        ports = StateDir(stack.state_dir).load().ports
+        assert ports is not None
+        shown = ssl.get_server_certificate(("127.0.0.1", ports.rest))
+        give()
+        stack.until(lambda: ssl.get_server_certificate(("127.0.0.1", ports.rest)) != shown)
+        assert stack.json("status")["api"]["health"] == "ok"
+        context = ssl.create_default_context(cadata=other.roots_pem(datetime.now(UTC)))
+        with socket.create_connection(("127.0.0.1", ports.rest)) as raw:
+            context.wrap_socket(raw, server_hostname="play.example.com").close()
+    finally:
+        stack.destroy()

@@ -8,6 +8,7 @@ import pytest
 
 from agent_worker.node_link.rest import get_roots, post_join
 from agent_worker.node_link.servers import ServerAddress, parse_servers
+from gamekeeper.certificates.pem import served_certificates
 from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
 from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.rest_server import ELSEWHERE, Serve
@@ -39,6 +40,22 @@ def test_a_server_in_between_that_shows_the_right_root_is_told_nothing(
     with pytest.raises(UnauthenticatedError, match="shows a certificate of another CA"):
         post_join(address, root, {"token": "gke_secret"})
     assert server.told == []
+
+
+def test_on_its_own_machine_a_server_may_show_a_certificate_of_others(
+    pki: TestAuthority, serve: Serve, tmp_path: Path
+) -> None:
+    public, stranger = TestAuthority(tmp_path / "public"), TestAuthority(tmp_path / "stranger")
+    for name, authority in (("files", public), ("own", pki)):  # as the api keeps them
+        (tmp_path / f"{name}.pem").write_text(authority.server.key_pem + authority.server.chain_pem)
+    (tmp_path / "half.pem").write_text("-----BEGIN")
+    shown = served_certificates(tmp_path)
+    address = ServerAddress(ELSEWHERE, serve(pki.roots, public).port)
+    assert post_join(address, pki.roots, {"token": "gke_secret"}, shown=shown)
+    for server, known in ((serve(pki.roots, stranger), shown), (serve(pki.roots, public), served_certificates(None))):
+        with pytest.raises(UnauthenticatedError, match="shows a certificate of another CA"):
+            post_join(ServerAddress(ELSEWHERE, server.port), pki.roots, {"token": "gke_secret"}, shown=known)
+        assert server.told == []
 
 
 def test_on_loopback_it_is_plain_http(pki: TestAuthority, serve: Serve) -> None:
