@@ -207,6 +207,16 @@ class ApiSettings(DatabaseSettings):
         """The secret that proves work; it lies beside the key that signs steps."""
         return (self.steps_certificate_dir or self.ca_dir / "steps") / "work.key"
 
+    def rest_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key of an operator. Raises InvalidError where one is missing."""
+        if self.rest_certificate is None and self.rest_key is None:
+            return None
+        if self.rest_certificate is None or self.rest_key is None:
+            raise InvalidError(
+                "of GAMEKEEPER_REST_CERTIFICATE and GAMEKEEPER_REST_KEY one is missing", hint="give both or none"
+            )
+        return self.rest_certificate, self.rest_key
+
     def acme_terms(self) -> AcmeTerms | None:
         """None without a name. Raises InvalidError for settings that don't go together."""
         names = [name.strip().lower() for name in self.acme_domains.split(",") if name.strip()]

@@ -178,8 +178,8 @@ def rest_certificate(settings: ApiSettings, certificates: CertificateService) ->
         return None
     own, terms = OwnSource(certificates), settings.acme_terms()
     sources: list[Source] = [own]
-    if settings.rest_certificate is not None and settings.rest_key is not None:
-        sources = [FileSource(settings.rest_certificate, settings.rest_key)]
+    if (files := settings.rest_files()) is not None:
+        sources = [FileSource(*files)]
     elif terms is not None:
         from api.services.access.acme import AcmeSource  # the library behind it is large
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from typing import Any
 
 import requests
@@ -123,16 +124,23 @@ def _answering(terms: AcmeTerms, acme: client.ClientV2, ordered: messages.OrderR
         response, validation = body.response_and_validation(acme.net.key)
         resources.add(standalone.HTTP01RequestHandler.HTTP01Resource(body.chall, response, validation))
     try:
-        server = standalone.HTTP01Server((terms.host, terms.port), resources, ipv6=":" in terms.host)
+        server = _Answers((terms.host, terms.port), resources, ipv6=":" in terms.host)
     except OSError as error:
         raise UnavailableError(
             f"port {terms.port} on {terms.host} can't be opened for the CA's question: {error.strerror}",
-            hint="free it, or lead port 80 of the name to another one and give that as GAMEKEEPER_ACME_HTTP_PORT",
+            hint="free it, or give this process the right to it; or lead port 80 of the name to another one, and give "
+            "that as GAMEKEEPER_ACME_HTTP_PORT",
         ) from error
     with _served(server):
         for body in found:
             acme.answer_challenge(body, body.response(acme.net.key))
         yield
+
+
+class _Answers(ThreadingMixIn, standalone.HTTP01Server):
+    """A connection each, so that a stranger who says nothing on one doesn't hold up the CA."""
+
+    daemon_threads = True
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from api.services.access.rest_certificate import RestCertificate, Source
 from api.settings import ApiSettings
 from api.wiring import rest_certificate
 from gamekeeper.certificates.authority import OwnCertificate
-from gamekeeper.certificates.pem import certificates_in
+from gamekeeper.certificates.pem import certificates_in, served_certificates
 from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
 from gamekeeper.keys import PIN_MARK
 from gamekeeper.stack.ports import free_port
@@ -147,6 +147,8 @@ async def test_an_operators_files_are_read_again_when_they_change(
         await rest.certificate.refresh()
         await rest.until_shown(second)
         assert rest.certificate.trouble == ""
+    shown = served_certificates(tmp_path / "ca" / "rest")
+    assert {certificates_in(made.chain_pem)[0] for made in (first, second)} <= set(shown)
     (tmp_path / "rest.pem").unlink()
     async with served(api, **files) as rest:  # a start in the middle of somebody's renewal
         await rest.until_shown(second)
@@ -226,3 +228,17 @@ async def test_a_machine_joins_over_it_and_no_other_pin_does(api: ApiUnderTest, 
         before = identity.good_credentials
         await joining.come_back(identity)
         assert identity.good_credentials.chain != before.chain
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rest_certificate": Path("a")}, "REST_KEY one is missing"),
+        ({"rest_key": Path("a")}, "REST_KEY one is missing"),
+        ({"rest_certificate": Path("a"), "rest_key": Path("b"), "acme_domains": "x.example"}, "are both given"),
+        ({"acme_domains": "x.example", "acme_eab_kid": "k"}, "EAB_KEY one is missing"),
+    ],
+)
+async def test_settings_that_do_not_go_together_are_named(api: ApiUnderTest, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidError, match=words):
+        rest_certificate(ApiSettings(rest_host="0.0.0.0", **given), api.process.certificates)

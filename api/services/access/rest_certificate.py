@@ -14,6 +14,7 @@ from pathlib import Path
 from api.services.access.certificate import CertificateService
 from gamekeeper.certificates.authority import OwnCertificate
 from gamekeeper.certificates.pair import is_near_its_end, read_pair
+from gamekeeper.certificates.pem import certificates_in
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -146,7 +147,10 @@ class RestCertificate:
             return
         file = self._folder / f"{source.name}.pem"
         text = found.key_pem + found.chain_pem
-        if not file.exists() or file.read_text() != text:
+        before = file.read_text() if file.exists() else ""
+        if before != text:
+            if before:  # it is shown until the next server has begun, and this machine's processes know it by its file
+                write_whole(self._folder / f"{source.name}-before.pem", "".join(certificates_in(before)))
             write_whole(file, text)
         self.file, self.is_public = file, source.is_public
         self._served = found

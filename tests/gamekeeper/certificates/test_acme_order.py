@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gamekeeper.certificates import acme_order as module
 from gamekeeper.certificates.acme_order import order
 from gamekeeper.certificates.node_key import csr, new_key
 from gamekeeper.certificates.pair import is_for, renewal_of
@@ -69,6 +70,23 @@ def test_a_ca_that_wants_a_binding_gets_it(tmp_path: Path) -> None:
         with pytest.raises(InvalidError, match="refuses"):
             order(pebble.terms(binding=("kid-9", BINDING[1])), tmp_path / "none.json")
         assert not (tmp_path / "none.json").exists()
+
+
+def test_strangers_who_say_nothing_hold_up_no_order(
+    pebble: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers: list[socket.socket] = []
+
+    class Crowded(module._Answers):
+        def server_activate(self) -> None:
+            super().server_activate()
+            strangers.extend(socket.create_connection((HOST, pebble.challenge_port)) for _ in range(5))
+
+    monkeypatch.setattr(module, "_Answers", Crowded)
+    assert order(pebble.terms("crowded.example.com"), tmp_path / "account.json")
+    assert len(strangers) == 5
+    for stranger in strangers:
+        stranger.close()
 
 
 def refused(pebble: Pebble, folder: Path, **changed: object) -> GamekeeperError:
