@@ -23,8 +23,10 @@ class SqlNodeDirectory:
         self._database = database
         self._clock = clock
         self._known: dict[str, int] | None = None
-        self._asked_at = 0.0
+        self._known_since = 0.0
+        self._lock = asyncio.Lock()
         self._reading: asyncio.Task[None] | None = None
+        self._reading_turn = self._turn = 0
 
     async def generation(self, node_id: str, at_least: int = 0) -> int | None:
         await self._read_if_older(KNOWN_SECONDS)
@@ -36,26 +38,32 @@ class SqlNodeDirectory:
 
     def forget(self) -> None:
         """The next question goes to the database: this process has just changed a generation."""
-        self._asked_at = -KNOWN_SECONDS
-        self._reading = None  # what it finds may be of before the change
+        self._known_since = -KNOWN_SECONDS
+        self._turn += 1
 
     async def _read_if_older(self, seconds: float) -> None:
-        if self._known is not None and self._clock() - self._asked_at < seconds:
+        if self._known is not None and self._clock() - self._known_since < seconds:
             return
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read())
         reading = self._reading
+        if reading is None or reading.done() or self._reading_turn != self._turn:
+            self._reading_turn = self._turn
+            reading = self._reading = asyncio.create_task(self._read(self._turn))
         await asyncio.wait({reading}, timeout=None if self._known is None else PATIENCE_SECONDS)
         if self._known is None:
             reading.result()
 
-    async def _read(self) -> None:
-        """Raises UnavailableError when nothing is known yet; a caller that was cancelled leaves it to go on."""
-        now = self._clock()
-        try:
-            async with self._database.read() as session:
-                self._known = await NodeRepository(session).generations()
-        except UnavailableError:
-            if self._known is None:
-                raise
-        self._asked_at = max(self._asked_at, now)
+    async def _read(self, turn: int) -> None:
+        """Raises UnavailableError when nothing is known yet; a caller that was cancelled leaves it to go on.
+
+        One query at a time, and what was asked before a change does not replace what was asked after it."""
+        async with self._lock:
+            now = self._clock()
+            try:
+                async with self._database.read() as session:
+                    found = await NodeRepository(session).generations()
+            except UnavailableError:
+                if self._known is None:
+                    raise
+                found = self._known
+            if turn == self._turn:
+                self._known, self._known_since = found, now

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.node_directory import KNOWN_SECONDS, SqlNodeDirectory
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.node_directory import NodeDirectory
+from tests.hang import HANG_SECONDS
 
 
 class Clock:
@@ -72,6 +77,43 @@ async def test_this_processs_own_change_is_seen_at_once(nodes: Database) -> None
     await execute(nodes, "DELETE FROM nodes WHERE id = 'edge-1'")
     directory.forget()
     assert await directory.generation("edge-1") is None
+
+
+class LateAnswers(Database):
+    """Gives its answers when it is told to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.answers = asyncio.Event()
+        self.open = self.most_open = 0
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        async with super().read() as session:
+            self.open += 1
+            self.most_open = max(self.open, self.most_open)
+            yield session
+            await self.answers.wait()
+            self.open -= 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_answer_from_before_a_change_is_not_believed_after_it(nodes: Database, database_url: str) -> None:
+    late = LateAnswers(database_url)
+    directory = SqlNodeDirectory(late)
+    before = asyncio.create_task(directory.generation("edge-1"))
+    async with asyncio.timeout(HANG_SECONDS):
+        while not late.open:
+            await asyncio.sleep(0.01)
+    await set_generation(nodes, 5)
+    directory.forget()
+    after = [asyncio.create_task(directory.generation("edge-1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    late.answers.set()
+    assert await asyncio.gather(*after) == [5, 5, 5]
+    assert await before == 5
+    assert late.most_open == 1, "one query goes on at a time"
+    await late.close()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # where a table can be away like a database
