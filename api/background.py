@@ -11,6 +11,7 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
 from api.services.event import EventService
+from api.services.node.lateness import LOOK_SECONDS
 from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
 from api.services.node.stall import PULSE_SECONDS
@@ -54,6 +55,7 @@ def background_loops(
 ) -> list[Loop]:
     return [
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
+        Loop(Supervised("lateness"), presence.pace, LOOK_SECONDS, LOOK_SECONDS),
         Loop(Supervised("presence"), presence.watch, WATCH_SECONDS, SOON_SECONDS),
         Loop(Supervised("heartbeats"), presence.save_beats, BEATS_SECONDS),
         Loop(reconciler.care, reconciler.reconcile, RECONCILE_SECONDS, limit=None),

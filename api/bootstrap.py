@@ -45,11 +45,13 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         temporal_address=client.service_client.config.target_host,
         temporal_namespace=client.namespace,
     )
+    link = NodeLink(wired.link, config)
     server = build_server(
-        NodeLink(wired.link, config),
+        link,
         f"{settings.grpc_host}:{settings.grpc_port}",
         trust=lambda: (wired.access.certificates.server, wired.access.certificates.roots),
         reflect=settings.grpc_reflection,
+        told=link.refused,
     )
     wired.rest.joining.link_port = server.port
     return ApiProcess(

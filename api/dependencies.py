@@ -6,7 +6,7 @@ every route but the health ones carries ``require_key`` itself, and a test walks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.access.rest_certificate import RestCertificate
 from api.services.event import EventService
+from api.services.node.admission import Admission
 from api.services.node.console import ConsoleService
 from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
@@ -60,6 +61,8 @@ class Services:
     schedules: ScheduleService
     parts: Parts
     rest_certificate: RestCertificate | None
+    admission: Admission
+    refusals: Mapping[tuple[str, str], int]  # of the node link, by call and reason
     background: Sequence[Supervised]
 
 

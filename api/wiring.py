@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from temporalio.client import Client
 
 from api.background import Loop, access_loops, background_loops
 from api.dependencies import Services
+from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
 from api.log_files import LogFiles
@@ -24,6 +26,7 @@ from api.services.access.key_join import KeyJoinService
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
 from api.services.event import EventService
+from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
 from api.services.node.container import ContainerService
@@ -41,6 +44,7 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
+from api.services.run.step_owner import StepOwners
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -77,12 +81,11 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     signals = NodeSignals(database=database, dispatcher=dispatcher)
     lease = Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
     presence = Presence(database=database, lease=lease, changed=signals.node_changed)
-    access = _access(settings, database)
+    access = _access(settings, database, presence.admission.check_in_time)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
     metrics = MetricService(database=database, retention=settings.retention())
-    runs = RunService(
-        database=database, dispatcher=dispatcher, events=events, node_wait_seconds=settings.node_wait_seconds
-    )
+    wait = settings.node_wait_seconds
+    runs = RunService(database=database, dispatcher=dispatcher, events=events, node_wait_seconds=wait)
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
     loops = background_loops(presence, reconciler, events, metrics)
     loops += access_loops(access.certificates, access.standing, access.approvals, access.rest)
@@ -90,6 +93,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions = ConditionService(database)
     session_writes = Supervised("session_writes")
+    allowance = Allowance(LIMITS)
     cares = [events.polling, signals.care, runs.care, session_writes, database.odd_rows]
     rest = Services(
         dispatcher=dispatcher,
@@ -108,9 +112,11 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         pipelines=PipelineService(database),
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
-        schedules=ScheduleService(database=database, client=client, node_wait_seconds=settings.node_wait_seconds),
+        schedules=ScheduleService(database=database, client=client, node_wait_seconds=wait),
         parts=Parts(database, dispatcher, settings.logs_dir, CertificateEnds(access.certificates, access.rest)),
         rest_certificate=access.rest,
+        admission=presence.admission,
+        refusals=allowance.refusals,
         background=[*(loop.care for loop in loops), *cares],
     )
     link = LinkServices(
@@ -123,9 +129,10 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         events=events,
         inventory=InventoryService(database),
         conditions=conditions,
-        telemetry=TelemetryIntake(metrics=metrics, conditions=conditions),
+        telemetry=TelemetryIntake(metrics=metrics, conditions=conditions, owners=StepOwners(database)),
         consoles=consoles,
         clock=database.clock,
+        allowance=allowance,
         session_writes=session_writes,
     )
     return Wired(rest=rest, link=link, access=access, reconciler=reconciler, loops=loops)
@@ -141,7 +148,7 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
     )
 
 
-def _access(settings: ApiSettings, database: Database) -> Access:
+def _access(settings: ApiSettings, database: Database, check_in_time: Callable[[], None]) -> Access:
     directory = SqlNodeDirectory(database)
     enrolment = EnrolmentService(database, directory)
     certificates = CertificateService(
@@ -160,6 +167,7 @@ def _access(settings: ApiSettings, database: Database) -> Access:
         directory=directory,
         standing=standing,
         gateway_port=settings.gateway_port,
+        check_in_time=check_in_time,
     )
     return Access(
         enrolment=enrolment,

@@ -10,6 +10,7 @@ GamekeeperError
 │   └── TooLargeError      too_large     over a size limit
 ├── UnauthenticatedError unauthenticated  no key, or a wrong one
 ├── UnavailableError     unavailable   a part is away; the same call may work later
+│   └── LaterError         unavailable   too much is asked for at once; it tells when the same call may work
 └── ImageError           permanent     an image that can't be had
 
 A message says what is wrong and where; ``hint`` says what to do about it.
@@ -79,6 +80,14 @@ class UnauthenticatedError(GamekeeperError):
 
 class UnavailableError(GamekeeperError):
     kind = "unavailable"
+
+
+class LaterError(UnavailableError):
+    """Too much is asked for at once. The same call may work in ``after_seconds``, and not before."""
+
+    def __init__(self, message: str, *, after_seconds: float) -> None:
+        super().__init__(message, hint=f"it may call again in {after_seconds:.1f} s")
+        self.after_seconds = after_seconds
 
 
 class ImageError(GamekeeperError):

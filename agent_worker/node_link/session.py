@@ -39,14 +39,16 @@ log = get_logger(__name__)
 
 SELDOM = 8  # failures after which a backoff is near its maximum
 RETRY_AFTER = "retry-after-ms"
+IN_LINE = "in-line"
 OUTBOX = 10_000
-WELCOME_SECONDS = 15.0
+WELCOME_SECONDS = 30.0  # a server that is busy has us stand in line for a third of that
 FRESH_SECONDS = 30.0  # for so long a server that was there is taken to be starting again
 PHASE_SECONDS = 0.1  # phases that pass sooner are not told: nobody sees them, and each is a write of the server's
 LONG_SECONDS = 120.0  # then a server that can't be reached may have moved its port
 # gRPC has no status for a certificate that one side does not take: the server is there, and the connection is not.
 DISAGREEMENT = re.compile("handshake failed|Socket closed", re.IGNORECASE)
 DISAGREEMENTS = 3  # in a row; one alone is also seen of a server that is killed in that moment
+PATIENCE = 3  # leases of silence, for an only server: it is late, and a new session would make it later
 SOON_SECONDS = 3.0  # and asked again within that
 
 
@@ -137,12 +139,12 @@ class Link:
         """Holds a session; ends only when cancelled."""
         backoff = Backoff()
         while True:
-            wait, is_passing = 0.0, True
+            wait, is_passing, is_in_line = 0.0, True, False
             try:
                 await self._session(backoff)
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
-                wait = _retry_after(error)
+                wait, is_in_line = _retry_after(error), _told(error, IN_LINE) != ""
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
@@ -159,6 +161,12 @@ class Link:
                 self.connected.clear()
             fresh = is_passing and time.monotonic() - self._seen_at < FRESH_SECONDS
             backoff.maximum = SOON_SECONDS if fresh else MAXIMUM_SECONDS
+            await self._pause(backoff, wait, is_in_line)
+
+    async def _pause(self, backoff: Backoff, wait: float, is_in_line: bool) -> None:
+        if is_in_line:  # the server has counted who comes when: our backoff would spoil that, and another server too
+            await asyncio.sleep(wait)
+        else:
             await asyncio.sleep(max(wait, backoff.next_delay()))
             await self._next_server()
 
@@ -181,6 +189,9 @@ class Link:
         """Joins again by the node's key when the certificate ran out or is not taken, or the server was not reached for
         long: its port may be another one. A refusal is told, and asked again seldom."""
         now = time.monotonic()
+        if _told(error, IN_LINE):
+            self._returned_at, self._disagreements = now, 0  # it is there, and busy
+            return
         is_refused = error.code() is grpc.StatusCode.UNAUTHENTICATED or self._identity.good_credentials.have_run_out
         self._disagreements = self._disagreements + 1 if DISAGREEMENT.search(error.details() or "") else 0
         is_refused = is_refused or self._disagreements >= DISAGREEMENTS
@@ -255,9 +266,11 @@ class Link:
         )
 
     async def _talk(self, call: Any, welcome: pb.Welcome) -> None:
-        """Talks until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it."""
+        """Talks until the session ends: beats and phases out, acknowledgements in. Silence for a lease ends it where
+        there is another server. A connection that broke is found by gRPC's keepalive, long before our patience ends."""
         writing = asyncio.create_task(self._write(call))
-        lease = welcome.lease_ms
+        patience = PATIENCE if len(self._servers) == 1 else 1
+        lease = patience * welcome.lease_ms
         try:
             while True:
                 async with asyncio.timeout(lease / 1000):  # wait_for would lose a cancel that comes with an answer
@@ -267,7 +280,7 @@ class Link:
                     return
                 if answer.WhichOneof("body") == "heartbeat_ack":
                     self._learn(answer.heartbeat_ack)
-                    lease = answer.heartbeat_ack.lease_ms or lease
+                    lease = patience * answer.heartbeat_ack.lease_ms or lease
         except TimeoutError as error:
             raise UnavailableError(f"{self.server} was silent for {lease} ms; reconnecting") from error
         finally:
@@ -323,7 +336,10 @@ class Link:
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:
     """Seconds that the server asks us to wait at least."""
-    for key, value in error.trailing_metadata() or ():
-        if key == RETRY_AFTER and str(value).isdigit():
-            return min(300.0, int(value) / 1000)
-    return 0.0
+    told = _told(error, RETRY_AFTER)
+    return min(300.0, int(told) / 1000) if told.isdigit() else 0.0
+
+
+def _told(error: grpc.aio.AioRpcError, name: str) -> str:
+    """A value of the status' metadata; empty where it is not told."""
+    return next((str(value) for key, value in error.trailing_metadata() or () if key == name), "")

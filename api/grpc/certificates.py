@@ -13,7 +13,7 @@ class CertificateCalls(LinkCalls):
     async def RenewCertificate(
         self, request: pb.RenewCertificateRequest, context: Context
     ) -> pb.RenewCertificateResponse:
-        async with translated(context), self._node(context) as call:
+        async with translated(context), self._node(context, "RenewCertificate") as call:
             joined = await self._services.joining.renew(call.node_id, request.csr)
             return pb.RenewCertificateResponse(
                 certificate=joined.certificate, roots=joined.roots, lifetime_seconds=joined.lifetime_seconds

@@ -16,7 +16,7 @@ class ConsoleCalls(LinkCalls):
     async def Console(
         self, messages: AsyncIterator[pb.ConsoleOutput], context: Context
     ) -> AsyncIterator[pb.ConsoleInput]:
-        async with translated(context), self._node(context) as call:
+        async with translated(context), self._node(context, "Console") as call:
             first = await anext(aiter(messages), None)
             console = self._services.consoles.join(call.node_id, first.console_id if first is not None else "")
             async for message in call.stream(carry(console, messages)):

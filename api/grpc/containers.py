@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from api.grpc.errors import translated
+from api.grpc.limits import check_count
 from api.grpc.link_calls import Context, LinkCalls
 from api.services.node.container import Report, ReportedContainer
 from gamekeeper.db.models import ContainerRow
@@ -15,7 +16,9 @@ from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
+MAX_CONTAINERS = 3000  # more than any machine runs
 MAX_TRIES = 500
+MAX_RESOURCES = 3000
 _VERDICTS = {
     Disposal.KEEP: pb.VERDICT_KEEP,
     Disposal.REMOVE: pb.VERDICT_REMOVE,
@@ -29,7 +32,7 @@ class ContainerCalls(LinkCalls):
     async def ReportContainers(
         self, request: pb.ReportContainersRequest, context: Context
     ) -> pb.ReportContainersResponse:
-        async with translated(context), self._node(context) as call:
+        async with translated(context), self._node(context, "ReportContainers") as call:
             report = report_from_pb(call.node_id, request)
             answer = await self._services.containers.report(call.node_id, report)
             return pb.ReportContainersResponse(
@@ -45,10 +48,19 @@ class ContainerCalls(LinkCalls):
 
 def report_from_pb(node_id: str, request: pb.ReportContainersRequest) -> Report:
     """The report without what could not have been made by a workflow: anybody may give a container odd labels, and one
-    such container must not keep all others of its node from being seen to."""
-    containers = [_reported(node_id, item, key) for item in request.containers if (key := _find_key(item.key))]
+    such container must not keep all others of its node from being seen to.
+
+    Raises TooLargeError for more than any machine has."""
+    check_count("containers", len(request.containers), MAX_CONTAINERS)
+    check_count("runs with a network or a volume", len(request.run_resources), MAX_RESOURCES)
+    by_id = {item.id[:64]: item for item in request.containers}  # of one that is told twice the last counts
+    containers = [_reported(node_id, item, key) for item in by_id.values() if (key := _find_key(item.key))]
     tries = [key for item in request.tries[:MAX_TRIES] if (key := _find_key(item))]
     return Report(containers, [run_id[:32] for run_id in request.run_resources], tries)
+
+
+def _text(value: str, length: int) -> str:
+    return storable(value[:length])
 
 
 def _find_key(message: pb.StepKey) -> StepKey | None:
@@ -61,20 +73,20 @@ def _find_key(message: pb.StepKey) -> StepKey | None:
 def _reported(node_id: str, item: pb.Container, key: StepKey) -> ReportedContainer:
     row = ContainerRow(
         node_id=node_id,
-        id=item.id[:64],
-        name=item.name[:255],
-        image=item.image[:500],
-        status=item.status[:20],
-        health=item.health[:20],
+        id=_text(item.id, 64),
+        name=_text(item.name, 255),
+        image=_text(item.image, 500),
+        status=_text(item.status, 20),
+        health=_text(item.health, 20),
         run_id=key.run_id,
         step=key.step,
         try_number=key.try_,
-        pipeline=item.pipeline[:63],
+        pipeline=_text(item.pipeline, 63),
         lifetime="node" if item.lifetime == "node" else "run",
         exit_code=item.exit_code if item.ended else None,
         restart_count=min(item.restart_count, 2**31 - 1),
-        problem=storable(item.problem[:500]),
-        ports=[port[:60] for port in item.ports[:100]],
+        problem=_text(item.problem, 500),
+        ports=[_text(port, 60) for port in item.ports[:100]],
         started_at=time_from_ms(item.started_at_ms),
         seen_at=utc_now(),
     )

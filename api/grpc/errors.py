@@ -8,14 +8,15 @@ from typing import Any
 
 import grpc
 
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import GamekeeperError, LaterError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
-RETRY_LATER = (("retry-after-ms", "1000"),)  # a database that is away is not helped by a fleet that asks
+RETRY_SECONDS = 1.0  # a database that is away is not helped by a fleet that asks
+Trailing = tuple[tuple[str, str], ...]
 PASSING = ("unavailable", "conflict")
-_STATUS = {
+STATUS = {
     "not_found": grpc.StatusCode.NOT_FOUND,
     "conflict": grpc.StatusCode.ALREADY_EXISTS,
     "precondition": grpc.StatusCode.FAILED_PRECONDITION,
@@ -34,12 +35,24 @@ async def translated(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterat
     try:
         yield
     except GamekeeperError as error:
-        trailing = RETRY_LATER if error.kind in PASSING else ()
-        await context.abort(_STATUS[error.kind], str(error), trailing)
+        await context.abort(STATUS[error.kind], str(error), _retry_after(error))
     except (grpc.aio.AbortError, grpc.RpcError):
         raise
     except Exception as error:
         log.error("a node link call failed", exc_info=error)
         await context.abort(
-            grpc.StatusCode.UNAVAILABLE, "an unexpected error, which stands in the api's log", RETRY_LATER
+            grpc.StatusCode.UNAVAILABLE,
+            "an unexpected error, which stands in the api's log",
+            _trailing(RETRY_SECONDS),
         )
+
+
+def _retry_after(error: GamekeeperError) -> Trailing:
+    """``in-line`` says that the time was counted for this caller, and is to be kept as it is."""
+    if isinstance(error, LaterError):
+        return (*_trailing(error.after_seconds), ("in-line", "1"))
+    return _trailing(RETRY_SECONDS) if error.kind in PASSING else ()
+
+
+def _trailing(seconds: float) -> Trailing:
+    return (("retry-after-ms", str(int(seconds * 1000))),)

@@ -6,7 +6,7 @@ Identity comes from the certificate of the connection, never from a message.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from api.grpc.telemetry_intake import TelemetryIntake
 from api.services.access.joining import JoinService
 from api.services.access.standing import NodeCall, StandingService
 from api.services.event import EventService
+from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
 from api.services.node.container import ContainerService
@@ -26,6 +27,7 @@ from api.settings import ApiSettings
 from gamekeeper.actor import set_actor
 from gamekeeper.certificates.node_name import node_of
 from gamekeeper.domain.event.hlc import HybridClock
+from gamekeeper.errors import TooLargeError, UnauthenticatedError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.supervised import Supervised
@@ -74,6 +76,7 @@ class LinkServices:
     telemetry: TelemetryIntake
     consoles: ConsoleService
     clock: HybridClock
+    allowance: Allowance
     session_writes: Supervised
 
 
@@ -84,18 +87,25 @@ class LinkCalls(pb_grpc.NodeLinkServicer):
         self._services = services
         self._config = config
 
+    def refused(self, context: Context, name: str, error: TooLargeError) -> None:
+        """Notes a message that was refused for its size before the call ``name`` saw it."""
+        with suppress(UnauthenticatedError):
+            self._services.allowance.refused(node_of(context.auth_context()).node_id, name, "size", str(error))
+
     @asynccontextmanager
-    async def _member(self, context: Context) -> AsyncIterator[NodeCall]:
-        """The call of a node whose certificate is good. Raises UnauthenticatedError for any other."""
+    async def _member(self, context: Context, name: str) -> AsyncIterator[NodeCall]:
+        """The call ``name`` of a node whose certificate is good, within the limits of that call. Raises
+        UnauthenticatedError for any other, LaterError over the limits."""
         certificate = node_of(context.auth_context())
         set_actor(f"agent:{certificate.node_id}")
         async with self._services.standing.held(certificate) as call:
-            yield call
+            with self._services.allowance.call(call.node_id, name):
+                yield call
 
     @asynccontextmanager
-    async def _node(self, context: Context) -> AsyncIterator[NodeCall]:
+    async def _node(self, context: Context, name: str) -> AsyncIterator[NodeCall]:
         """The same within a session. Raises also for an epoch that is over."""
-        async with self._member(context) as call:
+        async with self._member(context, name) as call:
             epoch = metadata(context, "gamekeeper-epoch")
             number = int(epoch) if epoch.isdigit() else 0
             await uncancelled(self._services.presence.check_epoch(call.node_id, number))

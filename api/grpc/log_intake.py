@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from api.grpc.limits import check_count
 from gamekeeper.domain.log.log import LogRecord
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError, NotFoundError
@@ -12,6 +13,8 @@ from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 WRITE_BYTES = 1024 * 1024
+MAX_RECORDS = 10_000  # in one batch
+MAX_LOGS = 5000  # in one upload
 
 
 class LogIntake:
@@ -28,9 +31,12 @@ class LogIntake:
         self._held_bytes = 0
 
     async def accept(self, batch: pb.LogBatch) -> None:
-        """Refuses the log of a batch that no agent of ours sends. Raises UnavailableError on a full disk."""
+        """Refuses the log of a batch that no agent of ours sends. Raises UnavailableError on a full disk, and
+        TooLargeError for more records or logs than any agent sends at once."""
+        check_count("records", len(batch.records), MAX_RECORDS)
         key = key_from_pb(batch.key)
         if key not in self._acks:
+            check_count("logs", len(self._acks) + 1, MAX_LOGS)
             self._acks[key] = await self._first_ack(key)
         if not self._acks[key].refused:
             try:

@@ -15,7 +15,7 @@ class LogCalls(LinkCalls):
     """UploadLogs."""
 
     async def UploadLogs(self, batches: AsyncIterator[pb.LogBatch], context: Context) -> pb.UploadLogsResponse:
-        async with translated(context), self._node(context) as call:
+        async with translated(context), self._node(context, "UploadLogs") as call:
             session = self._services.presence.session(call.node_id)
             offset_ns = session.clock_offset_ns if session else 0
             check_owner = partial(self._services.phases.check_owner, call.node_id)

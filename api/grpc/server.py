@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from api.grpc.malformed import MalformedMessages
+from api.grpc.limits import LIMITS
+from api.grpc.message_check import MessageCheck, Told
 from gamekeeper.certificates.authority import OwnCertificate
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
@@ -49,8 +50,21 @@ class LinkServer:
 Trust = Callable[[], tuple[OwnCertificate, str]]  # the server's certificate now, and the roots of its clients
 
 
-def build_server(servicer: pb_grpc.NodeLinkServicer, address: str, *, trust: Trust, reflect: bool) -> LinkServer:
-    server = grpc.aio.server(options=_OPTIONS, interceptors=[MalformedMessages(SERVICE)])
+def _untold(*_: object) -> None:
+    return None
+
+
+def build_server(
+    servicer: pb_grpc.NodeLinkServicer,
+    address: str,
+    *,
+    trust: Trust,
+    reflect: bool,
+    told: Told = _untold,
+) -> LinkServer:
+    """``told`` hears of messages that were refused for their size before a call saw them."""
+    sizes = {name: limit.message_bytes for name, limit in LIMITS.items()}
+    server = grpc.aio.server(options=_OPTIONS, interceptors=[MessageCheck(SERVICE, sizes, told)])
     pb_grpc.add_NodeLinkServicer_to_server(servicer, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)

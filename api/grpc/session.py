@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls
+from api.grpc.outgoing import Outgoing
 from api.grpc.session_writer import SessionWriter, ToldPhase
 from api.grpc.subscription import pushes
 from api.services.node.agent_session import AgentSession
+from api.services.node.allowance import Bucket
 from gamekeeper import __version__
 from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.node.condition import Vitals
@@ -26,6 +28,8 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.version import version_problem
 
 MAX_POLICY_BYTES = 64 * 1024
+MESSAGES_PER_SECOND = 200.0  # of one session, which is not read for a while when it says more
+MESSAGES_AT_ONCE = 12_000.0  # an agent that comes back tells the phases of all its steps
 
 
 class SessionCalls(LinkCalls):
@@ -34,15 +38,17 @@ class SessionCalls(LinkCalls):
     async def Session(
         self, messages: AsyncIterator[pb.AgentMessage], context: Context
     ) -> AsyncIterator[pb.ServerMessage]:
-        async with translated(context), self._member(context) as call:
+        async with translated(context), self._member(context, "Session") as call:
             first = await anext(aiter(messages), None)
-            session = await self._open(call.node_id, first)
-            writer = self._writer(session)
+            async with self._services.presence.admission.opening(call.node_id):
+                session = await self._open(call.node_id, first)
+            writer, outgoing = self._writer(session), Outgoing()
+            call.when_over(outgoing.end)
             try:
                 version = first.hello.agent_version[:100] if first else None
                 writer.vitals("hello", Vitals(agent_version=version, server_version=__version__))
                 yield pb.ServerMessage(welcome=self._welcome(session))
-                async for answer in call.stream(self._answers(session, messages, writer)):
+                async for answer in self._answers(session, messages, writer, outgoing):
                     yield answer
             finally:
                 writer.end()
@@ -62,11 +68,12 @@ class SessionCalls(LinkCalls):
 
     def _welcome(self, session: AgentSession) -> pb.Welcome:
         config = self._config
+        heartbeat_ms, lease_ms = self._services.presence.times(session)
         return pb.Welcome(
             node_id=session.node_id,
             epoch=session.epoch,
-            heartbeat_ms=self._services.presence.heartbeat_ms,
-            lease_ms=self._services.presence.lease_ms,
+            heartbeat_ms=heartbeat_ms,
+            lease_ms=lease_ms,
             temporal_address=config.temporal_address,
             temporal_namespace=config.temporal_namespace,
             cancel_is_pushed=config.cancel_is_pushed,
@@ -77,32 +84,36 @@ class SessionCalls(LinkCalls):
         )
 
     async def _answers(
-        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage], writer: SessionWriter
+        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage], writer: SessionWriter, outgoing: Outgoing
     ) -> AsyncGenerator[pb.ServerMessage, None]:
         """Answers each beat from memory, whatever the database does."""
-        superseded = asyncio.create_task(session.superseded.wait())
-        reading: asyncio.Future[pb.AgentMessage | None] | None = None
+        reading = asyncio.create_task(self._read(session, messages, writer, outgoing))
+        superseded = asyncio.create_task(_superseded(session, outgoing))
         try:
-            while True:
-                reading = asyncio.ensure_future(anext(aiter(messages), None))
-                await asyncio.wait({reading, superseded}, return_when=asyncio.FIRST_COMPLETED)
-                if superseded.done():
-                    raise PreconditionError(
-                        f"another agent took over node {session.node_id}", hint="run one agent for a node"
-                    )
-                message = reading.result()
-                if message is None:
-                    return
+            async for answer in outgoing.answers():
+                yield answer
+        finally:
+            reading.cancel()
+            superseded.cancel()
+
+    async def _read(
+        self, session: AgentSession, messages: AsyncIterator[pb.AgentMessage], writer: SessionWriter, outgoing: Outgoing
+    ) -> None:
+        bucket = Bucket(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE)
+        try:
+            async for message in messages:
                 received_ns = time.time_ns()
                 self._services.presence.beat(session)
                 if message.WhichOneof("body") == "step_phase":
                     _note_phase(session, message.step_phase, writer)
                 elif message.WhichOneof("body") == "heartbeat":
-                    yield self._acknowledge(session, message.heartbeat, received_ns, writer)
-        finally:
-            superseded.cancel()
-            if reading is not None:
-                reading.cancel()
+                    await outgoing.put(self._acknowledge(session, message.heartbeat, received_ns, writer))
+                if wait := bucket.take():
+                    await asyncio.sleep(wait)
+        except Exception as error:
+            outgoing.end(error)
+        else:
+            outgoing.end()
 
     def _acknowledge(
         self, session: AgentSession, beat: pb.Heartbeat, received_ns: int, writer: SessionWriter
@@ -110,7 +121,9 @@ class SessionCalls(LinkCalls):
         clock, presence = self._services.clock, self._services.presence
         clock.observe(beat.hlc)
         session.clock_offset_ns = beat.clock_offset_ns
-        measured, stalled = beat.round_trip_ns > 0, presence.has_just_stalled
+        if beat.round_trip_ns:
+            presence.lateness.heard(session.node_id, session.delay_of(beat.sent_ns, received_ns))
+        measured, stalled = beat.round_trip_ns > 0, presence.may_have_delayed(session.node_id)
         # A stall of ours lengthens the round trip, and an offset is never better known than to half of that.
         offset_proves = measured and not (stalled and abs(beat.clock_offset_ns) <= beat.round_trip_ns / 2)
         vitals = Vitals(
@@ -119,26 +132,33 @@ class SessionCalls(LinkCalls):
             clock_offset_seconds=beat.clock_offset_ns / 1e9 if offset_proves else None,
             round_trip_seconds=beat.round_trip_ns / 1e9 if measured and not stalled else None,
             spool_bytes=beat.spool_bytes,
+            link_refusal=self._services.allowance.trouble(session.node_id),
         )
         writer.vitals("heartbeat", vitals)
+        heartbeat_ms, lease_ms = presence.times(session)
         return pb.ServerMessage(
             heartbeat_ack=pb.HeartbeatAck(
                 seq=beat.seq,
                 received_ns=received_ns,
                 sent_ns=time.time_ns(),
                 hlc=clock.tick(),
-                heartbeat_ms=presence.heartbeat_ms,
-                lease_ms=presence.lease_ms,
+                heartbeat_ms=heartbeat_ms,
+                lease_ms=lease_ms,
             )
         )
 
     async def Subscribe(self, request: pb.SubscribeRequest, context: Context) -> AsyncIterator[pb.Push]:
-        async with translated(context), self._node(context) as call:
+        async with translated(context), self._node(context, "Subscribe") as call:
             session = self._services.presence.session(call.node_id)
             if session is None:
                 raise PreconditionError("there is no session", hint="open one before subscribing")
             async for push in call.stream(pushes(self._services.events, session, request.after_seq)):
                 yield push
+
+
+async def _superseded(session: AgentSession, outgoing: Outgoing) -> None:
+    await session.superseded.wait()
+    outgoing.end(PreconditionError(f"another agent took over node {session.node_id}", hint="run one agent for a node"))
 
 
 def _note_phase(session: AgentSession, phase: pb.StepPhase, writer: SessionWriter) -> None:
@@ -170,5 +190,5 @@ def _policy(text: str) -> NodePolicy:
         raise InvalidError("the node's policy is over 64 KiB")
     try:
         return NodePolicy.model_validate(json.loads(text or "{}"))
-    except (ValueError, ValidationError) as error:
+    except (ValueError, ValidationError, RecursionError) as error:  # the last for 60,000 brackets
         raise InvalidError(f"the node's policy can't be read: {error}") from error

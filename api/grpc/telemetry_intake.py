@@ -5,29 +5,37 @@ from __future__ import annotations
 import math
 import time
 
+from api.grpc.limits import check_count
 from api.services.node.condition import ConditionService
 from api.services.node.metric import MetricService, node_subject, step_subject
+from api.services.run.step_owner import StepOwners
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.metric import MAX_VALUES, NODE_METRICS, Sample, named
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
+MAX_SAMPLES = 2000  # in one batch; an agent of ours sends 200
 OLDEST_SECONDS = 3600.0
 FUTURE_SECONDS = 60.0
 
 
 class TelemetryIntake:
-    """Checks what agents send; a sample that can't be true is refused, not stored."""
+    """Checks what agents send; a sample that can't be true is refused, not stored. One of a step that is not the
+    node's own is left out: it would stand in another node's curve."""
 
-    def __init__(self, metrics: MetricService, conditions: ConditionService) -> None:
+    def __init__(self, metrics: MetricService, conditions: ConditionService, owners: StepOwners) -> None:
         self._metrics = metrics
         self._conditions = conditions
+        self._owners = owners
 
     async def accept(self, node_id: str, batch: pb.MetricsBatch) -> int:
         """Returns the number of samples that were kept. Raises InvalidError for a batch that no agent of ours sends."""
+        check_count("samples", len(batch.samples), MAX_SAMPLES)
         newest: list[float] | None = None
         kept = 0
+        keys = {key_from_pb(message.key) for message in batch.samples if message.HasField("key")}
+        own = await self._owners.of_node(node_id, keys)
         for message in batch.samples:
             if len(message.values) > MAX_VALUES:
                 raise InvalidError(f"a sample has {len(message.values)} values, at most {MAX_VALUES} are known")
@@ -35,7 +43,9 @@ class TelemetryIntake:
             if math.isnan(sample.at):
                 continue
             if message.HasField("key"):
-                self._metrics.accept(step_subject(key_from_pb(message.key)), sample)
+                if (key := key_from_pb(message.key)) not in own:
+                    continue
+                self._metrics.accept(step_subject(key), sample)
             else:
                 self._metrics.accept(node_subject(node_id), sample)
                 newest = list(message.values)

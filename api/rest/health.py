@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
@@ -64,8 +64,20 @@ async def metrics(services: ServicesDep) -> Response:
     registry.register(_BackgroundTasks(services.background))
     dropped = Gauge("gamekeeper_samples_dropped", "Samples that the database was too slow for", registry=registry)
     dropped.set(services.metrics.dropped)
+    _add_link(registry, services)
     _add_node_metrics(registry, services.metrics)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_link(registry: CollectorRegistry, services: Services) -> None:
+    refusals = Counter("gamekeeper_link_refusals", "Refusals of the node link", ["call", "reason"], registry=registry)
+    for (call, reason), count in services.refusals.items():
+        refusals.labels(call, reason).inc(count)
+    admission = services.admission
+    late = Gauge("gamekeeper_link_late_seconds", "How late the node link is with its answers", registry=registry)
+    late.set(admission.lateness.seconds)
+    line = Gauge("gamekeeper_link_waiting", "Nodes that wait for their session to be opened", registry=registry)
+    line.set(admission.waiting)
 
 
 async def _add_counts(registry: CollectorRegistry, services: Services) -> None:

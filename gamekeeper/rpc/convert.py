@@ -17,6 +17,8 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 T = TypeVar("T", bound=BaseModel)
 MAX_PARTS = 500
+MAX_TEXT = 500  # of one word about a machine; longer ones are cut, on both sides
+MAX_ADDRESSES = 64
 _STREAMS = {int(stream): stream for stream in LogStream}
 
 
@@ -57,9 +59,17 @@ def facts_to_pb(facts: NodeFacts) -> pb.Facts:
 
 
 def facts_from_pb(message: pb.Facts, agent_version: str) -> NodeFacts:
-    fields = {name: getattr(message, name) for name in NodeFacts.model_fields if name != "agent_version"}
-    fields["addresses"] = list(message.addresses)
+    fields = {name: _bounded(getattr(message, name)) for name in NodeFacts.model_fields if name != "agent_version"}
     return NodeFacts(agent_version=agent_version, **fields)
+
+
+def _bounded(value: Any) -> Any:
+    """A field of a message about a machine: texts without what no database takes, and no longer than anybody reads."""
+    if isinstance(value, str):
+        return value[:MAX_TEXT].replace("\0", "\ufffd")
+    if isinstance(value, int | float):
+        return value
+    return [_bounded(item) for item in value[:MAX_ADDRESSES]]
 
 
 def inventory_to_pb(inventory: Inventory) -> pb.Inventory:
@@ -84,15 +94,14 @@ def inventory_from_pb(message: pb.Inventory) -> Inventory:
         gpus=[_copy(Gpu, item) for item in message.gpus],
         disks=[_copy(Disk, item) for item in message.disks],
         networks=[_copy(NetworkInterface, item) for item in message.networks],
-        containerd_version=message.containerd_version[:100],
-        runc_version=message.runc_version[:100],
-        problem=message.problem[:500],
+        containerd_version=_bounded(message.containerd_version),
+        runc_version=_bounded(message.runc_version),
+        problem=_bounded(message.problem),
     )
 
 
 def _copy(model: type[T], message: Any) -> T:
-    values = {name: getattr(message, name) for name in model.model_fields}
-    return model(**{name: list(value) if name == "addresses" else value for name, value in values.items()})
+    return model(**{name: _bounded(getattr(message, name)) for name in model.model_fields})
 
 
 def time_to_ms(value: datetime | None) -> int:

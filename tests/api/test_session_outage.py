@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkConfig, LinkServices
 from api.grpc.node_link import NodeLink
+from api.grpc.outgoing import Outgoing
 from api.services.node.agent_session import AgentSession
+from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.presence import Lease, Presence
 from api.services.run.step_phase import StepPhaseService
@@ -50,7 +53,7 @@ class Session:
         self.acknowledged: list[int] = []
         self._messages: asyncio.Queue[pb.AgentMessage | None] = asyncio.Queue()
         self._writer = link._writer(agent)
-        self._answers = link._answers(agent, self._said(), self._writer)
+        self._answers = link._answers(agent, self._said(), self._writer, Outgoing())
         self._beats = 0
 
     async def _said(self) -> AsyncIterator[pb.AgentMessage]:
@@ -119,6 +122,7 @@ async def begin(database: Database) -> tuple[Session, Presence, str]:
         telemetry=unused,
         consoles=unused,
         clock=database.clock,
+        allowance=Allowance(LIMITS),
         session_writes=Supervised("session_writes"),
     )
     link = NodeLink(services, LinkConfig("t", "default", cancel_is_pushed=False))

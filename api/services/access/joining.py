@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +32,8 @@ class Joined:
 
 
 class JoinService:
-    """``link_port`` is known once the node link is bound to its port."""
+    """``link_port`` is known once the node link is bound to its port. ``check_in_time`` raises LaterError while this
+    process has no time for newcomers."""
 
     def __init__(
         self,
@@ -42,7 +44,9 @@ class JoinService:
         directory: NodeDirectory,
         standing: StandingService,
         gateway_port: int,
+        check_in_time: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check_in_time = check_in_time
         self._standing = standing
         self._enrolment = enrolment
         self._by_key = by_key
@@ -90,6 +94,7 @@ class JoinService:
 
     def _check(self, csr: str, protocol_version: int) -> str:
         """The fingerprint of the request's key."""
+        self._check_in_time()
         problem = version_problem(protocol_version, other_is="agent")
         if problem:
             raise PreconditionError(problem)

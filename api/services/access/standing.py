@@ -30,10 +30,21 @@ class NodeCall:
     def __init__(self, certificate: NodeCertificate) -> None:
         self.certificate = certificate
         self.over = asyncio.Event()
+        self._told: list[Callable[[UnauthenticatedError], None]] = []
 
     @property
     def node_id(self) -> str:
         return self.certificate.node_id
+
+    def when_over(self, tell: Callable[[UnauthenticatedError], None]) -> None:
+        """``tell`` is called once, with the reason, as soon as the certificate is no longer good."""
+        self._told.append(tell)
+
+    def end(self) -> None:
+        if not self.over.is_set():
+            self.over.set()
+            for tell in self._told:
+                tell(_refusal(self.certificate))
 
     async def work(self, work: Awaitable[T]) -> T:
         over, working = asyncio.create_task(self.over.wait()), asyncio.ensure_future(work)
@@ -103,7 +114,7 @@ class StandingService:
                 with suppress(UnavailableError):  # nobody is thrown out because the database is away
                     good[call.certificate] = await self._is_good(call.certificate)
             if not good.get(call.certificate, True):
-                call.over.set()
+                call.end()
 
     async def _is_good(self, certificate: NodeCertificate) -> bool:
         generation = await self._directory.generation(certificate.node_id, at_least=certificate.generation)

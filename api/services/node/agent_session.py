@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from gamekeeper.domain.run.console import ConsoleRequest
@@ -17,6 +18,7 @@ class AgentSession:
 
     ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
     agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
+    ``quickest`` is the time on its way, in seconds, of the heartbeat that came soonest.
     """
 
     node_id: str
@@ -26,7 +28,14 @@ class AgentSession:
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     clock_offset_ns: int = 0
+    quickest: float = math.inf
     directives: asyncio.Queue[int | ConsoleRequest] = field(default_factory=lambda: asyncio.Queue(MAX_DIRECTIVES))
+
+    def delay_of(self, sent_ns: int, received_ns: int) -> float:
+        """Seconds that a heartbeat took longer than the quickest one."""
+        took = (received_ns - sent_ns + self.clock_offset_ns) / 1e9
+        self.quickest = min(self.quickest, took)
+        return took - self.quickest
 
     def push(self, directive: int | ConsoleRequest) -> bool:
         """False when the agent has not read for so long that there is no more room."""

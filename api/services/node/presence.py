@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from api.services.node.admission import Admission
 from api.services.node.agent_session import AgentSession
+from api.services.node.lateness import Lateness
 from api.services.node.opening import Openings
 from api.services.node.stall import StallWatch
 from gamekeeper.backoff import MAXIMUM_SECONDS
@@ -33,6 +35,8 @@ BEATS_TO_TRUST = 2  # a suspect is believed again at its second beat in a row
 MS_PER_SESSION = 5  # so that a thousand agents beat every five seconds
 SLOWEST_BEAT_MS = 5000
 MAX_REFUSED = 100
+LINE_SECONDS = 15.0  # in which an agent asks again, however often it was told to come later
+TOLD_SECONDS = 60.0
 STALLED_BEATS = 3  # the newest exchange that a beat tells of began up to two beats ago
 REPORTS = (1, 2)  # the node link's directives: containers, inventory
 RENEW_CERTIFICATE = 3
@@ -58,11 +62,16 @@ class Presence:
         lease: Lease,
         changed: Callable[[str], Awaitable[None]],
         stalls: StallWatch | None = None,
+        lateness: Lateness | None = None,
     ) -> None:
         self._database = database
         self._lease = lease
         self._changed = changed
         self._stalls = stalls or StallWatch()
+        self.lateness = lateness or Lateness()
+        self.admission = Admission(self.lateness)
+        self._told_stretch: dict[str, tuple[float, float]] = {}
+        self._told_stall_at = float("-inf")
         self._sessions: dict[str, AgentSession] = {}
         self._beats: dict[str, float] = {}
         self._status: dict[str, NodeStatus] = {}
@@ -84,11 +93,14 @@ class Presence:
 
     @property
     def heartbeat_ms(self) -> int:
-        return self._lease.heartbeat_for(len(self._sessions))
+        return int(self._lease.heartbeat_for(len(self._sessions)) * self.lateness.stretch)
 
-    @property
-    def lease_ms(self) -> int:
-        return self._lease.lease_ms
+    def times(self, session: AgentSession) -> tuple[int, int]:
+        """The period of heartbeats and the lease, both in milliseconds, to be told to an agent, which goes by them."""
+        stretch = self.lateness.stretch
+        _, before = self._told_stretch.get(session.node_id, (1.0, 1.0))
+        self._told_stretch[session.node_id] = (before, stretch)
+        return self.heartbeat_ms, int(self._lease.lease_ms * stretch)
 
     def _live_epoch(self, node_id: str) -> int | None:
         live = self._sessions.get(node_id)
@@ -137,7 +149,7 @@ class Presence:
         if live is None or not instance or live.instance in ("", instance):
             return
         self._grant_stall()
-        silence, patience = self._stalls.now() - self._beats.get(node_id, 0.0), self._suspect_after()
+        silence, patience = self._stalls.now() - self._beats.get(node_id, 0.0), self._suspect_after(node_id)
         if silence > patience:
             return
         if instance not in live.refused and len(live.refused) < MAX_REFUSED:
@@ -192,23 +204,44 @@ class Presence:
         if stall is None:
             return
         now, was_long = self._stalls.now(), stall.slept * 1000 >= self._lease.lease_ms
-        log.warning("this process stood still for %.1f s; no node is blamed for that time", stall.slept)
+        if now - self._told_stall_at >= TOLD_SECONDS:
+            self._told_stall_at = now
+            log.warning("this process stood still for %.1f s; no node is blamed for such times", stall.slept)
         for node_id, beat in self._beats.items():
             self._beats[node_id] = (
                 now + _time_to_return(stall.slept) if was_long else max(beat, min(now, beat + stall.seconds))
             )
 
-    @property
-    def has_just_stalled(self) -> bool:
-        """Says that an exchange of heartbeats may hold time in which this process stood still."""
-        return self._stalls.was_within(STALLED_BEATS * self.heartbeat_ms / 1000)
+    def may_have_delayed(self, node_id: str) -> bool:
+        """Says that an exchange of heartbeats that the node tells of now may hold time in which this process stood
+        still, or was late."""
+        period = self._lease.heartbeat_for(len(self._sessions)) * self._stretch_of(node_id)
+        seconds = STALLED_BEATS * period / 1000
+        return self.lateness.was_within(seconds) or self._stalls.was_within(seconds)
+
+    async def pace(self) -> None:
+        """Looks how late this process is, and lets in those who wait."""
+        self._stalls.count_waits()
+        await self.lateness.observe(self._stalls.waiting_share)
+        self.admission.look()
+
+    def _forgive_absence(self) -> None:
+        """A node without a session may stand in our own line, or not get that far: it is not blamed for that."""
+        if not (self.lateness.is_late or self.admission.waiting):
+            return
+        soon = self._stalls.now() + LINE_SECONDS
+        for node_id, status in self._status.items():
+            if status.reachable and node_id not in self._sessions:
+                self._beats[node_id] = max(soon, self._beats.get(node_id, soon))
 
     async def watch(self) -> None:
         """Finds nodes that were silent for too long, and those that are heard again."""
         self._grant_stall()
-        now, lease, suspect = self._stalls.now(), self._lease.lease_ms / 1000, self._suspect_after()
+        self._forgive_absence()
+        now = self._stalls.now()
         changes: dict[str, tuple[NodeStatus, str]] = {}
         for node_id, status in self._status.items():
+            lease, suspect = self._lease.lease_ms / 1000 * self._stretch_of(node_id), self._suspect_after(node_id)
             silence = now - self._beats.get(node_id, now)
             why = f"no heartbeat for {silence:.1f} s"
             if silence > lease and status is not NodeStatus.OFFLINE:
@@ -223,9 +256,15 @@ class Presence:
     def _is_trusted(self, node_id: str) -> bool:
         return self._trust.get(node_id, 0) >= BEATS_TO_TRUST
 
-    def _suspect_after(self) -> float:
+    def _stretch_of(self, node_id: str) -> float:
+        """The factor that the node was told, or is about to be told. It sets the time of its next heartbeat before it
+        hears the answer to this one, so the answer before counts as well."""
+        return max(*self._told_stretch.get(node_id, (1.0, 1.0)), self.lateness.stretch)
+
+    def _suspect_after(self, node_id: str) -> float:
         """One beat may come late and another be lost before anybody is suspected."""
-        return min(0.8 * self._lease.lease_ms, max(0.5 * self._lease.lease_ms, 1.5 * self.heartbeat_ms)) / 1000
+        lease, beat = self._lease.lease_ms, self._lease.heartbeat_for(len(self._sessions))
+        return min(0.8 * lease, max(0.5 * lease, 1.5 * beat)) / 1000 * self._stretch_of(node_id)
 
     async def save_beats(self) -> None:
         """Writes when nodes were last heard, of all that were heard since the last time."""

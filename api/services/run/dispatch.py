@@ -166,15 +166,15 @@ class RunDispatcher:
         try:
             if await self._client.service_client.check_health():
                 return
-        except RPCError as error:
-            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        except (RPCError, RuntimeError) as error:  # the second from a client that never was connected
+            raise UnavailableError(f"Temporal does not answer: {error}") from error
         raise UnavailableError("Temporal says that it is not serving")
 
     async def ping_control_workers(self) -> None:
         """Raises UnavailableError when no control worker asks Temporal for work: runs are then taken and stand."""
         try:
             trouble = await self._control_workers.ask(self._client)
-        except RPCError as error:
-            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        except (RPCError, RuntimeError) as error:
+            raise UnavailableError(f"Temporal does not answer: {error}") from error
         if trouble:
             raise UnavailableError(f"of the control workers {trouble}", hint="is one up? its log says why not")

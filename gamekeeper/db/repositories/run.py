@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,6 +64,11 @@ class RunRepository:
         query = select(RunRow).where(col(RunRow.id).in_(run_ids)).options(*WITHOUT_TEXT)
         rows = (await self._session.exec(query)).all()
         return {row.id: row for row in rows}
+
+    async def with_step_on(self, node_id: str, run_ids: Iterable[str]) -> set[str]:
+        """Those of the runs that have a step on the node."""
+        query = select(StepRow.run_id).where(StepRow.node_id == node_id, col(StepRow.run_id).in_(sorted(run_ids)))
+        return set((await self._session.exec(query.distinct())).all())
 
     async def by_idempotency_key(self, key: str) -> RunRow | None:
         """Whole, as ``find_whole`` gives it."""

@@ -95,7 +95,7 @@ class EventKind(StrEnum):
     CONTAINER_STUCK = "container.stuck", "The container can't be removed and is tried again; the message says why."
     CONTAINER_REMOVED = "container.removed", "The container is gone, after the outcome of its step was known."
     CONTAINER_MISSING = "container.missing", "The container is gone, and its step has not ended."
-    CONTAINER_UNKNOWN = "container.unknown", "No run of this server owns the container."
+    CONTAINER_UNKNOWN = "container.unknown", "No step of the node owns the container."
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

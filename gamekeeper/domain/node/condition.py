@@ -20,6 +20,7 @@ class ConditionType(StrEnum):
     CLOCK_SKEW = "ClockSkew"
     AGENT_OUTDATED = "AgentOutdated"
     LINK_DEGRADED = "LinkDegraded"
+    LINK_FLOODED = "LinkFlooded"
 
 
 class Condition(BaseModel):
@@ -65,6 +66,7 @@ class Vitals:
     clock_offset_seconds: float | None = None
     round_trip_seconds: float | None = None
     spool_bytes: float | None = None
+    link_refusal: str | None = None
     agent_version: str | None = None
     server_version: str = ""
     had_no_certificate: bool = False  # so its agent is of a version that knew none, and can't tell its own
@@ -82,6 +84,8 @@ def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionT
         found[ConditionType.DOCKER_UNRESPONSIVE] = vitals.docker_error or None
     if vitals.work_error is not None:
         found[ConditionType.WORK_UNREACHABLE] = vitals.work_error or None
+    if vitals.link_refusal is not None:
+        found[ConditionType.LINK_FLOODED] = vitals.link_refusal or None
     if vitals.agent_version is not None:
         outdated = _version(vitals.agent_version) < _version(vitals.server_version)
         reason = f"the agent is {vitals.agent_version or 'unknown'}, the server {vitals.server_version}"

@@ -14,7 +14,8 @@ Status codes: UNAUTHENTICATED (the certificate is void or
 ran out: join again), FAILED_PRECONDITION (version or epoch:
 open a new session, or upgrade), INVALID_ARGUMENT and RESOURCE_EXHAUSTED (the message: repeating it is useless),
 ALREADY_EXISTS (another agent has the node) and UNAVAILABLE (anything passing): repeat with backoff, not before the
-trailing metadata "retry-after-ms". UNIMPLEMENTED (a call that this version does not have). No call
+trailing metadata "retry-after-ms", and just then where "in-line" is told with it: the server has counted who comes
+when, and over a new connection the caller would only cost it a handshake. UNIMPLEMENTED (a call that this version does not have). No call
 answers UNKNOWN or INTERNAL. Cancelling a call ends the wait for it and nothing that is already kept.
 """
 

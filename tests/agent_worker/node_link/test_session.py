@@ -129,3 +129,33 @@ def test_a_server_says_when_to_come_back(told: str | None, seconds: float) -> No
     trailing = grpc.aio.Metadata(*([("retry-after-ms", told)] if told else []))
     error = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), trailing)
     assert _retry_after(error) == seconds
+
+
+class Busy(pb_grpc.NodeLinkServicer):
+    """Tells everybody to stand in line for no time at all."""
+
+    def __init__(self) -> None:
+        self.peers: list[str] = []
+
+    async def Session(self, messages: Any, context: Any) -> Any:
+        self.peers.append(context.peer())
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "busy", (("retry-after-ms", "1"), ("in-line", "1")))
+        yield None
+
+
+async def test_who_stands_in_line_comes_when_it_is_told_over_the_same_connection(pki: TestAuthority) -> None:
+    """Its own backoff would make it later each time, and a new connection is a handshake that a busy server pays."""
+    busy, server = Busy(), grpc.aio.server()  # type: ignore[abstract]
+    pb_grpc.add_NodeLinkServicer_to_server(busy, server)
+    port = server.add_secure_port("127.0.0.1:0", pki.server_credentials())
+    await server.start()
+    link = make_link(port, pki)
+    link._servers = parse_servers("127.0.0.1,127.0.0.1")
+    running = asyncio.create_task(link.run_forever())
+    async with asyncio.timeout(HANG_SECONDS):
+        while len(busy.peers) < 50:  # with a backoff that grows to 30 s this would take a quarter of an hour
+            await asyncio.sleep(0.01)
+    assert len(set(busy.peers)) == 1
+    running.cancel()
+    await link.close()
+    await server.stop(0)

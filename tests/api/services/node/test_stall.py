@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from api.services.node.agent_session import AgentSession
-from api.services.node.presence import LATE_RETURN_SECONDS, RETURN_SECONDS, Lease, Presence
-from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, StallWatch
+from api.services.node.presence import LATE_RETURN_SECONDS, LINE_SECONDS, RETURN_SECONDS, Lease, Presence
+from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, ProcessorWait, StallWatch
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
@@ -39,8 +40,9 @@ class Watched:
 
     def __init__(self, database: Database) -> None:
         self.clocks = Clocks()
+        self.waited = 0.0
         self.database = database
-        watch = StallWatch(lambda: self.clocks.monotonic, lambda: self.clocks.boottime)
+        watch = StallWatch(lambda: self.clocks.monotonic, lambda: self.clocks.boottime, lambda: self.waited)
         self.presence = Presence(database, Lease(2000, int(LEASE * 1000)), self._changed, watch)
         self.session: AgentSession | None = None
 
@@ -130,9 +132,74 @@ async def test_a_busy_loop_grants_nothing(watched: Watched) -> None:
 
 
 async def test_the_round_trip_through_a_stop_is_not_believed(watched: Watched) -> None:
-    assert not watched.presence.has_just_stalled
+    assert not watched.presence.may_have_delayed("n")
     watched.clocks.go(5)
     await watched.presence.pulse()
-    assert watched.presence.has_just_stalled
+    assert watched.presence.may_have_delayed("n")
     await watched.go(7)
-    assert not watched.presence.has_just_stalled
+    assert not watched.presence.may_have_delayed("n")
+
+
+def late(watched: Watched, seconds: float = 1.0) -> None:
+    watched.presence.lateness.note(seconds)
+
+
+async def test_a_late_api_tells_longer_times_and_judges_by_them(watched: Watched) -> None:
+    assert watched.session is not None
+    plain_beat, plain_lease = watched.presence.times(watched.session)
+    late(watched)
+    beat, lease = watched.presence.times(watched.session)
+    stretch = watched.presence.lateness.stretch
+    assert (beat, lease) == (int(plain_beat * stretch), int(plain_lease * stretch))
+    assert stretch > 2
+    late(watched, 0.0)
+    watched.presence.lateness._held = 0.0  # long after
+    await watched.go(LEASE + 1)
+    assert await watched.status() == "online", "the agent was told to be silent for longer"
+    await watched.go(stretch * LEASE)
+    assert await watched.status() == "offline"
+    watched.presence.beat(watched.session)
+    watched.presence.beat(watched.session)
+    for is_second in (False, True):  # it has set the time of its next heartbeat before it hears the first
+        assert watched.presence.times(watched.session) == (plain_beat, plain_lease)
+        assert (watched.presence._stretch_of("n") == 1) is is_second
+    await watched.go(LEASE / 2 + 1)
+    assert await watched.status() == "suspect"
+
+
+async def test_a_node_that_may_stand_in_our_own_line_is_not_called_lost(watched: Watched) -> None:
+    assert watched.session is not None
+    watched.presence.close(watched.session)
+    watched.presence.lateness._held = watched.presence.lateness._last = 1.0
+    await watched.go(60)
+    assert await watched.status() == "online"
+    watched.presence.lateness._held = watched.presence.lateness._last = 0.0
+    await watched.go(LINE_SECONDS + LEASE + 1)
+    assert await watched.status() == "offline"
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.0, "offline"), (0.9, "online")])
+async def test_time_in_which_the_api_waits_for_a_processor_is_no_silence(
+    watched: Watched, share: float, status: str
+) -> None:
+    watched.waited = share * PULSE_SECONDS
+    for _ in range(round((LEASE + 1) / PULSE_SECONDS)):
+        watched.clocks.go(PULSE_SECONDS)
+        watched.presence._stalls.count_waits()
+        await watched.presence.watch()
+    assert await watched.status() == status
+
+
+def test_the_kernel_tells_how_long_threads_waited(tmp_path: Path) -> None:
+    assert ProcessorWait().since_last() >= 0
+    for thread, told in (("1", "5 1000000000 7"), ("2", "5 3000000000 7")):
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "schedstat").write_text(told)
+    wait = ProcessorWait(tmp_path)
+    (tmp_path / "1" / "schedstat").write_text("6 1500000000 8")
+    (tmp_path / "2" / "schedstat").write_text("6 5000000000 8")
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "schedstat").write_text("6 9000000000 8")
+    assert wait.since_last() == 2.0, "the longest, without a thread that was not there"
+    (tmp_path / "1" / "schedstat").write_text("")
+    assert wait.since_last() == 0.0
