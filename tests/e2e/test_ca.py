@@ -18,6 +18,7 @@ import pytest
 
 from gamekeeper.certificates.pem import certificates_in
 from gamekeeper.stack.layout import StateDir
+from tests.fixtures.acme import pebble_server
 from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.stack import GAMEKEEPER, Stack, node_id
 from tests.hang import HANG_SECONDS
@@ -168,3 +169,31 @@ def test_a_certificate_of_files_for_another_name_shuts_nobody_of_this_machine_ou
             context.wrap_socket(raw, server_hostname="play.example.com").close()
     finally:
         stack.destroy()
+
+
+def test_a_certificate_by_acme_comes_while_it_serves_and_is_kept(
+    tmp_path: Path, test_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(tmp_path / "state", test_image)
+    stack.node = node_id("acme")
+
+    def shown() -> str:
+        ports = StateDir(stack.state_dir).load().ports
+        assert ports is not None
+        return ssl.get_server_certificate(("127.0.0.1", ports.rest))
+
+    with pebble_server(tmp_path) as pebble:
+        words = {"DOMAINS": "play.example.com", "DIRECTORY": pebble.directory, "EMAIL": "admin@example.org"}
+        for name, value in (words | {"ROOTS": str(pebble.roots), "HTTP_PORT": str(pebble.challenge_port)}).items():
+            monkeypatch.setenv(f"GAMEKEEPER_ACME_{name}", value)
+        try:
+            stack.up("--host", "0.0.0.0")
+            kept = stack.state_dir / "ca" / "acme" / "certificate.pem"
+            stack.until(lambda: kept.exists() and shown() in kept.read_text())
+            assert stack.until_ended(stack.submit(ECHO.format(image=stack.image)))["state"] == "succeeded"
+            before = shown()
+            stack.kill("api")
+            stack.until(lambda: shown() == before and stack.status()["api"]["health"] == "ok")
+            assert stack.until_ended(stack.submit(ECHO.format(image=stack.image)))["state"] == "succeeded"
+        finally:
+            stack.destroy()
