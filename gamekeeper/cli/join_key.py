@@ -52,7 +52,8 @@ def make(
         print_json(made)
         return
     machines = "1 machine" if uses == 1 else f"{uses} machines"
-    console.print(f"join key {made['id']}, for {machines}; on each, before {made['expires_at']}:")
+    until = made["expires_at"][:16].replace("T", " ")
+    console.print(f"join key {made['id']}, for {machines}; on each, before {until} UTC:")
     console.print(f"  gamekeeper agent --server {_host(obj)} --token {made['key']}", markup=False)
     if approve:
         console.print("then, here: gamekeeper joins ls")
