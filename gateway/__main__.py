@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 
+from gamekeeper.awaited import until_written
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.db.node_directory import SqlNodeDirectory
@@ -20,6 +21,10 @@ log = get_logger("gateway")
 
 async def serve(settings: GatewaySettings) -> None:
     await wait_until_current(settings.database)
+    files = (settings.gateway_certificate, settings.gateway_key, settings.gateway_roots)
+    await until_written(
+        f"the gateway's certificate, in {settings.gateway_certificate}", lambda: all(path.exists() for path in files)
+    )
     database = Database(settings.database)
     process = build(settings, SqlNodeDirectory(database))
     stop = asyncio.Event()
