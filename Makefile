@@ -63,8 +63,11 @@ bench-tls: venv-dev ## Measure what mutual TLS adds to logs and connections
 images: venv-dev docker ## Build the four images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
 
+agent-bundle: venv ## Build the archive that makes another machine a node
+	@$(VENV)/python -m scripts.agent_bundle
+
 venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls images venv venv-dev docker
+.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls images agent-bundle venv venv-dev docker

@@ -24,8 +24,8 @@ log = get_logger("api")
 
 
 async def serve(settings: ApiSettings) -> None:
-    await asyncio.to_thread(upgrade, settings.database)
-    database = Database(settings.database)
+    await asyncio.to_thread(upgrade, settings.database_url)
+    database = Database(settings.database_url)
     work_key = WorkKey(settings.work_key)
     client = await connect(settings.temporal or None, codec=ProvingCodec(work_key.ensure()))
     await ensure_search_attributes(client)

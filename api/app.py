@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
 from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
-from api.rest import health
+from api.rest import agent, health
 from api.rest.v1 import (
     ca,
     console,
@@ -28,7 +28,9 @@ from api.strict_transport import StrictTransport
 from gamekeeper import __version__
 
 _BODY_METHODS = {"post", "put", "patch"}
-PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/roots", "/api/v1/join"})
+PUBLIC_PATHS = frozenset(
+    {"/livez", "/readyz", "/metrics", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"}
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -45,6 +47,7 @@ def create_routes() -> FastAPI:
     app.add_middleware(StrictTransport)
     install_problem_handlers(app)
     app.include_router(health.router)
+    app.include_router(agent.router)
     app.include_router(join.router, prefix="/api/v1", responses=COMMON)
     app.include_router(_version_one())
     return app

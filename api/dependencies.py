@@ -14,6 +14,7 @@ from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
 from api.services.access.authority import AuthorityService
+from api.services.access.bundle import BundleService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
@@ -49,6 +50,7 @@ class Services:
     joining: JoinService
     join_keys: JoinKeyService
     approvals: JoinApprovalService
+    bundles: BundleService
     nodes: NodeService
     runs: RunService
     logs: LogService
@@ -98,6 +100,10 @@ def _join_key_service(services: ServicesDep) -> JoinKeyService:
 
 def _join_approval_service(services: ServicesDep) -> JoinApprovalService:
     return services.approvals
+
+
+def _bundle_service(services: ServicesDep) -> BundleService:
+    return services.bundles
 
 
 def _node_service(services: ServicesDep) -> NodeService:
@@ -164,6 +170,7 @@ AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
 JoinKeysDep = Annotated[JoinKeyService, Depends(_join_key_service)]
 JoinApprovalsDep = Annotated[JoinApprovalService, Depends(_join_approval_service)]
+BundlesDep = Annotated[BundleService, Depends(_bundle_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]

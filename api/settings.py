@@ -113,6 +113,11 @@ class ApiSettings(DatabaseSettings):
         description="Seconds that a node's certificate lives. It is renewed at two thirds: a day outlasts an api that "
         "is away for a night.",
     )
+    bundle_dir: Path | None = Field(
+        default=None,
+        description="Folder of the agent bundles that joining machines download. None is the one to which "
+        "`make agent-bundle` of this installation writes.",
+    )
     logs_dir: Path = Field(
         default=Path("logs"),
         description="Folder of step logs, below the working directory unless absolute. Give it a disk of its own "

@@ -15,6 +15,7 @@ from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
 from api.log_files import LogFiles
 from api.services.access.authority import AuthorityService
+from api.services.access.bundle import BundleService
 from api.services.access.certificate import CertificateService
 from api.services.access.certificate_ends import CertificateEnds
 from api.services.access.enrolment import EnrolmentService
@@ -91,8 +92,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     loops += access_loops(access.certificates, access.standing, access.approvals, access.rest)
     logs = LogFiles(settings.logs_dir)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
-    conditions = ConditionService(database)
-    session_writes = Supervised("session_writes")
+    conditions, session_writes = ConditionService(database), Supervised("session_writes")
     allowance = Allowance(LIMITS)
     cares = [events.polling, signals.care, runs.care, session_writes, database.odd_rows]
     rest = Services(
@@ -103,6 +103,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         joining=access.joining,
         join_keys=access.join_keys,
         approvals=access.approvals,
+        bundles=BundleService(settings.bundle_dir),
         nodes=_nodes(database, signals, presence, access),
         runs=runs,
         logs=LogService(runs=runs, logs=logs),

@@ -21,9 +21,9 @@ log = get_logger("control_worker")
 
 
 async def work(settings: ControlWorkerSettings) -> None:
-    await wait_until_current(settings.database)
+    await wait_until_current(settings.database_url)
     codec = await control_codec(settings)
-    database = Database(settings.database)
+    database = Database(settings.database_url)
     client = await connect(settings.temporal or None, codec=codec)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,6 +12,8 @@ RUN --mount=type=secret,id=ca \
     && /app/bin/pip install --quiet --no-cache-dir --retries 10 --require-hashes -r /src/requirements.lock
 COPY . /src/
 RUN /app/bin/pip install --quiet --no-deps --no-build-isolation --no-cache-dir /src
+# The agent for other machines, which the api serves: for this architecture, and this base's C library or a newer one.
+RUN cd /src && /app/bin/python -m scripts.agent_bundle
 
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 \

@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from gamekeeper.errors import InvalidError
 
 
 class ProcessSettings(BaseSettings):
@@ -30,3 +36,37 @@ class DatabaseSettings(ProcessSettings):
         description="URL of the database, for SQLAlchemy: `sqlite+aiosqlite:///PATH` or `postgresql+psycopg://...`. "
         "SQLite needs no server, and is enough for one machine; the api and the control worker must share it.",
     )
+    database_password: str = Field(
+        default="",
+        description="Password of the database's user, with any characters in it: in the URL, some would need escapes. "
+        "Empty takes that of the URL.",
+    )
+    database_password_file: Path | None = Field(
+        default=None,
+        description="File with that password, which keeps it out of the environment; it stands before "
+        "`DATABASE_PASSWORD`.",
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The URL with the password in it. Raises InvalidError for a URL or a file that can't be read."""
+        password = self._database_password()
+        if not password:
+            return self.database
+        try:
+            url = make_url(self.database)
+        except ArgumentError as error:
+            raise InvalidError(
+                "GAMEKEEPER_DATABASE is no URL", hint="as postgresql+psycopg://USER@HOST/NAME"
+            ) from error
+        return url.set(password=password).render_as_string(hide_password=False)
+
+    def _database_password(self) -> str:
+        if self.database_password_file is None:
+            return self.database_password
+        try:
+            return self.database_password_file.read_text().rstrip("\r\n")
+        except OSError as error:
+            raise InvalidError(
+                f"the password of the database can't be read: {error}", hint="check GAMEKEEPER_DATABASE_PASSWORD_FILE"
+            ) from error

@@ -20,12 +20,12 @@ log = get_logger("gateway")
 
 
 async def serve(settings: GatewaySettings) -> None:
-    await wait_until_current(settings.database)
+    await wait_until_current(settings.database_url)
     files = (settings.gateway_certificate, settings.gateway_key, settings.gateway_roots)
     await until_written(
         f"the gateway's certificate, in {settings.gateway_certificate}", lambda: all(path.exists() for path in files)
     )
-    database = Database(settings.database)
+    database = Database(settings.database_url)
     process = build(settings, SqlNodeDirectory(database))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

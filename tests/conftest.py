@@ -6,6 +6,7 @@ A part that can't be had fails the test that needs it, with what to do; nothing 
 import pytest
 
 from tests.fixtures.api import api
+from tests.fixtures.bundle import agent_bundle
 from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
 from tests.fixtures.docker import docker_engine, test_image
 from tests.fixtures.gateway import certificates, gateway, gateways
@@ -17,6 +18,7 @@ from tests.fixtures.stack import stack, stack_is_up
 from tests.fixtures.temporal import temporal_client, temporal_server
 
 __all__ = [
+    "agent_bundle",
     "api",
     "certificates",
     "database",

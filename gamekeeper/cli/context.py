@@ -106,6 +106,14 @@ class Context:
             if cursor is None:
                 return items
 
+    def script(self, path: str) -> str:
+        """A text outside the versioned API, as ``/join.sh``. Raises ApiError for a problem."""
+        with self.client() as client:
+            answer = client.get(f"{self.url()}{path}")
+            if answer.is_error:
+                checked(answer)
+            return answer.text
+
     def text(self, path: str, parameters: dict[str, Any]) -> str:
         """The answer as text. Raises ApiError for a problem."""
         with self.client() as client:

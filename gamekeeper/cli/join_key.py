@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 import yaml
 
 from gamekeeper.cli.context import Context
+from gamekeeper.cli.join_line import print_join_line
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs, read_file
 from gamekeeper.cli.output import ago, console, print_json, print_table
 from gamekeeper.errors import InvalidError
@@ -53,8 +52,8 @@ def make(
         return
     machines = "1 machine" if uses == 1 else f"{uses} machines"
     until = made["expires_at"][:16].replace("T", " ")
-    console.print(f"join key {made['id']}, for {machines}; on each, before {until} UTC:")
-    console.print(f"  gamekeeper agent --server {_host(obj)} --token {made['key']}", markup=False)
+    console.print(f"join key {made['id']}, for {machines}, until {until} UTC")
+    print_join_line(obj, made["key"])
     if approve:
         console.print("then, here: gamekeeper joins ls")
 
@@ -90,16 +89,6 @@ def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="K
     obj: Context = context.obj
     obj.call("DELETE", f"/join-keys/{key}")
     console.print(f"revoked {key}")
-
-
-def _host(obj: Context) -> str:
-    """The address that this command used; a machine elsewhere needs another one where that is loopback."""
-    parts = urlsplit(obj.url())
-    try:
-        is_loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        is_loopback = parts.hostname == "localhost"
-    return "HOST" if is_loopback else parts.netloc
 
 
 def _numbers(capacity: list[str] | None) -> dict[str, int]:

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gamekeeper.cli.context import Context
+from gamekeeper.cli.join_line import print_join_line
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
 from gamekeeper.cli.output import ago, coloured, console, print_fields, print_json, print_table
 
@@ -138,8 +139,8 @@ def enrol(
     if as_json:
         print_json(made)
         return
-    console.print(f"on the machine, before {made['expires_at']}:")
-    console.print(f"  gamekeeper agent --server HOST --token {made['token']}")
+    console.print(f"a token for one machine, until {made['expires_at'][:16].replace('T', ' ')} UTC")
+    print_join_line(obj, made["token"])
 
 
 def revoke(context: typer.Context, node: str) -> None:

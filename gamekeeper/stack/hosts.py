@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import suppress
 
 import psutil
 
@@ -44,6 +45,21 @@ def _check_is_ours(host: str, address: str) -> None:
                 f"{host} is not an address of this machine",
                 hint="behind NAT or a cloud's public address, give --host 0.0.0.0",
             ) from error
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def outward_address() -> str:
+    """This machine's address on its way to others; empty where it has none. No packet is sent to find it."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # of a net for documentation: any address beyond the own nets will do
+        return str(probe.getsockname()[0])
+    return ""
 
 
 def dial_address(bound: str) -> str:

@@ -43,6 +43,8 @@ async def test_every_route_but_the_health_ones_needs_a_key(api: ApiUnderTest, he
         answer = await api.anonymous.request(method, path, headers=headers)
         if path == "/api/v1/join":  # its own test shows that a token or a node key is needed
             assert answer.status_code == 422, path
+        elif path == "/agent/x":  # a file that is not there
+            assert answer.status_code == 404, path
         elif path in PUBLIC_PATHS:
             assert answer.status_code in (200, 503 if path == "/readyz" else 200), path
         else:
