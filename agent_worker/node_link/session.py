@@ -148,6 +148,7 @@ class Link:
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
                     backoff.failures = max(backoff.failures, SELDOM)  # not a passing trouble: ask seldom
+                    self._instance = uuid.uuid4().hex  # who took the session over may be a copy of this very process
                 await self._return_if_refused(error, backoff)
             except GamekeeperError as error:
                 log.warning("%s", error)

@@ -17,6 +17,7 @@ from gamekeeper.whole_file import write_whole
 log = get_logger(__name__)
 
 SAVE_SECONDS = 1.0
+AGENT_REFUSED = "node.agent_refused"
 FINAL_STEP_EVENTS = frozenset({"step.succeeded", "step.failed", "step.error", "step.canceled", "step.skipped"})
 
 
@@ -60,6 +61,10 @@ class Subscription:
             log.warning("events %d to %d of this node are no longer kept", push.gap.first_seq, push.gap.last_seq)
             self._save(push.gap.last_seq)
         elif body == "event":
+            if push.event.kind == AGENT_REFUSED:
+                log.warning(
+                    "node.agent_refused: %s; look for a copy of this machine's state folder", push.event.message
+                )
             if push.event.kind in FINAL_STEP_EVENTS:
                 self._carry_out(pb.DIRECTIVE_REPORT_CONTAINERS)
             self._save(push.event.seq)

@@ -47,3 +47,38 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
+    """A scanner's connections are many, and gRPC would tell of each."""
+    done = subprocess.run(
+        [sys.executable, "-c", STRANGERS, str(tmp_path / "ca")], capture_output=True, text=True, timeout=HANG_SECONDS
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("30 strangers\n", "", 0)
+
+
+STRANGERS = """
+import asyncio, os, sys
+from pathlib import Path
+from api.grpc.server import build_server
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from tests.fixtures.certificates import TestAuthority
+
+async def main():
+    pki = TestAuthority(Path(sys.argv[1]))
+    server = build_server(pb_grpc.NodeLinkServicer(), "127.0.0.1:0", trust=pki.trust, reflect=False)
+    await server.start()
+    said = (os.urandom(300), b"GET / HTTP/1.1\\r\\n\\r\\n", b"\\x16\\x03\\x01\\x02\\x00\\x01" + os.urandom(500))
+    for number in range(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(said[number % 3])
+        try:
+            await asyncio.wait_for(reader.read(), 1)
+        except (OSError, TimeoutError):
+            pass
+        writer.close()
+    print("30 strangers")
+    await server.stop(0)
+
+asyncio.run(main())
+"""
