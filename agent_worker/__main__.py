@@ -52,8 +52,11 @@ async def work(settings: AgentSettings) -> None:
     known = asyncio.Event()
 
     def welcomed(welcome: pb.Welcome) -> None:
+        told = identity.way_to_temporal
         identity.gateway_port, identity.gateway_address = welcome.gateway_port, welcome.gateway_address
         identity.temporal_address = welcome.temporal_address
+        if known.is_set() and identity.way_to_temporal != told:
+            temporal.renew()  # the gateway has moved, and its old port may answer for somebody else
         identity.temporal_namespace = welcome.temporal_namespace
         identity.cancel_is_pushed = welcome.cancel_is_pushed
         known.set()
@@ -69,7 +72,7 @@ async def work(settings: AgentSettings) -> None:
         temporal.renew()
         keep()
 
-    temporal = TemporalLink(identity, settings.temporal)
+    temporal = TemporalLink(identity, lambda: agent.link.server.rpartition(":")[0], settings.temporal)
     membership = Membership(joining, identity, renewed, partial(_given_token, settings))
     agent = build(settings, membership, policy, welcomed)
     agent.telemetry.work_error = lambda: temporal.trouble
@@ -157,11 +160,28 @@ def _given_token(settings: AgentSettings) -> str:
 
 
 async def _run_workers(settings: AgentSettings, agent: Agent, temporal: TemporalLink, known: asyncio.Event) -> None:
+    """Takes steps for as long as this process has its node's place; see ``node_link/place.py``."""
     await known.wait()
+    place = agent.link.place
+    os.environ.setdefault("TEMPORAL_NAMESPACE", agent.membership.identity.temporal_namespace or "default")
+    while True:
+        await place.until_ours()
+        working: asyncio.Task[None] = asyncio.create_task(_take_steps(settings, agent, temporal))
+        taken: asyncio.Task[None] = asyncio.create_task(place.until_taken())
+        try:
+            await asyncio.wait({working, taken}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            taken.cancel()
+            await asyncio.gather(working, taken, return_exceptions=True)
+        log.warning("this agent takes no steps: another one holds its node")
+
+
+async def _take_steps(settings: AgentSettings, agent: Agent, temporal: TemporalLink) -> None:
     identity = agent.membership.identity
-    os.environ.setdefault("TEMPORAL_NAMESPACE", identity.temporal_namespace or "default")
-    host = agent.link.server.rpartition(":")[0]
-    answers = Answers(await temporal.connect(host), agent.journal)
+    answers = Answers(await temporal.connect(), agent.journal)
     results = await asyncio.to_thread(agent.journal.kept_answers)
     tokens = await asyncio.to_thread(agent.journal.take_tokens)  # before our own deliveries join them
     async with contextlib.AsyncExitStack() as stack:
@@ -171,7 +191,7 @@ async def _run_workers(settings: AgentSettings, agent: Agent, temporal: Temporal
             await stack.enter_async_context(worker)
         log.info("node %s takes steps", identity.node_id)
         await answers.hand_over(results, tokens)
-        await temporal.follow(workers, answers, host)
+        await temporal.follow(workers, answers)
 
 
 async def _simulate(settings: AgentSettings, tokens: Path) -> None:

@@ -60,6 +60,10 @@ class Identity(BaseModel):
     policy_template: dict[str, Any] | None = Field(default=None, exclude=True)
 
     @property
+    def way_to_temporal(self) -> tuple[int, str, str]:
+        return self.gateway_port, self.gateway_address, self.temporal_address
+
+    @property
     def good_credentials(self) -> Credentials:
         """Raises InvalidError for an identity that has none, which has yet to join."""
         if self.credentials is None:

@@ -7,7 +7,7 @@ without a pause; a step under way goes on and is answered by the new one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -34,10 +34,13 @@ PATIENCE = timedelta(seconds=5)  # then the certificate may be another one
 
 
 class TemporalLink:
-    """``address`` is Temporal's own where an operator gave one to this agent; ``host`` tells the server's host."""
+    """``address`` is Temporal's own where an operator gave one to this agent; ``host`` tells the host of the server
+    that the node link is with, or tries, now."""
 
-    def __init__(self, identity: Identity, address: str = "") -> None:
+    def __init__(self, identity: Identity, host: Callable[[], str], address: str = "") -> None:
         self._identity = identity
+        self._host = host
+        self._dialled = ""
         self._address = address
         self._renewed = asyncio.Event()
         self._codec = VerifyingCodec(StepVerifier(lambda: identity.good_credentials.roots))
@@ -47,37 +50,40 @@ class TemporalLink:
         """Has the workers take a client with the node's newest certificate."""
         self._renewed.set()
 
-    async def connect(self, host: str) -> Client:
-        """A client, however long Temporal is away; ``host`` is the control plane's. Cancelled without harm."""
+    async def connect(self) -> Client:
+        """A client, however long Temporal is away. Cancelled without harm."""
         while True:
             self._renewed.clear()
             try:
-                client = await self._connect(host)
+                client = await self._connect()
             except GamekeeperError as error:
                 self._tell(str(error))
             else:
                 self._tell("")
                 return client
 
-    async def _connect(self, host: str) -> Client:
+    async def _connect(self) -> Client:
         identity = self._identity
+        self._dialled = self._host()
         if self._address or not (identity.gateway_port or identity.gateway_address):
             return await connect(self._address or identity.temporal_address, codec=self._codec)
         own = identity.good_credentials
         tls = GatewayTls(key=own.key, chain=own.chain, roots=own.roots, name=SERVER_NAME)
-        address = identity.gateway_address or f"{host}:{identity.gateway_port}"
+        address = identity.gateway_address or f"{self._dialled}:{identity.gateway_port}"
         return await connect(address, wait=PATIENCE, gateway=tls, codec=self._codec)
 
-    async def follow(self, workers: Sequence[Worker], answers: Answers, host: str) -> None:
-        """Gives workers and answers a new client for each new certificate, and asks in between whether Temporal answers
-        this node; ends only when cancelled."""
+    async def follow(self, workers: Sequence[Worker], answers: Answers) -> None:
+        """Gives workers and answers a new client for each new certificate, and for the server that the node link went
+        over to while this one's gateway is away. Asks in between whether Temporal answers this node. Ends only when
+        cancelled."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._renewed.wait(), jittered(LOOK_SECONDS))
             if not self._renewed.is_set():
                 await self._look(answers.client)
-                continue
-            client = await self.connect(host)
+                if not self.trouble or self._host() == self._dialled:
+                    continue
+            client = await self.connect()
             answers.client = client
             for worker in workers:
                 worker.client = client

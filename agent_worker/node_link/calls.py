@@ -6,14 +6,17 @@ They take their epoch and their connections from the session, so all of them fai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import grpc
 
 from agent_worker.node_link.dial import CALL_SECONDS, Dial
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+
+T = TypeVar("T")
 
 
 class LinkCalls:
@@ -64,7 +67,8 @@ class LinkCalls:
 
     async def stream_metrics(self, batches: AsyncIterator[pb.MetricsBatch]) -> None:
         """Sends until the iterator or the session ends; a slow server makes the iterator wait."""
-        await self._call(self.dial.bulk.ReportMetrics, batches, timeout=None)
+        with _while_open(batches) as sent:
+            await self._call(self.dial.bulk.ReportMetrics, sent, timeout=None)
 
     async def subscribe(self, after_seq: int) -> AsyncIterator[pb.Push]:
         """Yields events of this node after ``after_seq``, and directives, until the session ends."""
@@ -78,8 +82,8 @@ class LinkCalls:
     async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
         """Sends what a command writes and yields what is typed, until the server ends the console."""
         self._check_connected()
-        with _translated(self.server), self.dial.in_use():
-            async for given in self.dial.bulk.Console(outputs, metadata=self.metadata):
+        with _translated(self.server), self.dial.in_use(), _while_open(outputs) as sent:
+            async for given in self.dial.bulk.Console(sent, metadata=self.metadata):
                 yield given
 
     async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
@@ -90,6 +94,38 @@ class LinkCalls:
     def _check_connected(self) -> None:
         if not self.connected.is_set():
             raise UnavailableError(f"the node link to {self.server} is down")
+
+
+@contextmanager
+def _while_open(items: AsyncIterator[T]) -> Iterator[AsyncIterator[T]]:
+    """The items until the block is left. A call that the server ends leaves the iterator that it sends from waiting for
+    its next item, for ever."""
+    over = asyncio.Event()
+    try:
+        yield _until(items, over)
+    finally:
+        over.set()
+
+
+async def _until(items: AsyncIterator[T], over: asyncio.Event) -> AsyncIterator[T]:
+    ending = asyncio.create_task(over.wait())
+    item: asyncio.Future[T] | None = None
+    try:
+        while True:
+            item = asyncio.ensure_future(anext(items))
+            await asyncio.wait({item, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                return
+            try:
+                found = item.result()
+            except StopAsyncIteration:
+                return
+            yield found
+    finally:
+        tasks = [task for task in (ending, item) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _translated:

@@ -20,6 +20,7 @@ import grpc
 from agent_worker.identity import Identity
 from agent_worker.node_link.calls import LinkCalls, is_cancelled
 from agent_worker.node_link.dial import Dial
+from agent_worker.node_link.place import Place
 from agent_worker.node_link.servers import ServerAddress
 from gamekeeper import __version__
 from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
@@ -86,6 +87,7 @@ class Link:
         self._turn = 0
         self.calls = LinkCalls(self._new_dial())
         self.connected = self.calls.connected
+        self.place = Place()
         self._introduction = introduction
         self._welcomed = welcomed
         self._outbox: asyncio.Queue[pb.AgentMessage] = asyncio.Queue()
@@ -144,6 +146,7 @@ class Link:
                 await self._session(backoff)
             except grpc.aio.AioRpcError as error:
                 self._log_loss(error)
+                self._note_place(error)
                 wait, is_in_line = _retry_after(error), _told(error, IN_LINE) != ""
                 is_passing = error.code() is grpc.StatusCode.UNAVAILABLE
                 if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION):
@@ -151,10 +154,12 @@ class Link:
                     self._instance = uuid.uuid4().hex  # who took the session over may be a copy of this very process
                 await self._return_if_refused(error, backoff)
             except GamekeeperError as error:
+                self.place.unanswered()
                 log.warning("%s", error)
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
+                self.place.unanswered()
                 log.warning("node link to %s: the stream was cut", self.server)
             finally:
                 if self.connected.is_set():
@@ -211,6 +216,12 @@ class Link:
             self.redial()
             backoff.reset()
 
+    def _note_place(self, error: grpc.aio.AioRpcError) -> None:
+        if error.code() is grpc.StatusCode.ALREADY_EXISTS:
+            self.place.refused()
+        else:
+            self.place.unanswered()
+
     def _log_loss(self, error: grpc.aio.AioRpcError) -> None:
         """Tells that a working link broke, or that the reason is not a passing one; silent while it retries."""
         if self.connected.is_set() or error.code() is not grpc.StatusCode.UNAVAILABLE:
@@ -239,6 +250,7 @@ class Link:
         for phase in self._phases.values():
             self._outbox.put_nowait(pb.AgentMessage(step_phase=phase))
         self.connected.set()
+        self.place.welcomed()
         self._welcomed(welcome)
         backoff.reset()
         log.info("node link to %s is up as node %s, epoch %d", self.server, welcome.node_id, welcome.epoch)

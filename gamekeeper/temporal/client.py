@@ -12,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError, TLSConfig
+from temporalio.service import KeepAliveConfig, RPCError, TLSConfig
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
@@ -21,6 +21,9 @@ from gamekeeper.temporal.core_log import telemetry
 from gamekeeper.tracing import tracing_enabled
 
 log = get_logger(__name__)
+
+# A router on the way may forget a connection and tell nobody: a poll would wait on it for the SDK's 45 s.
+ALIVE = KeepAliveConfig(interval_millis=10_000, timeout_millis=5_000)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,13 @@ async def connect(
     backoff = Backoff(initial=0.1, maximum=2.0)
     while True:
         try:
-            return await Client.connect(**config, data_converter=converter, runtime=runtime, interceptors=interceptors)
+            return await Client.connect(
+                **config,
+                data_converter=converter,
+                runtime=runtime,
+                interceptors=interceptors,
+                keep_alive_config=ALIVE if gateway else KeepAliveConfig.default,
+            )
         except (RuntimeError, RPCError) as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise UnavailableError(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import grpc
 import pytest
 
 from agent_worker.identity import Credentials
@@ -14,6 +15,9 @@ from agent_worker.node_link.calls import LinkCalls
 from agent_worker.node_link.dial import Dial
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
+from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
+from tests.fixtures.certificates import TestAuthority
+from tests.hang import HANG_SECONDS
 
 CREDENTIALS = Credentials("", "", "", 0, 0)  # of use to nobody, as nobody is there
 
@@ -83,3 +87,41 @@ async def test_a_cut_stream_is_told_apart_from_a_cancel() -> None:
         await task
     assert task.cancelled()
     await calls.dial.close()
+
+
+class Refusing(pb_grpc.NodeLinkServicer):
+    """Ends a stream as a node is shut out: after its first message, and while it has more to tell."""
+
+    async def ReportMetrics(self, messages: Any, context: Any) -> Any:
+        await anext(aiter(messages))
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "revoked")
+
+    async def Console(self, messages: Any, context: Any) -> Any:
+        await anext(aiter(messages))
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "revoked")
+        yield None
+
+
+@pytest.mark.parametrize("name", ["stream_metrics", "console"])
+async def test_what_a_stream_is_told_from_ends_with_it(pki: TestAuthority, name: str) -> None:
+    """It would wait for ever, and asyncio tells of its end as an error of ours."""
+    server = grpc.aio.server()
+    pb_grpc.add_NodeLinkServicer_to_server(Refusing(), server)  # type: ignore[abstract]
+    port = server.add_secure_port("127.0.0.1:0", pki.server_credentials())
+    await server.start()
+    calls = LinkCalls(Dial(f"127.0.0.1:{port}", pki.identity(port).good_credentials))
+    calls.connected.set()
+    ended = asyncio.Event()
+
+    async def told() -> AsyncIterator[Any]:
+        try:
+            yield pb.MetricsBatch() if name == "stream_metrics" else pb.ConsoleOutput()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(UnavailableError, match="revoked"):
+        await (calls.stream_metrics(told()) if name == "stream_metrics" else read(calls.console(told())))
+    await asyncio.wait_for(ended.wait(), HANG_SECONDS)
+    await calls.dial.close()
+    await server.stop(0)
