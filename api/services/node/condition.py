@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -17,9 +18,12 @@ from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.condition import Condition, ConditionType, Vitals, judge
 from gamekeeper.errors import NotFoundError
 
+_NUMBER = re.compile(r"[0-9.]+")
+
 
 class ConditionService:
-    """Holds the standing conditions in memory, so that a healthy heartbeat costs no query."""
+    """Holds the standing conditions in memory, so that a healthy heartbeat costs no query. A reason of other words
+    takes the place of that of a condition that stands, and is no event."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,10 +43,16 @@ class ConditionService:
         """Judges by the known values; a condition whose value is not told stays as it is."""
         standing = await self._of(node_id)
         found = judge(vitals, frozenset(standing))
-        raised = {kind: reason for kind, reason in found.items() if reason is not None and kind not in standing}
+        holds = {kind: reason for kind, reason in found.items() if reason is not None}
+        raised = {kind: reason for kind, reason in holds.items() if kind not in standing}
         cleared = [kind for kind, reason in found.items() if reason is None and kind in standing]
-        if raised or cleared:
-            await self._change(node_id, standing, raised, cleared)
+        retold = {
+            kind: standing[kind].model_copy(update={"reason": reason})
+            for kind, reason in holds.items()
+            if kind in standing and not _same_words(reason, standing[kind].reason)
+        }
+        if raised or cleared or retold:
+            await self._change(node_id, {**standing, **retold}, raised, cleared)
 
     async def _of(self, node_id: str) -> dict[ConditionType, Condition]:
         if node_id not in self._standing:
@@ -74,6 +84,11 @@ class ConditionService:
             self._standing.pop(node_id, None)
             return
         self._standing[node_id] = after
+
+
+def _same_words(one: str, other: str) -> bool:
+    """True when two reasons differ by their numbers alone, which do so at every heartbeat."""
+    return _NUMBER.sub("", one) == _NUMBER.sub("", other)
 
 
 def _known(stored: list[Any]) -> dict[ConditionType, Condition]:
