@@ -8,6 +8,7 @@ import os
 import signal
 
 from api.bootstrap import ApiProcess, build
+from api.garbage import collect_seldom
 from api.https import RestServer
 from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
@@ -34,6 +35,7 @@ async def serve(settings: ApiSettings) -> None:
     await _ensure_admin(settings, process)
     for service in (process.presence, process.conditions, process.enrolment):
         await service.load()
+    collect_seldom()
     await process.link_server.start()
     background = [loop.start() for loop in process.loops]
     server = RestServer(process.app, settings.rest_host, settings.rest_port, process.services.rest_certificate)

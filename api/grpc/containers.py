@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from api.grpc.errors import translated
@@ -16,6 +17,9 @@ from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
+CALL = "ReportContainers"
+CONTAINERS_PER_CALL = 300.0  # what they cost, against the call itself
+SLICE = 50  # containers that are read at once: others have their turn in between
 MAX_CONTAINERS = 3000  # more than any machine runs
 MAX_TRIES = 500
 MAX_RESOURCES = 3000
@@ -32,8 +36,11 @@ class ContainerCalls(LinkCalls):
     async def ReportContainers(
         self, request: pb.ReportContainersRequest, context: Context
     ) -> pb.ReportContainersResponse:
-        async with translated(context), self._node(context, "ReportContainers") as call:
-            report = report_from_pb(call.node_id, request)
+        async with translated(context), self._node(context, CALL) as call:
+            check_count("containers", len(request.containers), MAX_CONTAINERS)
+            check_count("runs with a network or a volume", len(request.run_resources), MAX_RESOURCES)
+            self._services.allowance.charge(call.node_id, CALL, len(request.containers) / CONTAINERS_PER_CALL)
+            report = await report_from_pb(call.node_id, request)
             answer = await self._services.containers.report(call.node_id, report)
             return pb.ReportContainersResponse(
                 verdicts=[
@@ -46,15 +53,16 @@ class ContainerCalls(LinkCalls):
             )
 
 
-def report_from_pb(node_id: str, request: pb.ReportContainersRequest) -> Report:
+async def report_from_pb(node_id: str, request: pb.ReportContainersRequest) -> Report:
     """The report without what could not have been made by a workflow: anybody may give a container odd labels, and one
-    such container must not keep all others of its node from being seen to.
-
-    Raises TooLargeError for more than any machine has."""
-    check_count("containers", len(request.containers), MAX_CONTAINERS)
-    check_count("runs with a network or a volume", len(request.run_resources), MAX_RESOURCES)
+    such container must not keep all others of its node from being seen to."""
     by_id = {item.id[:64]: item for item in request.containers}  # of one that is told twice the last counts
-    containers = [_reported(node_id, item, key) for item in by_id.values() if (key := _find_key(item.key))]
+    containers = []
+    for number, item in enumerate(by_id.values()):
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+        if key := _find_key(item.key):
+            containers.append(_reported(node_id, item, key))
     tries = [key for item in request.tries[:MAX_TRIES] if (key := _find_key(item))]
     return Report(containers, [run_id[:32] for run_id in request.run_resources], tries)
 

@@ -77,11 +77,7 @@ class Allowance:
         use, limit = self._use(node_id), self.limits[name]
         if use.open[name] >= limit.at_once:
             raise self._later(node_id, name, f"{limit.at_once} calls of {name} are open, which is all it may have", 1.0)
-        bucket = use.buckets.get(name)
-        if bucket is None:
-            bucket = use.buckets[name] = Bucket(limit.per_second, limit.burst, self._clock)
-        if wait := bucket.try_take():
-            raise self._later(node_id, name, f"it calls {name} more than {limit.per_second:g} times a second", wait)
+        self.charge(node_id, name, 1)
         use.open[name] += 1
         try:
             yield
@@ -90,6 +86,15 @@ class Allowance:
             raise
         finally:
             use.open[name] -= 1
+
+    def charge(self, node_id: str, name: str, calls: float) -> None:
+        """Takes the price of so many calls: one that brings much costs as much as several. Raises LaterError."""
+        use, limit = self._use(node_id), self.limits[name]
+        bucket = use.buckets.get(name)
+        if bucket is None:
+            bucket = use.buckets[name] = Bucket(limit.per_second, limit.burst, self._clock)
+        if wait := bucket.try_take(calls):
+            raise self._later(node_id, name, f"it calls {name} more than {limit.per_second:g} times a second", wait)
 
     def refused(self, node_id: str, name: str, reason: str, text: str) -> None:
         """Notes a refusal: the operator sees it as a count, and as a condition of the node."""
