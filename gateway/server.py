@@ -35,9 +35,10 @@ OPTIONS = [
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # A node that vanished must not keep a poll that then takes a task.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    # A node that vanished must not keep a poll that then takes a task, which would be lost until its heartbeat timeout.
+    # Its polls are gone within 7 s: before it is called offline (8 s), and so before it is back.
+    ("grpc.keepalive_time_ms", 4_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
 
