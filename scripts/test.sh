@@ -13,6 +13,7 @@ command -v iptables >/dev/null || missing="$missing iptables"
 command -v docker-compose >/dev/null || missing="$missing docker-compose"
 command -v docker-registry >/dev/null || missing="$missing docker-registry"
 command -v pebble >/dev/null || missing="$missing pebble"
+ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || fail "the tests need$missing; install them: sudo apt-get install$missing"
     echo "gamekeeper: installing$missing"
