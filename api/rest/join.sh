@@ -86,7 +86,7 @@ check_machine() {
     [ "$(id -u)" = 0 ] || fail "this must run as root, to install the agent" "run the line as root, or put sudo before sh"
     [ "$(uname -s)" = Linux ] || fail "an agent runs on Linux, and this is $(uname -s)"
     for tool in curl base64 sha256sum od tr tar gzip; do
-        command -v "$tool" >/dev/null || fail "$tool is missing on this machine" "install it: apt-get install $tool"
+        command -v "$tool" >/dev/null || fail "$tool is missing on this machine" "install it: apt-get install curl coreutils tar gzip"
     done
 }
 

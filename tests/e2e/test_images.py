@@ -226,6 +226,27 @@ def test_compose_file_is_valid_and_asks_for_its_secrets() -> None:
         assert missing in done.stderr
 
 
+def test_compose_publishes_what_a_second_machine_needs_and_no_more() -> None:
+    import yaml
+
+    password = "p@ss:w/rd%20#?$'\""
+    given = ENV | {"GAMEKEEPER_BIND": "192.0.2.1", "POSTGRES_PASSWORD": password}
+    services = yaml.safe_load(run("docker-compose", "config", env={**os.environ, **given}))["services"]
+    published = {port for service in services.values() for port in service.get("ports", [])}
+    open_ports = {port for port in published if not port.startswith("127.0.0.1:")}
+    assert open_ports == {f"192.0.2.1:{port}:{port}/tcp" for port in (7380, 7381, 7382)}
+    assert services["agent_worker"]["environment"]["GAMEKEEPER_AGENT_SERVER"] == "https://192.0.2.1:7380"
+    for part in ("api", "control_worker", "gateway"):
+        environment = services[part]["environment"]
+        assert environment["GAMEKEEPER_DATABASE_PASSWORD"].replace("$$", "$") == password
+        assert ":" not in environment["GAMEKEEPER_DATABASE"].partition("://")[2], "the URL holds no password"
+    second = run(
+        *("docker-compose", "-f", "deploy/agent/compose.yaml", "config"),
+        env={**os.environ, "GAMEKEEPER_AGENT_SERVER": "192.0.2.1:7380", "GAMEKEEPER_AGENT_TOKEN": "gkj_a.b"},
+    )
+    assert "GAMEKEEPER_AGENT_TOKEN: gkj_a.b" in second
+
+
 def test_only_the_agent_is_given_the_docker_socket() -> None:
     import yaml
 
