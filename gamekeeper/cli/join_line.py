@@ -8,10 +8,11 @@ its standard input: every user of a machine may read the arguments of its proces
 from __future__ import annotations
 
 import hashlib
+import platform
 from urllib.parse import urlsplit
 
-from gamekeeper.cli.context import Context
-from gamekeeper.cli.output import console
+from gamekeeper.cli.context import ApiError, Context
+from gamekeeper.cli.output import console, errors
 from gamekeeper.stack.hosts import is_loopback, outward_address
 
 UNKNOWN_HOST = "HOST"
@@ -45,11 +46,14 @@ def print_join_line(obj: Context, key: str) -> None:
     print(line)  # as it is: a line that was wrapped could not be pasted
     console.print("or, where gamekeeper is installed already:")
     print(f"gamekeeper agent --server {server} --token {key}")
+    try:
+        obj.script(f"/agent/{platform.machine()}.txt")
+    except ApiError as error:
+        errors.print(f"the line finds no agent yet: {error}", markup=False)
     if server.startswith(UNKNOWN_HOST):
         console.print(
             f"{UNKNOWN_HOST} is this machine's address; other machines reach it when it serves there: "
             "gamekeeper up --host ADDRESS",
-            soft_wrap=True,
         )
 
 
