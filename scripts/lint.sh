@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
-echo "== format and lint"; ruff format --check . && ruff check .
+echo "== format and lint"; ruff format --check .; ruff check .
 echo "== types"; mypy
 echo "== import rules"; lint-imports --no-cache
 echo "== sizes"; python scripts/check_sizes.py

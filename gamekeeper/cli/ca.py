@@ -41,7 +41,10 @@ def rotate(
     _print(found)
     until = _day(next(root["trusted_until"] for root in found["roots"] if not root["signs"]))
     console.print(f"tokens, join keys, pins and roots.pem files that you gave out go on working until {until}, when")
-    console.print("the old root is out; steps that were scheduled before now and are not started by then are refused by their nodes")
+    console.print(
+        "the old root is out; steps that were scheduled before now and are not started by then are refused by"
+    )
+    console.print("their nodes")
 
 
 def _print(found: dict[str, Any]) -> None:
