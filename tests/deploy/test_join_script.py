@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from api.rest.agent import JOIN_SCRIPT
 from gamekeeper.cli.join_line import line_for
 from tests.deploy.control_plane import ARCHIVE, ControlPlane, archive
-from tests.fixtures.certificates import TestAuthority
+from tests.fixtures.certificates import PASSPHRASE, TestAuthority
 from tests.hang import HANG_SECONDS
 
 SHELLS = [["dash"], ["bash", "--posix"], ["busybox", "sh"]]
@@ -77,6 +78,18 @@ def test_the_pinned_root_is_found_among_others(plane: ControlPlane, machine: Pat
     newer = TestAuthority(tmp_path / "newer").roots
     plane.answers["/api/v1/roots"] = f"# a comment\r\n{newer}\n{plane.roots}".encode()
     assert join(plane, machine).returncode == 0
+
+
+def test_a_key_from_before_a_rotation_is_good_until_its_root_is_out(machine: Path, tmp_path: Path) -> None:
+    plane = ControlPlane(tmp_path / "plane")
+    before, now = plane.key, datetime.now(UTC)
+    plane.authority.authority = plane.authority.authority.rotate(PASSPHRASE, now)
+    plane.answers["/api/v1/roots"] = plane.authority.authority.roots_pem(now).encode()
+    with plane.serving():
+        assert join(plane, machine, before).returncode == 0
+        plane.answers["/api/v1/roots"] = plane.authority.authority.roots_pem(now + timedelta(days=3650)).encode()
+        (machine / "told").unlink()
+        assert_untouched(machine, join(plane, machine, before), "is not the control plane that made this key")
 
 
 def test_a_key_of_another_control_plane_installs_nothing(plane: ControlPlane, machine: Path, tmp_path: Path) -> None:
