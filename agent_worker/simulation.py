@@ -41,6 +41,7 @@ from gamekeeper.whole_file import write_whole
 log = get_logger(__name__)
 
 REGISTRATIONS = 20
+LONGEST_WAIT_SECONDS = 5.0
 FILES_PER_AGENT = 4
 
 
@@ -73,7 +74,7 @@ async def _identities(joining: Joining, tokens: dict[str, str], path: Path) -> l
     slots = asyncio.Semaphore(REGISTRATIONS)
 
     async def enter(node_id: str, token: str) -> None:
-        backoff = Backoff()
+        backoff = Backoff(maximum=LONGEST_WAIT_SECONDS)
         async with slots:
             while True:
                 try:

@@ -49,7 +49,7 @@ LONG_SECONDS = 120.0  # then a server that can't be reached may have moved its p
 # gRPC has no status for a certificate that one side does not take: the server is there, and the connection is not.
 DISAGREEMENT = re.compile("handshake failed|Socket closed", re.IGNORECASE)
 DISAGREEMENTS = 3  # in a row; one alone is also seen of a server that is killed in that moment
-PATIENCE = 3  # leases of silence, for an only server: it is late, and a new session would make it later
+PATIENCE = 8  # leases of silence, for an only server: it is late, and a new session would make it later
 SOON_SECONDS = 3.0  # and asked again within that
 
 

@@ -226,3 +226,13 @@ async def test_a_busy_loop_is_measured() -> None:
         pass
     await looking
     assert lateness.is_late
+
+
+def test_a_late_api_gives_no_certificates_to_newcomers() -> None:
+    line = Line()
+    line.admission.check_in_time()
+    line.late()
+    with pytest.raises(LaterError):
+        line.admission.check_in_time()
+    line.late(0.0)
+    line.admission.check_in_time()
