@@ -33,7 +33,8 @@ from agent_worker.workers import build_workers
 from gamekeeper.backoff import Backoff
 from gamekeeper.certificates.pem import served_certificates
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
-from gamekeeper.keys import is_join_key
+from gamekeeper.exit_status import exit_status
+from gamekeeper.keys import hash_key, is_join_key
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
@@ -114,6 +115,7 @@ async def _become_member(settings: AgentSettings, joining: Joining) -> Identity:
     an operator who has to approve this machine."""
     identity, token = load_identity(settings.state_dir), _given_token(settings)
     if identity is not None and identity.credentials is not None:
+        _tell_of_unspent(token, identity)
         return identity
     if identity is None and not token:
         is_lost = settings.token_file is not None and not settings.token_file.exists()
@@ -141,11 +143,16 @@ async def _become_member(settings: AgentSettings, joining: Joining) -> Identity:
             return identity
 
 
+def _tell_of_unspent(token: str, identity: Identity) -> None:
+    if token and hash_key(token) != identity.joined_by:
+        log.info("this agent is node %s already; the token is spent only if that is refused", identity.node_id)
+
+
 async def _join(joining: Joining, identity: Identity | None, token: str) -> Identity:
     """An agent of the version before has an identity without a certificate: its key, or a token, gets it one."""
     if identity is None or (token and not is_join_key(token)):
         try:
-            return await joining.join(token)
+            return await joining.join(token, identity.node_id if identity else "")
         except UnauthenticatedError:
             if identity is None:
                 raise
@@ -216,7 +223,7 @@ def main() -> None:
         asyncio.run(_simulate(settings, settings.simulate_tokens) if settings.simulate_tokens else work(settings))
     except GamekeeperError as error:
         log.error("%s", error)
-        status = 1
+        status = exit_status(error)
     logging.shutdown()
     sys.stderr.flush()
     os._exit(status)

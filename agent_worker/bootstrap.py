@@ -84,7 +84,7 @@ def build(
         inventory.ask()
         welcomed(welcome)
 
-    link = Link(membership.servers, membership.identity, introduction, told, settings.compression, membership.come_back)
+    link = Link(membership.servers, membership.identity, introduction, told, settings.compression, *membership.asking)
     follower = LogFollower(engine, spool)
     reaper = Reaper(engine, link, spool, journal, follower)
     uploader = Uploader(link, spool, reaper)

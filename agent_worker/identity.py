@@ -50,6 +50,7 @@ class Identity(BaseModel):
     node_key: str
     joined_by: str = ""
     link_port: int = 0
+    link_ports: dict[str, int] = Field(default_factory=dict)  # by the server's address, where there are several
     gateway_port: int = 0
     gateway_address: str = ""
     certificate_lifetime: float = 0.0

@@ -7,30 +7,36 @@ without a pause; a step under way goes on and is answered by the new one.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from agent_worker.answers import Answers
 from agent_worker.identity import Identity
-from gamekeeper.backoff import jittered
+from gamekeeper.backoff import Backoff, jittered
 from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.certificates.step_signature import StepVerifier
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal.client import GatewayTls, connect
+from gamekeeper.temporal.pollers import Pollers
+from gamekeeper.temporal.queues import node_control_queue, node_queue
 from gamekeeper.temporal.signed_inputs import VerifyingCodec
 
 log = get_logger(__name__)
 
 LOOK_SECONDS = 15.0  # a thousand nodes ask so some seventy times a second
-CALL_TIMEOUT = timedelta(seconds=10)
 PATIENCE = timedelta(seconds=5)  # then the certificate may be another one
+
+
+def _pollers(queue: str) -> Pollers:
+    return Pollers(queue, kind=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
 class TemporalLink:
@@ -44,6 +50,10 @@ class TemporalLink:
         self._address = address
         self._renewed = asyncio.Event()
         self._codec = VerifyingCodec(StepVerifier(lambda: identity.good_credentials.roots))
+        node = identity.node_id
+        self._queues = deque((queue, _pollers(queue)) for queue in (node_queue(node), node_control_queue(node)))
+        self._silent: dict[str, str] = {}
+        self._is_away = False
         self.trouble = ""  # why no work can be had, for the node's condition
 
     def renew(self) -> None:
@@ -52,12 +62,14 @@ class TemporalLink:
 
     async def connect(self) -> Client:
         """A client, however long Temporal is away. Cancelled without harm."""
+        backoff = Backoff(initial=1.0, maximum=5.0)
         while True:
             self._renewed.clear()
             try:
                 client = await self._connect()
             except GamekeeperError as error:
                 self._tell(str(error))
+                await asyncio.sleep(backoff.next_delay())
             else:
                 self._tell("")
                 return client
@@ -81,7 +93,7 @@ class TemporalLink:
                 await asyncio.wait_for(self._renewed.wait(), jittered(LOOK_SECONDS))
             if not self._renewed.is_set():
                 await self._look(answers.client)
-                if not self.trouble or self._host() == self._dialled:
+                if not self._is_away or self._host() == self._dialled:
                     continue
             client = await self.connect()
             answers.client = client
@@ -89,12 +101,19 @@ class TemporalLink:
                 worker.client = client
 
     async def _look(self, client: Client) -> None:
+        """Asks whether Temporal has seen the polls of one of the node's queues, of each in turn: an answer to any other
+        question would not say that work can be had."""
+        self._queues.rotate()
+        queue, pollers = self._queues[0]
         try:
-            await client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=CALL_TIMEOUT)
+            said = await pollers.ask(client)
         except RPCError as error:
+            self._is_away = True
             self._tell(f"Temporal can't be reached: {error.message}")
-        else:
-            self._tell("")
+            return
+        self._is_away = False
+        self._silent[queue] = f"of the workers of {queue} {said}" if said else ""
+        self._tell(next((silent for silent in self._silent.values() if silent), ""))
 
     def _tell(self, trouble: str) -> None:
         """Once an outage in the log; the condition has the newest words."""

@@ -14,11 +14,13 @@ from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import GamekeeperError, InvalidError
+from gamekeeper.exit_status import exit_status
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
+from gamekeeper.temporal.namespace import ensure_namespace
 from gamekeeper.temporal.proofs import ProvingCodec, WorkKey
-from gamekeeper.temporal.search_attributes import ensure_search_attributes
+from gamekeeper.temporal.search_attributes import SearchAttributes
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("api")
@@ -29,7 +31,8 @@ async def serve(settings: ApiSettings) -> None:
     database = Database(settings.database_url)
     work_key = WorkKey(settings.work_key)
     client = await connect(settings.temporal or None, codec=ProvingCodec(work_key.ensure()))
-    await ensure_search_attributes(client)
+    await ensure_namespace(client, settings.temporal_retention_days)
+    await SearchAttributes(client).ensure()
     process = build(settings, database, client)
     await take_over_earlier_work(client, process.services.schedules, work_key)
     await _ensure_admin(settings, process)
@@ -61,22 +64,23 @@ async def _ensure_admin(settings: ApiSettings, process: ApiProcess) -> None:
     if settings.admin_key_file is not None and settings.admin_key_file.exists():
         key = settings.admin_key_file.read_text().strip()
     if key and len(key) < 32:
-        raise SystemExit("GAMEKEEPER_ADMIN_KEY is shorter than 32 characters; make one: openssl rand -hex 32")
+        raise InvalidError("GAMEKEEPER_ADMIN_KEY is shorter than 32 characters", hint="make one: openssl rand -hex 32")
     if key:
         await process.services.keys.ensure_admin(key)
 
 
 def main() -> None:
-    settings = ApiSettings()
-    configure_logging(settings.log_level)
-    logging.getLogger("_granian").setLevel(logging.WARNING)
-    configure_tracing("gamekeeper-api")
+    configure_logging()
     status = 0
     try:
+        settings = ApiSettings.from_environment()
+        configure_logging(settings.log_level)
+        logging.getLogger("_granian").setLevel(logging.WARNING)
+        configure_tracing("gamekeeper-api")
         asyncio.run(serve(settings))
     except GamekeeperError as error:
         log.error("%s", error)
-        status = 1
+        status = exit_status(error)
     # The SDK's core can crash in the interpreter's finalization; all there is to flush is flushed.
     logging.shutdown()
     os._exit(status)

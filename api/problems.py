@@ -81,6 +81,7 @@ COMMON: Responses = {
     400: _declared(400, "unicode", "bad_request"),
     422: _declared(422, *INVALID),
     **problems(UnauthenticatedError),
+    409: _declared(409, "unreadable"),
     503: _declared(503, "unavailable", "disk_full"),
 }
 WITH_BODY: Responses = {400: _declared(400, "unicode", "nul", "bad_request"), **problems(TooLargeError)}

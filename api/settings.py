@@ -152,6 +152,15 @@ class ApiSettings(DatabaseSettings):
         "and the secret that proves work, for a control worker that does not see the CA's folder. None is `steps` "
         "below that.",
     )
+    temporal_retention_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="Days that Temporal keeps the history of a run that has ended, in a namespace "
+        "(`TEMPORAL_NAMESPACE`) that the api registers because it is not there. One that is there is left as it is. "
+        "A week, because "
+        "histories are for people who look into a run; the read model keeps runs.",
+    )
     temporal_for_agents: str = Field(
         default="",
         description="Temporal's address as agents are told it. Empty tells them ours, which is right unless they "
@@ -201,6 +210,14 @@ class ApiSettings(DatabaseSettings):
     @property
     def rest_is_tls(self) -> bool:
         return not (self.rest_plain or is_loopback(self.rest_host))
+
+    def gateway_seen_at(self) -> str:
+        """The gateway's address from here; empty where there is none."""
+        if self.gateway_address or not self.gateway_port:
+            return self.gateway_address
+        is_everywhere = self.grpc_host in ("0.0.0.0", "::")
+        host = "127.0.0.1" if is_everywhere else self.grpc_host
+        return f"[{host}]:{self.gateway_port}" if ":" in host else f"{host}:{self.gateway_port}"
 
     def names(self) -> list[str]:
         """The names of the own certificate of REST."""

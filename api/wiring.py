@@ -27,6 +27,7 @@ from api.services.access.key_join import KeyJoinService
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
 from api.services.event import EventService
+from api.services.gateway_look import GatewayLook
 from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
@@ -51,6 +52,7 @@ from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.supervised import Supervised
+from gamekeeper.temporal.search_attributes import SearchAttributes
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Wired:
 
 
 def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
-    dispatcher = RunDispatcher(client)
+    dispatcher = RunDispatcher(client, SearchAttributes(client).are_there)
     signals = NodeSignals(database=database, dispatcher=dispatcher)
     lease = Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
     presence = Presence(database=database, lease=lease, changed=signals.node_changed)
@@ -114,7 +116,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=ScheduleService(database=database, client=client, node_wait_seconds=wait),
-        parts=Parts(database, dispatcher, settings.logs_dir, CertificateEnds(access.certificates, access.rest)),
+        parts=_parts(settings, database, dispatcher, access),
         rest_certificate=access.rest,
         admission=presence.admission,
         refusals=allowance.refusals,
@@ -147,6 +149,13 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
         removed=access.enrolment.forget,
         pin=lambda: access.certificates.pin,
     )
+
+
+def _parts(settings: ApiSettings, database: Database, dispatcher: RunDispatcher, access: Access) -> Parts:
+    address = settings.gateway_seen_at()
+    gateway = GatewayLook(address, lambda: access.certificates.roots) if address else None
+    ends = CertificateEnds(access.certificates, access.rest)
+    return Parts(database, dispatcher, settings.logs_dir, ends, gateway)
 
 
 def _access(settings: ApiSettings, database: Database, check_in_time: Callable[[], None]) -> Access:

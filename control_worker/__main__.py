@@ -13,8 +13,10 @@ from control_worker.settings import ControlWorkerSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.errors import GamekeeperError
+from gamekeeper.exit_status import exit_status
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
+from gamekeeper.temporal.namespace import wait_for_namespace
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("control_worker")
@@ -25,6 +27,7 @@ async def work(settings: ControlWorkerSettings) -> None:
     codec = await control_codec(settings)
     database = Database(settings.database_url)
     client = await connect(settings.temporal or None, codec=codec)
+    await wait_for_namespace(client)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -36,15 +39,16 @@ async def work(settings: ControlWorkerSettings) -> None:
 
 
 def main() -> None:
-    settings = ControlWorkerSettings()
-    configure_logging(settings.log_level)
-    configure_tracing("gamekeeper-control-worker")
+    configure_logging()
     status = 0
     try:
+        settings = ControlWorkerSettings.from_environment()
+        configure_logging(settings.log_level)
+        configure_tracing("gamekeeper-control-worker")
         asyncio.run(work(settings))
     except GamekeeperError as error:
         log.error("%s", error)
-        status = 1
+        status = exit_status(error)
     logging.shutdown()
     os._exit(status)
 

@@ -11,6 +11,7 @@ from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
 from gamekeeper.db.engine import Database
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.temporal import queues
+from gamekeeper.temporal.search_attributes import SearchAttributes
 from workflows import ALL_WORKFLOWS
 
 # The SDK takes a workflow that computes for 2 s for a deadlock and breaks it off in the middle. On a machine that is
@@ -20,7 +21,7 @@ DEADLOCK_SECONDS = 30
 
 def build(client: Client, database: Database) -> Worker:
     runs = RunActivities(SqlRunStore(database))
-    intake = IntakeActivities(SqlRunIntake(database))
+    intake = IntakeActivities(SqlRunIntake(database), SearchAttributes(client).are_there)
     worker = Worker(
         client,
         task_queue=queues.CONTROL_PLANE,

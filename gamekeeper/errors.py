@@ -3,7 +3,8 @@
 GamekeeperError
 ├── NotFoundError        not_found     the named thing does not exist
 ├── ConflictError        conflict      the thing's state forbids the request
-│   └── PreconditionError  precondition  If-Match or an epoch names an older version
+│   ├── PreconditionError  precondition  If-Match or an epoch names an older version
+│   └── UnreadableError    conflict      its row is of a newer version, or damaged
 ├── InvalidError         invalid       the request itself is wrong, and stays wrong
 │   ├── SpecError          invalid       a pipeline with its list of problems
 │   ├── PolicyError        invalid       a node's policy file forbids what a step asks for
@@ -50,6 +51,18 @@ class ConflictError(GamekeeperError):
 
 class PreconditionError(ConflictError):
     kind = "precondition"
+
+
+class UnreadableError(ConflictError):
+    """A row of the database that this version can't read: a newer one wrote it, or a disk tore it."""
+
+    def __init__(self, what: str, error: Exception) -> None:
+        reason = str(error).splitlines()[0][:200]
+        super().__init__(
+            f"{what} can't be read by this version: {reason}",
+            hint="bring the control plane to the version that wrote it; if that is no newer one, its row is damaged",
+            code="unreadable",
+        )
 
 
 class InvalidError(GamekeeperError):

@@ -6,28 +6,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from gamekeeper.errors import InvalidError
 
+PREFIX = "GAMEKEEPER_"
+
 
 class ProcessSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="GAMEKEEPER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     temporal: str = Field(
         default="",
         description="Temporal's address as HOST:PORT. Empty leaves it to the SDK's own `TEMPORAL_*` variables, which "
         "also know TLS and API keys.",
     )
-    log_level: str = Field(
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
-        description="DEBUG, INFO, WARNING or ERROR, of the process's own log on standard error. INFO tells of changes "
+        description="Of the process's own log on standard error. INFO tells of changes "
         "and troubles alone, so its size does not grow with the load.",
     )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Reads ``GAMEKEEPER_*``. Raises InvalidError that names the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "the settings"
+            raise InvalidError(f"{name}: {first['msg']}", hint="docs/settings.md has every setting") from error
 
 
 class DatabaseSettings(ProcessSettings):

@@ -12,6 +12,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.errors import GamekeeperError
+from gamekeeper.exit_status import exit_status
 from gamekeeper.logging import configure_logging, get_logger
 from gateway.bootstrap import build
 from gateway.settings import GatewaySettings
@@ -44,14 +45,15 @@ async def serve(settings: GatewaySettings) -> None:
 
 
 def main() -> None:
-    settings = GatewaySettings()
-    configure_logging(settings.log_level)
+    configure_logging()
     status = 0
     try:
+        settings = GatewaySettings.from_environment()
+        configure_logging(settings.log_level)
         asyncio.run(serve(settings))
     except GamekeeperError as error:
         log.error("%s", error)
-        status = 1
+        status = exit_status(error)
     logging.shutdown()
     os._exit(status)
 

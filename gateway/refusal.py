@@ -29,6 +29,7 @@ class Reason(StrEnum):
     POLLS = "polls"
     RATE = "rate"
     STOPPING = "stopping"
+    CREDENTIAL = "credential"
 
 
 STATUS = {
@@ -47,6 +48,7 @@ STATUS = {
     Reason.POLLS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.RATE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.STOPPING: grpc.StatusCode.UNAVAILABLE,
+    Reason.CREDENTIAL: grpc.StatusCode.UNAVAILABLE,
 }
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from temporalio.api.enums.v1 import TaskQueueKind
 from temporalio.api.namespace.v1 import NamespaceInfo
 from temporalio.api.nexusservices.workerservice.v1 import ExecuteCommandsRequest
+from temporalio.api.taskqueue.v1 import PollerInfo
 from temporalio.api.worker.v1 import WorkerHeartbeat
-from temporalio.api.workflowservice.v1 import DescribeNamespaceResponse
+from temporalio.api.workflowservice.v1 import DescribeNamespaceResponse, DescribeTaskQueueResponse
 
 from gamekeeper.temporal.queues import node_control_queue, node_queue
 from gateway.refusal import Reason, Refusal, shown
@@ -124,6 +125,12 @@ def wrap_commands(scope: Scope, answer: Any) -> None:
             token = command.cancel_activity.task_token
             command.cancel_activity.task_token = scope.seal.wrap(Kind.ACTIVITY, scope.caller, token)
     payload.data = commands.SerializeToString()
+
+
+def trim_task_queue(_: Scope, answer: Any) -> None:
+    """The times of the last polls, and nothing else of the queue."""
+    seen = [poller.last_access_time for poller in answer.pollers]
+    answer.CopyFrom(DescribeTaskQueueResponse(pollers=[PollerInfo(last_access_time=time) for time in seen]))
 
 
 def trim_namespace(_: Scope, answer: Any) -> None:

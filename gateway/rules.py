@@ -141,6 +141,13 @@ RULES: dict[str, Rule] = dict(
             "weak_consistency",
             answers=(rw.trim_namespace,),
         ),
+        _rule(  # by this an agent sees whether its own polls arrive
+            pb.DescribeTaskQueueRequest,
+            pb.DescribeTaskQueueResponse,
+            "namespace task_queue task_queue_type",
+            checks=(rw.own_queue,),
+            answers=(rw.trim_task_queue,),
+        ),
         _rule(
             pb.PollActivityTaskQueueRequest,
             pb.PollActivityTaskQueueResponse,

@@ -28,6 +28,8 @@ POLL_SECONDS = 120.0
 CALL_SECONDS = 30.0
 # What the SDK says of itself, and traces. Other headers could make Temporal believe in another caller.
 FORWARDED = frozenset({"client-name", "client-version", "traceparent", "tracestate"})
+# Temporal's word on the gateway's own credential. A node that heard it would doubt its certificate.
+OURS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 OPTIONS = [
     ("grpc.max_receive_message_length", PAYLOADS),
     ("grpc.max_send_message_length", -1),
@@ -108,6 +110,8 @@ class Gateway(grpc.GenericRpcHandler):
         except Refusal as refusal:
             await self._refuse(context, node_id, path, refusal)
         except grpc.aio.AioRpcError as error:
+            if error.code() in OURS:
+                await self._refuse(context, node_id, path, _own_refusal(error))
             await context.abort(error.code(), error.details() or "", _passed_on(error.trailing_metadata()))
         raise AssertionError("unreachable")
 
@@ -139,6 +143,14 @@ class Gateway(grpc.GenericRpcHandler):
     ) -> None:
         self._telling.refusal(node_id, path, refusal)
         await context.abort(refusal.status, str(refusal))
+
+
+def _own_refusal(error: grpc.aio.AioRpcError) -> Refusal:
+    return Refusal(
+        Reason.CREDENTIAL,
+        f"Temporal refuses the gateway itself: {error.details()}",
+        hint="check TEMPORAL_API_KEY and TEMPORAL_TLS_* of the gateway",
+    )
 
 
 def _auth(context: grpc.aio.ServicerContext[bytes, bytes]) -> Mapping[str, list[bytes]]:

@@ -6,18 +6,23 @@ Agents wait in long polls, each of which holds a stream. Servers and proxies all
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
-from temporalio.envconfig import ClientConfig
 from temporalio.service import TLSConfig
+
+from gamekeeper.temporal.client import connect_config
 
 Metadata = Sequence[tuple[str, str | bytes]]
 RawCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
 
 CALLS_PER_CONNECTION = 90
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 MAX_ANSWER_BYTES = 128 * 1024 * 1024  # as the SDK
 _OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -44,8 +49,8 @@ class Target:
 
     @classmethod
     def from_environment(cls, address: str) -> Target:
-        """As the SDK's client would connect; to another ``address``, unless that is empty."""
-        config = ClientConfig.load_client_connect_config()
+        """As the SDK's client would connect; to another ``address``, unless that is empty. Raises InvalidError."""
+        config = connect_config(address)
         tls = config.get("tls")
         metadata: list[tuple[str, str | bytes]] = [
             (key.lower(), value) for key, value in config.get("rpc_metadata", {}).items()
@@ -54,7 +59,7 @@ class Target:
             metadata.append(("authorization", f"Bearer {key}"))
         namespace = config.get("namespace", "default")
         return cls(
-            address or config.get("target_host", "localhost:7233"),
+            config.get("target_host", "localhost:7233"),
             namespace,
             TLSConfig() if tls is True else tls or None,
             (*metadata, ("temporal-namespace", namespace)),
@@ -64,7 +69,7 @@ class Target:
         if self.tls is None:
             return grpc.aio.insecure_channel(self.address, options=_OPTIONS)
         credentials = grpc.ssl_channel_credentials(
-            self.tls.server_root_ca_cert, self.tls.client_private_key, self.tls.client_cert
+            self.tls.server_root_ca_cert or _system_roots(), self.tls.client_private_key, self.tls.client_cert
         )
         return grpc.aio.secure_channel(self.address, credentials, options=[*_OPTIONS, *self._names()])
 
@@ -76,6 +81,14 @@ class Target:
         if checked := self.tls.verification_server_name or self.tls.domain:
             names.append(("grpc.ssl_target_name_override", checked))
         return names
+
+
+def _system_roots() -> bytes | None:
+    """The roots that this machine trusts, as the SDK takes them. None takes those that gRPC brings."""
+    for name in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile, *_BUNDLES):
+        if name and os.path.exists(name):
+            return Path(name).read_bytes()
+    return None
 
 
 class _Connection:

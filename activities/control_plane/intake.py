@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from temporalio import activity
@@ -18,18 +18,24 @@ _MESSAGE_LIMIT = 2000
 
 
 class IntakeActivities:
-    def __init__(self, intake: RunIntake) -> None:
+    def __init__(self, intake: RunIntake, is_indexed: Callable[[], Awaitable[bool]]) -> None:
+        """``is_indexed`` tells whether runs may be started with search attributes."""
         self._intake = intake
+        self._is_indexed = is_indexed
 
     @activity.defn(name="run.accept_call")
     async def accept_call(self, call: RunCall) -> AcceptedRun:
         with _refusals_are_final():
-            return await self._intake.accept_call(call)
+            return await self._told(await self._intake.accept_call(call))
 
     @activity.defn(name="run.accept_scheduled")
     async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
         with _refusals_are_final():
-            return await self._intake.accept_scheduled(scheduled)
+            return await self._told(await self._intake.accept_scheduled(scheduled))
+
+    async def _told(self, accepted: AcceptedRun) -> AcceptedRun:
+        run = accepted.run.model_copy(update={"is_indexed": await self._is_indexed()})
+        return accepted.model_copy(update={"run": run})
 
     @activity.defn(name="run.load")
     async def load(self, asked: RunById) -> RunInput:

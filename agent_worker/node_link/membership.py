@@ -40,6 +40,7 @@ class OwnKey(NamedTuple):
     fingerprint: str
 
 
+_OF_A_JOIN = ("node_key", "joined_by", "certificate_lifetime", "credentials")
 NewKey = Callable[[], Awaitable[OwnKey]]
 
 
@@ -87,9 +88,9 @@ class Joining:
         differs; JoinWaitsError while an operator has to approve this machine; UnavailableError where nobody answers.
         """
         pin = token.partition(PIN_MARK)[2]
-        words: Body = {"token": token}
+        words: Body = {"token": token} | ({"node_id": known_as} if known_as else {})
         if is_join_key(token) and self._describe is not None:
-            words |= await self._describe() | {"node_id": known_as}
+            words |= await self._describe()
 
         def ask(server: ServerAddress, body: Body) -> Body:
             if not (pin or server.is_plain):
@@ -98,13 +99,14 @@ class Joining:
                 )
             return rest.post_join(server, rest.get_roots(server, pin), body | words, shown=self._shown())
 
-        key, answer = await self._ask_in_turn(ask)
+        server, key, answer = await self._ask_in_turn(ask, self.servers)
         identity = Identity(node_id=answer["node_id"], node_key=answer["node_key"], joined_by=hash_key(token))
         identity.policy_template = answer.get("policy")
-        return _told(identity, key, answer)
+        return _told(identity, key, server, answer)
 
-    async def come_back(self, identity: Identity) -> None:
-        """Gets the identity a fresh certificate for its node key, and the server's ports.
+    async def come_back(self, identity: Identity, *servers: ServerAddress) -> None:
+        """Gets the identity a fresh certificate for its node key, and the ports of the server that gave it: of one of
+        ``servers``, where any are named.
 
         Raises UnauthenticatedError when the node was removed, revoked or enrolled anew, UnavailableError where nobody
         answers. A node of the version before has no roots: it comes back on loopback, and needs a token elsewhere.
@@ -126,23 +128,25 @@ class Joining:
                     "give it with --token",
                 ) from error
 
-        key, answer = await self._ask_in_turn(ask)
-        _told(identity, key, answer)
+        server, key, answer = await self._ask_in_turn(ask, servers or self.servers)
+        _told(identity, key, server, answer)
 
     async def new_key(self) -> OwnKey:
         return await self._new_key()
 
-    async def _ask_in_turn(self, ask: Callable[[ServerAddress, Body], Body]) -> tuple[str, Body]:
-        """The key, and the answer of the first server that gives one."""
+    async def _ask_in_turn(
+        self, ask: Callable[[ServerAddress, Body], Body], servers: Sequence[ServerAddress]
+    ) -> tuple[ServerAddress, str, Body]:
+        """The first server that gives an answer, the key, and the answer."""
         own = await self._new_key()
         body: Body = {"csr": own.request, "protocol_version": PROTOCOL_VERSION}
         try:
-            for server in self.servers[:-1]:
+            for server in servers[:-1]:
                 try:
-                    return own.pem, await asyncio.to_thread(ask, server, body)
+                    return server, own.pem, await asyncio.to_thread(ask, server, body)
                 except UnavailableError as error:
                     log.warning("%s", error)
-            return own.pem, await asyncio.to_thread(ask, self.servers[-1], body)
+            return servers[-1], own.pem, await asyncio.to_thread(ask, servers[-1], body)
         except rest.JoinWaitsError as waits:
             if waits.join_id != short_fingerprint(own.fingerprint):
                 raise UnauthenticatedError(
@@ -188,6 +192,11 @@ class Membership:
     def servers(self) -> Sequence[ServerAddress]:
         return self._joining.servers
 
+    @property
+    def asking(self) -> tuple[Callable[[], Awaitable[None]], Callable[[ServerAddress], Awaitable[None]]]:
+        """The two questions of a link that REST answers."""
+        return self.come_back, self.learn_ports
+
     async def come_back(self) -> None:
         """A fresh certificate by the node's key, or, where that is refused, by a token that was given. Raises as above.
 
@@ -205,9 +214,15 @@ class Membership:
                     f"the token is of node {fresh.node_id}, and this agent is node {self.identity.node_id}",
                     hint="give each node an agent with a state folder of its own",
                 ) from None
-            for name in ("node_key", "joined_by", "link_port", "gateway_port", "certificate_lifetime", "credentials"):
+            for name in (*_OF_A_JOIN, "link_port", "link_ports", "gateway_port"):
                 setattr(self.identity, name, getattr(fresh, name))
         self._keep()
+
+    async def learn_ports(self, server: ServerAddress) -> None:
+        """Asks a server that never answered for the port of its node link. Raises as ``Joining.come_back``."""
+        if str(server) not in self.identity.link_ports:
+            await self._joining.come_back(self.identity, server)
+            self._keep()
 
     async def renew(self, link: Link) -> None:
         """Gets the next certificate over the link. No call is dropped for it. Raises UnavailableError."""
@@ -240,8 +255,8 @@ class Membership:
                 await asyncio.sleep(backoff.next_delay())
 
 
-def _told(identity: Identity, key: str, answer: Body) -> Identity:
-    identity.link_port = int(answer["link_port"])
+def _told(identity: Identity, key: str, server: ServerAddress, answer: Body) -> Identity:
+    identity.link_port = identity.link_ports[str(server)] = int(answer["link_port"])
     identity.gateway_port = int(answer["gateway_port"])
     _take(identity, key, answer["certificate"], answer["roots"], float(answer["lifetime_seconds"]))
     return identity

@@ -65,6 +65,7 @@ class Introduction:
 class Link:
     """``welcomed`` is called with each Welcome. Phases satisfy the activities' ``Phases`` port.
 
+    ``learn_ports`` asks one of several servers where its node link is, each of which may have another port.
     ``returned`` gets a fresh certificate when the server takes ours no longer; it raises GamekeeperError.
 
     ``clock`` follows the server's: by the estimated offset of this machine's own clock, and by its stamps.
@@ -78,10 +79,12 @@ class Link:
         welcomed: Callable[[pb.Welcome], None],
         compression: str = "",
         returned: Callable[[], Awaitable[None]] | None = None,
+        learn_ports: Callable[[ServerAddress], Awaitable[None]] | None = None,
     ) -> None:
         self._servers = servers
         self._identity = identity
         self._returned = returned
+        self._learn_ports = learn_ports
         self._compression = compression
         self._instance = uuid.uuid4().hex
         self._turn = 0
@@ -179,6 +182,9 @@ class Link:
     async def _next_server(self) -> None:
         if len(self._servers) > 1:
             self._turn += 1
+            if self._learn_ports is not None:
+                with suppress(GamekeeperError):  # a server that is away is dialled where the others listen
+                    await self._learn_ports(self._servers[self._turn % len(self._servers)])
             old, self.calls.dial = self.calls.dial, self._new_dial()
             await old.close()
 
@@ -189,7 +195,8 @@ class Link:
 
     def _new_dial(self) -> Dial:
         server = self._servers[self._turn % len(self._servers)]
-        return Dial(server.at(self._identity.link_port), self._identity.good_credentials, self._compression)
+        port = self._identity.link_ports.get(str(server), self._identity.link_port)
+        return Dial(server.at(port), self._identity.good_credentials, self._compression)
 
     async def _return_if_refused(self, error: grpc.aio.AioRpcError, backoff: Backoff) -> None:
         """Joins again by the node's key when the certificate ran out or is not taken, or the server was not reached for

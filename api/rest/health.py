@@ -36,10 +36,11 @@ async def live() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """503 names the database or Temporal when it does not answer or take writes, and the control worker when none takes
-    work. A full log store and a certificate near its end are told, too: no reason to send requests elsewhere."""
+    """503 names the database, Temporal or its gateway when it does not answer or take writes, and the control worker
+    when none takes work. A full log store and a certificate near its end are told, too: no reason to send requests
+    elsewhere."""
     parts = await services.parts.ask()
-    is_ready = all(parts[name] == OK for name in Parts.needed)
+    is_ready = all(parts.get(name, OK) == OK for name in Parts.needed)
     response.status_code = 200 if is_ready else 503
     return Readiness(ready=is_ready, parts=parts)
 

@@ -2,50 +2,78 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from api.services.access.certificate_ends import CertificateEnds
+from api.services.gateway_look import GatewayLook
 from api.services.run.dispatch import RunDispatcher
 from gamekeeper.db.engine import Database
 from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.errors import GamekeeperError
 
 OK = "ok"
+PATIENCE_SECONDS = 4.0
 
 
 class Parts:
     """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
-    but logs, which wait on their nodes; a certificate near its end is told in time."""
+    but logs, which wait on their nodes; a certificate near its end is told in time. ``gateway`` is None where agents
+    dial Temporal itself."""
 
-    needed = ("database", "temporal", "control_worker")
+    needed = ("database", "temporal", "control_worker", "gateway")
 
     def __init__(
-        self, database: Database, dispatcher: RunDispatcher, logs_dir: Path, certificates: CertificateEnds
+        self,
+        database: Database,
+        dispatcher: RunDispatcher,
+        logs_dir: Path,
+        certificates: CertificateEnds,
+        gateway: GatewayLook | None,
     ) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._logs_dir = logs_dir
         self.certificates = certificates
+        self._gateway = gateway
+        self._asking: dict[str, asyncio.Task[str]] = {}
 
     async def ask(self) -> dict[str, str]:
-        """``ok``, or the trouble, by the part's name."""
-        asked = {
+        """``ok``, or the trouble, by the part's name. A part that is frozen holds up no answer: it is told as such, and
+        nobody asks it again until it has answered."""
+        asked: dict[str, Callable[[], Awaitable[None]]] = {
             "database": self._database.ping,
             "temporal": self._dispatcher.ping,
             "control_worker": self._dispatcher.ping_control_workers,
             "log_store": self._look_at_logs,
             "certificates": self.certificates.check,
         }
-        found = {}
+        if self._gateway is not None:
+            asked["gateway"] = self._gateway.look
         for name, ping in asked.items():
-            try:
-                await ping()
-                found[name] = OK
-            except GamekeeperError as error:
-                found[name] = str(error)
-        return found
+            if name not in self._asking:
+                self._asking[name] = asyncio.create_task(_state(ping))
+        mine = {name: self._asking[name] for name in asked}
+        await asyncio.wait(mine.values(), timeout=PATIENCE_SECONDS)
+        for name, task in mine.items():
+            if task.done() and self._asking.get(name) is task:
+                del self._asking[name]
+        return {name: task.result() if task.done() else _silent() for name, task in mine.items()}
 
     async def _look_at_logs(self) -> None:
         room = nearest_room(self._logs_dir)
         if room.is_full:
             raise full_disk(f"{room}, and step logs are on it")
+
+
+async def _state(ping: Callable[[], Awaitable[None]]) -> str:
+    try:
+        await ping()
+    except GamekeeperError as error:
+        return str(error)
+    return OK
+
+
+def _silent() -> str:
+    return f"does not answer within {PATIENCE_SECONDS:.0f} s"

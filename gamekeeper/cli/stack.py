@@ -25,6 +25,7 @@ from gamekeeper.logging import configure_logging
 from gamekeeper.stack.enrol import ensure_node
 from gamekeeper.stack.hosts import LOOPBACK, bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.outside import host_and_port
 from gamekeeper.stack.plan import temporal_address
 from gamekeeper.stack.ports import free_ports
 from gamekeeper.stack.process import LockedFile, wait_released
@@ -63,7 +64,7 @@ def up(
     lock = LockedFile(state.run_dir / "supervisor.lock")
     record = _record(state, node, temporal, database, host, policy)
     if lock.is_held():
-        _check_same(state.load(), record)
+        _check_same(state.load(), record, new_ports=new_ports)
         _wait_ready(state, None)
         _enrol_again(state)
         console.print("already up")
@@ -90,6 +91,8 @@ def _record(state: StateDir, node: str, temporal: str, database: str, host: str,
     record = state.load()
     record.node = None if node == NO_NODE else node or record.node or as_label(socket.gethostname())
     record.temporal = temporal or os.environ.get("TEMPORAL_ADDRESS", "") or record.temporal
+    if record.temporal:
+        host_and_port(record.temporal)
     record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
     record.host = host or record.host
     bind_address(record.host)
@@ -100,11 +103,15 @@ def _record(state: StateDir, node: str, temporal: str, database: str, host: str,
     return record
 
 
-def _check_same(now: StackRecord, wanted: StackRecord) -> None:
+def _check_same(now: StackRecord, wanted: StackRecord, *, new_ports: bool) -> None:
     """Raises ConflictError when the stack is up with other options than the ones given."""
     names = {"node": "--node", "temporal": "--temporal", "database": "--database", "host": "--host"}
     names["policy_file"] = "--policy"
     other = [option for name, option in names.items() if getattr(now, name) != getattr(wanted, name)]
+    if new_ports:
+        raise ConflictError(
+            "the stack is up, and its ports do not move meanwhile", hint="run gamekeeper down first; containers go on"
+        )
     if other:
         raise ConflictError(
             f"the stack is up already, with another {' and '.join(other)}",

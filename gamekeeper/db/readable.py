@@ -5,12 +5,14 @@ A row is left out and told once. Lists that decide what is done to a run or a no
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from gamekeeper.errors import UnreadableError
 from gamekeeper.supervised import Supervised
 
 ODD_ROWS = "odd_rows"  # of a session's info
@@ -21,6 +23,14 @@ def column(attribute: Any) -> InstrumentedAttribute[Any]:
     """A model's field as the column that it is, which its annotation hides."""
     assert isinstance(attribute, InstrumentedAttribute)
     return attribute
+
+
+async def one_readable(reading: Awaitable[Row], what: str) -> Row:
+    """The row, or None, that ``reading`` gives. Raises UnreadableError that names ``what``."""
+    try:
+        return await reading
+    except (ValueError, TypeError) as error:
+        raise UnreadableError(what, error) from error
 
 
 async def readable(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
-from gamekeeper.stack.process import ProcessSpec
+from gamekeeper.stack.process import TEMPORAL_PREFIX, ProcessSpec
 from gamekeeper.temporal.dev_server import command as temporal_command
 
 AGENT_PREFIX = "agent-"
@@ -21,11 +22,22 @@ def temporal_address(record: StackRecord) -> str:
     return record.temporal or f"{LOOPBACK}:{record.ports.temporal}"
 
 
+def _way_to_temporal(record: StackRecord) -> dict[str, str]:
+    """TEMPORAL_* of this environment for a server of the user's own. The embedded one knows neither TLS nor keys, which
+    a user's profile may hold for another."""
+    given = {name: value for name, value in os.environ.items() if name.startswith(TEMPORAL_PREFIX)}
+    if record.temporal:
+        return given
+    own = {"TEMPORAL_CONFIG_FILE": os.devnull}
+    return own | {name: value for name, value in given.items() if name == "TEMPORAL_NAMESPACE"}
+
+
 def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
     """Temporal (unless it is somebody else's), api, gateway, control_worker: in the order of their start."""
     assert record.ports is not None
     specs = [] if record.temporal else [_temporal(state, record)]
-    shared = {
+    shared = _way_to_temporal(record) | {
+        "GRPC_VERBOSITY": "ERROR",  # else each stranger, and each look of the api, is a line in a log
         "GAMEKEEPER_TEMPORAL": temporal_address(record),
         "GAMEKEEPER_DATABASE": record.database or state.database_url,
     }

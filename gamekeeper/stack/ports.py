@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from contextlib import suppress
 
@@ -46,11 +47,11 @@ def free_port(host: str) -> int:
     return port
 
 
-def choose_ports(host: str, kept: Ports | None, ours: set[str]) -> Ports:
+def choose_ports(host: str, kept: Ports | None, ours: set[str], unused: frozenset[str] = frozenset()) -> Ports:
     """Keeps ``kept``, the ports of an earlier start, or chooses them for the first time.
 
-    Those in ``ours`` are held by our own living processes. Raises ConflictError that names the holder of a kept port:
-    agents and scripts remember it, so it never moves by itself.
+    Those in ``ours`` are held by our own living processes, and nothing listens on those in ``unused`` this time. Raises
+    ConflictError that names the holder of a kept port: agents and scripts remember it, so it never moves by itself.
     """
     if kept is None:
         return free_ports(host, USUAL)
@@ -58,9 +59,9 @@ def choose_ports(host: str, kept: Ports | None, ours: set[str]) -> Ports:
         kept = kept.model_copy(update={"gateway": free_ports(host, USUAL).gateway})
     for name, port in kept.model_dump().items():
         address = _address(host, name)
-        if not (name in ours or is_free(address, port)):
+        if not (name in ours | unused or is_free(address, port)):
             raise ConflictError(
-                f"port {port} on {address} ({TITLES[name]}) is taken by {holder_of(port)}",
+                f"port {port} on {address} ({TITLES[name]}) is taken by {holder_of(address, port)}",
                 hint="end that process; or have another port chosen: gamekeeper up --new-ports",
             )
     return kept
@@ -79,15 +80,23 @@ def _address(host: str, name: str) -> str:
     return LOOPBACK if name.startswith("temporal") else host
 
 
-def holder_of(port: int) -> str:
-    """The process that listens on a port, in words."""
+def holder_of(address: str, port: int) -> str:
+    """The process that keeps others from listening on this address and port, in words."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-        if listens and connection.pid:
+        local = connection.laddr
+        is_in_the_way = local and local.port == port and _overlap(local.ip, address)
+        if is_in_the_way and connection.status == psutil.CONN_LISTEN and connection.pid:
             with suppress(psutil.Error):
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return "another process"
+
+
+def _overlap(one: str, other: str) -> bool:
+    """True where two sockets can't listen on these addresses with the same port. gRPC's are IPv6 for IPv4, too."""
+    addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in (one, other)]
+    found = [getattr(address, "ipv4_mapped", None) or address for address in addresses]
+    return found[0] == found[1] or any(address.is_unspecified for address in found)

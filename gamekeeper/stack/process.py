@@ -17,11 +17,13 @@ from typing import BinaryIO
 import psutil
 
 from gamekeeper.errors import UnavailableError
+from gamekeeper.exit_status import MISCONFIGURED
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
 STARTED_AS = "GAMEKEEPER_STARTED_AS"
+TEMPORAL_PREFIX = "TEMPORAL_"  # the way to Temporal, credentials included, is for those alone whose spec names it
 STOP_SECONDS = 10.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
 
@@ -79,6 +81,10 @@ class LockedFile:
         return None
 
 
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(TEMPORAL_PREFIX)}
+
+
 def _started_as(process: psutil.Process) -> str:
     """The fingerprint that the process was started with. Its environment holds it: a file would need room on a disk."""
     with suppress(psutil.Error, OSError):
@@ -115,6 +121,11 @@ class ManagedProcess:
         return None
 
     @property
+    def is_misconfigured(self) -> bool:
+        """True when it ended because of its configuration: another start would end the same way."""
+        return self._child is not None and self._child.poll() == MISCONFIGURED
+
+    @property
     def is_adopted(self) -> bool:
         """True for a process that an earlier supervisor started."""
         return self._adopted is not None
@@ -145,7 +156,7 @@ class ManagedProcess:
             with self._open_log() as output:
                 self._child = subprocess.Popen(
                     list(self.spec.command),
-                    env={**os.environ, **self.spec.environment, STARTED_AS: self.spec.fingerprint},
+                    env={**_inherited(), **self.spec.environment, STARTED_AS: self.spec.fingerprint},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -171,6 +182,15 @@ class ManagedProcess:
     def is_alive(self) -> bool:
         return self.pid is not None
 
+    def last_error(self) -> str:
+        """The newest error in its log; empty where there is none."""
+        for line in reversed(self.log_tail(50).splitlines()):
+            with suppress(ValueError, TypeError, KeyError):
+                told = json.loads(line)
+                if told["level"] == "error":
+                    return str(told["message"])
+        return ""
+
     def log_tail(self, lines: int = 5) -> str:
         with suppress(OSError):
             return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-lines:])
@@ -190,6 +210,7 @@ def stop_process(process: psutil.Process) -> None:
     """SIGTERM, a while, SIGKILL; returns when the process is gone."""
     with suppress(psutil.NoSuchProcess):
         process.terminate()
+        process.resume()  # one that is frozen (SIGSTOP) would not hear of it
         try:
             process.wait(STOP_SECONDS)
         except psutil.TimeoutExpired:

@@ -16,6 +16,7 @@ from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile
 
 PROBE_SECONDS = 2.0
+PARTS_SECONDS = 6.0  # the api waits for its parts itself
 
 
 def stack_status(state: StateDir) -> dict[str, Any]:
@@ -29,9 +30,9 @@ def stack_status(state: StateDir) -> dict[str, Any]:
     return {
         "state_dir": str(state.root),
         "supervisor": _part(state, "supervisor", True),
-        "temporal": _temporal(state, record),
+        "temporal": _temporal(state, record, parts),
         "api": _api(state, record, parts),
-        "gateway": _gateway(state, record),
+        "gateway": _gateway(state, record, parts),
         "control_worker": _control_worker(state, parts),
         "agents": agents,
         "disk": _disk(state.root),
@@ -60,15 +61,24 @@ def _part(state: StateDir, name: str, serves: bool) -> dict[str, Any]:
     return {"pid": holder.pid if holder else None, "health": health, "log": str(state.process_logs / f"{name}.log")}
 
 
-def _temporal(state: StateDir, record: StackRecord) -> dict[str, Any]:
+def _temporal(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> dict[str, Any]:
+    """Well when it answers the api, which has the credentials. Without the api, when its port takes connections."""
     if record.ports is None:
         return {"pid": None, "health": "down"}
     address = temporal_address(record)
-    serves = _listens(address)
+    said = _said(parts, "temporal")
+    serves = not said and (parts is not None or _listens(address))
     if record.temporal:
-        return {"pid": None, "address": address, "health": "ok" if serves else "unhealthy", "external": True}
-    part = _part(state, "temporal", serves)
+        told = {"message": said} if said else {}
+        return {"pid": None, "address": address, "health": "ok" if serves else "unhealthy", "external": True} | told
+    part = _part(state, "temporal", serves) | {"message": said}
     return part | {"address": address, "ui": f"http://{LOOPBACK}:{record.ports.temporal_ui}"}
+
+
+def _said(parts: dict[str, str] | None, name: str) -> str:
+    """The trouble of a part in the api's words; empty where it told none."""
+    said = (parts or {}).get(name, "ok")
+    return "" if said == "ok" else said
 
 
 def _listens(address: str) -> bool:
@@ -85,7 +95,7 @@ def _parts(state: StateDir, record: StackRecord) -> dict[str, str] | None:
     try:
         if record.ports is None:
             return None
-        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PROBE_SECONDS, verify=state.trust(record))
+        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PARTS_SECONDS, verify=state.trust(record))
         return dict(answer.json()["parts"])
     except (httpx.HTTPError, ValueError, LookupError):
         return None
@@ -94,23 +104,26 @@ def _parts(state: StateDir, record: StackRecord) -> dict[str, str] | None:
 def _api(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> dict[str, Any]:
     if record.ports is None:
         return {"pid": None, "health": "down"}
-    troubles = [f"{name}: {said}" for name, said in (parts or {}).items() if said != "ok" and name != "control_worker"]
+    others = ("control_worker", "gateway")  # they have lines of their own
+    troubles = [f"{name}: {said}" for name, said in (parts or {}).items() if said != "ok" and name not in others]
     part = _part(state, "api", parts is not None and not troubles)
     addresses = {"url": record.rest_url, "node_link": f"{record.dial}:{record.ports.grpc}"}
     return part | addresses | {"key_file": str(state.key_file), "message": "; ".join(troubles)}
 
 
-def _gateway(state: StateDir, record: StackRecord) -> dict[str, Any]:
+def _gateway(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> dict[str, Any]:
     if record.ports is None:
         return {"pid": None, "health": "down"}
     address = f"{record.dial}:{record.ports.gateway}"
-    return _part(state, "gateway", _listens(address)) | {"address": address}
+    said = _said(parts, "gateway")
+    serves = not said and (parts is not None or _listens(address))
+    return _part(state, "gateway", serves) | {"address": address, "message": said}
 
 
 def _control_worker(state: StateDir, parts: dict[str, str] | None) -> dict[str, Any]:
     """Well while Temporal says that it asks for work. Without the api nobody says so, and the process is looked at."""
-    said = (parts or {}).get("control_worker", "ok")
-    return _part(state, "control_worker", said == "ok") | {"message": "" if said == "ok" else said}
+    said = _said(parts, "control_worker")
+    return _part(state, "control_worker", not said) | {"message": said}
 
 
 def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from types import FrameType
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.disk import disk_room
-from gamekeeper.errors import ConflictError, GamekeeperError, UnavailableError
+from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.stack import enrol, plan
 from gamekeeper.stack.hosts import bind_address
+from gamekeeper.stack.in_background import InBackground
 from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.outside import wait_for_port
 from gamekeeper.stack.ports import choose_ports
 from gamekeeper.stack.process import LockedFile, ManagedProcess, ProcessSpec
 from gamekeeper.stack.troubles import Troubles
@@ -27,6 +29,8 @@ LOOK_SECONDS = 0.5
 ASK_SECONDS = 0.1
 STEADY_SECONDS = 60.0
 FIRST_DELAY_SECONDS = 0.5
+OUTSIDE_SECONDS = 10.0  # a machine that starts may start Temporal, too
+SUPERVISOR = "supervisor"
 
 
 class Supervisor:
@@ -46,6 +50,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._troubles = Troubles()
         self._is_saved = False
+        self._enrolment = InBackground(self._enrol)
 
     def run(self, on_ready: Callable[[StackRecord], None]) -> None:
         """Raises ConflictError when another supervisor holds this state directory."""
@@ -79,11 +84,14 @@ class Supervisor:
         self._state.ensure_admin_key()
         self._state.ensure_ca_passphrase()
         address = bind_address(self._record.host)
-        ports = choose_ports(address, self._record.ports, self._ports_of_living())
+        unused = frozenset({"temporal", "temporal_ui"} if self._record.temporal else ())
+        ports = choose_ports(address, self._record.ports, self._ports_of_living(), unused)
         if (ports, address) != (self._record.ports, self._record.address):
             self._record.ports, self._record.address = ports, address
             self._state.save(self._record)  # a start that can't keep its ports would not be found again
         self._save(ready=False)
+        if self._record.temporal and not self._is_anything_alive():
+            wait_for_port("Temporal", self._record.temporal, OUTSIDE_SECONDS)
         for spec in plan.control_plane(self._state, self._record):
             self._add(spec)
         self._wait(lambda: enrol.wait_ready(self._state, self._record, 1.0))
@@ -93,9 +101,9 @@ class Supervisor:
     def _wait_for_node(self, node: str) -> None:
         """Waits for this machine's own node. The control plane, which others use too, goes on without it."""
         try:
-            self._wait(self._join, NODE_SECONDS, patient=False)
+            self._wait(self._has_joined, NODE_SECONDS, patient=False)
             self._wait(lambda: enrol.wait_online(self._state, self._record, node, 1.0), NODE_SECONDS, patient=False)
-        except UnavailableError as error:
+        except GamekeeperError as error:
             self._record.trouble = f"node {node} is not online yet: {error}"
             log.warning("%s", self._record.trouble)
 
@@ -104,8 +112,22 @@ class Supervisor:
         node = self._record.node
         if node is None or any(process.spec.name == plan.agent_name(node) for process in self._processes):
             return
-        enrol.ensure_node(self._state, self._record, node)
-        self._add(plan.agent(self._state, self._record, node))
+        if self._enrolment.is_done():
+            self._add(plan.agent(self._state, self._record, node))
+
+    def _enrol(self) -> None:
+        assert self._record.node is not None
+        enrol.ensure_node(self._state, self._record, self._record.node)
+
+    def _has_joined(self) -> None:
+        """Raises UnavailableError while this machine's agent is not started yet."""
+        self._join()
+        node = self._record.node
+        if node is not None and not any(process.spec.name == plan.agent_name(node) for process in self._processes):
+            raise UnavailableError("the api does not answer to its enrolment")
+
+    def _is_anything_alive(self) -> bool:
+        return any(LockedFile(path).is_held() for path in self._state.run_dir.glob("*.lock") if path.stem != SUPERVISOR)
 
     def _look_at_node(self) -> None:
         """Tells when the node that the start went on without is there: nobody must hear of an old trouble."""
@@ -129,7 +151,8 @@ class Supervisor:
     def _wait(self, ready: Callable[[], None], seconds: float = READY_SECONDS, *, patient: bool = True) -> None:
         """Waits until ``ready`` no longer raises, and restarts what dies meanwhile.
 
-        Raises UnavailableError when it takes too long. Where processes of an earlier supervisor were found alive, a
+        Raises UnavailableError when it takes too long, and InvalidError when a process can't be started as it is
+        configured, in its own words. Where processes of an earlier supervisor were found alive, a
         patient one waits on instead: giving up would end what runs.
         """
         deadline = time.monotonic() + seconds
@@ -141,6 +164,8 @@ class Supervisor:
                 if self._stop.is_set():
                     raise _StopAskedError from error
                 waits_on = patient and any(process.is_adopted for process in self._processes)
+                if not waits_on and (wrong := next((item for item in self._processes if item.is_misconfigured), None)):
+                    raise InvalidError(wrong.last_error() or f"{wrong.spec.name} ends at once") from error
                 if time.monotonic() > deadline and not waits_on:
                     raise UnavailableError(f"{error}\n{self._tails()}") from error
             self._stop.wait(ASK_SECONDS)
@@ -205,7 +230,7 @@ def stop_leftovers(state: StateDir) -> list[str]:
     stopped = []
     order = sorted(state.run_dir.glob("*.lock"), key=lambda path: _stop_order(path.stem))
     for path in order:
-        if path.stem != "supervisor" and LockedFile(path).is_held():
+        if path.stem != SUPERVISOR and LockedFile(path).is_held():
             ManagedProcess(ProcessSpec(path.stem, []), state.run_dir, state.process_logs).stop()
             stopped.append(path.stem)
     return stopped

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import TaskQueueKind, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
+CALL_TIMEOUT = timedelta(seconds=10)
 POLL_SECONDS = 60.0
 SILENCE_SECONDS = POLL_SECONDS + 15.0
 
 
 class Pollers:
-    """The pollers for workflow tasks of one queue. ``clock`` gives seconds and never goes back."""
+    """The pollers of one queue, for workflow tasks or for activities. ``clock`` gives seconds and never goes back."""
 
-    def __init__(self, queue: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        queue: str,
+        clock: Callable[[], float] = time.monotonic,
+        kind: TaskQueueType.ValueType = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    ) -> None:
         self._queue = queue
+        self._kind = kind
         self._clock = clock
         self._newest: int | None = None
         self._changed_at = 0.0
@@ -32,10 +40,10 @@ class Pollers:
         """Empty while a worker polls, else what is wrong. Raises RPCError."""
         request = DescribeTaskQueueRequest(
             namespace=client.namespace,
-            task_queue=TaskQueue(name=self._queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            task_queue=TaskQueue(name=self._queue, kind=TaskQueueKind.TASK_QUEUE_KIND_NORMAL),
+            task_queue_type=self._kind,
         )
-        answer = await client.workflow_service.describe_task_queue(request)
+        answer = await client.workflow_service.describe_task_queue(request, timeout=CALL_TIMEOUT)
         return self.judge(max((poller.last_access_time.ToNanoseconds() for poller in answer.pollers), default=None))
 
     def judge(self, newest: int | None) -> str:

@@ -61,6 +61,9 @@ def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(fresh: S
     again = fresh.command("up", "--detach", "--node", "another", "--host", "127.0.0.2", check=False)
     assert again.returncode == 2
     assert "with another --node and --host" in again.stderr
+    moving = fresh.command("up", "--detach", "--node", fresh.node, "--new-ports", check=False)
+    assert moving.returncode == 2
+    assert "its ports do not move meanwhile" in " ".join(moving.stderr.split())
     fresh.command("down")
     ports = StateDir(fresh.state_dir).load().ports
     assert ports is not None
@@ -108,3 +111,6 @@ def test_an_agent_that_hangs_stops_no_start_of_the_rest(fresh: Stack) -> None:
         os.kill(agent, signal.SIGCONT)
     fresh.until(lambda: fresh.status()["agents"][0]["health"] == "ok")
     fresh.until(lambda: StateDir(fresh.state_dir).load().trouble == "")
+    os.kill(agent, signal.SIGSTOP)
+    assert fresh.command("down").stdout == "down\n"
+    assert not psutil.pid_exists(agent)

@@ -220,7 +220,11 @@ async def test_queues_of_others(pair: Pair) -> None:
     for name in names:
         for kind in (NORMAL, COMMANDS, TaskQueueKind.TASK_QUEUE_KIND_UNSPECIFIED):
             queue = TaskQueue(name=name, kind=kind)
-            for request in (pb.PollActivityTaskQueueRequest, pb.PollNexusTaskQueueRequest):
+            for request in (
+                pb.PollActivityTaskQueueRequest,
+                pb.PollNexusTaskQueueRequest,
+                pb.DescribeTaskQueueRequest,
+            ):
                 path = f"/{SERVICE}/{request.DESCRIPTOR.name.removesuffix('Request')}"
                 status = await pair.other.status(path, request(namespace="default", task_queue=queue))
                 assert status is DENIED, (path, name, kind)

@@ -113,6 +113,20 @@ async def test_errors_of_temporal_come_through_with_their_details(gate: Gated, t
     assert trailing["x-limit"] == "rps"
 
 
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
+async def test_a_credential_of_the_gateway_that_is_refused_is_no_fault_of_the_node(
+    gate: Gated, temporal: FakeTemporal, code: grpc.StatusCode
+) -> None:
+    async def refuse(context: Context) -> bytes:
+        await context.abort(code, "key has expired")
+        raise AssertionError
+
+    temporal.answer = refuse
+    error = await failure(call(gate, INFO))
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "Temporal refuses the gateway itself: key has expired; check TEMPORAL_API_KEY" in (error.details() or "")
+
+
 async def test_temporal_that_is_away(certificates: Certificates, temporal: FakeTemporal) -> None:
     async with temporal.serving() as address:
         pass

@@ -53,6 +53,11 @@ def poll(name: str = "node:edge-1", kind: Any = NORMAL, **fields: Any) -> Any:
     return pb.PollActivityTaskQueueRequest(task_queue=TaskQueue(name=name, kind=kind), **LIES | fields)
 
 
+def describe(name: str = "node:edge-1", **fields: Any) -> Any:
+    queue = TaskQueue(name=name, kind=NORMAL)
+    return pb.DescribeTaskQueueRequest(namespace="fleet", task_queue=queue, task_queue_type=2, **fields)
+
+
 def poll_commands(name: str = CONTROL, kind: Any = COMMANDS, **fields: Any) -> Any:
     return pb.PollNexusTaskQueueRequest(task_queue=TaskQueue(name=name, kind=kind), **LIES | fields)
 
@@ -65,6 +70,8 @@ def beat(queue: str = "node:edge-1") -> WorkerHeartbeat:
 ACCEPTED: list[Message] = [
     pb.GetSystemInfoRequest(),
     pb.DescribeNamespaceRequest(namespace="fleet"),
+    describe(),
+    describe("node:edge-1:ctl"),
     poll(),
     poll("node:edge-1:ctl"),
     poll(worker_instance_key=PROCESS, worker_control_task_queue=CONTROL),
@@ -84,6 +91,8 @@ REFUSED: list[tuple[str, Message, Reason]] = [
     ("another namespace", poll(namespace="default"), Reason.NAMESPACE),
     ("no namespace", pb.PollActivityTaskQueueRequest(task_queue=poll().task_queue), Reason.NAMESPACE),
     ("describe another namespace", pb.DescribeNamespaceRequest(namespace="temporal-system"), Reason.NAMESPACE),
+    *((f"describe {name!r}", describe(name), Reason.QUEUE) for name in ("", "node:edge-2", "control-plane")),
+    ("describe the load of a queue", describe(report_stats=True), Reason.FIELD),
     ("describe by id", pb.DescribeNamespaceRequest(namespace="fleet", id="0"), Reason.FIELD),
     *(
         (f"poll {name!r}", poll(name), Reason.QUEUE)
@@ -189,7 +198,8 @@ def test_every_known_field_is_named_or_refused(path: str) -> None:
             continue
         message: Any = found.request()
         if field.is_repeated:
-            getattr(message, field.name).add()
+            values = getattr(message, field.name)
+            values.add() if field.message_type is not None else values.append(1)
         elif field.message_type is not None:
             getattr(message, field.name).SetInParent()
         else:

@@ -44,6 +44,7 @@ class ControlPlane:
         self.queue = queue
         self.stack = AsyncExitStack()
         self.has_node = False
+        self.indexed = True
 
     async def start_node(self, at_once: int = 200) -> None:
         """``at_once``: how many steps it takes at a time."""
@@ -59,9 +60,12 @@ class ControlPlane:
             worker = Worker(self.client, task_queue=queue, activities=activities, max_concurrent_activities=at_once)
             await self.stack.enter_async_context(worker)
 
+    async def is_indexed(self) -> bool:
+        return self.indexed
+
     async def start(self) -> None:
         """The control worker."""
-        runs, intake = RunActivities(self.store), IntakeActivities(self.intake)
+        runs, intake = RunActivities(self.store), IntakeActivities(self.intake, self.is_indexed)
         worker = Worker(
             self.client,
             task_queue=self.queue,
@@ -83,7 +87,13 @@ class ControlPlane:
         seen = view or NodeView(id=self.node, status=NodeStatus.ONLINE)
         return await self.client.start_workflow(
             PipelineWorkflow.run,
-            RunInput(run_id=run_id, pipeline=pipeline, nodes={self.node: seen}, behaviour=BEHAVIOUR),
+            RunInput(
+                run_id=run_id,
+                pipeline=pipeline,
+                nodes={self.node: seen},
+                behaviour=BEHAVIOUR,
+                is_indexed=self.indexed,
+            ),
             id=f"run/{run_id}",
             task_queue=self.queue,
         )

@@ -35,7 +35,7 @@ from gamekeeper.domain.run.schedule import ScheduledRun, ScheduleSpec, ScheduleT
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
 from gamekeeper.temporal.ids import run_workflow_id
-from gamekeeper.temporal.search_attributes import ensure_search_attributes
+from gamekeeper.temporal.search_attributes import SearchAttributes
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.test_pipeline import step
 from workflows import ALL_WORKFLOWS, PipelineWorkflow, ScheduledRunWorkflow
@@ -49,13 +49,15 @@ async def record(version: str) -> None:
         dev_server_extra_args=dynamic_config_args(),
         data_converter=pydantic_data_converter,
     )
-    await ensure_search_attributes(environment.client)
+    attributes = SearchAttributes(environment.client)
+    await attributes.ensure()
     plane = ControlPlane(environment.client, queues.CONTROL_PLANE)
     folder = tempfile.TemporaryDirectory()
     url = f"sqlite+aiosqlite:///{folder.name}/gk.db"
     await asyncio.to_thread(upgrade, url)
     database = Database(url)
-    runs, intake = RunActivities(SqlRunStore(database)), IntakeActivities(SqlRunIntake(database))
+    runs = RunActivities(SqlRunStore(database))
+    intake = IntakeActivities(SqlRunIntake(database), attributes.are_there)
     async with AsyncExitStack() as stack, plane.stack:
         stack.push_async_callback(database.close)
         worker = Worker(

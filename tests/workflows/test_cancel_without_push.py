@@ -25,7 +25,7 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import find_binary
-from gamekeeper.temporal.search_attributes import ensure_search_attributes
+from gamekeeper.temporal.search_attributes import SearchAttributes
 from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
 from tests.workflows.conftest import ControlPlane, ended
@@ -39,7 +39,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=find_binary(), data_converter=pydantic_data_converter
     )
-    await ensure_search_attributes(environment.client)
+    await SearchAttributes(environment.client).ensure()
     plane = ControlPlane(environment.client, queue)
     runs = RunActivities(plane.store)
     beat = timedelta(seconds=POLLED_HEARTBEAT_SECONDS)

@@ -52,6 +52,7 @@ class Interpreter:
         self._cancelled_for: Reason | None = None
         self._result: RunResult | None = None
         self._behaviour = run_input.behaviour
+        self._is_indexed = run_input.is_indexed
         self._expecting: set[str] = set()
 
     def cancel(self, reason: Reason) -> None:
@@ -104,7 +105,8 @@ class Interpreter:
         self._result = self._outcome()
         self._mirror.finish(self._result)
         self.progress.state = self._result.state
-        workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
+        if self._is_indexed:
+            workflow.upsert_search_attributes([search_attributes.STATE.value_set(self._result.state.value)])
         await mirror
         await self.queue.leave()
         return self._result

@@ -114,6 +114,7 @@ class PipelineCalls:
 
 async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkflowHandle[Any, RunResult]:
     """An accepted run as a child workflow, which is cancelled with its parent and waited for."""
+    attributes = search_attributes.of_run(accepted.pipeline, accepted.nodes) if accepted.run.is_indexed else None
     return await workflow.start_child_workflow(
         workflow_names.RUN,
         accepted.run,
@@ -122,7 +123,7 @@ async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkf
         result_type=RunResult,
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-        search_attributes=search_attributes.of_run(accepted.pipeline, accepted.nodes),
+        search_attributes=attributes,
         static_summary=f"{accepted.pipeline}, {asked_by}",
     )
 

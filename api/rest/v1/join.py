@@ -56,7 +56,8 @@ class JoinRequest(BaseModel):
         default="",
         max_length=63,
         pattern=OPTIONAL_ID,
-        description="The id that the agent has already: a join key that gives another one is refused",
+        description="The id that the agent has already: a token or join key that gives another one is refused, and not "
+        "spent",
     )
     facts: MachineFacts = Field(default_factory=MachineFacts)
 

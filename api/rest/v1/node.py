@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
 from api.problems import problems
 from api.rest.fields import Capacities, Labels
-from api.rest.items import shown_items
+from api.rest.items import shown_item, shown_items
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node.capacity import effective
@@ -142,7 +142,7 @@ class ContainerList(BaseModel):
 
 def _shown(row: NodeRow, response: Response) -> Node:
     response.headers["ETag"] = f'"{row.version}"'
-    return Node.of(row)
+    return shown_item(row, Node.of, f"node {row.id}")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(ConflictError))

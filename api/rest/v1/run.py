@@ -14,7 +14,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.problems import SPEC, problems
-from api.rest.items import shown_items
+from api.rest.items import shown_item, shown_items
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
@@ -154,7 +154,7 @@ class RunEvent(BaseModel):
 
 
 def shown(runs: RunService, row: RunRow, steps: list[StepRow]) -> Run:
-    summary = RunSummary.model_validate(row).model_dump()
+    summary = shown_item(row, RunSummary.model_validate, f"run {row.id}").model_dump()
     return Run(**summary, args=row.args, steps=shown_items(runs.odd_rows, steps, Step.of, "name"))
 
 

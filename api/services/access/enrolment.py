@@ -38,8 +38,9 @@ class EnrolmentService:
         self._directory = directory
         self._known: dict[str, tuple[str, float]] = {}
 
-    async def register(self, token: str) -> Enrolled:
-        """Spends the token. Key and certificates from an earlier registration are void with it.
+    async def register(self, token: str, known_as: str = "") -> Enrolled:
+        """Spends the token. Key and certificates from an earlier registration are void with it. A token of another node
+        than ``known_as``, which the machine is already, is not spent.
 
         Raises UnauthenticatedError for a token that is unknown, used or expired, without saying which.
         """
@@ -50,6 +51,11 @@ class EnrolmentService:
             if spent is None:
                 raise UnauthenticatedError(
                     "the enrolment token is unknown, used or expired", hint="make one: gamekeeper node enrol NODE"
+                )
+            if known_as not in ("", spent.node_id):
+                raise UnauthenticatedError(
+                    f"the token is of node {spent.node_id}, and this agent is node {known_as}",
+                    hint="the token is not spent; give each node an agent with a state folder of its own",
                 )
             row = await nodes.get_locked(spent.node_id)
             row.key_hash = hash_key(key)

@@ -71,7 +71,7 @@ class JoinService:
             if isinstance(enrolled, JoinRow):
                 return enrolled
         else:
-            enrolled = await self._enrolment.register(token)
+            enrolled = await self._enrolment.register(token, machine.node_id)
         joined = self._joined(enrolled.node_id, enrolled.node_key, csr, enrolled.generation)
         return replace(joined, policy=enrolled.policy)
 

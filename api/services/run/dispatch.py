@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
@@ -28,6 +29,7 @@ from gamekeeper.temporal.pollers import Pollers
 from workflows.run.pipeline import PipelineWorkflow
 
 UPDATE_LIMIT = timedelta(seconds=10)
+PING_LIMIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,17 @@ def _refusal_or_away(error: RPCError) -> GamekeeperError:
 class RunDispatcher:
     """Calls raise UnavailableError when Temporal does not take them now; all of them may be repeated."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, is_indexed: Callable[[], Awaitable[bool]]) -> None:
+        """``is_indexed`` tells whether runs may be started with search attributes."""
         self._client = client
+        self._is_indexed = is_indexed
         self._control_workers = Pollers(queues.CONTROL_PLANE)
 
     async def start(self, run: RunInput) -> None:
         """Starts the workflow, unless it runs or ran already. Raises InvalidError when Temporal refuses it for good."""
         pipeline = run.pipeline
+        run = run.model_copy(update={"is_indexed": await self._is_indexed()})
+        attributes = search_attributes.of_run(pipeline.name, pipeline.nodes()) if run.is_indexed else None
         try:
             await self._client.start_workflow(
                 PipelineWorkflow.run,
@@ -96,7 +102,7 @@ class RunDispatcher:
                 id=run_workflow_id(run.run_id),
                 task_queue=queues.CONTROL_PLANE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                search_attributes=search_attributes.of_run(pipeline.name, pipeline.nodes()),
+                search_attributes=attributes,
                 static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
                 static_details="\n".join(
                     f"- {step.name} ({step.type})" + (f" on {step.node}" if step.node else "")
@@ -162,13 +168,12 @@ class RunDispatcher:
         return None
 
     async def ping(self) -> None:
-        """Raises UnavailableError when Temporal does not answer."""
+        """Raises UnavailableError when Temporal does not answer. The question is one that every server lets everybody
+        ask who may start runs; one after its health is not."""
         try:
-            if await self._client.service_client.check_health():
-                return
+            await self._client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=PING_LIMIT)
         except (RPCError, RuntimeError) as error:  # the second from a client that never was connected
             raise UnavailableError(f"Temporal does not answer: {error}") from error
-        raise UnavailableError("Temporal says that it is not serving")
 
     async def ping_control_workers(self) -> None:
         """Raises UnavailableError when no control worker asks Temporal for work: runs are then taken and stand."""

@@ -60,7 +60,7 @@ class SqlRunIntake:
         found = await self._acceptance.find(asked.run_id)
         if found is None:
             raise NotFoundError(f'there is no run "{asked.run_id}"')
-        return found.model_copy(update={"behaviour": asked.behaviour})
+        return found.model_copy(update={"behaviour": asked.behaviour, "is_indexed": asked.is_indexed})
 
     async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
         accepted = await self._acceptance.accept(submission, origin, node_wait=node_wait, run_id=run_id)

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
-from gamekeeper.db.readable import column, readable
+from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.language.pipeline import Lifetime, StepType
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
@@ -28,11 +28,12 @@ class NodeRepository:
         self._session = session
 
     async def find(self, node_id: str) -> NodeRow | None:
-        return await self._session.get(NodeRow, node_id)
+        return await one_readable(self._session.get(NodeRow, node_id), f"node {node_id}")
 
     async def find_locked(self, node_id: str) -> NodeRow | None:
         """A node whose key and generation nobody else changes until this transaction ends."""
-        return await self._session.get(NodeRow, node_id, with_for_update=True)
+        locked = self._session.get(NodeRow, node_id, with_for_update=True)
+        return await one_readable(locked, f"node {node_id}")
 
     async def get_locked(self, node_id: str) -> NodeRow:
         return _there(await self.find_locked(node_id), node_id)

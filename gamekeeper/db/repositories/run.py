@@ -16,7 +16,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
-from gamekeeper.db.readable import column, readable
+from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
@@ -54,11 +54,11 @@ class RunRepository:
         return row
 
     async def find(self, run_id: str) -> RunRow | None:
-        return await self._session.get(RunRow, run_id, options=WITHOUT_TEXT)
+        return await one_readable(self._session.get(RunRow, run_id, options=WITHOUT_TEXT), f"run {run_id}")
 
     async def find_whole(self, run_id: str) -> RunRow | None:
         """The run with its source and the resolved pipeline: a megabyte at most."""
-        return await self._session.get(RunRow, run_id)
+        return await one_readable(self._session.get(RunRow, run_id), f"run {run_id}")
 
     async def find_many(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
         query = select(RunRow).where(col(RunRow.id).in_(run_ids)).options(*WITHOUT_TEXT)
@@ -102,7 +102,7 @@ class RunRepository:
         return (await readable(self._session, _steps_of(run_id), column(StepRow.name)))[0]
 
     async def get_step(self, run_id: str, name: str) -> StepRow:
-        row = await self._session.get(StepRow, (run_id, name))
+        row = await one_readable(self._session.get(StepRow, (run_id, name)), f"step {name} of run {run_id}")
         if row is None:
             raise NotFoundError(f'run "{run_id}" has no step "{name}"', hint=f"gamekeeper runs show {run_id}")
         return row

@@ -37,7 +37,8 @@ class RunInput(BaseModel):
     """Argument of PipelineWorkflow. ``nodes`` are the nodes as the API knew them when the run was accepted; ``carried``
     are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
     steps this run is, the outermost first. ``behaviour`` counts changes of the order in which the workflow works: a
-    run goes on as it began, so whoever starts a run says with which. 1 is the first. In histories it is ``engine``."""
+    run goes on as it began, so whoever starts a run says with which. 1 is the first. In histories it is ``engine``.
+    ``is_indexed`` tells that the namespace has our search attributes, as every one had before."""
 
     model_config = {"populate_by_name": True}
 
@@ -47,16 +48,18 @@ class RunInput(BaseModel):
     carried: list[StepStatus] = Field(default_factory=list)
     callers: list[str] = Field(default_factory=list)
     behaviour: int = Field(default=1, alias="engine")
+    is_indexed: bool = True
 
 
 class RunById(BaseModel):
     """The other argument of PipelineWorkflow: a run that loads the rest itself. A workflow starts its runs like this,
-    or each pipeline that it calls would go through its own history, twice. ``behaviour`` as in RunInput."""
+    or each pipeline that it calls would go through its own history, twice. The other fields are as in RunInput."""
 
     model_config = {"populate_by_name": True}
 
     run_id: str
     behaviour: int = Field(alias="engine")
+    is_indexed: bool = True
 
 
 class Supersession(BaseModel):

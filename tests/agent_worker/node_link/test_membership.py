@@ -15,10 +15,13 @@ from agent_worker.node_link import membership
 from agent_worker.node_link.membership import Joining, Membership
 from agent_worker.node_link.rest import JoinWaitsError
 from agent_worker.node_link.servers import parse_servers
+from agent_worker.node_link.session import Introduction, Link
 from agent_worker.policy import HEAD, keep_template, load_policy
 from agent_worker.settings import AgentSettings
 from gamekeeper.certificates.node_key import own_fingerprint
 from gamekeeper.domain.node.join import short_fingerprint
+from gamekeeper.domain.node.node import NodeFacts
+from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
 from gamekeeper.keys import hash_key
 from tests.fixtures.certificates import NODE_KEY, TestAuthority, shared_own_key
@@ -26,6 +29,10 @@ from tests.fixtures.rest_server import RestServer, Serve
 
 KEY, OTHER_KEY = "gkj_first", "gkj_second"
 JOIN = short_fingerprint(own_fingerprint(NODE_KEY))
+
+
+async def no_facts() -> NodeFacts:
+    return NodeFacts()
 
 
 @pytest.fixture
@@ -125,6 +132,39 @@ async def test_a_token_of_one_node_says_nothing_of_the_machine(server: RestServe
     server.answer = joined(server)
     await joining.join("gke_token")
     assert set(server.told[-1][1]) == {"token", "csr", "protocol_version"}
+
+
+async def test_a_token_that_replaces_a_refused_key_says_which_node_this_is(
+    server: RestServer, joining: Joining
+) -> None:
+    """A token of another node is refused then before it is spent."""
+    server.answer = joined(server)
+    member = Membership(joining, await joining.join("gke_first"), token=lambda: "gke_second")
+    server.next_answers = [refused("the node key is not known here"), refused("the token is of node b")]
+    with pytest.raises(UnauthenticatedError, match="the token is of node b"):
+        await member.come_back()
+    assert (server.told[-1][1]["token"], server.told[-1][1]["node_id"]) == ("gke_second", "gpu-01")
+
+
+async def test_each_of_several_servers_has_a_port_of_its_own(
+    server: RestServer, pki: TestAuthority, serve: Serve
+) -> None:
+    other = serve(pki.roots, None)
+    chain = pki.identity(1).good_credentials.chain
+    server.answer = joined(server, link_port=11, certificate=chain)
+    other.answer = joined(other, link_port=12, certificate=chain)
+    servers = parse_servers(f"127.0.0.1:{server.port},127.0.0.1:{other.port}")
+    joining = Joining(servers, shared_own_key)
+    member = Membership(joining, await joining.join("gke_token"))
+    for _ in range(2):
+        await member.learn_ports(servers[1])
+    assert len(other.told) == 1, "it is asked once"
+    assert other.told[0][0] == "Bearer gkn_1"
+    link = Link(servers, member.identity, Introduction(no_facts, NodePolicy()), lambda _: None)
+    for port in (11, 12, 11):
+        assert link.server == f"127.0.0.1:{port}"
+        await link._next_server()
+    await link.close()
 
 
 def test_a_template_is_written_where_there_is_no_policy(tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ async def check(api: ApiUnderTest, runs: list[str]) -> None:
     assert await walk(api, "/nodes", "id") == ["node-1", "node-3"]
     shown = (await api.http.get(f"/runs/{runs[0]}")).json()
     assert [item["name"] for item in shown["steps"]] == ["a", "c"]
+    for path in (f"/runs/{runs[1]}", "/nodes/node-2"):
+        answer = await api.http.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (409, "unreadable"), answer.text
+        name = path.strip("/").replace("s/", " ")
+        assert answer.json()["detail"].startswith(f"{name} can't be read by this version: ")
     metrics = (await api.anonymous.get("/metrics")).text
     assert 'gamekeeper_background_failures_total{task="odd_rows"} 0.0' not in metrics
 

@@ -23,6 +23,10 @@ class RefusingClient:
         raise self._error
 
 
+async def indexed() -> bool:
+    return True
+
+
 @pytest.mark.parametrize(
     ("status", "message", "expected"),
     [
@@ -36,7 +40,7 @@ class RefusingClient:
     ],
 )
 async def test_a_start_that_fails(status: RPCStatusCode, message: str, expected: type[GamekeeperError]) -> None:
-    dispatcher = RunDispatcher(cast(Any, RefusingClient(status, message)))
+    dispatcher = RunDispatcher(cast(Any, RefusingClient(status, message)), indexed)
     with pytest.raises(expected, match="Temporal") as raised:
         await dispatcher.start(RunInput(run_id="r", pipeline=make_pipeline({"name": "a"}), nodes={}))
     assert type(raised.value) is expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,32 @@ def test_temporal_is_on_loopback_whatever_the_host_is(kept: Ports) -> None:
         assert choose_ports("127.0.0.2", kept.model_copy(update={"rest": port}), set()).rest == port
         with pytest.raises(ConflictError, match=r"on 127\.0\.0\.1 \(Temporal\)"):
             choose_ports("127.0.0.2", kept.model_copy(update={"temporal": port}), set())
+
+
+def test_a_port_on_which_nothing_will_listen_may_be_anybodys(kept: Ports) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        kept.temporal = taken.getsockname()[1]
+        assert choose_ports("127.0.0.1", kept, set(), frozenset({"temporal"})) == kept
+        with pytest.raises(ConflictError, match=r"\(Temporal\)"):
+            choose_ports("127.0.0.1", kept, set(), frozenset({"temporal_ui"}))
+
+
+LISTENER = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("host", "is_ours"), [("127.0.0.3", True), ("127.0.0.4", False)])
+def test_the_holder_is_the_one_that_is_in_the_way(kept: Ports, host: str, is_ours: bool) -> None:
+    """Two processes may listen on one port, at addresses of their own."""
+    with socket.create_server(("127.0.0.3", 0)) as ours:
+        kept.rest = ours.getsockname()[1]
+        other = [sys.executable, "-c", LISTENER, "127.0.0.4", str(kept.rest)]
+        with subprocess.Popen(other, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            with pytest.raises(ConflictError, match=rf"pid {os.getpid() if is_ours else process.pid}\)"):
+                choose_ports(host, kept, set())

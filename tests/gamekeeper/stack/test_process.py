@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gamekeeper.stack.process import ManagedProcess, ProcessSpec
+from tests.hang import HANG_SECONDS
 
 SLEEPS = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 Make = Callable[..., ManagedProcess]
@@ -59,3 +62,23 @@ def test_a_process_whose_log_can_not_be_made_runs_without_one(make: Make) -> Non
     assert process.ensure()
     assert process.is_alive()
     assert process.log_tail() == ""
+
+
+def test_variables_of_temporal_are_inherited_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_API_KEY", "secret")
+    show = [sys.executable, "-c", "import os; print(sorted(k for k in os.environ if k.startswith('TEMPORAL_')))"]
+    process = ManagedProcess(ProcessSpec("shows", show, {"TEMPORAL_NAMESPACE": "games"}), tmp_path, tmp_path)
+    process.ensure()
+    assert process._child is not None
+    process._child.wait(HANG_SECONDS)
+    assert process.log_tail() == "['TEMPORAL_NAMESPACE']"
+
+
+def test_a_frozen_process_hears_that_it_is_to_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    process = ManagedProcess(ProcessSpec("frozen", ["sleep", "600"]), tmp_path, tmp_path)
+    process.ensure()
+    assert process._child is not None
+    os.kill(process._child.pid, signal.SIGSTOP)
+    process.stop()
+    assert not process.is_alive()
+    assert "killing it" not in caplog.text

@@ -13,11 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gamekeeper.errors import InvalidError, UnavailableError
+from gamekeeper.exit_status import FAILED, MISCONFIGURED
 from gamekeeper.stack import supervisor as supervisor_module
 from gamekeeper.stack.layout import StackRecord, StateDir
-from gamekeeper.stack.process import ProcessSpec
+from gamekeeper.stack.process import ManagedProcess, ProcessSpec
 from gamekeeper.stack.supervisor import Supervisor
 from gamekeeper.stack.troubles import Troubles
+from tests.hang import HANG_SECONDS
 
 SLEEPER = ProcessSpec("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
 
@@ -108,3 +111,52 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.Log
     assert troubles.attempt("it", lambda: None)
     assert troubles.attempt("it", lambda: None)
     assert [record.getMessage() for record in caplog.records] == ["it: no room; trying again", "it: works again"]
+
+
+def ends(status: int) -> ProcessSpec:
+    line = json.dumps({"level": "error", "message": "the key is wrong"})
+    return ProcessSpec("wrong", [sys.executable, "-c", f"import sys; print({line!r}); sys.exit({status})"])
+
+
+def never() -> None:
+    raise UnavailableError("not there")
+
+
+def test_a_process_that_can_not_be_started_as_it_is_configured_ends_the_start_with_its_words(
+    supervisor: Supervisor,
+) -> None:
+    supervisor._add(ends(MISCONFIGURED))
+    with pytest.raises(InvalidError, match="the key is wrong"):
+        supervisor._wait(never, HANG_SECONDS)
+    assert supervisor._processes[0].log_tail().count("the key is wrong") == 1, "it was not started again"
+
+
+def test_a_process_that_fails_is_started_again(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_SECONDS", 0.0)
+    supervisor._add(ends(FAILED))
+
+    def twice() -> None:
+        if supervisor._processes[0].log_tail().count("the key is wrong") < 2:
+            never()
+
+    supervisor._wait(twice, HANG_SECONDS)
+
+
+def test_what_lives_is_not_ended_for_a_configuration_that_is_wrong_now(
+    state: StateDir, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier supervisor's processes serve; giving up would leave them without one."""
+    earlier = ManagedProcess(SLEEPER, state.run_dir, state.process_logs)
+    earlier.ensure()
+    supervisor._add(SLEEPER)
+    supervisor._add(ends(MISCONFIGURED))
+    looks = []
+
+    def asked() -> None:
+        looks.append(supervisor._processes[1].is_misconfigured)
+        if not any(looks):
+            never()
+
+    supervisor._wait(asked, HANG_SECONDS)
+    assert supervisor._processes[0].is_alive()
+    earlier.stop()

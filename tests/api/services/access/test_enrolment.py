@@ -49,6 +49,19 @@ async def test_each_enrolment_raises_the_generation(
         await enrolment.authenticate(f"Bearer {keys[0]}")
 
 
+async def test_a_token_of_another_node_is_refused_and_not_spent(
+    database: Database, nodes: NodeService, enrolment: EnrolmentService
+) -> None:
+    token, _ = await nodes.new_token("edge-1", timedelta(minutes=1))
+    before = await generation(database)
+    with pytest.raises(
+        UnauthenticatedError, match="of node edge-1, and this agent is node edge-2; the token is not spent"
+    ):
+        await enrolment.register(token, "edge-2")
+    assert await generation(database) == before
+    assert (await enrolment.register(token, "edge-1")).node_id == "edge-1"
+
+
 async def test_a_revoked_node_is_out_until_it_spends_a_new_token(
     database: Database, nodes: NodeService, enrolment: EnrolmentService
 ) -> None:
