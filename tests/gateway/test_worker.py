@@ -258,7 +258,9 @@ class OwnProcess:
         self.port = next(free_ports)
         settings = certificates.settings(temporal, database=database, gateway_port=self.port)
         self._environment = os.environ | {
-            f"GAMEKEEPER_{name.upper()}": str(value) for name, value in settings.model_dump().items()
+            f"GAMEKEEPER_{name.upper()}": str(value)
+            for name, value in settings.model_dump().items()
+            if value is not None
         }
         self._process: subprocess.Popen[bytes] | None = None
 
