@@ -126,7 +126,7 @@ def test_a_refusal_ends_the_agent_and_an_approval_outlives_its_kill(stack: Stack
     node, evil = node_id("wanted"), node_id("evil")
     process = agents.start("wanted", node, made["key"], "--engine", "dummy")
     unwanted = agents.start("evil", evil, made["key"], "--engine", "dummy")
-    joins = {item["node_id"]: item["id"] for item in stack.until(lambda: waiting(stack, 2))}
+    joins = {item["node_id"]: item["id"] for item in stack.until(lambda: waiting(stack, count=2))}
     stack.command("joins", "refuse", joins[evil], "-m", "not ours")
     assert unwanted.wait(HANG_SECONDS) == 1
     assert f"an operator refused this machine, {joins[evil]}: not ours" in agents.log("evil")

@@ -8,6 +8,7 @@ import pytest
 
 from gamekeeper.awaited import TOLD_AFTER, until_written
 from gamekeeper.backoff import Backoff
+from tests.hang import HANG_SECONDS
 
 
 async def test_it_waits_until_they_are_there_and_tells_once(
@@ -20,7 +21,7 @@ async def test_it_waits_until_they_are_there_and_tells_once(
 
 
 async def test_what_is_there_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    await asyncio.wait_for(until_written("the key", lambda: True), 100)
+    await asyncio.wait_for(until_written("the key", lambda: True), HANG_SECONDS)
     assert caplog.messages == []
 
 
