@@ -155,19 +155,21 @@ class GatewayUnderTest:
         async with database.write() as session:
             session.add_all([NodeRow(id=node, name=node, key_hash=f"{node:0>64}", generation=1) for node in nodes])
         await database.close()
-        given = {f"GAMEKEEPER_{name.upper()}": str(value) for name, value in self._settings.model_dump().items()}
-        process = subprocess.Popen([sys.executable, "-m", "gateway"], env=os.environ | given)
+        settings = self._settings.model_dump().items()
+        given = {f"GAMEKEEPER_{name.upper()}": str(value) for name, value in settings if value is not None}
+        self._process = subprocess.Popen([sys.executable, "-m", "gateway"], env=os.environ | given)
         try:
-            yield psutil.Process(process.pid)
+            yield psutil.Process(self._process.pid)
         finally:
-            process.terminate()
-            process.wait()
+            self._process.terminate()
+            self._process.wait()
 
     async def client(self, node: str, codec: PayloadCodec | None = None) -> Client:
         while True:
             try:
                 return with_codec(await self.certificates.node(node).client(self.address), codec)
             except RuntimeError:
+                assert self._process.poll() is None, "the gateway has ended"
                 await asyncio.sleep(0.1)
 
     def codecs(self) -> tuple[ProvingCodec, ControlCodec, VerifyingCodec]:

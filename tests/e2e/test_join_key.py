@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gamekeeper.exit_status import MISCONFIGURED
 from tests.fixtures.stack import GAMEKEEPER, Stack, node_id
 from tests.hang import HANG_SECONDS
 
@@ -98,7 +99,7 @@ def test_a_machine_joins_by_a_key_and_runs_what_its_policy_allows(stack: Stack, 
     assert [text for text in told if secret in text] == []
     assert re.search(rf"{made['id']} +used_up +1/1", stack.command("join-key", "ls").stdout)
     second = agents.start("two", node_id("late"), made["key"])
-    assert second.wait(HANG_SECONDS) == 1
+    assert second.wait(HANG_SECONDS) == MISCONFIGURED
     assert f"join key {made['id']} is used up: 1 of 1 machine(s) have it" in agents.log("two")
 
 
@@ -128,7 +129,7 @@ def test_a_refusal_ends_the_agent_and_an_approval_outlives_its_kill(stack: Stack
     unwanted = agents.start("evil", evil, made["key"], "--engine", "dummy")
     joins = {item["node_id"]: item["id"] for item in stack.until(lambda: waiting(stack, count=2))}
     stack.command("joins", "refuse", joins[evil], "-m", "not ours")
-    assert unwanted.wait(HANG_SECONDS) == 1
+    assert unwanted.wait(HANG_SECONDS) == MISCONFIGURED
     assert f"an operator refused this machine, {joins[evil]}: not ours" in agents.log("evil")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

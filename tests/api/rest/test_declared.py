@@ -20,7 +20,7 @@ def answer(method: str, path: str, status: int) -> httpx.Response:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/api/v1/nodes", 409),
+        ("GET", "/api/v1/nodes", 412),
         ("GET", "/api/v1/nodes/n1", 412),
         ("PATCH", "/api/v1/nodes/n1", 500),
         ("GET", "/api/v1/runs/r/steps/s/logs", 413),
