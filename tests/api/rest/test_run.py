@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from temporalio.worker import Worker
 
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import UnavailableError
-from gamekeeper.temporal import queues
+from gamekeeper.temporal import policies, queues
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
 from workflows import ScheduledRunWorkflow
@@ -146,7 +147,9 @@ async def test_lists_and_filters(api: ApiUnderTest) -> None:
         assert len((await api.http.get(f"/runs?{query}")).json()["items"]) == count
 
 
-async def test_node_modes_and_deletion_respect_live_steps(api: ApiUnderTest) -> None:
+async def test_node_modes_and_deletion_respect_live_steps(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removed node is out at once: where the cancel comes too late for it, its silence ends the step."""
+    monkeypatch.setattr(policies, "HEARTBEAT_TIMEOUT", timedelta(seconds=10))
     await start(api)
     made = await api.submit(step("a", dummy={"sleep": 60}))
     await api.until_step(made["id"], "a", "running")
