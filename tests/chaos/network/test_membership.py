@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gamekeeper.exit_status import MISCONFIGURED
 from tests.chaos.network.counting import Counting, check_shorts, shorts
 from tests.fixtures.spaces import Machine, Spaces
 from tests.hang import HANG_SECONDS
@@ -82,7 +83,7 @@ def leave_behind(spaces: Spaces, machine: Machine) -> None:
     spaces.until(lambda: "gamekeeper node enrol" in conditions(spaces, machine).get("AgentOutdated", ""))
     before = len(machine.log)
     machine.start()
-    assert machine.wait() == 1
+    assert machine.wait() == MISCONFIGURED
     assert f"gamekeeper node enrol {machine.node}" in machine.log[before:]
 
 
