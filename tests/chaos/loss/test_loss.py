@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from api.services.node.lateness import MAX_STRETCH
 from api.settings import ApiSettings
 from tests.fixtures.stack import GAMEKEEPER
 from tests.hang import HANG_SECONDS
@@ -138,7 +139,7 @@ def test_loss_raises_no_alarm_and_silence_does(namespace: Namespace) -> None:
         log.info("found lost after a silence of %.1f to %.1f s", silences[0], silences[-1])
         assert len(silences) == AGENTS
         assert silences[0] >= LEASE_SECONDS
-        assert silences[-1] < 2 * LEASE_SECONDS
+        assert silences[-1] < 2 * LEASE_SECONDS * MAX_STRETCH  # a late api has told longer leases
 
         namespace.drop(0)
         namespace.until_all("online", AGENTS)
