@@ -7,6 +7,7 @@ certificate that ends soon is better than one that is not reached.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from gamekeeper.whole_file import write_whole
 log = get_logger(__name__)
 
 
-class Source:
+class Source(ABC):
     """A place where certificates come from. ``is_public`` says that browsers take them as they are, and ``trouble`` why
     there is none yet, or no newer one."""
 
@@ -31,11 +32,11 @@ class Source:
     is_public = True
     trouble = ""
 
+    @abstractmethod
     def current(self) -> OwnCertificate | None:
         """The newest one, or None before there is any. Blocks shortly. Raises InvalidError."""
-        raise NotImplementedError
 
-    async def renew(self) -> None:
+    async def renew(self) -> None:  # noqa: B027 - most sources need no care
         """Called every minute, for those that are asked for. Most times it does nothing. Raises UnavailableError."""
 
 
