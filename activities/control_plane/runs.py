@@ -23,4 +23,5 @@ class RunActivities:
 
     @activity.defn(name="node.find")
     async def find_node(self, node_id: str) -> NodeView | None:
+        """Histories of 0.3 and before hold None for a node that was removed."""
         return await self._runs.find_node(node_id)

@@ -19,7 +19,7 @@ class SqlRunStore:
         async with self._database.write() as session:
             await RunRepository(session).apply(snapshot)
 
-    async def find_node(self, node_id: str) -> NodeView | None:
+    async def find_node(self, node_id: str) -> NodeView:
         async with self._database.read() as session:
             row = await NodeRepository(session).find(node_id)
-            return node_view(row) if row else None
+            return node_view(row) if row else NodeView.removed(node_id)

@@ -18,5 +18,5 @@ class RunStore(Protocol):
         Raises InvalidError for one with a value that no row can hold.
         """
 
-    async def find_node(self, node_id: str) -> NodeView | None:
-        """The node as it is known now; None for an unknown one. Idempotent."""
+    async def find_node(self, node_id: str) -> NodeView:
+        """The node as it is known now. One that is not there was removed since the run began. Idempotent."""

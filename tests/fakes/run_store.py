@@ -19,8 +19,8 @@ class FakeRunStore:
             raise InvalidError("the database takes no such value")
         self.snapshots.append(snapshot)
 
-    async def find_node(self, node_id: str) -> NodeView | None:
-        return self.nodes.get(node_id)
+    async def find_node(self, node_id: str) -> NodeView:
+        return self.nodes.get(node_id) or NodeView.removed(node_id)
 
     def history(self, step: str) -> list[StepStatus]:
         """The states that a step was told to have, in order."""

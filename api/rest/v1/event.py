@@ -40,7 +40,7 @@ class Event(BaseModel):
                     "step": "",
                     "container": "",
                     "reason": "silent",
-                    "message": "no heartbeat for 8.0 s",
+                    "message": "no heartbeat for 10.4 s; its lease is 10.0 s",
                     "actor": "system",
                     "data": {},
                     "node_at": None,

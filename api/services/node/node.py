@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -22,6 +24,8 @@ from gamekeeper.keys import PIN_MARK, TOKEN_PREFIX, hash_key, new_key
 TOKEN_LIFETIME = timedelta(minutes=10)
 MAX_TOKEN_LIFETIME = timedelta(hours=24)
 SHOWN = 5  # names in a message
+ENDING_SECONDS = 3  # for steps of a node that is removed by force; it is to be out within 5 s
+ENDING_LOOK_SECONDS = 0.1
 
 NodeChanged = Callable[[str], Awaitable[None]]
 
@@ -93,7 +97,8 @@ class NodeService:
     async def delete(self, node_id: str, if_match: int | None, *, force: bool) -> None:
         """Raises ConflictError while steps live on the node or services are to stay there, unless forced.
 
-        Forced, it stops the steps first, and leaves the services running on a machine that is no node any more.
+        Forced, it stops the steps first, and leaves the services running on a machine that is no node any more. Steps
+        that don't end within ``ENDING_SECONDS`` end by the silence of their node, which is out by then.
         """
         async with self._database.write() as session:
             nodes = NodeRepository(session)
@@ -106,6 +111,8 @@ class NodeService:
             row.mode = NodeMode.DISABLED.value
         if live:
             await self._changed(node_id)
+        if live and NodeStatus(row.status).reachable:
+            await self._until_ended(node_id)
         async with self._database.write() as session:
             nodes = NodeRepository(session)
             await nodes.delete(await nodes.get(node_id))
@@ -113,6 +120,16 @@ class NodeService:
             message = f"left on its machine: {_some(staying)}" if staying else ""
             record(session, Event(kind=EventKind.NODE_REMOVED, node=node_id, reason=reason, message=message))
         self._removed(node_id)
+
+    async def _until_ended(self, node_id: str) -> None:
+        """The agent stops its containers and tells their ends with the certificate that the removal makes void."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                while True:
+                    async with self._database.read() as session:
+                        if not await NodeRepository(session).live_steps(node_id):
+                            return
+                    await asyncio.sleep(ENDING_LOOK_SECONDS)
 
     async def new_token(self, node_id: str, lifetime: timedelta) -> tuple[str, datetime]:
         """A one-time enrolment token and when it expires. It is shown this once, with the CA's pin behind it."""

@@ -8,6 +8,7 @@ from api.services.run.dispatch import RunDispatcher
 from gamekeeper.backoff import Backoff
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.node import NodeRepository, node_view
+from gamekeeper.domain.node.node import NodeView
 from gamekeeper.logging import get_logger
 from gamekeeper.supervised import Supervised
 
@@ -52,9 +53,8 @@ class NodeSignals:
             nodes = NodeRepository(session)
             row = await nodes.find(node_id)
             run_ids = await nodes.runs_touching(node_id)
-        if row is None:
-            return True
-        view = node_view(row)
+        # The signals of a removal may go out when the row is gone already.
+        view = node_view(row) if row else NodeView.removed(node_id)
         told = await asyncio.gather(
             *[self._dispatcher.tell_node(run_id, view) for run_id in run_ids], return_exceptions=True
         )

@@ -243,7 +243,7 @@ class Presence:
         for node_id, status in self._status.items():
             lease, suspect = self._lease.lease_ms / 1000 * self._stretch_of(node_id), self._suspect_after(node_id)
             silence = now - self._beats.get(node_id, now)
-            why = f"no heartbeat for {silence:.1f} s"
+            why = f"no heartbeat for {silence:.1f} s; its lease is {lease:.1f} s"
             if silence > lease and status is not NodeStatus.OFFLINE:
                 changes[node_id] = (NodeStatus.OFFLINE, why)
             elif suspect < silence <= lease and status is NodeStatus.ONLINE:

@@ -38,6 +38,11 @@ class NodeView(BaseModel):
     mode: NodeMode = NodeMode.ACTIVE
     status: NodeStatus = NodeStatus.NEVER_SEEN
 
+    @classmethod
+    def removed(cls, node_id: str) -> NodeView:
+        """A node that is none any more: what waits for it, or runs there, ends as on a disabled one."""
+        return cls(id=node_id, mode=NodeMode.DISABLED, status=NodeStatus.OFFLINE)
+
 
 class NodeFacts(BaseModel):
     """Facts that an agent finds out about its machine. Bytes and counts; free-form where the machine decides."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from temporalio.worker import Worker
 
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import UnavailableError
-from gamekeeper.temporal import policies, queues
+from gamekeeper.temporal import queues
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
 from workflows import ScheduledRunWorkflow
@@ -147,9 +146,8 @@ async def test_lists_and_filters(api: ApiUnderTest) -> None:
         assert len((await api.http.get(f"/runs?{query}")).json()["items"]) == count
 
 
-async def test_node_modes_and_deletion_respect_live_steps(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A removed node is out at once: where the cancel comes too late for it, its silence ends the step."""
-    monkeypatch.setattr(policies, "HEARTBEAT_TIMEOUT", timedelta(seconds=10))
+async def test_node_modes_and_deletion_respect_live_steps(api: ApiUnderTest) -> None:
+    """A node that is removed by force tells the ends of its steps before it is out: no step waits for its silence."""
     await start(api)
     made = await api.submit(step("a", dummy={"sleep": 60}))
     await api.until_step(made["id"], "a", "running")
@@ -158,7 +156,18 @@ async def test_node_modes_and_deletion_respect_live_steps(api: ApiUnderTest, mon
     assert f"{made['id']}/a" in refused.json()["detail"]
     assert (await api.http.delete("/nodes/node-1?force=true")).status_code == 204
     ended = await api.until_run(made["id"], "failed")
-    assert ended["steps"][0]["state"] == "canceled"
+    assert (ended["steps"][0]["state"], ended["steps"][0]["exit_code"]) == ("canceled", 143)
+
+
+async def test_what_waits_for_a_removed_node_ends(api: ApiUnderTest) -> None:
+    """The signals of a removal go out behind it: they told nobody when the node's row was gone before them."""
+    await api.add_node()
+    await api.start_control_worker()
+    made = await api.submit(step("a"))
+    await api.until_step(made["id"], "a", "waiting_node")
+    assert (await api.http.delete("/nodes/node-1?force=true")).status_code == 204
+    ended = await api.until_run(made["id"], "failed")
+    assert (ended["steps"][0]["state"], ended["steps"][0]["reason"]) == ("canceled", "node_disabled")
 
 
 async def test_disabled_node_refuses_and_stops(api: ApiUnderTest) -> None:
