@@ -34,7 +34,17 @@ def test_every_test_folder_is_a_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["docker-compose.yml", "pyproject.toml", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    "name",
+    [
+        "docker-compose.yml",
+        "pyproject.toml",
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "SECURITY.md",
+    ],
 )
 def test_fixed_files(name: str) -> None:
     assert (ROOT / name).is_file()
