@@ -21,12 +21,13 @@ from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, console, errors, print_json
 from gamekeeper.disk import disk_room
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
+from gamekeeper.keys import hash_key
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.enrol import ensure_node
 from gamekeeper.stack.hosts import LOOPBACK, bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.outside import host_and_port
-from gamekeeper.stack.plan import temporal_address
+from gamekeeper.stack.plan import given_way, temporal_address
 from gamekeeper.stack.ports import free_ports
 from gamekeeper.stack.process import LockedFile, wait_released
 from gamekeeper.stack.status import stack_status
@@ -96,6 +97,7 @@ def _record(state: StateDir, node: str, temporal: str, database: str, host: str,
     record.database = database or os.environ.get("GAMEKEEPER_DATABASE", "") or record.database
     record.host = host or record.host
     bind_address(record.host)
+    record.temporal_way = {name: hash_key(value) for name, value in given_way(record).items()}
     record.policy_file = str(policy.absolute()) if policy else record.policy_file
     record.ready = False
     if record.node is not None and as_label(record.node) != record.node:
@@ -108,6 +110,8 @@ def _check_same(now: StackRecord, wanted: StackRecord, *, new_ports: bool) -> No
     names = {"node": "--node", "temporal": "--temporal", "database": "--database", "host": "--host"}
     names["policy_file"] = "--policy"
     other = [option for name, option in names.items() if getattr(now, name) != getattr(wanted, name)]
+    # A shell that doesn't have them is no wish for others.
+    other += [name for name, value in wanted.temporal_way.items() if now.temporal_way.get(name) != value]
     if new_ports:
         raise ConflictError(
             "the stack is up, and its ports do not move meanwhile", hint="run gamekeeper down first; containers go on"

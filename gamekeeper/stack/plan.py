@@ -22,14 +22,17 @@ def temporal_address(record: StackRecord) -> str:
     return record.temporal or f"{LOOPBACK}:{record.ports.temporal}"
 
 
-def _way_to_temporal(record: StackRecord) -> dict[str, str]:
-    """TEMPORAL_* of this environment for a server of the user's own. The embedded one knows neither TLS nor keys, which
-    a user's profile may hold for another."""
+def given_way(record: StackRecord) -> dict[str, str]:
+    """TEMPORAL_* of this environment, as far as they count: all of them for a server of the user's own. The embedded one
+    knows neither TLS nor keys, which a user's profile may hold for another."""
     given = {name: value for name, value in os.environ.items() if name.startswith(TEMPORAL_PREFIX)}
     if record.temporal:
         return given
-    own = {"TEMPORAL_CONFIG_FILE": os.devnull}
-    return own | {name: value for name, value in given.items() if name == "TEMPORAL_NAMESPACE"}
+    return {name: value for name, value in given.items() if name == "TEMPORAL_NAMESPACE"}
+
+
+def _way_to_temporal(record: StackRecord) -> dict[str, str]:
+    return given_way(record) | ({} if record.temporal else {"TEMPORAL_CONFIG_FILE": os.devnull})
 
 
 def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:

@@ -56,11 +56,19 @@ def test_a_stack_on_another_address_works_and_temporal_stays_on_loopback(
     assert listening(fresh.pid("temporal")) == {"127.0.0.1"}
 
 
-def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(fresh: Stack) -> None:
+def test_a_second_up_says_what_differs_and_a_taken_port_says_who_has_it(
+    fresh: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "default")
     fresh.up()
     again = fresh.command("up", "--detach", "--node", "another", "--host", "127.0.0.2", check=False)
     assert again.returncode == 2
     assert "with another --node and --host" in again.stderr
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "games")
+    elsewhere = fresh.command("up", "--detach", "--node", fresh.node, check=False)
+    assert elsewhere.returncode == 2
+    assert "with another TEMPORAL_NAMESPACE" in elsewhere.stderr
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "default")
     moving = fresh.command("up", "--detach", "--node", fresh.node, "--new-ports", check=False)
     assert moving.returncode == 2
     assert "its ports do not move meanwhile" in " ".join(moving.stderr.split())
