@@ -44,7 +44,7 @@ class StackRecord(BaseModel):
     temporal: str = ""
     database: str = ""
     policy_file: str = ""
-    temporal_way: dict[str, str] = Field(default_factory=dict)  # TEMPORAL_* by name, each as a hash: some are credentials
+    temporal_way: dict[str, str] = Field(default_factory=dict)  # TEMPORAL_* by name, hashed
     pids: dict[str, int] = Field(default_factory=dict)
     ready: bool = False
     trouble: str = ""  # of a start that is ready without a part of it

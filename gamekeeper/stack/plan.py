@@ -23,7 +23,7 @@ def temporal_address(record: StackRecord) -> str:
 
 
 def given_way(record: StackRecord) -> dict[str, str]:
-    """TEMPORAL_* of this environment, as far as they count: all of them for a server of the user's own. The embedded one
+    """TEMPORAL_* of this environment, as far as they count: all for a server of the user's own. The embedded one
     knows neither TLS nor keys, which a user's profile may hold for another."""
     given = {name: value for name, value in os.environ.items() if name.startswith(TEMPORAL_PREFIX)}
     if record.temporal:
