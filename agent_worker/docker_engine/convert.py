@@ -10,6 +10,7 @@ from typing import Any
 
 from gamekeeper.domain.language.container import Container, Healthcheck
 from gamekeeper.domain.language.outputs import VARIABLE
+from gamekeeper.domain.language.project_volume import EXTERNAL
 from gamekeeper.domain.language.published_port import parse_port
 from gamekeeper.domain.language.units import parse_bytes, parse_duration
 from gamekeeper.domain.run.step import StepKey
@@ -112,7 +113,10 @@ def _context(new: NewContainer) -> dict[str, str]:
 def host_config(new: NewContainer) -> dict[str, Any]:
     spec = new.spec
     config: dict[str, Any] = {
-        "Binds": [*spec.volumes, *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else [])],
+        "Binds": [
+            *(volume.removeprefix(EXTERNAL) for volume in spec.volumes),
+            *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else []),
+        ],
         "PortBindings": _port_bindings(spec),
         "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
         "Devices": [_device(text) for text in spec.devices],

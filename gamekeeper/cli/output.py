@@ -82,6 +82,14 @@ def print_error(error: GamekeeperError) -> None:
         errors.print(f"[dim]hint:[/dim] {escape(error.hint)}")
 
 
+def print_warnings(warnings: Sequence[dict[str, Any]]) -> None:
+    """Warnings go to the error stream, as they are no result."""
+    if warnings:
+        errors.print(f"[yellow]{len(warnings)} warning(s)[/yellow]")
+    for warning in warnings:
+        print_problem(warning)
+
+
 def print_problem(problem: dict[str, Any]) -> None:
     where = f"line {problem['line']}: " if problem.get("line") else ""
     hint = f"; {problem['hint']}" if problem.get("hint") else ""

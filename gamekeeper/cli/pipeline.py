@@ -10,37 +10,40 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import FileArgument, JsonOption, NameArgument, name_and_version, read_file
-from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table
+from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table, print_warnings
 from gamekeeper.errors import SpecError
 
 if TYPE_CHECKING:
-    from gamekeeper.domain.language.pipeline import Pipeline
+    from gamekeeper.domain.language.check import Checked
 
 
-def _checked(text: str) -> Pipeline:
+def _checked(text: str) -> Checked:
     """Checks a pipeline. Raises SpecError with every problem."""
     # A third of the command's whole start are the imports of the language, which the other commands do without.
     from gamekeeper.domain.language.check import check_document
     from gamekeeper.domain.language.source import parse_text
 
-    return check_document(parse_text(text))[0]
+    return check_document(parse_text(text))
 
 
 def validate(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a pipeline, with the errors that the server would give. What only a node knows is checked there."""
     try:
-        pipeline = _checked(read_file(file))
+        pipeline, _, warnings = _checked(read_file(file))
     except SpecError as error:
         if as_json:
-            print_json({"valid": False, "problems": [problem.model_dump() for problem in error.problems]})
+            problems = [problem.model_dump() for problem in error.problems]
+            print_json({"valid": False, "problems": problems, "warnings": []})
         else:
             console.print(f"[red]{file}: {len(error.problems)} problem(s)[/red]")
             for problem in error.problems:
                 print_problem(problem.model_dump())
         raise typer.Exit(2) from None
+    shown = [warning.model_dump() for warning in warnings]
     if as_json:
-        print_json({"valid": True, "problems": []})
+        print_json({"valid": True, "problems": [], "warnings": shown})
     else:
+        print_warnings(shown)
         console.print(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
 
 
@@ -51,6 +54,7 @@ def push(context: typer.Context, file: FileArgument, as_json: JsonOption = False
     if as_json:
         print_json(stored)
     else:
+        print_warnings(stored["warnings"])
         console.print(f"{stored['name']} is stored as version {stored['version']}")
 
 
@@ -120,4 +124,4 @@ def graph(context: typer.Context, source: Annotated[str, typer.Argument(metavar=
     text = read_file(path) if path.exists() else _stored(context.obj, source)["source"]
     from gamekeeper.domain.language.pipeline_diff import mermaid
 
-    sys.stdout.write(mermaid(_checked(text)))
+    sys.stdout.write(mermaid(_checked(text).pipeline))

@@ -22,7 +22,7 @@ from gamekeeper.cli.options import (
     pairs,
     read_file,
 )
-from gamekeeper.cli.output import ago, coloured, console, print_json, print_table
+from gamekeeper.cli.output import ago, coloured, console, print_json, print_table, print_warnings
 from gamekeeper.errors import InvalidError
 
 FAILED = 1
@@ -46,6 +46,8 @@ def run(
     body = _source(file, pipeline) | given
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     answer = obj.call("POST", "/runs", json=body, headers=headers, params={"dry_run": dry_run})
+    if not as_json:
+        print_warnings(answer["warnings"])
     if dry_run:
         _print_plan(answer, as_json)
         return

@@ -121,6 +121,7 @@ name: serving
 steps:
   - name: web
     type: service
+    lifetime: run
     container:
       image: {stack.image}
       commands: [echo hello > /tmp/greeting, exec httpd -f -p 8080 -h /tmp]

@@ -22,6 +22,7 @@ name: passing
 steps:
   - name: service
     type: service
+    lifetime: run
     container: {{image: "{image}", command: [sleep, "600"], stop_grace_period: 1s}}
   - name: job
     container: {{image: "{image}", commands: [echo done]}}

@@ -102,7 +102,7 @@ async def submitted(plane: ControlPlane) -> dict[str, WorkflowHandle[Any, RunRes
         "failure": await plane.submit(
             step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
         ),
-        "service": await plane.submit(step("db", type="service"), step("a", dummy={"sleep": 0.2})),
+        "service": await plane.submit(step("db", type="service", lifetime="run"), step("a", dummy={"sleep": 0.2})),
         "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
         "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
         "late-cancel": await plane.submit(step("a"), finally_=[step("z", dummy={"sleep": 4})]),

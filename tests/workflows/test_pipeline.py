@@ -69,7 +69,9 @@ async def test_finally_runs_after_a_failure(control_plane: ControlPlane) -> None
 
 async def test_a_service_lives_as_long_as_its_run(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    states = await control_plane.run(step("db", type="service"), step("a", ["db"], dummy={"sleep": 0.2}))
+    states = await control_plane.run(
+        step("db", type="service", lifetime="run"), step("a", ["db"], dummy={"sleep": 0.2})
+    )
     assert states == {"db": S, "a": S}
     service = next(info for info in await control_plane.engine.list_owned() if "-db-" in info.name)
     assert service.status is ContainerStatus.EXITED
@@ -86,7 +88,7 @@ async def test_cancel_stops_containers_and_runs_finally(control_plane: ControlPl
     await control_plane.start_node()
     # sooner over than the next heartbeat of this worker: only a pushed cancel stops it
     handle = await control_plane.submit(
-        step("db", type="service"), step("a", dummy={"sleep": 20}), step("b"), finally_=[step("z")]
+        step("db", type="service", lifetime="run"), step("a", dummy={"sleep": 20}), step("b"), finally_=[step("z")]
     )
     await control_plane.until_started("a")
     await handle.cancel(reason="enough")
@@ -229,7 +231,7 @@ async def test_it_reads_well_in_the_temporal_ui(control_plane: ControlPlane) -> 
 
 async def test_every_node_activity_has_its_time_limits(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    handle = await control_plane.submit(step("db", type="service"), step("a", ["db"], timeout="5s"))
+    handle = await control_plane.submit(step("db", type="service", lifetime="run"), step("a", ["db"], timeout="5s"))
     await ended(handle)
     scheduled = [
         event.activity_task_scheduled_event_attributes

@@ -26,6 +26,7 @@ Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
 class Validation(BaseModel):
     valid: bool
     problems: list[Problem]
+    warnings: list[Problem] = Field(description="What is right and yet probably not meant")
 
 
 class PipelineCreate(BaseModel):
@@ -54,6 +55,10 @@ class StoredPipeline(PipelineSummary):
     source: str = Field(description="As it was given")
 
 
+class PushedPipeline(StoredPipeline):
+    warnings: list[Problem] = Field(description="What is right and yet probably not meant")
+
+
 class PipelineList(BaseModel):
     items: list[PipelineSummary]
     next_cursor: str | None = None
@@ -64,14 +69,16 @@ class PipelineList(BaseModel):
     status_code=status.HTTP_201_CREATED,
     responses={200: {"description": "The text equals the newest version"}} | problems(ConflictError) | SPEC,
 )
-async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> StoredPipeline:
+async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> PushedPipeline:
     """Stores a pipeline as the next version of its name. 422 lists every problem at once."""
     if (body.yaml is None) == (body.spec is None):
         raise InvalidError('give the pipeline as either "yaml" (text) or "spec" (an object)')
-    row, is_new = await pipelines.push(body.yaml if body.yaml is not None else json.dumps(body.spec, indent=2))
+    row, is_new, warnings = await pipelines.push(
+        body.yaml if body.yaml is not None else json.dumps(body.spec, indent=2)
+    )
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/pipelines/{row.name}/versions/{row.version}"
-    return StoredPipeline.model_validate(row)
+    return PushedPipeline(**StoredPipeline.model_validate(row).model_dump(), warnings=warnings)
 
 
 @router.get("/pipelines")
@@ -127,10 +134,10 @@ async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
     """Every problem that a submission with this body would be refused for."""
     submission = submission_of(body)
     try:
-        await runs.plan(submission)
+        plan = await runs.plan(submission)
     except SpecError as error:
-        return Validation(valid=False, problems=error.problems)
-    return Validation(valid=True, problems=[])
+        return Validation(valid=False, problems=error.problems, warnings=[])
+    return Validation(valid=True, problems=[], warnings=plan.warnings)
 
 
 @router.get("/schema/pipeline-v1.json")

@@ -18,6 +18,7 @@ from api.rest.items import shown_item, shown_items
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
+from gamekeeper.domain.language.problem import Problem
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.run_filter import RunFilter
@@ -118,6 +119,10 @@ class Run(RunSummary):
     steps: list[Step]
 
 
+class NewRun(Run):
+    warnings: list[Problem] = Field(description="What is right and yet probably not meant")
+
+
 class RunList(BaseModel):
     items: list[RunSummary]
     next_cursor: str | None = None
@@ -127,6 +132,7 @@ class RunPlan(BaseModel):
     """The answer of a dry run: what would be executed."""
 
     pipeline: ResolvedPipeline
+    warnings: list[Problem] = Field(description="What is right and yet probably not meant")
 
 
 class CancelRequest(BaseModel):
@@ -177,7 +183,7 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    response_model=Run | RunPlan,
+    response_model=NewRun | RunPlan,
     responses={200: {"description": "The run that this Idempotency-Key made before, or a dry run's plan"}}
     | problems(NotFoundError, ConflictError)
     | SPEC,
@@ -189,16 +195,18 @@ async def create_run(
     runs: RunsDep,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Check everything, start nothing")] = False,
-) -> Run | RunPlan:
+) -> NewRun | RunPlan:
     """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands."""
     submission = submission_of(body, idempotency_key, await request.body())
     if dry_run:
         response.status_code = status.HTTP_200_OK
-        return RunPlan(pipeline=await runs.plan(submission))
+        plan = await runs.plan(submission)
+        return RunPlan(pipeline=plan, warnings=plan.warnings)
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
-    return shown(runs, accepted.row, accepted.steps)
+    run = shown(runs, accepted.row, accepted.steps)
+    return NewRun(**run.model_dump(exclude={"steps"}), steps=run.steps, warnings=accepted.run.pipeline.warnings)
 
 
 @router.get("")

@@ -15,6 +15,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.pipeline_diff import unified_diff
+from gamekeeper.domain.language.problem import Problem
 from gamekeeper.domain.language.source import parse_text
 from gamekeeper.errors import NotFoundError
 
@@ -23,17 +24,17 @@ class PipelineService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def push(self, source: str) -> tuple[PipelineRow, bool]:
-        """The stored version, and whether it is new: a text equal to the newest version makes none.
+    async def push(self, source: str) -> tuple[PipelineRow, bool, list[Problem]]:
+        """The stored version, whether it is new (a text equal to the newest version makes none), and its warnings.
 
         Raises SpecError with every problem, and ConflictError when two store the same pipeline at once.
         """
-        pipeline, _ = await asyncio.to_thread(lambda: check_document(parse_text(source)))
+        pipeline, _, warnings = await asyncio.to_thread(lambda: check_document(parse_text(source)))
         async with self._database.write() as session:
             pipelines = PipelineRepository(session)
             newest = await pipelines.find(pipeline.name)
             if newest is not None and newest.source == source:
-                return newest, False
+                return newest, False, warnings
             row = PipelineRow(
                 name=pipeline.name,
                 version=await pipelines.next_version(pipeline.name),
@@ -46,7 +47,7 @@ class PipelineService:
             record(
                 session, Event(kind=EventKind.PIPELINE_STORED, message=f"{row.name} version {row.version}", data=data)
             )
-        return row, True
+        return row, True, warnings
 
     async def get(self, name: str, version: int | None = None) -> PipelineRow:
         """One version, or the newest. Raises NotFoundError."""

@@ -87,7 +87,7 @@ class ScheduleService:
         """
         submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
         planned = (await self._planner.plan(submission, self._node_wait)).submission
-        checked, _ = check_document(parse_text(planned.source()))
+        checked, _, _ = check_document(parse_text(planned.source()))
         if not checked.schedule:
             message = f'pipeline "{pipeline}" version {planned.version} has no "schedule"'
             raise InvalidError(message, hint='add schedule: [{cron: "0 5 * * *"}] and push it')

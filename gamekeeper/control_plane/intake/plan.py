@@ -136,7 +136,7 @@ class RunPlanner:
         self, document: Document, call: ResolvedCall, chain: _Chain, problems: ProblemList, path: Path
     ) -> None:
         """Checks a call whose arguments are not all known yet: those that are, and the pipelines it calls in turn."""
-        pipeline, _ = await asyncio.to_thread(check_document, document)
+        pipeline, _, _ = await asyncio.to_thread(check_document, document)
         if len(chain.names) == 1:  # below it nothing is known
             found = ProblemList({})
             check_call(pipeline.args, call.args, found)

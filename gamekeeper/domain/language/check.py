@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -24,14 +24,23 @@ from gamekeeper.domain.language.expressions import (
 )
 from gamekeeper.domain.language.graph import ancestors, find_cycle
 from gamekeeper.domain.language.matrix import SPECIAL
-from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline
+from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline, StepType, Until
 from gamekeeper.domain.language.placed_step import Placed, place_steps
-from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
+from gamekeeper.domain.language.problem import Path, Problem, ProblemList, did_you_mean
 from gamekeeper.domain.language.source import Document, refuse_half_characters
+from gamekeeper.domain.language.warnings import find_warnings
 from gamekeeper.errors import SpecError
 
 
-def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
+class Checked(NamedTuple):
+    """A pipeline without a problem, its steps, and what is right and yet probably not meant."""
+
+    pipeline: Pipeline
+    placed: list[Placed]
+    warnings: list[Problem]
+
+
+def check_document(document: Document) -> Checked:
     """The pipeline in a document. Raises SpecError with all problems found."""
     problems = ProblemList(document.positions)
     refuse_half_characters(document.value, problems)
@@ -50,7 +59,8 @@ def check_document(document: Document) -> tuple[Pipeline, list[Placed]]:
     _check_expressions(pipeline, placed, problems)
     if problems.problems:
         raise SpecError(problems.problems)
-    return pipeline, placed
+    find_warnings(document.value, placed, problems)
+    return Checked(pipeline, placed, problems.warnings)
 
 
 def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemList) -> None:
@@ -138,10 +148,12 @@ def _check_names(placed: list[Placed], problems: ProblemList) -> None:
 def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
     finals = {item.step.name for item in placed if item.is_finally}
     regular = {item.step.name for item in placed if not item.is_finally}
+    types = {item.step.name: item.step.type for item in placed}
     for item in placed:
         same = finals if item.is_finally else regular
         for need in item.needs:
             if need in same:
+                _check_until(item, need, types[need], problems)
                 continue
             path = (*item.path, "needs")
             if need in finals:
@@ -153,6 +165,18 @@ def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
     if cycle:
         first = next(item for item in placed if item.step.name == cycle[0])
         problems.add((*first.path, "needs"), "cycle", f"needs forms a cycle: {' -> '.join(cycle)}")
+
+
+def _check_until(item: Placed, need: str, needed: StepType, problems: ProblemList) -> None:
+    """The long form's word fits what is needed."""
+    until = None if item.step.needs is None else item.step.needs[need]
+    path = (*item.path, "needs", need)
+    if until is Until.STARTED and needed is StepType.SERVICE:
+        problems.add(path, "not_supported", f'"{until}" {NOT_YET}', f"write {need}: healthy")
+    elif until is not None and (until is Until.SUCCEEDED) == (needed is StepType.SERVICE):
+        right = Until.HEALTHY if needed is StepType.SERVICE else Until.SUCCEEDED
+        message = f'"{need}" is of type {needed}, which is never {until}'
+        problems.add(path, "needs", message, f"write {need}: {right}")
 
 
 def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: ProblemList) -> None:

@@ -25,7 +25,7 @@ def check_step(item: Placed, problems: ProblemList) -> None:
     _check_supported(step, path, problems)
     if step.lifetime is not None and step.type is not StepType.SERVICE:
         message = f'lifetime is for services; step "{step.name}" is a {step.type}'
-        problems.add((*path, "lifetime"), "lifetime", message)
+        problems.add((*path, "lifetime"), "lifetime", message, "remove it, or set type: service")
     if item.is_finally and step.type is not StepType.JOB:
         problems.add((*path, "type"), "finally", "a finally step is a job", f"put the {step.type} among the steps")
     if step.type is StepType.APPROVAL:
@@ -107,9 +107,10 @@ def _check_container(item: Placed, container: Container, problems: ProblemList) 
         if template:
             message = f'"{template}" stands in single quotes'
             problems.add((*path, "commands", index), "single_quotes", message, "use double quotes")
-    if container.restart != "no" and not _outlives(item.step):
-        problems.add((*path, "restart"), "restart", "restart is for services with lifetime node", "use retry for a job")
-
-
-def _outlives(step: Step) -> bool:
-    return step.type is StepType.SERVICE and step.lifetime is not Lifetime.RUN
+    if container.restart != "no" and item.lifetime is not Lifetime.NODE:
+        if item.lifetime is None:
+            message, hint = f"restart: {container.restart} is for services", "use retry for a job"
+        else:
+            message = f"restart: {container.restart} needs lifetime: node"
+            hint = 'write "lifetime: node" on the step if it shall stay up after the run, or drop restart'
+        problems.add((*path, "restart"), "restart", message, hint)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
+from gamekeeper.domain.language.project_volume import EXTERNAL, of_pipeline
 from gamekeeper.domain.language.published_port import parse_port
 from gamekeeper.domain.language.values import (
     Duration,
@@ -31,7 +32,17 @@ SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]{2,12}|\d{1,2}")
 class Model(BaseModel):
     """Base of every model of the language: unknown keys are refused, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, json_schema_extra={"patternProperties": {"^x-": {}}}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_own_keys(cls, value: Any) -> Any:
+        """Keys that begin with ``x-`` are the user's own, as in Compose: anchors stand there."""
+        if isinstance(value, dict) and any(str(key).startswith("x-") for key in value):
+            return {key: item for key, item in value.items() if not str(key).startswith("x-")}
+        return value
 
 
 def _words(value: Any) -> list[str]:
@@ -234,9 +245,16 @@ class Container(Model):
         return self
 
 
+def with_own_volumes(container: Container, pipeline: str) -> Container:
+    """The container with each named volume as the pipeline's own."""
+    volumes = [of_pipeline(volume, pipeline) for volume in container.volumes]
+    return container if volumes == container.volumes else container.model_copy(update={"volumes": volumes})
+
+
 def split_volume(text: str) -> tuple[str, str, str]:
-    """``source:target:mode`` of a bind or a named volume; raises for anything else."""
-    parts = text.split(":")
+    """``source:target:mode`` of a bind or a named volume; raises for anything else. The source of a volume of others
+    (``external:NAME:/target``) is its name."""
+    parts = text.removeprefix(EXTERNAL).split(":")
     source, target, mode = [*parts, "rw"][:3] if len(parts) >= 2 else ("", "", "")
     if len(parts) not in (2, 3) or not source or not target.startswith("/"):
         raise wrong("volume", f'"{text}" is not a volume; write SOURCE:/TARGET or SOURCE:/TARGET:ro')

@@ -15,7 +15,7 @@ Keys = dict[str, tuple[str, Any]]
 
 MODELS: dict[str, Keys] = {
     "Pipeline": {
-        "version": ("Version of the language", 1),
+        "version": ("Version of the language; without it a pipeline is of the time before it, see the language", 1),
         "name": ("What runs of it are called: a-z, 0-9 and '-', up to 63", "deploy-arena"),
         "description": ("For people, in one line", "Build, probe and publish an arena server."),
         "labels": ("Labels of each run, to search by", {"game": "arena"}),
@@ -24,7 +24,8 @@ MODELS: dict[str, Keys] = {
             {"map": {"type": "string", "default": "dm1"}, "warmup": False},
         ),
         "envs": (
-            "Environment of every step, given in the call or by default; a list of names means required strings",
+            "Environment of every container, given in the call or by default; a list of names means required strings."
+            " Without a version they are for templates alone",
             {"ROOT": "/srv/games"},
         ),
         "timeout": ("Time limit of the whole run", "2h"),
@@ -51,6 +52,7 @@ MODELS: dict[str, Keys] = {
         "default": ("Its value when the call gives none", "hello"),
         "required": ("Whether the call must give it", False),
         "secret": ("Name of a secret that the agent fetches", "s3-key"),
+        "input": ("Whether it is for templates alone and reaches no container", True),
         "description": ("For people", "Shown to players"),
     },
     "StepDefaults": {
@@ -64,9 +66,12 @@ MODELS: dict[str, Keys] = {
     "Step": {
         "name": ("Unique in the pipeline, a DNS label; of a service, its host name", "build"),
         "type": ("job (ends), service (goes on when healthy), approval (somebody says yes) or pipeline", "job"),
-        "lifetime": ("Of a service: run ends it with the run, node leaves it up", "node"),
+        "lifetime": ("Of a service: run, the default, ends it with the run; node leaves it up", "node"),
         "node": ("Id of the node, or labels of one; by default the call's", "gpu-01"),
-        "needs": ("Steps that must have ended well; by default the one before, [] starts at once", ["fetch"]),
+        "needs": (
+            "Steps that must have ended well; by default the one before, [] starts at once. Long form: {db: healthy}",
+            ["fetch"],
+        ),
         "if": ("A boolean expression; without a status function it also needs success()", "${{ args.full }}"),
         "matrix": (
             "Axes whose combinations each get a container of their own",
@@ -153,8 +158,9 @@ MODELS: dict[str, Keys] = {
         "extra_hosts": ("NAME:ADDRESS for /etc/hosts", ["backend:10.0.0.7"]),
         "dns": ("Name servers", ["1.1.1.1"]),
         "volumes": (
-            "SOURCE:/TARGET[:ro], of host paths in the node's policy or of named volumes",
-            ["/srv/games:/games:ro"],
+            "SOURCE:/TARGET[:ro], of host paths in the node's policy or of volumes, which are the pipeline's own;"
+            " external:NAME:/TARGET is one of others, in the node's policy",
+            ["/srv/games:/games:ro", "saves:/var/lib/game"],
         ),
         "ports": ("HOST:CONTAINER[/udp], published on the node; host port 0 picks a free one", ["8303:8303/udp"]),
         "tmpfs": ("/PATH[:OPTIONS] in memory", ["/tmp:size=64m"]),

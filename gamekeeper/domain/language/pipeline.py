@@ -49,6 +49,14 @@ class Lifetime(StrEnum):
     NODE = "node"
 
 
+class Until(StrEnum):
+    """The moment of a needed step that is waited for: its end, or of a service that it is healthy or has started."""
+
+    SUCCEEDED = "succeeded"
+    HEALTHY = "healthy"
+    STARTED = "started"
+
+
 class Arg(Model):
     """A typed input of the call."""
 
@@ -78,11 +86,12 @@ def _args(value: Any) -> Any:
 
 
 class Env(Model):
-    """A string for every step's environment, given in the call or by default."""
+    """A string for every step's environment, given in the call or by default; with ``input`` for templates alone."""
 
     default: Text | None = None
     required: Flag | None = None
     secret: Text | None = None
+    input: Flag | None = None
     description: Text | None = None
 
 
@@ -177,6 +186,34 @@ NodeChoice = Annotated[
 ]
 
 
+def _needs(value: Any) -> dict[str, Until | None]:
+    """A name, a list of names, or the long form that says what of each is waited for."""
+    if not isinstance(value, dict):
+        return {as_text(name): None for name in (value if isinstance(value, list) else [value])}
+    return {str(name): _until(str(name), word) for name, word in value.items()}
+
+
+def _until(name: str, word: Any) -> Until | None:
+    if isinstance(word, Until) or word is None:
+        return word
+    if isinstance(word, dict) and set(word) == {"condition"}:  # Compose's
+        asked = as_text(word["condition"]).removeprefix("service_").replace("completed_successfully", "succeeded")
+        raise wrong("needs", f"{name} has a condition; write {name}: {asked if asked in list(Until) else 'healthy'}")
+    if isinstance(word, dict | list) or word not in list(Until):
+        shown = kind_of(word) if isinstance(word, dict | list) else f'"{word}"'
+        raise wrong("needs", f"{name} can't wait for {shown}; use healthy or started, or succeeded for a job")
+    return Until(word)
+
+
+_NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_WAITS: dict[str, Any] = {"type": "object", "additionalProperties": {"enum": [*Until, None]}}
+Needs = Annotated[
+    dict[str, Until | None],
+    BeforeValidator(_needs),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _NAMES, _WAITS]}),
+]
+
+
 class StepDefaults(Model):
     """Merged into every step that does not say otherwise."""
 
@@ -193,7 +230,7 @@ class Step(Model):
     type: StepType = StepType.JOB
     lifetime: Lifetime | None = None
     node: NodeChoice | None = None
-    needs: Texts | None = None
+    needs: Needs | None = None
     if_: Text | None = Field(default=None, alias="if")
     matrix: dict[str, Json] | None = None
     max_parallel: Whole | None = None
@@ -269,9 +306,9 @@ class ScheduleLine(Model):
 
 
 class Pipeline(Model):
-    """A pipeline of the language's version 1."""
+    """A pipeline of the language's version 1. One that names no version is of the time before it."""
 
-    version: Whole = 1
+    version: Whole | None = None
     name: Text
     description: Text | None = None
     labels: Pairs = Field(default_factory=dict)
@@ -295,7 +332,7 @@ class Pipeline(Model):
     @field_validator("version")
     @classmethod
     def _version_one(cls, value: Any) -> Any:
-        if value != 1:
+        if value not in (1, None):
             raise wrong("version", f"{value} is not known here; this server reads version 1")
         return value
 
@@ -305,6 +342,11 @@ class Pipeline(Model):
         if not NAME.fullmatch(value):
             raise wrong("name", f'"{value}" may use a-z, 0-9 and "-"; try "{as_label(value)}"')
         return value
+
+    @property
+    def is_older(self) -> bool:
+        """True without a version: services stay up by default, and envs are for templates alone."""
+        return self.version is None
 
     @model_validator(mode="before")
     @classmethod

@@ -54,11 +54,18 @@ class ProblemList:
     def __init__(self, positions: dict[Path, tuple[int, int]] | None = None) -> None:
         self._positions = positions or {}
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def add(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        self.problems.append(self._placed(path, code, message, hint))
+
+    def warn(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        """Adds what keeps nothing from starting."""
+        self.warnings.append(self._placed(path, code, message, hint))
+
+    def _placed(self, path: Path, code: str, message: str, hint: str) -> Problem:
         line, column = self.position(path)
-        problem = Problem(path=dotted(path), line=line, column=column, code=code, message=message, hint=hint)
-        self.problems.append(problem)
+        return Problem(path=dotted(path), line=line, column=column, code=code, message=message, hint=hint)
 
     def position(self, path: Path) -> tuple[int, int]:
         """The nearest known position at or above ``path``; (0, 0) for a spec that came as JSON."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gamekeeper.domain.language.arguments import read_args, read_envs
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.check_matrix import try_cells
-from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.container import Container, with_own_volumes
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Values,
@@ -61,15 +61,14 @@ class Call:
 
 def resolve(document: Document, call: Call) -> ResolvedPipeline:
     """Raises SpecError with every problem of the pipeline, or else every problem of the call."""
-    pipeline, placed = check_document(document)
+    pipeline, placed, warnings = check_document(document)
     problems = ProblemList(document.positions)
     refuse_half_characters({"args": call.args, "envs": call.envs}, problems)
     args = read_args(pipeline.args, call.args, problems)
     envs = read_envs(pipeline.envs, call.envs, problems)
     if problems.problems:
         raise SpecError(problems.problems)
-    needed = {need for item in placed for need in item.needs}
-    resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems, needed)
+    resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems)
     steps = [resolver.step(item) for item in placed]
     timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
     labels = resolver.texts(pipeline.labels, ("labels",))
@@ -85,6 +84,7 @@ def resolve(document: Document, call: Call) -> ResolvedPipeline:
         finally_=[step for step, item in zip(steps, placed, strict=True) if step and item.is_finally],
         timeout=timeout,
         concurrency=concurrency,
+        warnings=warnings,
     )
     _check_size(resolved, problems)
     return resolved
@@ -101,12 +101,11 @@ def _check_size(resolved: ResolvedPipeline, problems: ProblemList) -> None:
 class _Resolver(Rendering):
     """Holds what every step's resolution needs; problems go to the shared list."""
 
-    def __init__(self, pipeline: Pipeline, call: Call, values: Values, problems: ProblemList, needed: set[str]) -> None:
+    def __init__(self, pipeline: Pipeline, call: Call, values: Values, problems: ProblemList) -> None:
         super().__init__(values, problems)
         self.pipeline = pipeline
         self.call = call
         self.values.run = {"id": call.run_id, "name": pipeline.name}
-        self._needed = needed
 
     def step(self, item: Placed) -> ResolvedStep | None:
         step, defaults, path = item.step, self.pipeline.defaults, item.path
@@ -117,7 +116,7 @@ class _Resolver(Rendering):
         node = self._node(step, path)
         values = self.values
         values.node = {"id": node}
-        container = self._container(step, path)
+        container = self._container(item)
         if container is None or not node:
             return None
         short = step.type is StepType.SERVICE or item.is_finally
@@ -134,7 +133,7 @@ class _Resolver(Rendering):
             timeout=(self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds())
             + _start_period(step, container),
             container=container,
-            lifetime=self._lifetime(step),
+            lifetime=item.lifetime,
             outputs=step.outputs or [],
             priority=self.number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
             hold=self._hold(step, path),
@@ -231,11 +230,6 @@ class _Resolver(Rendering):
             return ""
         return str(self.tree(chosen, (*path, "node")))
 
-    def _lifetime(self, step: Step) -> Lifetime | None:
-        if step.type is not StepType.SERVICE:
-            return None
-        return step.lifetime or (Lifetime.RUN if step.name in self._needed else Lifetime.NODE)
-
     def _condition(self, step: Step, path: Path) -> str | None:
         """The expression of ``if``; a static one becomes true or false now, so that a wrong type shows early."""
         if step.if_ is None:
@@ -253,24 +247,31 @@ class _Resolver(Rendering):
             self.problems.add((*path, "if"), "type", f"if must give a boolean, got {shown}")
         return "true" if value is True else "false"
 
-    def _container(self, step: Step, path: Path) -> Container | None:
-        if step.container is None:
+    def _container(self, item: Placed) -> Container | None:
+        if item.step.container is None:
             return None
-        where = (*path, "container")
-        raw = step.container.model_dump(exclude_unset=True)
+        where = (*item.path, "container")
+        raw = item.step.container.model_dump(exclude_unset=True)
         commands = raw.pop("commands", [])
-        environment = {**self.values.envs, **raw.get("environment", {})}
+        environment = {**self._environment(), **raw.get("environment", {})}
         if commands:
             script = build_script(commands)
             raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
             environment |= script.environment
         raw["environment"] = environment
-        if self._lifetime(step) is Lifetime.NODE:
+        if item.lifetime is Lifetime.NODE:
             raw.setdefault("restart", "unless-stopped")
         rendered = self.tree(raw, where)
         if rendered is not None:
             rendered["environment"] = as_texts(rendered["environment"])
         return self._validated(rendered, where) if rendered is not None else None
+
+    def _environment(self) -> dict[str, str]:
+        """The envs that reach every container: of an older pipeline none, and none that is an input for templates."""
+        if self.pipeline.is_older:
+            return {}
+        inputs = {name for name, env in self.pipeline.envs.items() if env.input is True}
+        return {name: value for name, value in self.values.envs.items() if name not in inputs}
 
     def _validated(self, rendered: Any, where: Path) -> Container | None:
         try:
@@ -279,6 +280,7 @@ class _Resolver(Rendering):
             for detail in error.errors(include_url=False):
                 self.problems.add((*where, *detail["loc"]), detail["type"].removeprefix("gk_"), detail["msg"])
             return None
+        container = with_own_volumes(container, self.pipeline.name)
         size = len(container.model_dump_json(exclude_defaults=True))
         if size > MAX_CONTAINER_BYTES:
             message = f"the container has {size} bytes of settings; the limit is {MAX_CONTAINER_BYTES}"

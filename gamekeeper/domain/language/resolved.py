@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.pipeline import Lifetime, OnBusy, StepType
+from gamekeeper.domain.language.problem import Problem
 
 
 class ResolvedRetry(BaseModel):
@@ -86,7 +87,8 @@ class ResolvedStep(BaseModel):
 
 
 class ResolvedPipeline(BaseModel):
-    """The pipeline that a run executes. ``timeout`` is in seconds; ``node_wait`` bounds a step's wait for its node."""
+    """The pipeline that a run executes. ``timeout`` is in seconds; ``node_wait`` bounds a step's wait for its node.
+    ``warnings`` are told to who submits it and kept nowhere."""
 
     name: str
     labels: dict[str, str] = Field(default_factory=dict)
@@ -97,6 +99,7 @@ class ResolvedPipeline(BaseModel):
     timeout: float | None = None
     node_wait: float = 600.0
     concurrency: ResolvedConcurrency | None = None
+    warnings: list[Problem] = Field(default_factory=list, exclude=True)
 
     def all_steps(self) -> list[ResolvedStep]:
         return [*self.steps, *self.finally_]

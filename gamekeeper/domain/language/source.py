@@ -18,6 +18,7 @@ from gamekeeper.errors import SpecError
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_VALUES = 200_000
 MAX_DEPTH = 64
+_MERGE = "tag:yaml.org,2002:merge"  # libyaml's tag of a plain "<<"
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -130,23 +131,48 @@ class _Builder:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        self._fill(node, path, result, 0)
+        return result
+
+    def _fill(self, node: yaml.MappingNode, path: Path, result: dict[str, Any], depth: int) -> None:
+        """Adds the keys of a mapping that are not there yet, and behind them those that it merges in with ``<<``."""
         lines: dict[str, int] = {}
+        merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(path, key_node, "key", "a key must be a plain word")
             elif key in lines:
-                self._problem((*path, key), key_node, "duplicate", f'key "{key}" given twice (also line {lines[key]})')
+                message = f'key "{key}" given twice (also line {lines[key]})'
+                hint = "write several as <<: [*a, *b]" if key_node.tag == _MERGE else ""
+                self._problem((*path, key), key_node, "duplicate", message, hint)
+            elif key_node.tag == _MERGE:
+                lines[key] = line
+                merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
             else:
                 lines[key] = line
-                self.positions[(*path, key)] = (line, key_node.start_mark.column + 1)
-                result[key] = self.build(value_node, (*path, key))
-        return result
+                if key not in result:  # else a mapping that merges this one gives it
+                    self.positions[(*path, key)] = (line, key_node.start_mark.column + 1)
+                    result[key] = self.build(value_node, (*path, key))
+        for source in merged:
+            self._merge(source, path, result, depth + 1)
 
-    def _problem(self, path: Path, node: yaml.Node, code: str, message: str) -> None:
+    def _merge(self, source: yaml.Node, path: Path, result: dict[str, Any], depth: int) -> None:
+        self._count += 1
+        place = (source.start_mark.line + 1, source.start_mark.column + 1)
+        if depth > MAX_DEPTH or self._count > MAX_VALUES:
+            raise _one_problem("too_deep", f"over {MAX_DEPTH} merges one in another, or {MAX_VALUES} values", place)
+        if isinstance(source, yaml.MappingNode):
+            self._fill(source, path, result, depth)
+        else:
+            hint = "write <<: *name, or <<: [*a, *b]"
+            self._problem((*path, "<<"), source, "merge", "a merge takes mappings", hint)
+
+    def _problem(self, path: Path, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
-        self.problems.append(Problem(path=dotted(path), line=line, column=column, code=code, message=message))
+        problem = Problem(path=dotted(path), line=line, column=column, code=code, message=message, hint=hint)
+        self.problems.append(problem)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from gamekeeper.domain.language.container import Container, split_volume
+from gamekeeper.domain.language.project_volume import EXTERNAL
 
 DOCKER_DEFAULT_CAPABILITIES = frozenset(
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID"
@@ -32,6 +33,7 @@ class NodePolicy(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     host_paths: list[str] = Field(default_factory=lambda: ["/srv"], description="Host paths that may be mounted")
+    volumes: list[str] = Field(default_factory=list, description="Volumes of others (external:NAME), as patterns")
     privileged: bool = False
     devices: list[str] = Field(default_factory=list, description='Host devices as patterns ("/dev/dri/*"), or "gpu"')
     capabilities: list[str] = Field(default_factory=list, description="Capabilities beyond Docker's default")
@@ -55,7 +57,10 @@ class NodePolicy(BaseModel):
     def _mounts(self, container: Container, resolve_links: bool) -> Iterator[str]:
         for volume in container.volumes:
             source = split_volume(volume)[0]
-            if source.startswith("/"):
+            if volume.startswith(EXTERNAL):
+                if not any(fnmatch.fnmatchcase(source, pattern) for pattern in self.volumes):
+                    yield f"external volume {source} is not in the policy"
+            elif source.startswith("/"):
                 yield from self._host_path(source, resolve_links)
             elif not _VOLUME_NAME.fullmatch(source):
                 yield f'volume "{source}" is neither an absolute host path nor a volume name'

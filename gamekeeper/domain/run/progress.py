@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.container import Container, with_own_volumes
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Values,
@@ -236,7 +236,9 @@ class RunProgress:
         if "environment" in rendered:
             rendered["environment"] = as_texts(rendered["environment"])
         check_size("the container", rendered, MAX_RENDERED, "pass large values by a file in /workspace")
-        return container if rendered == dumped else Container.model_validate(rendered)
+        if rendered == dumped:
+            return container
+        return with_own_volumes(Container.model_validate(rendered), self.pipeline.name)
 
     def values(self, name: str) -> Values:
         """The values that the expressions of step ``name`` may read."""

@@ -95,3 +95,19 @@ async def test_runs_of_what_is_not_stored(api: ApiUnderTest, body: dict[str, Any
     answer = await api.http.post("/runs", json=body)
     assert answer.status_code == status
     assert part in answer.text.replace('\\"', '"')
+
+
+async def test_warnings_stand_beside_problems_and_keep_nothing_from_starting(api: ApiUnderTest) -> None:
+    await api.add_node()
+    text = "version: 1\nname: lonely\nsteps:\n  - {name: db, type: service, container: {image: i}}\n"
+    body = {"yaml": text, "node": "node-1"}
+    answers = [
+        await api.http.post("/pipelines/validate", json=body),
+        await api.http.post("/pipelines", json={"yaml": text}),
+        await api.http.post("/runs", json=body, params={"dry_run": True}),
+        await api.http.post("/runs", json=body),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 201, 200, 201]
+    for answer in answers:
+        (warning,) = answer.json()["warnings"]
+        assert (warning["path"], warning["line"], warning["code"]) == ("steps[0].name", 4, "lifetime")

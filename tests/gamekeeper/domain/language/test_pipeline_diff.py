@@ -26,7 +26,7 @@ def test_diff() -> None:
 
 
 def test_drawing() -> None:
-    pipeline, _ = check_document(parse_text(TEXT))
+    pipeline = check_document(parse_text(TEXT)).pipeline
     assert mermaid(pipeline).splitlines() == [
         "flowchart TD",
         '    s0(["db"])',

@@ -50,11 +50,12 @@ def test_needs_default_to_the_step_before() -> None:
     assert [step.needs for step in resolved.steps] == [[], ["a"], [], ["a", "c"]]
 
 
-def test_lifetime_depends_on_who_needs_the_service() -> None:
-    resolved = make_pipeline({"name": "a", "type": "service"}, {"name": "b", "type": "service"})
-    assert [step.lifetime for step in resolved.steps] == [Lifetime.RUN, Lifetime.NODE]
-    assert resolved.steps[1].spec.restart == "unless-stopped"
-    assert resolved.steps[0].spec.restart == "no"
+@pytest.mark.parametrize(("head", "lifetime"), [({"version": 1}, Lifetime.RUN), ({}, Lifetime.NODE)])
+def test_lifetime_never_depends_on_what_stands_after(head: dict[str, Any], lifetime: Lifetime) -> None:
+    alone = make_pipeline({"name": "a", "type": "service"}, **head)
+    followed = make_pipeline({"name": "a", "type": "service"}, {"name": "b", "type": "service"}, {"name": "c"}, **head)
+    assert [step.lifetime for step in (*alone.steps, *followed.steps)] == [lifetime] * 3 + [None]
+    assert alone.steps[0].spec.restart == ("no" if lifetime is Lifetime.RUN else "unless-stopped")
 
 
 def test_defaults_are_merged_and_the_step_wins() -> None:
@@ -82,8 +83,14 @@ def test_envs_reach_every_container_and_the_step_wins() -> None:
     resolved = resolve(
         Document(
             {
+                "version": 1,
                 "name": "x",
-                "envs": {"A": "1", "B": {"required": True}, "C": {"default": "c"}},
+                "envs": {
+                    "A": "1",
+                    "B": {"required": True},
+                    "C": {"default": "c"},
+                    "D": {"default": "d", "input": True},
+                },
                 "steps": [one_step(environment={"A": "step"})],
             }
         ),
@@ -105,7 +112,7 @@ def test_older_pipelines_run_unchanged() -> None:
                         "container": {
                             "image": "x",
                             "commands": ["ls ${{ envs.ROOT }}/${{ args.map }}"],
-                            "environment": {"N": 5, "B": True},
+                            "environment": {"N": 5, "B": True, "R": "${{ envs.ROOT }}"},
                             "tmpfs": ["/dev/shm:rw"],
                         },
                     }
@@ -115,9 +122,8 @@ def test_older_pipelines_run_unchanged() -> None:
         Call(node="n", args={"map": "dm1"}, envs={"ROOT": "/srv"}),
     )
     environment = resolved.steps[0].spec.environment
-    assert environment["GAMEKEEPER_EXPR_1"] == "/srv"
-    assert environment["GAMEKEEPER_EXPR_2"] == "dm1"
-    assert (environment["N"], environment["B"]) == ("5", "true")
+    values = {"GAMEKEEPER_EXPR_1": "/srv", "GAMEKEEPER_EXPR_2": "dm1"}
+    assert environment == {"N": "5", "B": "true", "R": "/srv"} | values  # and no ROOT: its envs are for templates
 
 
 def test_what_reads_the_run_stays_for_the_workflow() -> None:

@@ -18,6 +18,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"volumes": ["/run:/x:ro"]}, "holds the Docker socket"),
     ({"volumes": ["/:/x"]}, "holds the Docker socket"),
     ({"volumes": ["./data:/x"]}, "neither an absolute host path nor a volume name"),
+    ({"volumes": ["external:theirs:/x"]}, "external volume theirs is not in the policy"),
     ({"privileged": True}, "privileged is not in the policy"),
     ({"devices": ["/dev/dri:/dev/dri"]}, "device /dev/dri is not in the policy"),
     ({"devices": ["/dev/net/../sda"]}, "device /dev/sda is not in the policy"),
@@ -57,6 +58,7 @@ def test_default_policy_allows(fields: dict[str, Any]) -> None:
 def test_an_owner_may_allow_all_but_the_docker_socket() -> None:
     policy = NodePolicy(
         host_paths=["/"],
+        volumes=["the*"],
         privileged=True,
         devices=["*", "gpu"],
         capabilities=["SYS_ADMIN", "SYS_PTRACE", "ALL"],
