@@ -21,9 +21,12 @@ from agent_worker.node_link.membership import Joining, Membership, own_key
 from agent_worker.node_link.servers import parse_servers
 from agent_worker.settings import AgentSettings
 from api.services.access.certificate import CertificateService
+from api.services.node.console import Console
 from gamekeeper.certificates.authority import Authority
 from gamekeeper.certificates.node_key import new_key
 from gamekeeper.certificates.node_name import read_node
+from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
+from gamekeeper.rpc.convert import key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from tests.fixtures.api import ApiUnderTest
@@ -65,8 +68,11 @@ async def test_all_that_goes_on_ends_when_a_node_is_out(api: ApiUnderTest, raw: 
         yield first
         await asyncio.Event().wait()
 
+    request = ConsoleRequest("shell", key_from_pb(STEP), ("sh",), tty=True, size=ConsoleSize())
+    console = api.process.services.consoles._open["shell"] = Console(request, "node-1")
     calls = {
         "session": session,
+        "console": raw.dial.bulk.Console(nothing_more(pb.ConsoleOutput(console_id="shell")), metadata=raw.metadata),
         "subscription": raw.dial.control.Subscribe(pb.SubscribeRequest(), metadata=raw.metadata),
         "metrics": raw.dial.bulk.ReportMetrics(nothing_more(pb.MetricsBatch()), metadata=raw.metadata),
         "upload": raw.dial.bulk.UploadLogs(nothing_more(pb.LogBatch(key=STEP)), metadata=raw.metadata),
@@ -74,6 +80,7 @@ async def test_all_that_goes_on_ends_when_a_node_is_out(api: ApiUnderTest, raw: 
     async with asyncio.timeout(HANG_SECONDS):
         while len(api.process.standing._calls) < len(calls):
             await asyncio.sleep(0.02)
+        await console.joined.wait()
         await outside(api, "node-1")
         with suppress(grpc.aio.AioRpcError):
             async for _ in calls["subscription"]:  # its status comes behind what was pushed
@@ -82,6 +89,8 @@ async def test_all_that_goes_on_ends_when_a_node_is_out(api: ApiUnderTest, raw: 
         assert found == dict.fromkeys(calls, grpc.StatusCode.UNAUTHENTICATED)
         while api.process.standing._calls:
             await asyncio.sleep(0.02)
+        assert [output async for output in console.to_client.receiving] == []  # its user's side ends as well
+    console.close()
     with pytest.raises(grpc.aio.AioRpcError, match="is void or ran out") as caught:
         await raw.hello()
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
