@@ -8,7 +8,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import console, print_json, print_table
+from gamekeeper.cli.output import print_json, print_table, say
 
 OVERLAP_DAYS = 30
 SHOWN_NODES = 10
@@ -40,11 +40,9 @@ def rotate(
         return
     _print(found)
     until = _day(next(root["trusted_until"] for root in found["roots"] if not root["signs"]))
-    console.print(f"tokens, join keys, pins and roots.pem files that you gave out go on working until {until}, when")
-    console.print(
-        "the old root is out; steps that were scheduled before now and are not started by then are refused by"
-    )
-    console.print("their nodes")
+    say(f"tokens, join keys, pins and roots.pem files that you gave out go on working until {until}, when")
+    say("the old root is out; steps that were scheduled before now and are not started by then are refused by")
+    say("their nodes")
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -60,16 +58,16 @@ def _print(found: dict[str, Any]) -> None:
     ]
     print_table(("PIN", "STATE", "MADE", "ENDS", "NAME"), rows)
     for root in found["roots"]:
-        console.print(f"SHA-256 {root['fingerprint']}")
+        say(f"SHA-256 {root['fingerprint']}")
     signing = next(root["pin"] for root in found["roots"] if root["signs"])
-    console.print(f"commands on other machines trust this control plane by: --pin {signing}")
+    say(f"commands on other machines trust this control plane by: --pin {signing}")
     if found["outside"]:
-        console.print("this CA was signed by another one: see docs/certificates.md for its renewal")
+        say("this CA was signed by another one: see docs/certificates.md for its renewal")
     behind = found["nodes_behind"]
     if behind:
         more = f" and {len(behind) - SHOWN_NODES} more" if len(behind) > SHOWN_NODES else ""
-        console.print(f"not seen with a certificate of the newest root yet: {', '.join(behind[:SHOWN_NODES])}{more}")
-        console.print("connected ones renew within a minute; one that stays away needs: gamekeeper node enrol NODE")
+        say(f"not seen with a certificate of the newest root yet: {', '.join(behind[:SHOWN_NODES])}{more}")
+        say("connected ones renew within a minute; one that stays away needs: gamekeeper node enrol NODE")
 
 
 def _day(moment: str) -> str:

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.cli.context import ApiError, Context
-from gamekeeper.cli.output import errors
+from gamekeeper.cli.output import warn
 from gamekeeper.cli.trust import unreachable
 from gamekeeper.errors import GamekeeperError, UnavailableError
 
@@ -94,7 +94,7 @@ def _show(connection: ClientConnection) -> int:
             end = json.loads(message)
             if "exit_code" in end:
                 return int(end["exit_code"])
-            errors.print(f"[red]{end['failed']}[/red]")
+            warn(str(end["failed"]))
             return BROKEN
         output = sys.stderr.buffer if message[0] == STDERR else sys.stdout.buffer
         output.write(message[1:])

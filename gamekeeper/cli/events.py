@@ -10,7 +10,7 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import events as follow_stream
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import coloured, console, errors, print_json
+from gamekeeper.cli.output import coloured, dim, print_json, say, warn
 
 
 def events(
@@ -37,7 +37,7 @@ def events(
     for message in follow_stream(obj, "/events", wanted | {"follow": "true"}):
         fields = json.loads(message.data)
         if message.event == "gap":
-            errors.print(f"[yellow]events {fields['from']} to {fields['to']} are no longer kept[/yellow]")
+            warn(f"events {fields['from']} to {fields['to']} are no longer kept")
         elif as_json:
             print(json.dumps(fields), flush=True)
         else:
@@ -48,7 +48,7 @@ def _print(event: dict[str, Any]) -> None:
     subject = "/".join(part for part in (event["run"] or event["node"], event["step"]) if part)
     what, _, state = event["kind"].partition(".")
     why = " ".join(part for part in (event["reason"], event["message"]) if part)
-    console.print(
-        f"[dim]{event['seq']:>7} {event['at'][:19].replace('T', ' ')}[/dim] {what:9} {coloured(state):22} {subject:24} "
-        f"{coloured(why)}"
+    say(
+        dim(f"{event['seq']:>7} {event['at'][:19].replace('T', ' ')}")
+        + f" {what:9} {coloured(state, 22)} {subject:24} {coloured(why)}"
     )

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-import httpx
-from httpx_sse import ServerSentEvent, connect_sse
+import typer
 
 from gamekeeper.backoff import Backoff
 from gamekeeper.cli.context import Context, checked
-from gamekeeper.cli.output import coloured, console, errors
-from gamekeeper.errors import UnavailableError
+from gamekeeper.cli.log_lines import LinePrinter, LogView, say_between
+from gamekeeper.cli.output import coloured, dim, printable, warn
+from gamekeeper.cli.waiting import Waits
+from gamekeeper.errors import GamekeeperError, UnavailableError
+
+if TYPE_CHECKING:
+    from httpx_sse import ServerSentEvent
 
 GIVE_UP_SECONDS = 60.0
-DRAIN_SECONDS = 15.0
-_STARTED = ("running", "succeeded", "failed", "error", "canceled")
+DRAIN_SECONDS = 10.0
+QUIET_SECONDS = 0.5
+INTERRUPTED = 130
+_ENDED = ("succeeded", "failed", "error", "canceled", "skipped")
+_STARTED = ("starting", "pulling", "running", "held", "succeeded", "failed", "error", "canceled")
 
 
 def events(obj: Context, path: str, parameters: dict[str, Any] | None = None) -> Iterator[ServerSentEvent]:
@@ -44,6 +49,8 @@ def events(obj: Context, path: str, parameters: dict[str, Any] | None = None) ->
 
 
 def _connect(obj: Context, path: str, parameters: dict[str, Any], last_id: str) -> Iterator[ServerSentEvent]:
+    from httpx_sse import connect_sse
+
     headers = {"Last-Event-ID": last_id} if last_id else {}
     with (
         obj.client(timeout=None) as client,
@@ -55,90 +62,152 @@ def _connect(obj: Context, path: str, parameters: dict[str, Any], last_id: str) 
         yield from (event for event in source.iter_sse() if event.data)  # a keep-alive has no data
 
 
-def follow_run(obj: Context, run_id: str, *, quiet: bool = False) -> None:
+class _FollowedLog(threading.Thread):
+    """Prints one try's log as it comes."""
+
+    def __init__(self, obj: Context, run_id: str, step: str, number: int, view: LogView) -> None:
+        super().__init__(daemon=True)
+        self.step = step
+        self._obj, self._run_id, self._number, self._view = obj, run_id, number, view
+        self._said_at = time.monotonic()
+
+    def run(self) -> None:
+        printer = LinePrinter(self._view, f"{self.step:>20} | ")
+        try:
+            for event in log_events(self._obj, self._run_id, self.step, self._view, self._number):
+                self._said_at = time.monotonic()
+                print_event(printer, event, {"step": self.step, "try": self._number})
+        except GamekeeperError as error:
+            warn(f"the log of {self.step} can't be followed: {error}")
+        printer.end()
+
+    def wait(self, *, goes_on: bool) -> None:
+        """Waits for the last lines, which may come after the run's end. A log that ``goes_on`` has none: there it is
+        a moment's silence."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self.is_alive() and time.monotonic() < deadline:
+            if goes_on and time.monotonic() - self._said_at > QUIET_SECONDS:
+                return
+            self.join(0.05)
+
+
+def log_events(obj: Context, run_id: str, step: str, view: LogView, number: int) -> Iterator[ServerSentEvent]:
+    query = view.query() | {"follow": "true", "try": number}
+    return events(obj, f"/runs/{run_id}/steps/{step}/logs", query)
+
+
+def print_event(printer: LinePrinter, event: ServerSentEvent, about: dict[str, Any]) -> None:
+    fields = json.loads(event.data)
+    if event.event == "line":
+        printer.add(about | fields if printer.view.as_json else fields)
+    elif event.event == "gap" or not fields["complete"]:
+        printer.missing(fields.get("reason", ""))
+
+
+class _Watch:
+    """Shows what the events of a run tell, and the logs of the tries that begin."""
+
+    def __init__(self, obj: Context, run_id: str, view: LogView) -> None:
+        self._obj, self._run_id, self._view = obj, run_id, view
+        self._waits = Waits(obj, run_id)
+        self._logs: dict[tuple[str, int], _FollowedLog] = {}
+
+    def take(self, fields: dict[str, Any]) -> None:
+        if not self._view.as_json:
+            say_between(_state_line(fields))
+            for line in self._waits.news(fields):
+                say_between(line)
+        for key in ((fields["step"], number) for number in _tries_of(fields)):
+            if key not in self._logs:
+                self._logs[key] = _FollowedLog(self._obj, self._run_id, *key, self._view)
+                self._logs[key].start()
+
+    def wait_for_logs(self) -> None:
+        if not self._logs:
+            return
+        steps = self._obj.call("GET", f"/runs/{self._run_id}")["steps"]
+        endless = {step["name"] for step in steps if step["type"] == "service" and step["state"] == "succeeded"}
+        for log in self._logs.values():
+            log.wait(goes_on=log.step in endless)
+
+
+def follow_run(obj: Context, run_id: str, view: LogView | None = None, *, quiet: bool = False) -> None:
     """Prints until the run has ended and its logs are printed. A service's log is shown as long as the run goes on."""
-    show: Callable[[str], None] = (lambda _: None) if quiet else console.print
-    threads: dict[str, threading.Thread] = {}
+    watch = _Watch(obj, run_id, view or LogView())
+    try:
+        for event in events(obj, f"/runs/{run_id}/events"):
+            if event.event != "end" and not quiet:
+                watch.take(json.loads(event.data))
+        watch.wait_for_logs()
+    except KeyboardInterrupt:
+        leave_running(obj, run_id)
+
+
+def _state_line(fields: dict[str, Any]) -> str:
+    again = f" (try {fields['try']})" if fields["try"] > 1 else ""
+    why = f" ({fields['reason']})" if fields["reason"] else ""
+    said = f"{fields['step'] or 'run':20} {coloured(fields['state'])}{again}{why} {printable(fields['message'])}"
+    return f"{dim(fields['at'][11:19])} {said}".rstrip()
+
+
+def _tries_of(fields: dict[str, Any]) -> range:
+    """The tries that have begun by this event. Several changes may be told at once, so it may be more than one."""
+    begun = fields["step"] and fields["state"] in _STARTED
+    return range(1, fields["try"] + 1) if begun else range(0)
+
+
+def leave_running(obj: Context, run_id: str) -> None:
+    """Ends the command, and not the run. Tells so."""
+    run = obj.call("GET", f"/runs/{run_id}")
+    if run["finished_at"] is None:
+        warn(f"\nrun {run_id} goes on; to cancel it: gamekeeper runs cancel {run_id}")
+    raise typer.Exit(INTERRUPTED)
+
+
+def follow_log(obj: Context, run_id: str, step: str, view: LogView) -> None:
+    """Writes one step's log until it ends: of its newest try and those that follow, or of the one that is asked for."""
+    try:
+        if view.try_number is not None:
+            _follow_try(obj, run_id, step, view, view.try_number)
+        else:
+            _follow_tries(obj, run_id, step, view)
+    except KeyboardInterrupt:
+        leave_running(obj, run_id)
+
+
+def _follow_tries(obj: Context, run_id: str, step: str, view: LogView) -> None:
+    shown = max(0, _newest_try(obj, run_id, step) - 1)
     for event in events(obj, f"/runs/{run_id}/events"):
+        fields = json.loads(event.data)
         if event.event == "end":
             break
-        fields = json.loads(event.data)
-        step = fields["step"]
-        why = f" ({fields['reason']})" if fields["reason"] else ""
-        show(
-            f"[dim]{fields['at'][11:19]}[/dim] {step or 'run':20} {coloured(fields['state'])}{why} {fields['message']}"
-        )
-        if step and fields["state"] in _STARTED and step not in threads and not quiet:
-            threads[step] = threading.Thread(target=_print_lines, args=(obj, run_id, step), daemon=True)
-            threads[step].start()
-    _wait_for_logs(obj, run_id, threads)
+        if fields["step"] != step:
+            continue
+        while shown < fields["try"]:
+            shown += 1
+            if fields["message"] and shown > 1:
+                warn(printable(fields["message"]))
+            _follow_try(obj, run_id, step, view, shown)
+        if fields["state"] in _ENDED:
+            break
+    newest = max(1, _newest_try(obj, run_id, step))
+    if shown < newest:
+        _follow_try(obj, run_id, step, view, newest)
 
 
-def _wait_for_logs(obj: Context, run_id: str, threads: dict[str, threading.Thread]) -> None:
-    """The last lines may arrive after the run's end; a service that goes on has no last line."""
-    endless = {
-        step["name"]
-        for step in obj.call("GET", f"/runs/{run_id}")["steps"]
-        if step["type"] == "service" and step["state"] == "succeeded"
-    }
-    for step, thread in threads.items():
-        thread.join(0.5 if step in endless else DRAIN_SECONDS)
+def _newest_try(obj: Context, run_id: str, step: str) -> int:
+    """0 for a step that has not begun. Raises ApiError for one that the run does not have."""
+    for found in obj.call("GET", f"/runs/{run_id}")["steps"]:
+        if found["name"] == step:
+            return int(found["try"])
+    obj.text(f"/runs/{run_id}/steps/{step}/logs", {"tail": 0})
+    return 0
 
 
-def _print_lines(obj: Context, run_id: str, step: str) -> None:
-    try:
-        for event in events(obj, f"/runs/{run_id}/steps/{step}/logs", {"follow": "true"}):
-            fields = json.loads(event.data)
-            if event.event == "line":
-                console.print(f"[dim]{step:>20} |[/dim] ", end="")
-                console.print(fields["text"].rstrip("\n"), markup=False)
-            elif event.event == "gap" or (event.event == "end" and not fields["complete"]):
-                console.print(f"[yellow]{step:>20} | lines are missing: {fields.get('reason', '')}[/yellow]")
-    except (UnavailableError, httpx.HTTPError) as error:
-        errors.print(f"the log of {step} can't be followed: {error}")
-
-
-def follow_log(obj: Context, run_id: str, step: str, try_number: int | None) -> None:
-    """Writes one step's log, byte for byte, until it ends."""
-    parameters: dict[str, Any] = {"follow": "true"} | ({"try": try_number} if try_number else {})
-    for event in events(obj, f"/runs/{run_id}/steps/{step}/logs", parameters):
-        fields = json.loads(event.data)
-        if event.event == "line":
-            raw = base64.b64decode(fields["base64"]) if "base64" in fields else fields["text"].encode()
-            sys.stdout.buffer.write(raw)
-            sys.stdout.buffer.flush()
-        elif event.event == "gap" or not fields["complete"]:
-            errors.print(f"[yellow]lines are missing: {fields.get('reason', '')}[/yellow]")
-
-
-def print_log(obj: Context, run_id: str, step: str, try_number: int | None, *, title: bool) -> None:
-    parameters = {"try": try_number} if try_number else {}
-    if title:
-        console.print(f"[bold]--- {step}[/bold]")
-        sys.stdout.flush()
-    with (
-        obj.client(timeout=None) as client,
-        client.stream("GET", f"/runs/{run_id}/steps/{step}/logs", params=parameters) as answer,
-    ):
-        if answer.is_error:
-            answer.read()
-            checked(answer)
-        for chunk in answer.iter_bytes():
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-        if answer.headers.get("Gamekeeper-Log-Complete") == "false":
-            errors.print("[yellow]lines are missing in this log[/yellow]")
-
-
-def print_merged(obj: Context, run_id: str) -> None:
-    """Each line with the server's time of it and its step."""
-    with obj.client(timeout=None) as client, client.stream("GET", f"/runs/{run_id}/logs") as answer:
-        if answer.is_error:
-            answer.read()
-            checked(answer)
-        for text in answer.iter_lines():
-            line = json.loads(text)
-            said = line.get("text") or f"[lines are missing here: {line.get('reason', '')}]"
-            at = line["at"][11:23]
-            sys.stdout.write(f"{at} {line['step']} | {said.rstrip()}\n")
-        sys.stdout.flush()
+def _follow_try(obj: Context, run_id: str, step: str, view: LogView, number: int) -> None:
+    printer = LinePrinter(view)
+    for event in log_events(obj, run_id, step, view, number):
+        print_event(printer, event, {"step": step, "try": number})
+        if event.event == "end" and (reason := json.loads(event.data).get("reason")):
+            warn(f"{step}: {reason}")
+    printer.end()

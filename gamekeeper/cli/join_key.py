@@ -11,7 +11,7 @@ import yaml
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.join_line import print_join_line
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs, read_file
-from gamekeeper.cli.output import ago, console, print_json, print_table
+from gamekeeper.cli.output import ago, print_json, print_table, say
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import is_join_key
 
@@ -52,10 +52,10 @@ def make(
         return
     machines = "1 machine" if uses == 1 else f"{uses} machines"
     until = made["expires_at"][:16].replace("T", " ")
-    console.print(f"join key {made['id']}, for {machines}, until {until} UTC")
+    say(f"join key {made['id']}, for {machines}, until {until} UTC")
     print_join_line(obj, made["key"])
     if approve:
-        console.print("then, here: gamekeeper joins ls")
+        say("then, here: gamekeeper joins ls")
 
 
 def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -88,7 +88,7 @@ def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="K
         raise InvalidError("this is the key itself, which is no name", hint="gamekeeper join-key ls shows the ids")
     obj: Context = context.obj
     obj.call("DELETE", f"/join-keys/{key}")
-    console.print(f"revoked {key}")
+    say(f"revoked {key}")
 
 
 def _numbers(capacity: list[str] | None) -> dict[str, int]:

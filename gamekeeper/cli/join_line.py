@@ -12,7 +12,7 @@ import platform
 from urllib.parse import urlsplit
 
 from gamekeeper.cli.context import ApiError, Context
-from gamekeeper.cli.output import console, errors
+from gamekeeper.cli.output import say, warn
 from gamekeeper.stack.hosts import is_loopback, outward_address
 
 UNKNOWN_HOST = "HOST"
@@ -42,16 +42,16 @@ def line_for(server: str, key: str, script: str) -> str:
 def print_join_line(obj: Context, key: str) -> None:
     """Both ways to join with ``key``: by the line, and with Gamekeeper installed there already."""
     server, line = join_line(obj, key)
-    console.print("on the machine that is to become a node, as root (install it there, or bring it to this version):")
+    say("on the machine that is to become a node, as root (install it there, or bring it to this version):")
     print(line)  # as it is: a line that was wrapped could not be pasted
-    console.print("or, where gamekeeper is installed already:")
+    say("or, where gamekeeper is installed already:")
     print(f"gamekeeper agent --server {server} --token {key}")
     try:
         obj.script(f"/agent/{platform.machine()}.txt")
     except ApiError as error:
-        errors.print(f"the line finds no agent yet: {error}", markup=False)
+        warn(f"the line finds no agent yet: {error}")
     if server.startswith(UNKNOWN_HOST):
-        console.print(
+        say(
             f"{UNKNOWN_HOST} is this machine's address; other machines reach it when it serves there: "
             "gamekeeper up --host ADDRESS",
         )

@@ -8,7 +8,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import ago, console, print_json, print_table
+from gamekeeper.cli.output import ago, print_json, print_table, say
 from gamekeeper.errors import InvalidError
 
 JoinArgument = Annotated[str, typer.Argument(metavar="JOIN", help="The fingerprint that the machine shows")]
@@ -58,7 +58,7 @@ def approve(
     if as_json:
         print_json(approved)
     else:
-        console.print(f"{join} is node {approved['node_id']} as soon as its agent asks again")
+        say(f"{join} is node {approved['node_id']} as soon as its agent asks again")
 
 
 def refuse(
@@ -69,7 +69,7 @@ def refuse(
     """Refuse a waiting machine."""
     obj: Context = context.obj
     obj.call("POST", f"/joins/{join}/refuse", json={"message": message})
-    console.print(f"refused {join}")
+    say(f"refused {join}")
 
 
 def remove(
@@ -82,10 +82,10 @@ def remove(
     if bool(join) == remove_all:
         raise InvalidError("name one join, or give --all", hint="gamekeeper joins ls --all lists them")
     if remove_all:
-        console.print(f"removed {obj.call('DELETE', '/joins')['removed']}")
+        say(f"removed {obj.call('DELETE', '/joins')['removed']}")
     else:
         obj.call("DELETE", f"/joins/{join}")
-        console.print(f"removed {join}")
+        say(f"removed {join}")
 
 
 def _machine(facts: dict[str, Any]) -> str:

@@ -6,12 +6,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.join_line import print_join_line
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
-from gamekeeper.cli.output import ago, coloured, console, print_fields, print_json, print_table
+from gamekeeper.cli.output import ago, coloured, print_fields, print_json, print_table, printable, say
 
 
 class Mode(StrEnum):
@@ -56,11 +55,10 @@ def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None
     names = ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at")
     print_fields({name: found[name] for name in names} | found["hardware"] | found["system"] | found["capacity"])
     for condition in found["conditions"]:
-        console.print(
-            f"[yellow]{condition['type']}: {escape(condition['reason'])}, since {condition['since']}[/yellow]"
-        )
+        about = f"{condition['type']}: {printable(condition['reason'])}, since {condition['since']}"
+        say(typer.style(about, fg="yellow"))
     for gpu in found["inventory"].get("gpus", []):
-        console.print(f"gpu: {escape(gpu['name'])}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
+        say(f"gpu: {printable(gpu['name'])}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
     rows = [
         (item["name"], item["status"], item["lifetime"], item["image"], " ".join(item["ports"])) for item in containers
     ]
@@ -83,7 +81,7 @@ def add(
     if as_json:
         print_json(created)
     else:
-        console.print(f"added {node}; next: gamekeeper node enrol {node}")
+        say(f"added {node}; next: gamekeeper node enrol {node}")
 
 
 def edit(
@@ -107,7 +105,7 @@ def edit(
     if as_json:
         print_json(changed)
     else:
-        console.print(f"{node} is at version {changed['version']}, mode {coloured(changed['mode'])}")
+        say(f"{node} is at version {changed['version']}, mode {coloured(changed['mode'])}")
 
 
 def remove(
@@ -121,10 +119,10 @@ def remove(
     obj: Context = context.obj
     before = obj.call("GET", f"/nodes/{node}/containers")["items"] if force else []
     obj.call("DELETE", f"/nodes/{node}", params={"force": force})
-    console.print(f"removed {node}")
+    say(f"removed {node}")
     left = [item["name"] for item in before if item["lifetime"] == "node"]
     if left:
-        console.print(f"its machine keeps {len(left)} service(s); to remove them there: docker rm -f {' '.join(left)}")
+        say(f"its machine keeps {len(left)} service(s); to remove them there: docker rm -f {' '.join(left)}")
 
 
 def enrol(
@@ -139,7 +137,7 @@ def enrol(
     if as_json:
         print_json(made)
         return
-    console.print(f"a token for one machine, until {made['expires_at'][:16].replace('T', ' ')} UTC")
+    say(f"a token for one machine, until {made['expires_at'][:16].replace('T', ' ')} UTC")
     print_join_line(obj, made["token"])
 
 
@@ -147,5 +145,5 @@ def revoke(context: typer.Context, node: str) -> None:
     """Shut a node out: its key and certificates are void. Its containers go on; `enrol` lets it back in."""
     obj: Context = context.obj
     obj.call("POST", f"/nodes/{node}/revoke")
-    console.print(f"revoked {node}: its agent is out within 5 s, its containers go on with nobody to look after them")
-    console.print(f"to let it back in: gamekeeper node enrol {node}")
+    say(f"revoked {node}: its agent is out within 5 s, its containers go on with nobody to look after them")
+    say(f"to let it back in: gamekeeper node enrol {node}")

@@ -10,7 +10,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import FileArgument, JsonOption, NameArgument, name_and_version, read_file
-from gamekeeper.cli.output import ago, console, print_json, print_problem, print_table, print_warnings
+from gamekeeper.cli.output import ago, print_json, print_problem, print_table, print_warnings, say
 from gamekeeper.errors import SpecError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
             problems = [problem.model_dump() for problem in error.problems]
             print_json({"valid": False, "problems": problems, "warnings": []})
         else:
-            console.print(f"[red]{file}: {len(error.problems)} problem(s)[/red]")
+            say(typer.style(f"{file}: {len(error.problems)} problem(s)", fg="red"))
             for problem in error.problems:
                 print_problem(problem.model_dump())
         raise typer.Exit(2) from None
@@ -44,7 +44,7 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json({"valid": True, "problems": [], "warnings": shown})
     else:
         print_warnings(shown)
-        console.print(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
+        say(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
 
 
 def push(context: typer.Context, file: FileArgument, as_json: JsonOption = False) -> None:
@@ -55,7 +55,7 @@ def push(context: typer.Context, file: FileArgument, as_json: JsonOption = False
         print_json(stored)
     else:
         print_warnings(stored["warnings"])
-        console.print(f"{stored['name']} is stored as version {stored['version']}")
+        say(f"{stored['name']} is stored as version {stored['version']}")
 
 
 def list_pipelines(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -115,7 +115,7 @@ def remove(context: typer.Context, name: Annotated[str, typer.Argument()]) -> No
     """Delete a stored pipeline with all its versions; its runs stay."""
     obj: Context = context.obj
     obj.call("DELETE", f"/pipelines/{name}")
-    console.print(f"{name} is deleted")
+    say(f"{name} is deleted")
 
 
 def graph(context: typer.Context, source: Annotated[str, typer.Argument(metavar="FILE|NAME[@VERSION]")]) -> None:

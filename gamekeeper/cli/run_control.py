@@ -8,7 +8,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import CommentOption, FollowOption, JsonOption, RunArgument, StepArgument, pairs
-from gamekeeper.cli.output import console, print_json, print_table
+from gamekeeper.cli.output import print_json, print_table, say
 from gamekeeper.cli.runs import show_started
 
 
@@ -18,7 +18,7 @@ def _ask(context: typer.Context, path: str, body: dict[str, Any] | None, done: s
     if as_json:
         print_json(found)
     else:
-        console.print(done)
+        say(done)
 
 
 def cancel(

@@ -10,7 +10,8 @@ import typer
 
 from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.follow import follow_log, follow_run, print_log, print_merged
+from gamekeeper.cli.follow import follow_log, follow_run
+from gamekeeper.cli.log_lines import LogView, print_lines, print_log
 from gamekeeper.cli.options import (
     ArgsOption,
     EnvsOption,
@@ -22,7 +23,8 @@ from gamekeeper.cli.options import (
     pairs,
     read_file,
 )
-from gamekeeper.cli.output import ago, coloured, console, print_json, print_table, print_warnings
+from gamekeeper.cli.output import ago, coloured, print_json, print_table, print_warnings, printable, say
+from gamekeeper.cli.waiting import waits_of
 from gamekeeper.errors import InvalidError
 
 FAILED = 1
@@ -69,7 +71,7 @@ def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bo
         _print_started(answer, as_json)
         return
     if not as_json:
-        console.print(f"run {answer['id']} of {answer['pipeline']}")
+        say(f"run {answer['id']} of {answer['pipeline']}")
     follow_run(obj, answer["id"], quiet=as_json)
     ended = obj.call("GET", f"/runs/{answer['id']}")
     _print_run(ended, as_json)
@@ -81,7 +83,7 @@ def _print_started(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        console.print(f"run {answer['id']} of {answer['pipeline']}; follow it: gamekeeper runs logs -f {answer['id']}")
+        say(f"run {answer['id']} of {answer['pipeline']}; follow it: gamekeeper runs logs -f {answer['id']}")
 
 
 def _print_plan(answer: dict[str, Any], as_json: bool) -> None:
@@ -102,19 +104,24 @@ def list_runs(
     parent: Annotated[str, typer.Option(help="The steps of this run that run pipelines")] = "",
     group: Annotated[str, typer.Option(help="Concurrency group")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many")] = 50,
+    label: Annotated[str, typer.Option(help="KEY=VALUE")] = "",
+    waiting: Annotated[bool, typer.Option("--waiting", help="Those that wait for something outside")] = False,
     every: Annotated[bool, typer.Option("--all", help="All pages")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
     obj: Context = context.obj
     filters: dict[str, Any] = {"state": state, "node": node, "pipeline": pipeline, "schedule": schedule}
-    filters |= {"parent": parent, "group": group, "limit": 500 if every else limit}
+    filters |= {"parent": parent, "group": group, "label": label, "waiting": waiting, "limit": 500 if every else limit}
     parameters = {key: value for key, value in filters.items() if value}
     items = obj.list_all("/runs", parameters) if every else obj.call("GET", "/runs", params=parameters)["items"]
     if as_json:
         print_json(items)
         return
-    rows = [(item["id"], item["pipeline"], item["state"], ago(item["created_at"]), item["message"]) for item in items]
+    rows = [
+        (item["id"], item["pipeline"], item["state"], ago(item["created_at"]), item["waiting"] or item["message"])
+        for item in items
+    ]
     print_table(("RUN", "PIPELINE", "STATE", "CREATED", ""), rows)
 
 
@@ -128,11 +135,12 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    console.print(f"run {found['id']} of {found['pipeline']}: {coloured(found['state'])} {found['message']}".rstrip())
+    about = f"run {found['id']} of {found['pipeline']}: {coloured(found['state'])} {printable(found['message'])}"
+    say(about.rstrip())
     if found["parent_run"]:
-        console.print(f"step {found['parent_step']} of run {found['parent_run']}")
+        say(f"step {found['parent_step']} of run {found['parent_run']}")
     if found["schedule"]:
-        console.print(f"started by schedule {found['schedule']}")
+        say(f"started by schedule {found['schedule']}")
     rows = [
         (
             step["name"],
@@ -146,6 +154,8 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
         for step in found["steps"]
     ]
     print_table(("STEP", "STATE", "REASON", "NODE", "TRY", "EXIT", ""), rows)
+    for line in waits_of(found):
+        say(line)
 
 
 def logs(
@@ -155,19 +165,24 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the log ends")] = False,
     try_number: Annotated[int | None, typer.Option("--try", min=1, help="Default: the newest")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="All steps' lines in the order of their time")] = False,
+    tail: Annotated[int | None, typer.Option(min=0, max=1_000_000, help="The last so many lines of each step")] = None,
+    since: Annotated[str, typer.Option(help="No line before: 10m for ten minutes ago, or 2026-11-01T12:00:00Z")] = "",
+    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="The time before each line")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each line")] = False,
 ) -> None:
-    """Print a step's log, or every step's."""
+    """Print a step's log, or every step's: the bytes that its container wrote."""
     obj: Context = context.obj
-    if merge:
-        print_merged(obj, run_id)
-    elif follow and not step:
-        follow_run(obj, run_id)
+    view = LogView(try_number, tail, since, timestamps, as_json)
+    if follow and not step:
+        follow_run(obj, run_id, view)
     elif follow:
-        follow_log(obj, run_id, step, try_number)
+        follow_log(obj, run_id, step, view)
+    elif not step and (merge or timestamps or as_json):
+        print_lines(obj, run_id, view)
     else:
         names = [step] if step else [item["name"] for item in obj.call("GET", f"/runs/{run_id}")["steps"]]
         for name in names:
-            print_log(obj, run_id, name, try_number, title=len(names) > 1)
+            print_log(obj, run_id, name, view, title=len(names) > 1)
 
 
 def execute(

@@ -17,7 +17,7 @@ from gamekeeper.cli.options import (
     name_and_version,
     pairs,
 )
-from gamekeeper.cli.output import ago, console, print_fields, print_json, print_table
+from gamekeeper.cli.output import ago, print_fields, print_json, print_table, say
 
 
 def apply(
@@ -91,14 +91,14 @@ def backfill(
     if as_json:
         print_json(found)
     else:
-        console.print(f"{found['runs']} run(s) are started; see gamekeeper runs ls --schedule {schedule}")
+        say(f"{found['runs']} run(s) are started; see gamekeeper runs ls --schedule {schedule}")
 
 
 def remove(context: typer.Context, schedule: ScheduleArgument) -> None:
     """Delete a schedule; its runs stay."""
     obj: Context = context.obj
     obj.call("DELETE", f"/schedules/{schedule}")
-    console.print(f"{schedule} is deleted")
+    say(f"{schedule} is deleted")
 
 
 def _ask(
@@ -109,7 +109,7 @@ def _ask(
     if as_json:
         print_json(found)
     else:
-        console.print(done)
+        say(done)
 
 
 def _show(items: list[dict[str, Any]], as_json: bool) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.markup import escape
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
-from gamekeeper.cli.output import coloured, console, errors, print_json
+from gamekeeper.cli.output import coloured, print_json, printable, say, warn
 from gamekeeper.disk import disk_room
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 from gamekeeper.keys import hash_key
@@ -68,7 +67,7 @@ def up(
         _check_same(state.load(), record, new_ports=new_ports)
         _wait_ready(state, None)
         _enrol_again(state)
-        console.print("already up")
+        say("already up")
         _print_addresses(state.load())
         return
     if new_ports and record.ports is not None:
@@ -130,7 +129,7 @@ def _enrol_again(state: StateDir) -> None:
         if record.node is not None:
             ensure_node(state, record, record.node)
     except UnavailableError as error:
-        errors.print(f"[yellow]{escape(str(error))}[/yellow]")
+        warn(str(error))
 
 
 def _keep(state: StateDir, record: StackRecord) -> None:
@@ -148,7 +147,7 @@ def _open_log(state: StateDir) -> BinaryIO:
     try:
         return open(state.process_logs / "supervisor.log", "ab")
     except OSError as error:
-        errors.print(f"[yellow]the supervisor runs without a log: {error}[/yellow]")
+        warn(f"the supervisor runs without a log: {error}")
         return open(os.devnull, "ab")
 
 
@@ -195,12 +194,12 @@ def _last_error(lines: list[str]) -> str:
 def _print_addresses(record: StackRecord) -> None:
     assert record.ports is not None
     ui = "" if record.temporal else f" (web UI http://{LOOPBACK}:{record.ports.temporal_ui})"
-    console.print(f"api       {record.rest_url}")
-    console.print(f"node link {record.address}:{record.ports.grpc}")
-    console.print(f"temporal  {temporal_address(record)}{ui}")
-    console.print(f"node      {record.node or '(none on this machine)'}")
+    say(f"api       {record.rest_url}")
+    say(f"node link {record.address}:{record.ports.grpc}")
+    say(f"temporal  {temporal_address(record)}{ui}")
+    say(f"node      {record.node or '(none on this machine)'}")
     if record.trouble:
-        errors.print(f"[yellow]{escape(record.trouble)}[/yellow]")
+        warn(record.trouble)
 
 
 def down(
@@ -215,10 +214,10 @@ def down(
         supervisor.send_signal(signal.SIGTERM)
         if not wait_released(lock, DOWN_SECONDS):
             raise UnavailableError(f"the supervisor (pid {supervisor.pid}) did not end within {DOWN_SECONDS:.0f} s")
-        console.print("down")
+        say("down")
         return
     stopped = stop_leftovers(state)
-    console.print(f"down; ended what a dead supervisor had left: {', '.join(stopped)}" if stopped else "not running")
+    say(f"down; ended what a dead supervisor had left: {', '.join(stopped)}" if stopped else "not running")
 
 
 def status(
@@ -235,10 +234,10 @@ def status(
     rows += [(f"agent {agent['node']}", agent) for agent in found["agents"]]
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""
-        console.print(f"{name:22} {coloured(part['health']):22} pid {part['pid'] or '-'!s:8} {where}")
+        say(f"{name:22} {coloured(part['health'], 22)} pid {part['pid'] or '-'!s:8} {where}")
         if part.get("message"):
-            console.print(f"{'':22} {escape(part['message'])}")
+            say(f"{'':22} {printable(part['message'])}")
     disk = found["disk"]
     if disk["health"] == "full":
-        console.print(f"{'disk':22} {coloured('full'):22} {escape(disk['message'])}; free space there")
-    console.print(f"API key in {found['api_key_file']}")
+        say(f"{'disk':22} {coloured('full', 22)} {printable(disk['message'])}; free space there")
+    say(f"API key in {found['api_key_file']}")

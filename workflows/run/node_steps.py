@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.language.units import format_duration, parse_duration
     from gamekeeper.domain.node.node import NodeMode, NodeView
     from gamekeeper.domain.run.limits import encoded_size
-    from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
+    from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay, tried
     from gamekeeper.domain.run.step import (
         Reason,
         RunStepInput,
@@ -45,6 +45,7 @@ class StepRunner:
         self._gate = gate
         self._calls = calls
         self._budget = CommandBudget() if behaviour >= 3 else None
+        self._tells_tries = behaviour >= 4
         self._live: dict[str, workflow.ActivityHandle[StepResult]] = {}
         self._service_keys: dict[str, StepKey] = {}
         self._disabled: set[str] = set()
@@ -96,12 +97,14 @@ class StepRunner:
         """All tries of a step; the last one's outcome."""
         step = self._progress.steps[name]
         tries = self._progress.statuses[name].try_  # 0, or those before somebody asked for one more
+        before = tried(tries, self._progress.statuses[name]) if tries else ""
         while True:
             tries += 1
-            result = await self._gate_closed(step) or await self._attempt(step, tries)
+            result = await self._gate_closed(step) or await self._attempt(step, tries, before)
             if self.stopped_result(name) or not may_retry(step, result, tries):
                 return result
-            self._progress.update(name, message=f"try {tries} ended: {result.reason}; trying again")
+            before = tried(tries, result) if self._tells_tries else f"try {tries} ended: {result.reason}"
+            self._progress.update(name, message=f"{before}; trying again")
             if await self._stopped_within(name, timedelta(seconds=retry_delay(step, tries))):
                 return result  # the try that there was ended as it did
 
@@ -146,13 +149,14 @@ class StepRunner:
         except builtins.TimeoutError:
             await self._gate.refresh(step.node)
 
-    async def _attempt(self, step: ResolvedStep, number: int) -> StepResult:
+    async def _attempt(self, step: ResolvedStep, number: int, before: str) -> StepResult:
         if step.call is None:
-            return await self._try(step, number)
+            return await self._try(step, number, before)
         result = await self._calls.try_(step, step.call, number, lambda: self.stopped_result(step.name))
         return self._read(step, result)
 
-    async def _try(self, step: ResolvedStep, number: int) -> StepResult:
+    async def _try(self, step: ResolvedStep, number: int, before: str) -> StepResult:
+        """``before`` tells of the try before this one."""
         key = StepKey(run_id=self._progress.run_id, step=step.name, try_=number)
         try:
             argument = self._input(step, key)
@@ -161,7 +165,9 @@ class StepRunner:
         if not_now := await self._kept_from_starting(step, argument):
             return not_now
         reachable = self._gate.view(step.node).status.reachable
-        self._progress.begin_try(step.name, number, waits_until=None if reachable else workflow.now() + self._gate.wait)
+        waits_until = None if reachable else workflow.now() + self._gate.wait
+        told = before if self._tells_tries else ""
+        self._progress.begin_try(step.name, number, waits_until=waits_until, message=told)
         service = step.type is StepType.SERVICE
         if service and step.lifetime is Lifetime.RUN:
             self._service_keys[step.name] = key

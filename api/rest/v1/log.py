@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -16,15 +15,21 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
 from api.problems import problems
 from api.rest.v1.run import RunId
-from api.services.run.log import LogService, StampedRecord
+from api.services.run.log import LogPart, LogService, StampedRecord
+from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
 from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import NotFoundError
+from gamekeeper.errors import InvalidError, NotFoundError
 
 router = APIRouter(prefix="/runs", tags=["logs"])
 
+TryNumber = Annotated[int | None, Query(alias="try", ge=1, le=10_000)]
+Tail = Annotated[int | None, Query(ge=0, le=1_000_000, description="The last so many lines, of each step")]
+Since = Annotated[
+    str | None,
+    Query(max_length=40, description="No line before it: a time, or a duration before now", examples=["10m"]),
+]
 StepName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
-EMPTY_POLL_SECONDS = 0.5
 
 
 @router.get(
@@ -44,23 +49,43 @@ async def get_log(
     logs: LogsDep,
     last_event_id: LastEventId,
     follow: Annotated[bool, Query(description="Server-sent events, until the log ends")] = False,
-    try_number: Annotated[int | None, Query(alias="try", ge=1, le=10_000)] = None,
+    try_number: TryNumber = None,
+    tail: Tail = None,
+    since: Since = None,
 ) -> Response:
     """A step's log: as text, byte for byte; or with `follow=true` as events that resume by `Last-Event-ID`."""
     key = await logs.find(run_id, step, try_number)
+    after = last_event_id or await logs.start(key, tail, _moment(since))
     if follow:
-        return EventSourceResponse(_events(logs, key, last_event_id))
+        return EventSourceResponse(_events(logs, key, after))
     await logs.wait_for_end(key)
     state = await logs.state(key)
     complete = "open" if state.end is None else str(state.end.complete).lower()
-    if state.end is None and await logs.has_no_container(key):
+    if state.end is None and (end := await logs.end_without_record(key)) is not None and end.complete:
         complete = "true"
     headers = {"Gamekeeper-Log-Complete": complete, "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(_text(logs, key), media_type="text/plain; charset=utf-8", headers=headers)
+    return StreamingResponse(_text(logs, key, after), media_type="text/plain; charset=utf-8", headers=headers)
 
 
-async def _text(logs: LogService, key: StepKey) -> AsyncIterator[bytes]:
-    async for records in logs.read(key, 0, follow=False):
+def _moment(text: str | None) -> datetime | None:
+    """Raises InvalidError for a text that is neither a time nor a duration."""
+    if text is None:
+        return None
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidError(
+            f'since: "{text}" is no time and no duration', hint="write it as 10m or 2026-11-01T12:00:00Z"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _text(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterator[bytes]:
+    async for records in logs.read(key, after_seq):
         yield b"".join(_plain(record) for record in records)
 
 
@@ -73,12 +98,7 @@ def _plain(record: LogRecord) -> bytes:
 
 
 async def _events(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterator[JSONServerSentEvent]:
-    while (await logs.state(key)).last_seq == 0:
-        if await logs.has_no_container(key):
-            yield JSONServerSentEvent({"complete": True, "reason": "the step had no container"}, event="end")
-            return
-        await asyncio.sleep(EMPTY_POLL_SECONDS)
-    async for records in logs.read(key, after_seq, follow=True):
+    async for records in logs.follow(key, after_seq):
         clocks = await logs.clocks(key)
         for record in records:
             yield _event(record, clocks)
@@ -120,9 +140,16 @@ def _iso(ns: int) -> str:
     responses=problems(NotFoundError)
     | {200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
 )
-async def get_run_log(run_id: RunId, logs: LogsDep) -> Response:
+async def get_run_log(
+    run_id: RunId,
+    logs: LogsDep,
+    step: Annotated[str | None, Query(max_length=63, pattern=SAFE_ID, description="Only this one's")] = None,
+    try_number: TryNumber = None,
+    tail: Tail = None,
+    since: Since = None,
+) -> Response:
     """The lines of all steps so far, in one order: that of the server's clock, whatever the nodes' clocks say."""
-    merged = await logs.merged(run_id)
+    merged = await logs.merged(run_id, LogPart(step, try_number if step else None, tail, _moment(since)))
     return StreamingResponse(_lines(merged), media_type="application/x-ndjson")
 
 

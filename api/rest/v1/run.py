@@ -15,6 +15,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.problems import SPEC, problems
 from api.rest.items import shown_item, shown_items
+from api.services.label import label_pair
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
@@ -77,6 +78,7 @@ class Step(BaseModel):
     cell_of: str | None = Field(description="Of a cell: the step with the matrix")
     matrix: dict[str, Any] = Field(description="Of a cell: its values")
     carried_from: str | None = Field(description="The earlier run that this result is from")
+    waiting: str = Field(default="", description="What it waits for; empty while it waits for nothing")
 
     @classmethod
     def of(cls, row: StepRow) -> Step:
@@ -101,6 +103,7 @@ class RunSummary(BaseModel):
     state: RunState
     reason: str | None
     message: str
+    waiting: str = Field(default="", description="What it, or its first step that waits, waits for; empty for nothing")
     labels: dict[str, str]
     cancel_reason: str | None
     pipeline_version: int | None = Field(description="Of a stored pipeline")
@@ -149,19 +152,32 @@ class RunEvent(BaseModel):
     state: str
     reason: str | None
     message: str
+    try_number: int = Field(serialization_alias="try", description="Of a step: its newest try; 0 before the first")
     at: datetime
 
     @classmethod
     def of(cls, row: EventRow) -> RunEvent:
         state = row.kind.partition(".")[2]
         return cls(
-            run_id=row.run, step=row.step, state=state, reason=row.reason or None, message=row.message, at=row.at
+            run_id=row.run,
+            step=row.step,
+            state=state,
+            reason=row.reason or None,
+            message=row.message,
+            try_number=row.data.get("try", 0),
+            at=row.at,
         )
 
 
-def shown(runs: RunService, row: RunRow, steps: list[StepRow]) -> Run:
+async def shown(runs: RunService, row: RunRow, steps: list[StepRow]) -> Run:
     summary = shown_item(row, RunSummary.model_validate, f"run {row.id}").model_dump()
-    return Run(**summary, args=row.args, steps=shown_items(runs.odd_rows, steps, Step.of, "name"))
+    waits = await runs.waits([row])
+
+    def show(step: StepRow) -> Step:
+        return Step.of(step).model_copy(update={"waiting": waits.of_step(step)})
+
+    summary["waiting"] = waits.of_run(row)
+    return Run(**summary, args=row.args, steps=shown_items(runs.odd_rows, steps, show, "name"))
 
 
 def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> Submission:
@@ -205,7 +221,7 @@ async def create_run(
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
-    run = shown(runs, accepted.row, accepted.steps)
+    run = await shown(runs, accepted.row, accepted.steps)
     return NewRun(**run.model_dump(exclude={"steps"}), steps=run.steps, warnings=accepted.run.pipeline.warnings)
 
 
@@ -220,28 +236,44 @@ async def list_runs(
         str | None, Query(max_length=32, pattern=NO_NUL, description="The run whose steps they are")
     ] = None,
     group: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Concurrency group")] = None,
+    prefix: Annotated[str | None, Query(max_length=32, pattern=SAFE_ID, description="The beginning of the id")] = None,
+    label: Annotated[str | None, Query(max_length=500, pattern=NO_NUL, description="`key=value`")] = None,
+    waiting: Annotated[bool, Query(description="Those that wait: for a node, a user's answer, or their group")] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunList:
     """Runs, newest first."""
     wanted = RunFilter(
-        state=state, node=node, pipeline=pipeline, schedule=schedule, parent_run=parent, concurrency_group=group
+        state=state,
+        node=node,
+        pipeline=pipeline,
+        schedule=schedule,
+        parent_run=parent,
+        concurrency_group=group,
+        id_prefix=prefix,
+        label=label_pair(label) if label else None,
+        is_waiting=waiting,
     )
     page = await runs.page(wanted, cursor=cursor, limit=limit)
-    items = shown_items(runs.odd_rows, page.rows, RunSummary.model_validate)
+    waits = await runs.waits(page.rows)
+
+    def show(row: RunRow) -> RunSummary:
+        return RunSummary.model_validate(row).model_copy(update={"waiting": waits.of_run(row)})
+
+    items = shown_items(runs.odd_rows, page.rows, show)
     return RunList(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/{run_id}", responses=problems(NotFoundError))
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
 async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
     """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
     await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse, responses=problems(NotFoundError))
@@ -253,7 +285,9 @@ async def follow_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId
         async for batch in runs.events(run_id, last_event_id):
             for row in batch.rows:
                 kind = "step" if row.step else "run"
-                yield JSONServerSentEvent(RunEvent.of(row).model_dump(mode="json"), event=kind, id=str(row.seq))
+                yield JSONServerSentEvent(
+                    RunEvent.of(row).model_dump(mode="json", by_alias=True), event=kind, id=str(row.seq)
+                )
         yield JSONServerSentEvent({}, event="end")
 
     return EventSourceResponse(stream())

@@ -45,14 +45,14 @@ async def answer_approval(
 ) -> Run:
     """Approves or rejects. 409 for a step that does not ask, or was answered."""
     await control.answer_approval(run_id, step, approved=body.approved, comment=body.comment)
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post("/{run_id}/steps/{step}/hold", responses=problems(NotFoundError, ConflictError))
 async def answer_hold(run_id: RunId, step: StepName, body: HoldRequest, control: RunControlDep, runs: RunsDep) -> Run:
     """Decides what becomes of a held step: one more try, an end as if it had been skipped, or its failure."""
     await control.answer_hold(run_id, step, body.action)
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post(
@@ -65,20 +65,20 @@ async def cancel_step(
 ) -> Run:
     """Ends one step, or all cells of a matrix; the run goes on as after a failure of it."""
     await control.cancel_step(run_id, step, body.reason if body else "")
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post("/{run_id}/pause", responses=problems(NotFoundError, ConflictError))
 async def pause_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     """No further step starts until `resume`. What runs goes on, and so do time limits."""
     await control.set_paused(run_id, True)
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post("/{run_id}/resume", responses=problems(NotFoundError, ConflictError))
 async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     await control.set_paused(run_id, False)
-    return shown(runs, *await runs.get(run_id))
+    return await shown(runs, *await runs.get(run_id))
 
 
 @router.post(
@@ -99,4 +99,4 @@ async def rerun_run(
     fingerprint = hashlib.sha256(run_id.encode() + await request.body()).hexdigest()
     accepted = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
-    return shown(runs, accepted.row, accepted.steps)
+    return await shown(runs, accepted.row, accepted.steps)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from api.services.label import label_pair
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
@@ -18,7 +19,7 @@ from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
-from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
+from gamekeeper.errors import ConflictError, PreconditionError
 from gamekeeper.keys import PIN_MARK, TOKEN_PREFIX, hash_key, new_key
 
 TOKEN_LIFETIME = timedelta(minutes=10)
@@ -70,7 +71,7 @@ class NodeService:
     async def page(
         self, *, status: str | None, mode: str | None, label: str | None, cursor: str | None, limit: int
     ) -> Page[NodeRow]:
-        pair = _label_pair(label) if label else None
+        pair = label_pair(label) if label else None
         async with self._database.read() as session:
             return await NodeRepository(session).page(status=status, mode=mode, label=pair, cursor=cursor, limit=limit)
 
@@ -186,10 +187,3 @@ def _match(row: NodeRow, if_match: int | None) -> None:
         raise PreconditionError(
             f'node "{row.id}" is at version {row.version}, not {if_match}', hint="read it again, then repeat"
         )
-
-
-def _label_pair(label: str) -> tuple[str, str]:
-    key, separator, value = label.partition("=")
-    if not separator or not key:
-        raise InvalidError(f'"{label}" is not a label filter', hint="write it as label=KEY=VALUE")
-    return key, value

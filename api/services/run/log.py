@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from api.services.run.run import RunService
 from gamekeeper.domain.language.pipeline import StepType
-from gamekeeper.domain.log.log import LogClocks, LogRecord, LogStream
+from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
+from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import StepKey, StepState
 from gamekeeper.errors import InvalidError, NotFoundError
 from gamekeeper.ports.log_store import LogState, LogStore
 
 END_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 MAX_MERGED = 200  # logs; each is read in pieces of its own
 
 
@@ -26,6 +30,16 @@ class StampedRecord:
     at_ns: int
     key: StepKey
     record: LogRecord
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """The lines that a reader wants: the last ``tail`` of each log, and none before ``since``."""
+
+    step: str | None = None
+    try_number: int | None = None
+    tail: int | None = None
+    since: datetime | None = None
 
 
 class LogService:
@@ -60,11 +74,14 @@ class LogService:
     async def clocks(self, key: StepKey) -> LogClocks:
         return await self._logs.clocks(key)
 
-    async def merged(self, run_id: str) -> AsyncIterator[StampedRecord]:
-        """The lines of every step's newest try so far, on whatever nodes, in the order of the server's clock.
+    async def merged(self, run_id: str, wanted: LogPart) -> AsyncIterator[StampedRecord]:
+        """The lines of every step's newest try so far, on whatever nodes, in the order of the server's clock. Of one
+        step, or one try of it, where that is wanted.
 
         Raises NotFoundError, and InvalidError for a run of more than ``MAX_MERGED`` steps that ran.
         """
+        if wanted.step is not None:
+            return _merge([self._stamped(await self.find(run_id, wanted.step, wanted.try_number), wanted)])
         _, rows = await self._runs.get(run_id)
         keys = [
             StepKey(run_id=row.carried_from or run_id, step=row.name, try_=max(row.try_number, row.phase_try))
@@ -73,24 +90,77 @@ class LogService:
         keys = [key for key in keys if key.try_ > 0]
         if len(keys) > MAX_MERGED:
             raise InvalidError(f"run {run_id} has {len(keys)} logs, more than {MAX_MERGED}", hint="read them by step")
-        return _merge([self._stamped(key) for key in keys])
+        return _merge([self._stamped(key, wanted) for key in keys])
 
-    async def _stamped(self, key: StepKey) -> AsyncIterator[StampedRecord]:
+    async def _stamped(self, key: StepKey, wanted: LogPart) -> AsyncIterator[StampedRecord]:
         """One log; a line is never before the one that it follows."""
         clocks, newest = await self._logs.clocks(key), 0
-        async for records in self._logs.read(key, 0, follow=False):
+        after = await self.start(key, wanted.tail, wanted.since)
+        async for records in self._logs.read(key, after, follow=False):
             for record in records:
                 if record.stream is not LogStream.END:
                     newest = max(newest, clocks.server_ns(record))
                     yield StampedRecord(newest, key, record)
 
-    def read(self, key: StepKey, after_seq: int, *, follow: bool) -> AsyncIterator[Sequence[LogRecord]]:
-        return self._logs.read(key, after_seq, follow=follow)
+    def read(self, key: StepKey, after_seq: int) -> AsyncIterator[Sequence[LogRecord]]:
+        """The records that there are now after ``after_seq``."""
+        return self._logs.read(key, after_seq, follow=False)
 
-    async def has_no_container(self, key: StepKey) -> bool:
-        """True when the try ended without a container, so that its log is empty and will stay so."""
-        row = await self._runs.get_step(key.run_id, key.step)
-        return StepState(row.state).is_final and row.try_number <= key.try_ and not row.container_id
+    async def follow(self, key: StepKey, after_seq: int) -> AsyncIterator[Sequence[LogRecord]]:
+        """Records as they come, until the END record; or an END of our own, when none can come any more."""
+        records = self._logs.read(key, after_seq, follow=True)
+        following = asyncio.ensure_future(anext(records, None))
+        quiet = 0.0
+        try:
+            while True:
+                done, _ = await asyncio.wait({following}, timeout=LOOK_SECONDS)
+                if done:
+                    if (found := following.result()) is None:
+                        return
+                    yield found
+                    after_seq, quiet = found[-1].seq, 0.0
+                    following = asyncio.ensure_future(anext(records, None))
+                    continue
+                quiet += LOOK_SECONDS
+                end = await self.end_without_record(key)
+                if end is not None and (end.complete or quiet >= END_SECONDS):
+                    yield [LogRecord(after_seq, LogStream.END, 0, end.encode())]
+                    return
+        finally:
+            following.cancel()
+
+    async def end_without_record(self, key: StepKey) -> LogEnd | None:
+        """The end of a log that has no END record, as far as its step tells; None while one may come."""
+        run, row = await self._runs.get_with_step(key.run_id, key.step)
+        state = StepState(row.state)
+        if row.try_number > key.try_:
+            return LogEnd(False, "a later try has begun, and the node has not sent the rest of this one")
+        if not state.is_final:
+            return LogEnd(True, "the step never started") if RunState(run.state).is_final else None
+        if not row.container_id:
+            return LogEnd(True, f"the step had no container: it is {state}")
+        if row.type == StepType.SERVICE and state is StepState.SUCCEEDED:
+            return None
+        return LogEnd(False, f"node {row.node_id} has not sent the rest")
+
+    async def start(self, key: StepKey, tail: int | None, since: datetime | None) -> int:
+        """The number of the record after which the wanted lines begin."""
+        if tail is None and since is None:
+            return 0
+        clocks = await self._logs.clocks(key)
+        since_ns = since.timestamp() * 1e9 if since else 0
+        lines: deque[int] = deque(maxlen=tail)  # the last records before the wanted lines
+        last, is_open = 0, False
+        async for records in self._logs.read(key, 0, follow=False):
+            for record in records:
+                if record.stream is LogStream.END:
+                    continue
+                if not is_open and clocks.server_ns(record) >= since_ns:
+                    if tail is None:
+                        return last
+                    lines.append(last)
+                last, is_open = record.seq, not record.data.endswith(b"\n") and record.stream is not LogStream.GAP
+        return lines[0] if lines else last
 
 
 async def _merge(logs: Sequence[AsyncIterator[StampedRecord]]) -> AsyncIterator[StampedRecord]:

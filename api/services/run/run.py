@@ -6,17 +6,19 @@ was answered with 201 starts, whatever dies in between (see ``reconcile.py``).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from api.services.event import EventBatch, EventService
 from api.services.run.dispatch import RunDispatcher
+from api.services.run.waiting import Waits
 from gamekeeper.control_plane.intake.accept import Accepted, RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
@@ -103,14 +105,29 @@ class RunService:
             return row or await runs.get(run_id), await runs.steps(run_id)
 
     async def get_step(self, run_id: str, name: str) -> StepRow:
+        return (await self.get_with_step(run_id, name))[1]
+
+    async def get_with_step(self, run_id: str, name: str) -> tuple[RunRow, StepRow]:
+        """The run, and one of its steps."""
         async with self._database.read() as session:
             runs = RunRepository(session)
-            await runs.get(run_id)
-            return await runs.get_step(run_id, name)
+            return await runs.get(run_id), await runs.get_step(run_id, name)
 
     async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
         async with self._database.read() as session:
             return await RunRepository(session).page(wanted, cursor=cursor, limit=limit)
+
+    async def waits(self, runs: Sequence[RunRow]) -> Waits:
+        """The waits of the runs and their steps."""
+        open_runs = [run.id for run in runs if not RunState(run.state).is_final]
+        if not open_runs:
+            return Waits()
+        async with self._database.read() as session:
+            repository = RunRepository(session)
+            steps = await repository.waiting_steps(open_runs)
+            ids = sorted({step.node_id for step in steps})
+            nodes = {node.id: node for node in await NodeRepository(session).find_many(ids)} if ids else {}
+            return Waits(steps, nodes, await repository.count_begun(ids) if ids else {})
 
     async def groups(self, cursor: str | None, limit: int) -> Page[RunGroup]:
         async with self._database.read() as session:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, and_, func, or_
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import defer
 from sqlmodel import col, select
@@ -20,6 +20,7 @@ from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.domain.language.pipeline import StepType
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import FINAL_STATES, StepKey, StepState, StepStatus
@@ -27,6 +28,8 @@ from gamekeeper.errors import NotFoundError
 
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
 WITHOUT_TEXT = [defer(getattr(RunRow, name), raiseload=True) for name in ("source", "call", "resolved", "carried")]
+WAITING = [StepState.WAITING_NODE.value, StepState.HELD.value]
+BEGUN = [StepState.STARTING.value, StepState.RUNNING.value]
 OPEN_STATES = [state.value for state in RunState if not state.is_final]
 
 
@@ -88,11 +91,30 @@ class RunRepository:
             value = getattr(wanted, name)
             if value is not None:
                 query = query.where(getattr(RunRow, name) == value)
+        if wanted.id_prefix:
+            query = query.where(col(RunRow.id).startswith(wanted.id_prefix, autoescape=True))
+        if wanted.label:
+            query = query.where(col(RunRow.labels)[wanted.label[0]].as_string() == wanted.label[1])
+        if wanted.is_waiting:
+            query = query.where(_is_waiting())
         if wanted.node:
             query = query.where(col(RunRow.id).in_(select(StepRow.run_id).where(StepRow.node_id == wanted.node)))
         if cursor:
             query = query.where(col(RunRow.id) < decode_cursor(cursor))
         return await read_page(self._session, query, column(RunRow.id), limit)
+
+    async def waiting_steps(self, run_ids: Sequence[str]) -> list[StepRow]:
+        """Steps of the runs that may wait for something outside their run, in their order."""
+        query = select(StepRow).where(col(StepRow.run_id).in_(run_ids), _may_wait())
+        return list((await self._session.exec(query.order_by(StepRow.run_id, col(StepRow.position)))).all())
+
+    async def count_begun(self, node_ids: Sequence[str]) -> dict[str, int]:
+        """The number of steps that the agent of each node has in hand."""
+        begun = (col(StepRow.node_id).in_(node_ids), col(StepRow.state).in_(BEGUN), col(StepRow.phase).is_not(None))
+        rows = await self._session.exec(
+            select(StepRow.node_id, func.count()).where(*begun).group_by(col(StepRow.node_id))
+        )
+        return dict(rows.all())
 
     async def steps(self, run_id: str) -> list[StepRow]:
         return list((await self._session.exec(_steps_of(run_id))).all())
@@ -248,6 +270,20 @@ class RunRepository:
             **times,
         )
         record(self._session, event)
+
+
+def _may_wait() -> ColumnElement[bool]:
+    asks = and_(col(StepRow.type) == StepType.APPROVAL.value, col(StepRow.state) == StepState.RUNNING.value)
+    return or_(col(StepRow.state).in_([*WAITING, StepState.STARTING.value]), asks)
+
+
+def _is_waiting() -> ColumnElement[bool]:
+    """True for a run that goes on when something outside it happens: a node comes, or an answer, or a free slot."""
+    asks = and_(col(StepRow.type) == StepType.APPROVAL.value, col(StepRow.state) == StepState.RUNNING.value)
+    steps = select(StepRow.run_id).where(or_(col(StepRow.state).in_(WAITING), asks))
+    queued = and_(col(RunRow.state) == RunState.QUEUED.value, col(RunRow.concurrency_group).is_not(None))
+    waits = or_(queued, col(RunRow.state) == RunState.PAUSED.value, col(RunRow.id).in_(steps))
+    return and_(col(RunRow.state).in_(OPEN_STATES), waits)
 
 
 def _steps_of(run_id: str) -> SelectOfScalar[StepRow]:

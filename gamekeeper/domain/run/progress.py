@@ -181,11 +181,11 @@ class RunProgress:
         message = f"{len(bad)} of {len(cells)} cells; {first.name} ({describe(first.matrix)}): {first.message}"
         return StepResult(state=state, reason=first.reason, message=message, outputs=outputs)
 
-    def begin_try(self, name: str, number: int, *, waits_until: datetime | None) -> None:
+    def begin_try(self, name: str, number: int, *, waits_until: datetime | None, message: str = "") -> None:
         """A new try is handed to the node; ``waits_until`` is set where the node is not there to take it."""
         state = StepState.WAITING_NODE if waits_until else StepState.STARTING
         cleared = dict.fromkeys(("reason", "exit_code", "started_at", "finished_at"))
-        empty = dict.fromkeys(("message", "container_id", "digest"), "")
+        empty = dict.fromkeys(("container_id", "digest"), "") | {"message": message}
         lists: dict[str, Any] = {"ports": [], "outputs": {}}
         self.update(name, state=state, try_=number, deadline_at=waits_until, **lists, **cleared, **empty)
 
@@ -306,6 +306,13 @@ def _shown(status: StepStatus) -> StepStatus:
     note = f"outputs of {size:,} bytes together are shown at the cells alone"
     message = shortened(f"{status.message}; {note}" if status.message else note)
     return status.model_copy(update={"outputs": {}, "message": message})
+
+
+def tried(number: int, outcome: StepResult | StepStatus) -> str:
+    """The end of a try, as in ``try 1 failed: exit 7``."""
+    if outcome.reason is Reason.EXIT_CODE and outcome.exit_code is not None:
+        return f"try {number} failed: exit {outcome.exit_code}"
+    return f"try {number} failed: {outcome.message or outcome.reason or outcome.state}"
 
 
 def may_retry(step: ResolvedStep, result: StepResult, tries: int) -> bool:

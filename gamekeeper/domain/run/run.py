@@ -29,8 +29,9 @@ class RunState(StrEnum):
 FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED})
 
 
-# Of a new run. 2 tells changes that come close together at once; 3 starts steps in portions that fit a workflow task.
-BEHAVIOUR = 3
+# Of a new run. 2 tells changes that come close together at once; 3 starts steps in portions that fit a workflow task;
+# 4 tells with each further try how the one before it ended.
+BEHAVIOUR = 4
 
 
 class RunInput(BaseModel):

@@ -15,3 +15,6 @@ class RunFilter:
     schedule: str | None = None
     parent_run: str | None = None
     concurrency_group: str | None = None
+    id_prefix: str | None = None
+    label: tuple[str, str] | None = None
+    is_waiting: bool = False

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from gamekeeper import cli
@@ -24,8 +23,8 @@ def written_commands() -> Iterator[Callable[..., None]]:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ != module.__name__ or name.startswith("_") or function is root:
                 continue
-            hints = list(inspect.get_annotations(function, eval_str=True).values())
-            if hints and hints[0] is typer.Context:
+            hints = list(inspect.get_annotations(function).values())
+            if hints and hints[0] == "typer.Context":
                 yield function
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gamekeeper.cli.log_lines import LinePrinter, LogView
 from gamekeeper.cli.output import print_fields, print_table
 
 
@@ -36,3 +37,17 @@ def test_fields_stand_below_one_another(capsys: pytest.CaptureFixture[str]) -> N
         "note",
         "size       3",
     ]
+
+
+def test_pieces_of_a_line_are_one_line_with_its_name(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    printer = LinePrinter(LogView(), "a | ")
+    for text in ("L" * 16384, "LL", "\nnext\n", "10%\r", "50%\n"):  # the engine swallows the end of a line in parts
+        printer.add({"stream": "stdout", "at": "2026-11-01T00:00:00+00:00", "text": text})
+    printer.add({"stream": "stderr", "at": "2026-11-01T00:00:00+00:00", "text": "\ufffd", "base64": "/w=="})
+    printer.end()
+    assert capfdbinary.readouterr().out == b"a | " + b"L" * 16386 + b"\na | next\na | 10%\r50%\na | \xff\n"
+
+
+def test_what_moves_a_cursor_moves_none(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("NAME", ""), [("a\x1b[2Jb", ":cat: [red]x")])
+    assert capsys.readouterr().out.splitlines()[1] == "a\ufffd[2Jb  :cat: [red]x"
