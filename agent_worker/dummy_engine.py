@@ -49,9 +49,14 @@ class _Container:
     has_output_file: bool = False
     workspace: str = ""
 
+    @property
+    def orders(self) -> dict[str, str]:
+        """The environment, by which it is steered."""
+        return {name: value or "" for name, value in self.new.spec.environment.items()}
+
     def checked_info(self) -> ContainerInfo:
         """``info`` with the health of this moment."""
-        info, seconds = self.info, float(self.new.spec.environment.get("DUMMY_HEALTHY_AFTER", "0"))
+        info, seconds = self.info, float(self.orders.get("DUMMY_HEALTHY_AFTER", "0"))
         if info.health is Health.NONE or info.started_at is None:
             return info
         healthy = (datetime.now(UTC) - info.started_at).total_seconds() >= seconds
@@ -116,7 +121,7 @@ class DummyEngine:
         container = self._by_id.get(container_id)
         if container is None or not container.has_output_file:
             return b""
-        return container.new.spec.environment.get("DUMMY_STEP_OUTPUT", "").replace(";", "\n").encode()
+        return container.orders.get("DUMMY_STEP_OUTPUT", "").replace(";", "\n").encode()
 
     async def start(self, container_id: str) -> None:
         container = self._by_id.get(container_id)
@@ -124,7 +129,7 @@ class DummyEngine:
             raise EngineFaultError(f"no such container: {container_id}")
         if container.info.status is not ContainerStatus.CREATED:
             return
-        environment = container.new.spec.environment
+        environment = container.orders
         if "DUMMY_START_ERROR" in environment:
             container.info = replace(container.info, exit_code=127, error=environment["DUMMY_START_ERROR"])
             raise StartError(environment["DUMMY_START_ERROR"])
@@ -135,7 +140,7 @@ class DummyEngine:
 
     def _begin(self, container: _Container) -> None:
         """One start of the process, the first one or a restart."""
-        environment = container.new.spec.environment
+        environment = container.orders
         health = Health.HEALTHY if container.new.spec.healthcheck else Health.NONE
         now = datetime.now(UTC)
         container.info = replace(container.info, status=ContainerStatus.RUNNING, started_at=now, health=health)
@@ -154,7 +159,7 @@ class DummyEngine:
     async def _run(self, container: _Container, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(container.slept.wait(), seconds)
-        environment = container.new.spec.environment
+        environment = container.orders
         oom = environment.get("DUMMY_OOM") == "1"
         exit_code = int(environment.get("DUMMY_EXIT_CODE", KILLED if oom else 0))
         if container.starts_again(exit_code):

@@ -19,6 +19,12 @@ TITLES = {
     "Step": "A step",
     "Container": "`container`",
     "StepDefaults": "`defaults`",
+    "Port": "An entry of `ports`, in its long form",
+    "VolumeForm": "An entry of `volumes`, in its long form",
+    "BindOptions": "`bind` of a volume",
+    "VolumeOptions": "`volume` of a volume",
+    "TmpfsOptions": "`tmpfs` of a volume",
+    "Device": "An entry of `devices`, in its long form",
     "ScheduleLine": "A line of `schedule`",
 }
 

@@ -11,8 +11,9 @@ from typing import Any
 from gamekeeper.domain.language.container import Container, Healthcheck
 from gamekeeper.domain.language.outputs import VARIABLE
 from gamekeeper.domain.language.project_volume import EXTERNAL
-from gamekeeper.domain.language.published_port import parse_port
+from gamekeeper.domain.language.published_port import PublishedPort, parse_ports
 from gamekeeper.domain.language.units import parse_bytes, parse_duration
+from gamekeeper.domain.language.volume import split_volume
 from gamekeeper.domain.run.step import StepKey
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
@@ -73,13 +74,14 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     spec, owner = new.spec, new.owner
     config: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [f"{key}={value}" for key, value in (_context(new) | spec.environment).items()],
+        "Env": [_variable(key, value) for key, value in (_context(new) | spec.environment).items()],
         "Labels": spec.labels
         | owner_labels(owner)
         | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {}),
-        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in map(parse_port, spec.ports)},
+        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in _published(spec)},
         "OpenStdin": bool(spec.stdin_open),
-        "Volumes": {OUTPUTS_FOLDER: {}} if new.has_outputs else {},
+        "Tty": bool(spec.tty),
+        "Volumes": _anonymous_volumes(new),
         "HostConfig": host_config(new),
     }
     optional = {
@@ -94,9 +96,19 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     }
     config |= {key: value for key, value in optional.items() if value is not None}
     if new.network:
-        aliases = [new.alias, *([spec.hostname] if spec.hostname else [])]
+        aliases = list(dict.fromkeys(name for name in (new.alias, spec.hostname, spec.container_name) if name))
         config["NetworkingConfig"] = {"EndpointsConfig": {new.network: {"Aliases": aliases}}}
     return config
+
+
+def _variable(name: str, value: str | None) -> str:
+    """A bare name takes the image's own value away."""
+    return name if value is None else f"{name}={value}"
+
+
+def _anonymous_volumes(new: NewContainer) -> dict[str, Any]:
+    outputs = [OUTPUTS_FOLDER] if new.has_outputs else []
+    return {target: {} for target in [*outputs, *(text for text in new.spec.volumes if not split_volume(text).source)]}
 
 
 def _context(new: NewContainer) -> dict[str, str]:
@@ -114,21 +126,26 @@ def host_config(new: NewContainer) -> dict[str, Any]:
     spec = new.spec
     config: dict[str, Any] = {
         "Binds": [
-            *(volume.removeprefix(EXTERNAL) for volume in spec.volumes),
+            *(text.removeprefix(EXTERNAL) for text in spec.volumes if split_volume(text).source),
             *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else []),
         ],
         "PortBindings": _port_bindings(spec),
         "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
         "Devices": [_device(text) for text in spec.devices],
+        "DeviceCgroupRules": spec.device_cgroup_rules,
         "DeviceRequests": _device_requests(spec),
+        "GroupAdd": spec.group_add,
+        "Sysctls": spec.sysctls,
         "CapAdd": spec.cap_add,
         "CapDrop": spec.cap_drop,
         "SecurityOpt": spec.security_opt,
         "Privileged": bool(spec.privileged),
         "ReadonlyRootfs": bool(spec.read_only),
         "Init": bool(spec.init),
-        "ExtraHosts": [text.replace("=", ":", 1) if ":" not in text else text for text in spec.extra_hosts],
+        "ExtraHosts": spec.extra_hosts,
         "Dns": spec.dns,
+        "DnsSearch": spec.dns_search,
+        "DnsOptions": spec.dns_opt,
         "Ulimits": [{"Name": name, "Soft": item.soft, "Hard": item.hard} for name, item in spec.ulimits.items()],
         "RestartPolicy": _restart(spec.restart),
         "NetworkMode": new.network or spec.network_mode or "bridge",
@@ -138,6 +155,10 @@ def host_config(new: NewContainer) -> dict[str, Any]:
     optional = {
         "PidMode": spec.pid,
         "IpcMode": spec.ipc,
+        "Runtime": spec.runtime,
+        "CpusetCpus": spec.cpuset,
+        "CpuShares": spec.cpu_shares,
+        "OomScoreAdj": spec.oom_score_adj,
         "ShmSize": parse_bytes(spec.shm_size) if spec.shm_size else None,
     }
     return config | {key: value for key, value in optional.items() if value is not None} | _resources(spec)
@@ -156,7 +177,7 @@ def _resources(spec: Container) -> dict[str, Any]:
 
 def _device_requests(spec: Container) -> list[dict[str, Any]]:
     requests = []
-    for device in spec.deploy.resources.reservations.devices:
+    for device in spec.device_requests:
         count = -1 if device.count == "all" or device.count is None else device.count
         requests.append(
             {
@@ -164,15 +185,20 @@ def _device_requests(spec: Container) -> list[dict[str, Any]]:
                 "Count": 0 if device.device_ids else count,
                 "DeviceIDs": device.device_ids,
                 "Capabilities": [device.capabilities],
+                "Options": device.options,
             }
         )
     return requests
 
 
+def _published(spec: Container) -> list[PublishedPort]:
+    return [port for text in spec.ports for port in parse_ports(text)]
+
+
 def _port_bindings(spec: Container) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
-    for port in map(parse_port, spec.ports):
-        binding = {"HostIp": port.host_ip.strip("[]"), "HostPort": str(port.host_port or "")}
+    for port in _published(spec):
+        binding = {"HostIp": port.host_ip.strip("[]"), "HostPort": port.host}
         bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
     return bindings
 
@@ -188,17 +214,18 @@ def _restart(text: str) -> dict[str, Any]:
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:
+    """To the engine an empty test and a zero are what the image says, or its own default."""
     return {
         "Test": ["NONE"] if check.disable is True else check.test,
         "Interval": _nanoseconds(check.interval),
         "Timeout": _nanoseconds(check.timeout),
-        "Retries": check.retries,
+        "Retries": check.retries or 0,
         "StartPeriod": _nanoseconds(check.start_period),
     }
 
 
-def _nanoseconds(text: str) -> int:
-    return int(parse_duration(text).total_seconds() * 1e9)
+def _nanoseconds(text: str | None) -> int:
+    return int(parse_duration(text).total_seconds() * 1e9) if text else 0
 
 
 def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
@@ -253,12 +280,13 @@ class Made:
     """A container as it was created, which tells all of a clean end but its times.
 
     ``may_write`` is true of root alone, unless a capability is taken from him. One that ``publishes`` has ports that
-    others may wait for.
+    others may wait for. With ``tty`` its output is one stream.
     """
 
     info: ContainerInfo
     may_write: bool
     publishes: bool
+    tty: bool
 
     def ended_well(self, started_at: datetime, finished_at: datetime) -> ContainerInfo:
         return replace(
@@ -274,6 +302,7 @@ def made_from_inspect(inspected: dict[str, Any]) -> Made:
         info=info_from_inspect(inspected),
         may_write=user in ("", "0", "root") and not host.get("CapDrop"),
         publishes=bool(host.get("PortBindings") or host.get("PublishAllPorts")),
+        tty=bool(inspected["Config"].get("Tty")),
     )
 
 

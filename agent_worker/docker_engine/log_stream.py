@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import calendar
+import re
 import struct
 import threading
 import time
@@ -21,6 +22,7 @@ from gamekeeper.domain.log.log import PART_BYTES, LogLine, LogStream
 
 _HEADER = struct.Struct(">BxxxI")
 _STAMP = len("2006-01-02T15:04:05.000000000Z")
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
 _STDERR = 2
 _SYSTEM_ERROR = 3  # the stream on which the engine says why it stops
 _READ_BYTES = 256 * 1024
@@ -97,12 +99,52 @@ class FrameReader:
         return begin + int(fraction.ljust(9, b"0")[:9] or 0)
 
 
+class TerminalReader(FrameReader):
+    """Turns the body that a container with a terminal has into lines: there are no frames, and one stream alone.
+
+    Each line begins with its time. A part of a long line is as long as the engine makes them; where the engine swallows
+    the newline behind the last part, the next time is its end.
+    """
+
+    def __iter__(self) -> Iterator[list[LogLine]]:
+        rest = b""
+        while piece := self._raw.read1(_READ_BYTES):
+            lines, rest = self._split(rest + piece)
+            if lines:
+                yield lines
+        if _TIME.match(rest):
+            yield [self._line(LogStream.STDOUT, rest, 0, len(rest))]
+
+    def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
+        lines, at = list[LogLine](), 0
+        while at + _STAMP < len(data):
+            if not _TIME.match(data, at):
+                raise DockerException(data[at:].decode(errors="replace").strip())
+            end = self._end(data, at)
+            if end is None:
+                break
+            lines.append(self._line(LogStream.STDOUT, data, at, end))
+            at = end
+        return lines, data[at:]
+
+    def _end(self, data: bytes, at: int) -> int | None:
+        """The end of the line or part that begins at ``at``; None where more has to come first."""
+        begin = at + _STAMP + 1
+        newline = data.find(b"\n", begin, begin + PART_BYTES)
+        if LogStream.STDOUT in self._cut and (after := _TIME.search(data, begin, begin + PART_BYTES + _STAMP + 1)):
+            if newline < 0 or after.start() <= newline:
+                return after.start()
+        if newline >= 0:
+            return newline + 1
+        return begin + PART_BYTES if len(data) >= begin + PART_BYTES else None
+
+
 class LogPump:
     """A thread that reads lines and an async iterator that takes them; the thread waits when too much is held."""
 
-    def __init__(self, response: Any, *, swallows: bool = False) -> None:
+    def __init__(self, response: Any, *, tty: bool, swallows: bool = False) -> None:
         self._response = response
-        self._frames = FrameReader(response.raw, swallows=swallows)
+        self._frames = (TerminalReader if tty else FrameReader)(response.raw, swallows=swallows)
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._plenty = asyncio.Event()

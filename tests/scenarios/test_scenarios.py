@@ -59,7 +59,7 @@ async def come(plane: ControlPlane, when: When) -> None:
 
 async def given_to(plane: ControlPlane, step: str) -> dict[str, str]:
     (info,) = await plane.engine.list_owned(step=step)
-    return plane.engine._by_id[info.id].new.spec.environment
+    return plane.engine._by_id[info.id].orders
 
 
 async def do(plane: ControlPlane, handle: WorkflowHandle[PipelineWorkflow, Any], action: Action) -> None:

@@ -25,7 +25,7 @@ BY = "key:tester"
 
 async def environment_of(plane: ControlPlane, name: str) -> dict[str, str]:
     (info,) = await plane.engine.list_owned(step=name)
-    return plane.engine._by_id[info.id].new.spec.environment
+    return plane.engine._by_id[info.id].orders
 
 
 async def test_outputs_reach_later_steps(control_plane: ControlPlane) -> None:

@@ -136,7 +136,7 @@ class StepStart:
         self._check_input()
         violations = self._context.policy.violations(self._step.container, resolve_links=True)
         if violations:
-            raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(violations)}")
+            raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(map(str, violations))}")
         await self._stop_older_tries()
         new = await self._new_container()
         if self._step.container.pull_policy == "always":

@@ -44,6 +44,9 @@ def _admit_step(
     if row.policy is not None:
         policy = NodePolicy.model_validate(row.policy)
         for violation in policy.violations(step.container):
-            message = f'step "{step.name}": {violation} of {row.id}' if violation.endswith("policy") else violation
-            hint = f"its owner may allow it in the policy file on {row.id}"
-            problems.add((*path, "container"), "policy", message, hint)
+            message = violation.message
+            hint = "no policy can allow it: leave it out"
+            if violation.line:
+                message = f'step "{step.name}": {message} of {row.id}'
+                hint = f"its owner may allow it by the line `{violation.line}` in the policy file on {row.id}"
+            problems.add((*path, "container", *violation.path), "policy", message, hint)

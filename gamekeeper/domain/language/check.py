@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails
 
 from gamekeeper.domain.language.arguments import check_default
 from gamekeeper.domain.language.check_step import NOT_YET, check_step
+from gamekeeper.domain.language.compose_keys import INSTEAD
+from gamekeeper.domain.language.container import LONG_FORMS, Container
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Scope,
@@ -68,7 +70,8 @@ def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemLis
     kind, message = detail["type"], detail["msg"]
     name = str(detail["loc"][-1]) if detail["loc"] else ""
     if kind == "extra_forbidden":
-        problems.add(path, "unknown_key", f'unknown key "{name}"', did_you_mean(name, _keys_of(model)))
+        hint = INSTEAD.get(model.__name__, {}).get(name) or did_you_mean(name, _keys_of(model))
+        problems.add(path, "unknown_key", f'unknown key "{name}"', hint)
     elif kind == "missing":
         problems.add((*path, name), "missing", "is missing", f'add "{name}"')
     elif kind == "too_long":
@@ -101,7 +104,7 @@ def _real_path(loc: tuple[int | str, ...], document: Any) -> tuple[Path, type[Ba
 def _model_below(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
     for name, info in model.model_fields.items():
         if part in (name, info.alias):
-            return _find_model(info.annotation)
+            return (LONG_FORMS.get(name) if model is Container else None) or _find_model(info.annotation)
     return NodeSelector if part == "labels" else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.expressions import ExpressionError, as_texts, render_tree
+from gamekeeper.domain.language.expressions import ExpressionError, as_environment, render_tree
 from gamekeeper.domain.language.matrix import Cell, describe, expand
 from gamekeeper.domain.language.problem import Path
 from gamekeeper.domain.language.rendering import Rendering
@@ -36,7 +36,7 @@ def try_cells(matrix: Any, container: Container | None, path: Path, rendering: R
 def _try_cell(dumped: dict[str, Any], cell: Cell, path: Path, rendering: Rendering) -> None:
     try:
         rendered = render_tree(dumped, replace(rendering.values, matrix=cell), static_only=True)
-        rendered["environment"] = as_texts(rendered.get("environment", {}))
+        rendered["environment"] = as_environment(dumped.get("environment", {}), rendered.get("environment", {}))
         Container.model_validate(rendered)
     except (ExpressionError, ValidationError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.message

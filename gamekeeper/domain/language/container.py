@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from gamekeeper.domain.language.project_volume import EXTERNAL, of_pipeline
-from gamekeeper.domain.language.published_port import parse_port
+from gamekeeper.domain.language.device import Device, DeviceReservation, Gpus, read_device, read_rule
+from gamekeeper.domain.language.model import Model
+from gamekeeper.domain.language.project_volume import of_pipeline
+from gamekeeper.domain.language.published_port import Port, read_port
 from gamekeeper.domain.language.values import (
     Duration,
+    Environment,
     Flag,
     Pairs,
     Size,
@@ -21,28 +33,22 @@ from gamekeeper.domain.language.values import (
     as_text,
     has_template,
     kind_of,
+    listed,
     wrong,
 )
+from gamekeeper.domain.language.volume import VolumeForm, in_memory, read_volume
 
 RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d{1,6})?")
 CAPABILITY = re.compile(r"(CAP_)?[A-Z_]{3,32}|ALL")
 SIGNAL = re.compile(r"(SIG)?[A-Z0-9+-]{2,12}|\d{1,2}")
+NETWORK_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+CPUS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+HOST = re.compile(r"(\[?[^:=\[\]]+\]?)[:=](.+)")
+RANGES = {"cpu_shares": (2, 262_144), "oom_score_adj": (-1000, 1000)}
+NAMESPACE_OF = ("service:", "container:")
 
-
-class Model(BaseModel):
-    """Base of every model of the language: unknown keys are refused, never ignored."""
-
-    model_config = ConfigDict(
-        extra="forbid", populate_by_name=True, json_schema_extra={"patternProperties": {"^x-": {}}}
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_own_keys(cls, value: Any) -> Any:
-        """Keys that begin with ``x-`` are the user's own, as in Compose: anchors stand there."""
-        if isinstance(value, dict) and any(str(key).startswith("x-") for key in value):
-            return {key: item for key, item in value.items() if not str(key).startswith("x-")}
-        return value
+# The long forms of entries, by the key of the container; each becomes its short form.
+LONG_FORMS: dict[str, type[Model]] = {"ports": Port, "volumes": VolumeForm, "devices": Device}
 
 
 def _words(value: Any) -> list[str]:
@@ -68,46 +74,61 @@ def _cpus(value: Any) -> str:
     return text
 
 
+_LIST = {"anyOf": [{"type": ["string", "number"]}, {"type": "array", "items": {"type": ["string", "number"]}}]}
+_HOSTS = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array"}]}},
+    ]
+}
 Words = Annotated[
     list[str],
     BeforeValidator(_words),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+Hosts = Annotated[
+    list[Annotated[str, BeforeValidator(lambda value: _host(value))]],
+    BeforeValidator(lambda value: _hosts(value)),
+    WithJsonSchema(_HOSTS),
+]
+Capabilities = Annotated[
+    list[Annotated[str, BeforeValidator(lambda value: _capability(value))]],
+    BeforeValidator(listed),
+    WithJsonSchema(_LIST),
+]
+Ports = Annotated[list[Annotated[str, BeforeValidator(read_port)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
+Volumes = Annotated[list[Annotated[str, BeforeValidator(read_volume)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
+Devices = Annotated[list[Annotated[str, BeforeValidator(read_device)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
+Rules = Annotated[list[Annotated[str, BeforeValidator(read_rule)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
 Cpus = Annotated[str, BeforeValidator(_cpus), WithJsonSchema({"type": ["string", "number"], "examples": ["1.5"]})]
 
 
+def _new(default: Any = None) -> Any:
+    """A key that older agents don't know, or that may be left out since: it is not told where it says nothing."""
+    factory = type(default) if isinstance(default, list | dict) else lambda: default
+    return Field(default_factory=factory, exclude_if=lambda value: value == default)
+
+
 class Healthcheck(Model):
-    """The check with which Docker finds out that the container is healthy."""
+    """The check with which Docker finds out that the container is healthy. What is left out is the image's, or Docker's
+    own."""
 
     test: Annotated[list[str], BeforeValidator(lambda value: _health_test(value))] = Field(default_factory=list)
-    interval: Duration = "30s"
-    timeout: Duration = "30s"
-    retries: Whole = 3
-    start_period: Duration = "0s"
+    interval: Duration | None = _new()
+    timeout: Duration | None = _new()
+    retries: Whole | None = _new()
+    start_period: Duration | None = _new()
     disable: Flag = False
 
 
 def _health_test(value: Any) -> list[str]:
     if not isinstance(value, list):
-        return ["CMD-SHELL", as_text(value)]
+        text = as_text(value)
+        return ["NONE"] if text == "NONE" else ["CMD-SHELL", text]
     words = [as_text(item) for item in value]
     if words and words[0] not in ("CMD", "CMD-SHELL", "NONE"):
         raise wrong("healthcheck", f'a test list begins with CMD, CMD-SHELL or NONE, not "{words[0]}"')
     return words
-
-
-class DeviceReservation(Model):
-    """Devices by capability; only GPUs through Docker's device requests."""
-
-    capabilities: Texts
-    driver: Text | None = None
-    count: Whole | Literal["all"] | None = None
-    device_ids: Texts | None = None
-
-    @field_validator("count", mode="before")
-    @classmethod
-    def _count_all(cls, value: Any) -> Any:
-        return "all" if value is None or str(value) == "all" else value
 
 
 class ResourceLimits(Model):
@@ -142,6 +163,48 @@ class Ulimit(Model):
     hard: Whole
 
 
+def _capability(value: Any) -> str:
+    text = as_text(value)
+    if has_template(text):
+        return text
+    if not CAPABILITY.fullmatch(text.upper()):
+        raise wrong("capability", f'"{text}" is not a capability; write one as SYS_NICE')
+    return text.upper()
+
+
+def _hosts(value: Any) -> Any:
+    """Compose's mapping of a name to an address or several, as its list."""
+    if not isinstance(value, dict):
+        return listed(value)
+    return [f"{name}:{as_text(address)}" for name, given in value.items() for address in listed(given)]
+
+
+def _host(value: Any) -> str:
+    """``NAME:ADDRESS``, as Docker takes it, of that or ``NAME=ADDRESS``; an IPv6 address may stand in brackets."""
+    text = as_text(value)
+    if has_template(text):
+        return text
+    match = HOST.fullmatch(text)
+    name, address = (match[1], match[2].strip("[]")) if match else (text, "")
+    try:
+        if address != "host-gateway":
+            ipaddress.ip_address(address)
+    except ValueError:
+        raise wrong("host", f'"{text}" names no address; write NAME:ADDRESS as backend:10.0.0.7') from None
+    return f"{name}:{address}"
+
+
+def _network_mode(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(NAMESPACE_OF):
+        message = f'"{value}" is not supported: steps of a run share one network and reach each other by name'
+        raise wrong("network_mode", f"{message}; leave network_mode out")
+    return value
+
+
+def _pull_policy(value: Any) -> Any:
+    return "missing" if value == "if_not_present" else value
+
+
 def _ulimit(value: Any) -> Any:
     return value if isinstance(value, dict | Ulimit) else {"soft": value, "hard": value}
 
@@ -150,32 +213,44 @@ class Container(Model):
     """One container, in Compose's words. The agent turns it into Docker's create call, after its node's policy."""
 
     image: Text
-    pull_policy: Literal["always", "missing", "never"] = "missing"
+    pull_policy: Annotated[Literal["always", "missing", "never"], BeforeValidator(_pull_policy)] = "missing"
     commands: Texts = Field(default_factory=list)
     command: Words | None = None
     entrypoint: Words | None = None
-    environment: Pairs = Field(default_factory=dict)
+    environment: Environment = Field(default_factory=dict)
     working_dir: Text | None = None
     user: Text | None = None
+    group_add: Texts = _new([])
     hostname: Text | None = None
+    container_name: Text | None = _new()
     labels: Pairs = Field(default_factory=dict)
     init: Flag = False
     read_only: Flag = False
     stdin_open: Flag = False
+    tty: Flag = _new(False)
     privileged: Flag = False
-    network_mode: Literal["bridge", "none", "host"] | None = None
+    network_mode: Annotated[Literal["bridge", "none", "host"] | None, BeforeValidator(_network_mode)] = None
     pid: Literal["host"] | None = None
     ipc: Literal["host", "private", "shareable"] | None = None
+    runtime: Text | None = _new()
     shm_size: Size | None = None
     ulimits: dict[str, Annotated[Ulimit, BeforeValidator(_ulimit)]] = Field(default_factory=dict)
-    extra_hosts: Texts = Field(default_factory=list)
+    sysctls: Pairs = _new({})
+    cpuset: Text | None = _new()
+    cpu_shares: Whole | None = _new()
+    oom_score_adj: Whole | None = _new()
+    extra_hosts: Hosts = Field(default_factory=list)
     dns: Texts = Field(default_factory=list)
-    volumes: Texts = Field(default_factory=list)
-    ports: Texts = Field(default_factory=list)
+    dns_search: Texts = _new([])
+    dns_opt: Texts = _new([])
+    volumes: Volumes = Field(default_factory=list)
+    ports: Ports = Field(default_factory=list)
     tmpfs: Texts = Field(default_factory=list)
-    devices: Texts = Field(default_factory=list)
-    cap_add: Texts = Field(default_factory=list)
-    cap_drop: Texts = Field(default_factory=list)
+    devices: Devices = Field(default_factory=list)
+    device_cgroup_rules: Rules = _new([])
+    gpus: Gpus = _new([])
+    cap_add: Capabilities = Field(default_factory=list)
+    cap_drop: Capabilities = Field(default_factory=list)
     security_opt: Texts = Field(default_factory=list)
     healthcheck: Healthcheck | None = None
     restart: Text = "no"
@@ -204,31 +279,26 @@ class Container(Model):
             raise wrong("signal", f'"{value}" is not a signal; write one as SIGINT')
         return value
 
-    @field_validator("cap_add", "cap_drop")
+    @field_validator("container_name")
     @classmethod
-    def _capabilities_known(cls, value: list[str]) -> list[str]:
-        for name in value:
-            if not has_template(name) and not CAPABILITY.fullmatch(name):
-                raise wrong("capability", f'"{name}" is not a capability; write one as SYS_NICE')
+    def _name_of_a_host(cls, value: str | None) -> str | None:
+        if value is not None and not has_template(value) and not NETWORK_NAME.fullmatch(value):
+            raise wrong("name", f'"{value}" is not a name in a network; write letters, digits, "_", "." and "-"')
         return value
 
-    @field_validator("volumes")
+    @field_validator("cpuset")
     @classmethod
-    def _volumes_parse(cls, value: list[str]) -> list[str]:
-        for text in value:
-            if not has_template(text):
-                split_volume(text)
+    def _cpus_listed(cls, value: str | None) -> str | None:
+        if value is not None and not has_template(value) and not CPUS.fullmatch(value):
+            raise wrong("cpuset", f'"{value}" are no CPUs; write them as "0-3" or "0,2"')
         return value
 
-    @field_validator("ports")
+    @field_validator("cpu_shares", "oom_score_adj")
     @classmethod
-    def _ports_parse(cls, value: list[str]) -> list[str]:
-        for text in value:
-            if not has_template(text):
-                try:
-                    parse_port(text)
-                except ValueError as error:
-                    raise wrong("port", str(error)) from None
+    def _within(cls, value: int | str | None, info: ValidationInfo) -> int | str | None:
+        low, high = RANGES[info.field_name or ""]
+        if isinstance(value, int) and not low <= value <= high:
+            raise wrong("range", f"{value}; use {low} to {high}")
         return value
 
     @field_validator("ulimits", "deploy", mode="before")
@@ -237,6 +307,19 @@ class Container(Model):
         if value is not None and not isinstance(value, dict | BaseModel):
             raise wrong("type", f"must be a mapping, got {kind_of(value)}")
         return value
+
+    @model_validator(mode="after")
+    def _in_memory(self) -> Container:
+        """A long form of type tmpfs stands where the short ones do."""
+        moved = [entry for entry in map(in_memory, self.volumes) if entry is not None]
+        if moved:
+            self.volumes = [volume for volume in self.volumes if in_memory(volume) is None]
+            self.tmpfs = [*self.tmpfs, *moved]
+        return self
+
+    @property
+    def device_requests(self) -> list[DeviceReservation]:
+        return [*self.deploy.resources.reservations.devices, *self.gpus]
 
     @model_validator(mode="after")
     def _one_way_to_run(self) -> Container:
@@ -249,15 +332,3 @@ def with_own_volumes(container: Container, pipeline: str) -> Container:
     """The container with each named volume as the pipeline's own."""
     volumes = [of_pipeline(volume, pipeline) for volume in container.volumes]
     return container if volumes == container.volumes else container.model_copy(update={"volumes": volumes})
-
-
-def split_volume(text: str) -> tuple[str, str, str]:
-    """``source:target:mode`` of a bind or a named volume; raises for anything else. The source of a volume of others
-    (``external:NAME:/target``) is its name."""
-    parts = text.removeprefix(EXTERNAL).split(":")
-    source, target, mode = [*parts, "rw"][:3] if len(parts) >= 2 else ("", "", "")
-    if len(parts) not in (2, 3) or not source or not target.startswith("/"):
-        raise wrong("volume", f'"{text}" is not a volume; write SOURCE:/TARGET or SOURCE:/TARGET:ro')
-    if not set(mode.split(",")) <= {"ro", "rw", "z", "Z", "nocopy"}:
-        raise wrong("volume", f'"{mode}" is not a mode of a volume; use ro or rw')
-    return source, target, mode

@@ -251,6 +251,11 @@ def as_texts(rendered: Mapping[str, Any]) -> dict[str, str]:
     return {name: value if isinstance(value, str) else as_template_text(value) for name, value in rendered.items()}
 
 
+def as_environment(given: Mapping[str, Any], rendered: Mapping[str, Any]) -> dict[str, str | None]:
+    """As texts, but for the names that are given without a value: these stay None, and take the image's own away."""
+    return {name: None if given[name] is None else text for name, text in as_texts(rendered).items()}
+
+
 def render(text: str, values: Values, *, static_only: bool = False) -> Any:
     """``text`` with its templates replaced; a whole-value template keeps its type.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gamekeeper.domain.language.container import LONG_FORMS
 from gamekeeper.domain.language.pipeline import Arg, Env, Pipeline
 
 Keys = dict[str, tuple[str, Any]]
@@ -141,34 +142,55 @@ MODELS: dict[str, Keys] = {
         "commands": ("One `sh -ec` script; each line is echoed, templates reach it as variables", ["echo hello"]),
         "command": ("Arguments of the entrypoint, as a list or a string", ["play", "--seed", "1"]),
         "entrypoint": ("Instead of the image's", ["/bin/sh"]),
-        "environment": ("Variables, which win over envs", {"SV_MAP": "dm1"}),
+        "environment": (
+            "Variables, which win over envs; one without a value is that of envs, or else the image's is taken away",
+            {"SV_MAP": "dm1"},
+        ),
         "working_dir": ("Where the process starts", "/srv"),
         "user": ("User, or user and group, by name or number", "1000:1000"),
+        "group_add": ("Further groups of the process, in the node's policy", ["video"]),
         "hostname": ("Host name inside", "arena"),
+        "container_name": ("One more name in the network of the run; Docker's own name stays that of the step", "mc"),
         "labels": ("Labels of the container", {"team": "arena"}),
         "init": ("Whether an init reaps zombies and passes signals on", True),
         "read_only": ("Whether the root file system is read-only", True),
         "stdin_open": ("Keeps input open, for `gamekeeper runs attach`", True),
+        "tty": ("Whether the process has a terminal; its output is one stream then", True),
         "privileged": ("All devices and capabilities, where the node's policy allows it", False),
         "network_mode": ("bridge, none, or host where the node's policy allows it", "none"),
         "pid": ("host, where the node's policy allows it", "host"),
         "ipc": ("private, shareable, or host where the node's policy allows it", "shareable"),
+        "runtime": ("Runtime instead of the Engine's default, in the node's policy", "nvidia"),
         "shm_size": ("Size of /dev/shm", "1g"),
         "ulimits": ("Limits by name, one number or soft and hard", {"nofile": {"soft": 1024, "hard": 4096}}),
-        "extra_hosts": ("NAME:ADDRESS for /etc/hosts", ["backend:10.0.0.7"]),
+        "sysctls": ("Kernel parameters, in the node's policy", {"net.core.somaxconn": 1024}),
+        "cpuset": ("The CPUs that it may use", "0-3"),
+        "cpu_shares": ("Weight among containers when CPUs are short, 2 to 262144; 1024 is usual", 512),
+        "oom_score_adj": ("Who is killed first when memory is short, -1000 to 1000; below 0 by the node's policy", 500),
+        "extra_hosts": ("NAME:ADDRESS for /etc/hosts, as a list or a mapping", ["backend:10.0.0.7"]),
         "dns": ("Name servers", ["1.1.1.1"]),
+        "dns_search": ("Domains that a bare name is looked for in", ["example.org"]),
+        "dns_opt": ("Options of the resolver", ["ndots:1"]),
         "volumes": (
             "SOURCE:/TARGET[:ro], of host paths in the node's policy or of volumes, which are the pipeline's own;"
-            " external:NAME:/TARGET is one of others, in the node's policy",
-            ["/srv/games:/games:ro", "saves:/var/lib/game"],
+            " external:NAME:/TARGET is one of others, in the node's policy; /TARGET goes with the container",
+            ["/srv/games:/games:ro", "saves:/var/lib/game", {"type": "tmpfs", "target": "/cache"}],
         ),
-        "ports": ("HOST:CONTAINER[/udp], published on the node; host port 0 picks a free one", ["8303:8303/udp"]),
+        "ports": (
+            "[ADDRESS:]HOST:CONTAINER[/udp] or ranges of one length, published on the node; host port 0 is a free one",
+            ["8303:8303/udp", "2456-2458:2456-2458/udp", {"target": 80, "published": 8080}],
+        ),
         "tmpfs": ("/PATH[:OPTIONS] in memory", ["/tmp:size=64m"]),
         "devices": ("HOST[:CONTAINER], in the node's policy", ["/dev/dri:/dev/dri"]),
+        "device_cgroup_rules": ("TYPE MAJOR:MINOR rwm, in the node's policy", ["c 13:* rmw"]),
+        "gpus": ("all, or a list as deploy's devices; in the node's policy", "all"),
         "cap_add": ("Capabilities to add, in the node's policy", ["SYS_NICE"]),
         "cap_drop": ("Capabilities to take away", ["ALL"]),
         "security_opt": ("Options as of Docker, in the node's policy", ["no-new-privileges:true"]),
-        "healthcheck": ("When a service counts as healthy", {"test": ["CMD", "arena-probe"], "interval": "5s"}),
+        "healthcheck": (
+            "When a service counts as healthy; what is left out is as the image says",
+            {"test": ["CMD", "arena-probe"], "interval": "5s"},
+        ),
         "restart": ("Of a service with lifetime node: no, always, unless-stopped, on-failure[:N]", "on-failure:5"),
         "stop_signal": ("Asks the process to end", "SIGINT"),
         "stop_grace_period": ("From the stop signal to the kill", "30s"),
@@ -202,6 +224,38 @@ MODELS: dict[str, Keys] = {
         "driver": ("Driver of it", "nvidia"),
         "count": ("How many, or all", 1),
         "device_ids": ("Which", ["0"]),
+        "options": ("Of the driver", {"virtualization": "false"}),
+    },
+    "Port": {
+        "target": ("Port or range in the container", 80),
+        "published": ("Port or range on the node; a free one by default", "8080-8090"),
+        "host_ip": ("Address of the node", "127.0.0.1"),
+        "protocol": ("tcp, udp or sctp", "udp"),
+        "name": ("For people", "web"),
+        "app_protocol": ("For people", "http"),
+        "mode": ("host or ingress, which mean the same without a swarm", "host"),
+    },
+    "VolumeForm": {
+        "type": ("bind, volume or tmpfs", "bind"),
+        "source": ("Path on the node, or name of the volume", "/srv/games"),
+        "target": ("Path in the container", "/games"),
+        "read_only": ("Whether it is read-only", True),
+        "consistency": ("Means nothing on Linux", "cached"),
+        "bind": ("Of a path on the node", {"propagation": "rslave"}),
+        "volume": ("Of a volume", {"nocopy": True}),
+        "tmpfs": ("Of a file system in memory", {"size": "64m"}),
+    },
+    "BindOptions": {
+        "propagation": ("Whether later mounts are seen: private, rprivate, shared, rshared, slave, rslave", "rslave"),
+        "create_host_path": ("true: Docker makes a path that is missing", True),
+        "selinux": ("z to share the label, Z for one of its own", "z"),
+    },
+    "VolumeOptions": {"nocopy": ("Whether a new volume stays empty, without the image's files", True)},
+    "TmpfsOptions": {"size": ("Limit", "64m"), "mode": ("Permissions, octal", "1777")},
+    "Device": {
+        "source": ("Path on the node", "/dev/dri"),
+        "target": ("Path in the container; the same by default", "/dev/dri"),
+        "permissions": ("Of r, w and m; all by default", "rwm"),
     },
 }
 
@@ -212,6 +266,10 @@ def json_schema() -> dict[str, Any]:
     for key, named in (("args", Arg), ("envs", Env)):  # whose short forms are beyond what pydantic can tell
         schema["$defs"][named.__name__] = named.model_json_schema(by_alias=True)
         schema["properties"][key] = _named_values(named.__name__)
+    for key, form in LONG_FORMS.items():
+        schema["$defs"] |= {form.__name__: (model := form.model_json_schema(by_alias=True))} | model.pop("$defs", {})
+        entry = {"anyOf": [{"type": ["string", "number"]}, {"$ref": f"#/$defs/{form.__name__}"}]}
+        schema["$defs"]["Container"]["properties"][key] = {"type": "array", "items": entry}
     for name, model in _models(schema):
         for key, (description, example) in MODELS.get(name, {}).items():
             known = model["properties"][key]

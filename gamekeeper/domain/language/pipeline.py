@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, field_validator, model_validator
 
-from gamekeeper.domain.language.container import Container, Model
+from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.cron import check_cron, check_zone
+from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.source import core_value
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.language.values import (

@@ -16,7 +16,7 @@ from gamekeeper.domain.language.container import Container, with_own_volumes
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Values,
-    as_texts,
+    as_environment,
     evaluate,
     is_dynamic,
     whole_expression,
@@ -253,7 +253,9 @@ class _Resolver(Rendering):
         where = (*item.path, "container")
         raw = item.step.container.model_dump(exclude_unset=True)
         commands = raw.pop("commands", [])
-        environment = {**self._environment(), **raw.get("environment", {})}
+        environment = self._environment() | raw.get("environment", {})
+        bare = [name for name, text in environment.items() if text is None]  # as Compose takes them from the shell
+        environment |= {name: self.values.envs.get(name) for name in bare}
         if commands:
             script = build_script(commands)
             raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
@@ -263,10 +265,10 @@ class _Resolver(Rendering):
             raw.setdefault("restart", "unless-stopped")
         rendered = self.tree(raw, where)
         if rendered is not None:
-            rendered["environment"] = as_texts(rendered["environment"])
+            rendered["environment"] = as_environment(environment, rendered["environment"])
         return self._validated(rendered, where) if rendered is not None else None
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self) -> dict[str, str | None]:
         """The envs that reach every container: of an older pipeline none, and none that is an input for templates."""
         if self.pipeline.is_older:
             return {}
@@ -311,6 +313,8 @@ def _start_period(step: Step, container: Container) -> float:
     """Seconds that a service is allowed for its start, which its time limit doesn't count. One that is a template is
     known only on the node."""
     check = container.healthcheck
-    if step.type is not StepType.SERVICE or check is None or has_template(check.start_period):
+    if step.type is not StepType.SERVICE or check is None or not check.start_period:
+        return 0.0
+    if has_template(check.start_period):
         return 0.0
     return parse_duration(check.start_period).total_seconds()

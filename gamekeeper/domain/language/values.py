@@ -29,6 +29,11 @@ def wrong(code: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("gk_" + code, "{text}", {"text": message})
 
 
+def not_filled_in(text: str) -> str:
+    """The words to write instead of Compose's ``${NAME}``; empty for a text without one."""
+    return "${NAME} is not filled in here; write ${{ envs.NAME }} or ${{ args.NAME }}" if "${" in text else ""
+
+
 def as_text(value: Any) -> str:
     """The text of a scalar as the user wrote it; ``true`` for JSON's true."""
     if isinstance(value, str):
@@ -101,13 +106,28 @@ def _pairs(value: Any) -> dict[str, str]:
     raise wrong("type", f"must be a mapping or a list of KEY=VALUE, got {kind_of(value)}")
 
 
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        value = [value]
-    return [as_text(item) for item in value]
+def _environment(value: Any) -> dict[str, str | None]:
+    """As ``_pairs``; what is named without a value is None."""
+    if isinstance(value, dict):
+        return {str(key): None if item is None else as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        parts = [as_text(item).partition("=") for item in value]
+        return {key: rest if equals else None for key, equals, rest in parts}
+    raise wrong("type", f"must be a mapping or a list of KEY=VALUE, got {kind_of(value)}")
+
+
+def listed(value: Any) -> Any:
+    """One value, where Compose also takes it instead of a list, as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 _TEXT = {"type": ["string", "number", "boolean"]}
+_PAIRS = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
+        {"type": "array", "items": {"type": "string"}},
+    ]
+}
 Text = Annotated[str, BeforeValidator(as_text), WithJsonSchema(_TEXT)]
 Whole = Annotated[
     int | str, BeforeValidator(_whole), WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})
@@ -121,21 +141,11 @@ Size = Annotated[
     BeforeValidator(_size),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}], "examples": ["512m"]}),
 ]
-Pairs = Annotated[
-    dict[str, str],
-    BeforeValidator(_pairs),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
-                {"type": "array", "items": {"type": "string"}},
-            ]
-        }
-    ),
-]
+Pairs = Annotated[dict[str, str], BeforeValidator(_pairs), WithJsonSchema(_PAIRS)]
+Environment = Annotated[dict[str, str | None], BeforeValidator(_environment), WithJsonSchema(_PAIRS)]
 Texts = Annotated[
-    list[str],
-    BeforeValidator(_texts),
+    list[Text],
+    BeforeValidator(listed),
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
 ]
 Json = Annotated[Any, BeforeValidator(core_value), PlainSerializer(lambda value: value)]

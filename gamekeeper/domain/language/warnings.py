@@ -27,15 +27,15 @@ def find_warnings(document: Any, placed: list[Placed], problems: ProblemList) ->
             problems.warn((*item.path, "name"), "lifetime", message, 'write "lifetime: node" to keep it up')
         if step.container is not None:
             raw = document[item.path[0]][item.path[1]]["container"]
-            _check_container(raw, (*item.path, "container"), problems)
+            _check_container(raw, (*item.path, "container"), set(document.get("envs") or []), problems)
 
 
-def _check_container(container: Mapping[str, Any], path: Path, problems: ProblemList) -> None:
+def _check_container(container: Mapping[str, Any], path: Path, envs: set[str], problems: ProblemList) -> None:
     environment = container.get("environment")
     if isinstance(environment, list):
         for index, text in enumerate(environment):
-            if isinstance(text, str) and "=" not in text:
-                message = f"{text} has no value, so it is empty; {_NOT_THERE}"
+            if isinstance(text, str) and "=" not in text and text not in envs:
+                message = f"{text} has no value and is not in envs, so it is not set; {_NOT_THERE}"
                 problems.warn((*path, "environment", index), "environment", message, f"write {text}=VALUE")
     for where, text, shell in _texts(container, path):
         variable = None if shell else _VARIABLE.search(text)

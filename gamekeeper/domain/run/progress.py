@@ -10,7 +10,7 @@ from gamekeeper.domain.language.container import Container, with_own_volumes
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Values,
-    as_texts,
+    as_environment,
     evaluate,
     render_tree,
     uses_status_function,
@@ -234,7 +234,7 @@ class RunProgress:
             return container
         rendered = render_tree(dumped, self.values(name))
         if "environment" in rendered:
-            rendered["environment"] = as_texts(rendered["environment"])
+            rendered["environment"] = as_environment(dumped["environment"], rendered["environment"])
         check_size("the container", rendered, MAX_RENDERED, "pass large values by a file in /workspace")
         if rendered == dumped:
             return container

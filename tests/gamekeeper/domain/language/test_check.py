@@ -204,10 +204,41 @@ CASES = [
     (container("comand: x"), 6, "steps[0].container.comand", 'unknown key "comand"', 'did you mean "command"?'),
     (container("command: a\n      commands: b"), 4, "steps[0].container", "use either commands or command", ""),
     (container("pull_policy: often"), 6, "steps[0].container.pull_policy", "'always'", ""),
-    (container("volumes: [abc]"), 6, "steps[0].container.volumes", '"abc" is not a volume', ""),
-    (container("ports: [99999:80]"), 6, "steps[0].container.ports", "port 99999 is above 65535", ""),
-    (container("ports: [web]"), 6, "steps[0].container.ports", '"web" is not a port', ""),
-    (container("cap_add: [sys_nice]"), 6, "steps[0].container.cap_add", "is not a capability", ""),
+    (container("volumes: [abc]"), 6, "steps[0].container.volumes[0]", '"abc" is not a volume', ""),
+    (container("ports: [99999:80]"), 6, "steps[0].container.ports[0]", "port 99999 is above 65535", ""),
+    (container("ports: [web]"), 6, "steps[0].container.ports[0]", '"web" is not a port', ""),
+    (container("cap_add: [sys-nice]"), 6, "steps[0].container.cap_add[0]", "is not a capability", ""),
+    (
+        container("mem_limit: 4g"),
+        6,
+        "steps[0].container.mem_limit",
+        'unknown key "mem_limit"',
+        "limits: {memory: 512m}",
+    ),
+    (container("depends_on: [db]"), 6, "steps[0].container.depends_on", "unknown key", "needs: [db]"),
+    (container("deploy: {replicas: 1}"), 6, "steps[0].container.deploy.replicas", "unknown key", "a step for each"),
+    (container("ports: [{target: 80, x: 1}]"), 6, "steps[0].container.ports[0].x", "unknown key", "published"),
+    (container("ports: [{published: 80}]"), 6, "steps[0].container.ports[0].target", "is missing", 'add "target"'),
+    (container("ports: ['${P:-1}:80']"), 6, "steps[0].container.ports[0]", "is not a port", "${{ envs.NAME }}"),
+    (container("volumes: [./data:/data]"), 6, "steps[0].container.volumes[0]", "neither a path", "/srv/...:/data"),
+    (container("volumes: ['${D:-./x}:/d']"), 6, "steps[0].container.volumes[0]", "is not a volume", "${{ envs.NAME }}"),
+    (
+        container("volumes: [{type: bind, source: ./x, target: /x}]"),
+        6,
+        "steps[0].container.volumes[0]",
+        '"./x" is relative',
+        "/srv/data",
+    ),
+    (
+        container("volumes: [{type: bind, source: /x, target: /x, bind: {recursive: disabled}}]"),
+        6,
+        "steps[0].container.volumes[0].bind.recursive",
+        "unknown key",
+        "leave it out",
+    ),
+    (container("devices: [dri]"), 6, "steps[0].container.devices[0]", '"dri" is not a device', "/dev/HOST"),
+    (container("network_mode: service:vpn"), 6, "steps[0].container.network_mode", "not supported", "leave"),
+    (container("extra_hosts: {a: b}"), 6, "steps[0].container.extra_hosts", '"a:b" names no address', "10.0.0.7"),
     (container("restart: sometimes"), 6, "steps[0].container.restart", "use no, always, unless-stopped", ""),
     (
         container("restart: always"),
@@ -281,7 +312,7 @@ def test_all_problems_at_once() -> None:
     assert {problem.path for problem in problems_of(text)} == {
         "name",
         "steps[0].tpye",
-        "steps[0].container.volumes",
+        "steps[0].container.volumes[0]",
     }
 
 
@@ -313,6 +344,19 @@ def test_a_problem_has_a_code_and_a_message_in_lower_case() -> None:
     (policy,) = [problem for problem in problems_of(text) if problem.code == "value"]
     assert policy.message == "input should be 'always', 'missing' or 'never'"
     assert {problem.code for problem in problems_of(step("if: steps.x.status == 'y'"))} == {"expression"}
+
+
+def test_every_entry_of_a_list_is_told() -> None:
+    lines = """
+      ports: [2456-2458:2456-2458/udp, {target: 80, published: 8080}, '${PORT:-1}:25565', a, b]
+      volumes: [/anonymous, {type: bind, source: /x, target: /x}, ./a:/a, {type: nfs, target: /n}]
+      cap_add: [sys_nice, "1", "2"]
+      devices: [/dev/dri, a, b]"""
+    found = [problem.path.removeprefix("steps[0].container.") for problem in problems_of(container(lines))]
+    assert found == [
+        *("volumes[2]", "volumes[3].type", "ports[2]", "ports[3]", "ports[4]"),
+        *("devices[1]", "devices[2]", "cap_add[1]", "cap_add[2]"),
+    ]
 
 
 def test_cycle_names_every_step() -> None:
@@ -347,8 +391,8 @@ def test_ten_thousand_steps_are_refused_by_their_number() -> None:
 
 def test_a_json_spec_has_no_lines() -> None:
     with pytest.raises(SpecError) as caught:
-        check_document(Document({"name": "x", "steps": [{"name": "a", "container": {"image": 5, "tty": True}}]}))
-    assert [(problem.line, problem.path) for problem in caught.value.problems] == [(0, "steps[0].container.tty")]
+        check_document(Document({"name": "x", "steps": [{"name": "a", "container": {"image": 5, "ttyy": True}}]}))
+    assert [(problem.line, problem.path) for problem in caught.value.problems] == [(0, "steps[0].container.ttyy")]
 
 
 @pytest.mark.parametrize(

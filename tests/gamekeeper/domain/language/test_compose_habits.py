@@ -162,6 +162,10 @@ def test_what_compose_would_fill_in_is_warned_of(line: str, path: str | None) ->
     assert warned(text) == ([(f"steps[0].container.{path}", 9)] if path else [])
 
 
+def test_a_variable_that_envs_has_is_no_warning() -> None:
+    assert warned("envs: {TZ: UTC}\n" + SERVICE.format(line="environment: [TZ]")) == []
+
+
 def test_two_pipelines_have_two_volumes() -> None:
     volumes = "volumes: ['data:/data', '/srv/x:/x', 'external:data:/theirs:ro', '${{ run.status }}:/y']"
     one, two = (

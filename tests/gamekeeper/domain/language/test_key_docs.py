@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from gamekeeper.domain.language.container import Model
 from gamekeeper.domain.language.key_docs import MODELS, json_schema
+from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.source import core_value, parse_text
 
 EXAMPLES = sorted((Path(__file__).parents[4] / "examples").rglob("*.yaml"))

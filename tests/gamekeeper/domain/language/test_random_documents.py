@@ -94,6 +94,12 @@ PLACES = {
     "ResourceLimits": ("steps", 0, "container", "deploy", "resources", "limits"),
     "ResourceReservations": ("steps", 0, "container", "deploy", "resources", "reservations"),
     "DeviceReservation": ("steps", 0, "container", "deploy", "resources", "reservations", "devices", 0),
+    "Port": ("steps", 0, "container", "ports", 0),
+    "VolumeForm": ("steps", 0, "container", "volumes", 0),
+    "BindOptions": ("steps", 0, "container", "volumes", 0, "bind"),
+    "VolumeOptions": ("steps", 0, "container", "volumes", 0, "volume"),
+    "TmpfsOptions": ("steps", 0, "container", "volumes", 0, "tmpfs"),
+    "Device": ("steps", 0, "container", "devices", 0),
 }
 # What an object must have for a key of it to be looked at.
 NEEDED: dict[str, dict[str, Any]] = {
@@ -103,6 +109,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     "ScheduleLine": {"cron": "@daily"},
     "Ulimit": {"soft": 1, "hard": 1},
     "DeviceReservation": {"capabilities": ["gpu"]},
+    "Port": {"target": 80},
+    "VolumeForm": {"type": "tmpfs", "target": "/x"},
+    "Device": {"source": "/dev/x"},
 }
 TYPES = {"Approval": "approval", "PipelineCall": "pipeline"}
 ODD: list[Any] = [

@@ -27,11 +27,11 @@ def test_values_stay_as_written() -> None:
 name: test
 steps:
   - name: a
-    container: {image: "image", environment: {V: 3.10, N: no, Z: 007, B: true, E: }}
+    container: {image: "image", environment: {V: 3.10, N: no, Z: 007, B: true, E: "", F: }}
 """
     )
     environment = resolved.steps[0].spec.environment
-    assert environment == {"V": "3.10", "N": "no", "Z": "007", "B": "true", "E": ""}
+    assert environment == {"V": "3.10", "N": "no", "Z": "007", "B": "true", "E": "", "F": None}
 
 
 def test_a_whole_value_keeps_its_type() -> None:
@@ -216,7 +216,7 @@ def run_script(resolved: ResolvedPipeline) -> str:
     container = resolved.steps[0].spec
     done = subprocess.run(
         [*(container.entrypoint or []), *(container.command or [])],
-        env={"PATH": "/usr/bin:/bin"} | container.environment,
+        env={"PATH": "/usr/bin:/bin"} | {name: text or "" for name, text in container.environment.items()},
         capture_output=True,
         text=True,
         check=True,
@@ -255,3 +255,19 @@ def test_each_line_is_echoed_and_the_first_failure_ends_the_script() -> None:
     )
     assert done.stdout == "+ echo one\none\n+ false\n"
     assert done.returncode == 1
+
+
+def test_a_variable_without_a_value_is_that_of_envs() -> None:
+    """As Compose takes it from the shell; where there is none, it is no variable of the container."""
+    text = """
+name: test
+args: {a: {type: object, default: {b: null}}}
+envs: {TZ: {default: UTC}, KEEP: {default: x}}
+steps:
+  - name: a
+    container: {image: image, environment: [TZ, GONE, EMPTY=, "NULL=${{ args.a.b }}"]}
+"""
+    environment = resolve_text(text).steps[0].spec.environment
+    assert environment == {"TZ": "UTC", "GONE": None, "EMPTY": "", "NULL": ""}
+    environment = resolve_text("version: 1" + text).steps[0].spec.environment
+    assert environment == {"TZ": "UTC", "KEEP": "x", "GONE": None, "EMPTY": "", "NULL": ""}

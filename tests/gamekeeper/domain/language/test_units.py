@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamekeeper.domain.language.published_port import PublishedPort, parse_port
+from gamekeeper.domain.language.published_port import PublishedPort, parse_ports
 from gamekeeper.domain.language.units import format_duration, parse_bytes, parse_duration
 
 
@@ -78,20 +78,43 @@ def test_wrong_bytes(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "port"),
     [
-        ("8303:8303/udp", PublishedPort(8303, "udp", 8303, "")),
-        ("80", PublishedPort(80, "tcp", None, "")),
-        ("0:80", PublishedPort(80, "tcp", None, "")),
-        ("127.0.0.1:5000:80/tcp", PublishedPort(80, "tcp", 5000, "127.0.0.1")),
-        ("127.0.0.1::80", PublishedPort(80, "tcp", None, "127.0.0.1")),
-        ("[::1]:5000:80", PublishedPort(80, "tcp", 5000, "[::1]")),
-        ("65535:65535", PublishedPort(65535, "tcp", 65535, "")),
+        ("8303:8303/udp", PublishedPort(8303, "udp", "8303", "")),
+        ("80", PublishedPort(80, "tcp", "", "")),
+        ("0:80", PublishedPort(80, "tcp", "", "")),
+        ("127.0.0.1:5000:80/tcp", PublishedPort(80, "tcp", "5000", "127.0.0.1")),
+        ("127.0.0.1::80", PublishedPort(80, "tcp", "", "127.0.0.1")),
+        ("[::1]:5000:80", PublishedPort(80, "tcp", "5000", "[::1]")),
+        ("65535:65535", PublishedPort(65535, "tcp", "65535", "")),
     ],
 )
 def test_port(text: str, port: PublishedPort) -> None:
-    assert parse_port(text) == port
+    assert parse_ports(text) == [port]
 
 
-@pytest.mark.parametrize("text", ["", "web", "65536", "65536:80", "80:0", "80:80/icmp", "a:80:80"])
+def test_a_range_that_ends_before_it_begins() -> None:
+    with pytest.raises(ValueError, match='"3-1": the range 3-1 ends before it begins'):
+        parse_ports("3-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("2456-2458:2456-2458/udp", [("2456", 2456), ("2457", 2457), ("2458", 2458)]),
+        ("9000-9001:80-81", [("9000", 80), ("9001", 81)]),
+        ("3000-3002", [("", 3000), ("", 3001), ("", 3002)]),
+        ("127.0.0.1::3000-3001", [("", 3000), ("", 3001)]),
+        ("8000-8010:80", [("8000-8010", 80)]),  # Docker picks a free one of them
+        ("7-7:8-8", [("7-7", 8)]),
+    ],
+)
+def test_a_range_of_ports(text: str, pairs: list[tuple[str, int]]) -> None:
+    assert [(port.host, port.container_port) for port in parse_ports(text)] == pairs
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "web", "65536", "65536:80", "80:0", "80:80/icmp", "a:80:80", "1-2:1-3", "1-1001:1-1001", "${P:-1}:1"],
+)
 def test_wrong_port(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
-        parse_port(text)
+        parse_ports(text)
