@@ -21,7 +21,7 @@ def states(run: dict[str, Any]) -> dict[str, str]:
 
 def test_there_is_a_test_for_each() -> None:
     tested = {"matrix", "outputs", "approval", "hold", "retry", "conditions", "service", "priority", "older"}
-    tested |= {"announce", "calls", "concurrency", "schedule"}
+    tested |= {"announce", "calls", "concurrency", "schedule", "compose"}
     assert {path.stem for path in FOLDER.glob("*.yaml")} == tested
 
 
@@ -111,6 +111,12 @@ def test_conditions(stack: Stack) -> None:
 
 def test_service(stack: Stack) -> None:
     run_id = start(stack, "service")
+    assert stack.until_ended(run_id)["state"] == "succeeded"
+    assert "hello" in stack.log(run_id, "ask")
+
+
+def test_compose(stack: Stack) -> None:
+    run_id = start(stack, "compose")
     assert stack.until_ended(run_id)["state"] == "succeeded"
     assert "hello" in stack.log(run_id, "ask")
 

@@ -51,6 +51,7 @@ def check_document(document: Document) -> Checked:
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _add_model_problem(detail, document.value, problems)
+        problems.problems.sort(key=lambda problem: (problem.line, problem.column))  # a model's own order means nothing
         raise SpecError(problems.problems) from error
     placed = place_steps(pipeline)
     _check_pipeline(pipeline, problems)

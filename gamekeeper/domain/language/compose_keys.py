@@ -74,7 +74,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "update_config": _UPDATES,
     },
     "ResourceReservations": {
-        "cpus": "write cpu_shares of the container, or limits: {cpus}; Docker reserves none",
+        "cpus": "write cpu_shares on the container: Docker reserves no CPUs, it weighs them",
         "generic_resources": "write devices: [{capabilities: [gpu]}]",
     },
     "Healthcheck": {

@@ -81,11 +81,8 @@ _HOSTS = {
         {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array"}]}},
     ]
 }
-Words = Annotated[
-    list[str],
-    BeforeValidator(_words),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
+_TEXT_OR_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Words = Annotated[list[str], BeforeValidator(_words), WithJsonSchema(_TEXT_OR_LIST)]
 Hosts = Annotated[
     list[Annotated[str, BeforeValidator(lambda value: _host(value))]],
     BeforeValidator(lambda value: _hosts(value)),
@@ -113,7 +110,9 @@ class Healthcheck(Model):
     """The check with which Docker finds out that the container is healthy. What is left out is the image's, or Docker's
     own."""
 
-    test: Annotated[list[str], BeforeValidator(lambda value: _health_test(value))] = Field(default_factory=list)
+    test: Annotated[list[str], BeforeValidator(lambda value: _health_test(value)), WithJsonSchema(_TEXT_OR_LIST)] = (
+        Field(default_factory=list)
+    )
     interval: Duration | None = _new()
     timeout: Duration | None = _new()
     retries: Whole | None = _new()
@@ -213,7 +212,11 @@ class Container(Model):
     """One container, in Compose's words. The agent turns it into Docker's create call, after its node's policy."""
 
     image: Text
-    pull_policy: Annotated[Literal["always", "missing", "never"], BeforeValidator(_pull_policy)] = "missing"
+    pull_policy: Annotated[
+        Literal["always", "missing", "never"],
+        BeforeValidator(_pull_policy),
+        WithJsonSchema({"enum": ["always", "missing", "if_not_present", "never"]}),
+    ] = "missing"
     commands: Texts = Field(default_factory=list)
     command: Words | None = None
     entrypoint: Words | None = None

@@ -138,7 +138,7 @@ MODELS: dict[str, Keys] = {
     },
     "Container": {
         "image": ("Image to run", "debian:12"),
-        "pull_policy": ("always, missing or never", "missing"),
+        "pull_policy": ("always, missing (if_not_present is the same) or never", "missing"),
         "commands": ("One `sh -ec` script; each line is echoed, templates reach it as variables", ["echo hello"]),
         "command": ("Arguments of the entrypoint, as a list or a string", ["play", "--seed", "1"]),
         "entrypoint": ("Instead of the image's", ["/bin/sh"]),
@@ -266,10 +266,14 @@ def json_schema() -> dict[str, Any]:
     for key, named in (("args", Arg), ("envs", Env)):  # whose short forms are beyond what pydantic can tell
         schema["$defs"][named.__name__] = named.model_json_schema(by_alias=True)
         schema["properties"][key] = _named_values(named.__name__)
+    container = schema["$defs"]["Container"]["properties"]
+    container["ulimits"]["additionalProperties"] = {
+        "anyOf": [{"type": ["integer", "string"]}, {"$ref": "#/$defs/Ulimit"}]
+    }
     for key, form in LONG_FORMS.items():
         schema["$defs"] |= {form.__name__: (model := form.model_json_schema(by_alias=True))} | model.pop("$defs", {})
         entry = {"anyOf": [{"type": ["string", "number"]}, {"$ref": f"#/$defs/{form.__name__}"}]}
-        schema["$defs"]["Container"]["properties"][key] = {"type": "array", "items": entry}
+        container[key] = {"anyOf": [{"type": ["string", "number"]}, {"type": "array", "items": entry}]}
     for name, model in _models(schema):
         for key, (description, example) in MODELS.get(name, {}).items():
             known = model["properties"][key]

@@ -17,7 +17,7 @@ from gamekeeper.domain.language.values import Flag, Size, Text, as_text, has_tem
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 PROPAGATION = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave"})
 _CONSISTENCY = frozenset({"consistent", "cached", "delegated"})  # of Docker Desktop; Docker on Linux ignores them
-MODES = frozenset({"ro", "rw", "z", "Z", "nocopy"}) | PROPAGATION | _CONSISTENCY
+MODES = (frozenset({"ro", "rw"}), frozenset({"z", "Z"}), frozenset({"nocopy"}), PROPAGATION, _CONSISTENCY)
 _MOVED_TO_TMPFS = ":"
 
 
@@ -120,11 +120,22 @@ def split_volume(text: str) -> Volume:
         why = not_filled_in(text) or "write SOURCE:/TARGET or SOURCE:/TARGET:ro"
         raise wrong("volume", f'"{text}" is not a volume; {why}')
     if not source.startswith("/") and not VOLUME_NAME.fullmatch(source):
-        right = f"write /srv/...:{target} or a named volume data:{target}"
-        raise wrong("volume", f'"{source}" is neither a path on the node nor the name of a volume; {right}')
-    modes = set(mode.split(","))
-    if not modes <= MODES:
-        raise wrong("volume", f'"{mode}" is not a mode of a volume; use ro or rw')
-    if modes & PROPAGATION and not source.startswith("/"):
-        raise wrong("volume", f'"{mode}": propagation is for host paths; use ro or rw')
+        what = "is relative" if source[0] in ".~" else "is neither a path on the node nor the name of a volume"
+        right = not_filled_in(source) or f"write /srv/...:{target} or a named volume data:{target}"
+        raise wrong("volume", f'"{source}" {what}; {right}')
+    _check_mode(mode, is_path=source.startswith("/"))
     return Volume(source, target, mode)
+
+
+def _check_mode(mode: str, *, is_path: bool) -> None:
+    """One word of each kind at the most, and of those that go with the source."""
+    left = mode.split(",")
+    for kind in MODES:
+        found = [word for word in left if word in kind]
+        if len(found) > 1:
+            raise wrong("volume", f'"{mode}" says {" and ".join(found)}; use one of them')
+        if found and ((kind is PROPAGATION and not is_path) or (found == ["nocopy"] and is_path)):
+            raise wrong("volume", f'"{found[0]}" is for {"volumes" if is_path else "host paths"}; use ro or rw')
+        left = [word for word in left if word not in kind]
+    if left:
+        raise wrong("volume", f'"{mode}" is not a mode of a volume; use ro or rw')

@@ -220,7 +220,7 @@ CASES = [
     (container("ports: [{target: 80, x: 1}]"), 6, "steps[0].container.ports[0].x", "unknown key", "published"),
     (container("ports: [{published: 80}]"), 6, "steps[0].container.ports[0].target", "is missing", 'add "target"'),
     (container("ports: ['${P:-1}:80']"), 6, "steps[0].container.ports[0]", "is not a port", "${{ envs.NAME }}"),
-    (container("volumes: [./data:/data]"), 6, "steps[0].container.volumes[0]", "neither a path", "/srv/...:/data"),
+    (container("volumes: [./data:/data]"), 6, "steps[0].container.volumes[0]", "is relative", "/srv/...:/data"),
     (container("volumes: ['${D:-./x}:/d']"), 6, "steps[0].container.volumes[0]", "is not a volume", "${{ envs.NAME }}"),
     (
         container("volumes: [{type: bind, source: ./x, target: /x}]"),
@@ -354,8 +354,8 @@ def test_every_entry_of_a_list_is_told() -> None:
       devices: [/dev/dri, a, b]"""
     found = [problem.path.removeprefix("steps[0].container.") for problem in problems_of(container(lines))]
     assert found == [
-        *("volumes[2]", "volumes[3].type", "ports[2]", "ports[3]", "ports[4]"),
-        *("devices[1]", "devices[2]", "cap_add[1]", "cap_add[2]"),
+        *("ports[2]", "ports[3]", "ports[4]", "volumes[2]", "volumes[3].type"),
+        *("cap_add[1]", "cap_add[2]", "devices[1]", "devices[2]"),
     ]
 
 

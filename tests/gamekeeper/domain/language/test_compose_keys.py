@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.compose_keys import INSTEAD
 from gamekeeper.domain.language.key_docs import MODELS
-from gamekeeper.domain.language.source import Document
+from gamekeeper.domain.language.source import Document, parse_text
 from gamekeeper.errors import SpecError
 
 # The keys of a service in Compose's JSON Schema (compose-spec.json), by our name of the object that they stand in.
@@ -76,3 +78,80 @@ def test_the_answer_stands_at_the_key(model: str, key: str) -> None:
     (problem,) = caught.value.problems
     assert (problem.path, problem.code) == (f"steps[0].container.{path}", "unknown_key")
     assert problem.hint == INSTEAD[model][key]
+
+
+FORMS = """\
+version: 1
+name: forms
+steps:
+  - name: s
+    type: service
+    lifetime: node
+    container:
+      image: standin
+      container_name: mc
+      tty: true
+      ports:
+        - "2456-2458:2456-2458/udp"
+        - {target: 80, published: 8080, protocol: tcp}
+        - "${PORT:-25565}:25565"
+        - "25575"
+      volumes:
+        - ./data:/data
+        - ~/saves:/saves
+        - /anonymous
+        - {type: bind, source: ./x, target: /x}
+        - "${DATA:-./data}:/d"
+        - world:/world:rw,rshared
+      env_file: .env
+      depends_on: {db: {condition: service_healthy}}
+      networks: [default]
+      mem_limit: 4g
+      cpus: 2
+      sysctls: {net.core.somaxconn: 1024}
+      group_add: [video]
+      logging: {driver: json-file, options: {max-size: 10m}}
+      network_mode: service:vpn
+      stop_grace_period: 90
+      extra_hosts: {backend: 10.0.0.7}
+      cap_add: [sys_nice]
+      profiles: [backup]
+      runtime: nvidia
+      expose: ["25575"]
+      secrets: [rcon]
+      platform: linux/amd64
+      deploy: {replicas: 1, restart_policy: {condition: any}, resources: {reservations: {cpus: "0.5", memory: 1g}}}
+      healthcheck: {start_interval: 5s, test: "true"}
+      security_opt: ["seccomp:unconfined"]
+      userns_mode: host
+      oom_score_adj: -500
+      mac_address: 02:42:ac:11:65:43
+      links: [db]
+      device_cgroup_rules: ["c 13:* rmw"]
+      build: .
+      domainname: example.org
+      restart: on-failure
+      shm_size: 2GB
+      ulimits: {nofile: 65536, memlock: {soft: -1, hard: -1}}
+"""
+
+
+def test_a_service_of_compose_with_all_its_forms() -> None:
+    """Each line is taken, or answered there with what to write; taken alone, all that is taken is right."""
+    with pytest.raises(SpecError) as caught:
+        check_document(parse_text(FORMS))
+    problems = caught.value.problems
+    assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
+    refused = sorted({problem.path.removeprefix("steps[0].container.") for problem in problems})
+    assert refused == sorted(
+        """build cpus depends_on deploy.replicas deploy.resources.reservations.cpus deploy.restart_policy domainname
+        env_file expose healthcheck.start_interval links logging mac_address mem_limit network_mode networks platform
+        ports[2] profiles secrets stop_grace_period userns_mode volumes[0] volumes[1] volumes[3] volumes[4]
+        volumes[5]""".split()
+    )
+    for problem in problems:
+        assert re.search("write|leave|use|mount|name it", problem.hint + problem.message), problem
+    wrong = {problem.line for problem in problems}
+    rest = [line for number, line in enumerate(FORMS.splitlines(), 1) if number not in wrong or "deploy" in line]
+    right = "\n".join(rest).replace("replicas: 1, restart_policy: {condition: any}, ", "").replace('cpus: "0.5", ', "")
+    assert check_document(parse_text(right)).pipeline.steps[0].container

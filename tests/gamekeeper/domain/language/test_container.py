@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
 from gamekeeper.domain.language.container import Container, Healthcheck
+from gamekeeper.domain.language.key_docs import json_schema
 from gamekeeper.domain.language.volume import split_volume
 
 TEMPLATE = "${{ args.a }}"
@@ -112,76 +114,83 @@ def test_a_volume_has_three_parts(text: str, parts: tuple[str, str, str]) -> Non
     assert split_volume(text) == parts
 
 
-@pytest.mark.parametrize(
-    ("fields", "short"),
-    [
-        ({"cap_add": ["sys_nice", "cap_net_raw"]}, {"cap_add": ["SYS_NICE", "CAP_NET_RAW"]}),
-        ({"cap_drop": "all"}, {"cap_drop": ["ALL"]}),
-        (
-            {"extra_hosts": {"a": "10.0.0.7", "b": ["::1", "1.1.1.1"]}},
-            {"extra_hosts": ["a:10.0.0.7", "b:::1", "b:1.1.1.1"]},
-        ),
-        (
-            {"extra_hosts": ["a=::1", "b:[::1]", "c=host-gateway"]},
-            {"extra_hosts": ["a:::1", "b:::1", "c:host-gateway"]},
-        ),
-        ({"entrypoint": "", "command": "a 'b c'"}, {"entrypoint": [], "command": ["a", "b c"]}),
-        ({"pull_policy": "if_not_present"}, {"pull_policy": "missing"}),
-        ({"tmpfs": "/run"}, {"tmpfs": ["/run"]}),
-        ({"ports": [{"target": 80}]}, {"ports": ["80/tcp"]}),
-        (
-            {
-                "ports": [
-                    {"target": "80-81", "published": "8080-8081", "host_ip": "::1", "protocol": "udp", "name": "web"}
-                ]
-            },
-            {"ports": ["[::1]:8080-8081:80-81/udp"]},
-        ),
-        ({"ports": [{"target": 80, "host_ip": "127.0.0.1"}]}, {"ports": ["127.0.0.1::80/tcp"]}),
-        ({"ports": [{"target": 80, "published": TEMPLATE}]}, {"ports": [f"{TEMPLATE}:80/tcp"]}),
-        (
-            {
-                "volumes": [
-                    {"type": "bind", "source": "/a", "target": "/b", "bind": {"propagation": "rslave", "selinux": "z"}}
-                ]
-            },
-            {"volumes": ["/a:/b:rw,rslave,z"]},
-        ),
-        (
-            {
-                "volumes": [
-                    {"type": "volume", "source": "world", "target": "/w", "read_only": True, "volume": {"nocopy": True}}
-                ]
-            },
-            {"volumes": ["world:/w:ro,nocopy"]},
-        ),
-        ({"volumes": [{"type": "volume", "target": "/w"}]}, {"volumes": ["/w"]}),
-        (
-            {
-                "volumes": ["aa:/a", {"type": "tmpfs", "target": "/t", "tmpfs": {"size": "64m", "mode": 1777}}],
-                "tmpfs": "/run",
-            },
-            {"volumes": ["aa:/a"], "tmpfs": ["/run", "/t:size=64m,mode=1777"]},
-        ),
-        ({"devices": [{"source": "/dev/a", "permissions": "rw"}]}, {"devices": ["/dev/a:/dev/a:rw"]}),
-        ({"device_cgroup_rules": "c  13:*  rmw"}, {"device_cgroup_rules": ["c 13:* rmw"]}),
-        ({"sysctls": ["net.core.somaxconn=1024"]}, {"sysctls": {"net.core.somaxconn": "1024"}}),
-        ({"group_add": [44, "video"]}, {"group_add": ["44", "video"]}),
-        ({"healthcheck": {"test": "NONE"}}, {"healthcheck": {"test": ["NONE"]}}),
-    ],
-    ids=str,
-)
+FORMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"cap_add": ["sys_nice", "cap_net_raw"]}, {"cap_add": ["SYS_NICE", "CAP_NET_RAW"]}),
+    ({"cap_drop": "all"}, {"cap_drop": ["ALL"]}),
+    (
+        {"extra_hosts": {"a": "10.0.0.7", "b": ["::1", "1.1.1.1"]}},
+        {"extra_hosts": ["a:10.0.0.7", "b:::1", "b:1.1.1.1"]},
+    ),
+    (
+        {"extra_hosts": ["a=::1", "b:[::1]", "c=host-gateway"]},
+        {"extra_hosts": ["a:::1", "b:::1", "c:host-gateway"]},
+    ),
+    ({"entrypoint": "", "command": "a 'b c'"}, {"entrypoint": [], "command": ["a", "b c"]}),
+    ({"pull_policy": "if_not_present"}, {"pull_policy": "missing"}),
+    ({"tmpfs": "/run"}, {"tmpfs": ["/run"]}),
+    ({"ports": [{"target": 80}]}, {"ports": ["80/tcp"]}),
+    (
+        {"ports": [{"target": "80-81", "published": "8080-8081", "host_ip": "::1", "protocol": "udp", "name": "web"}]},
+        {"ports": ["[::1]:8080-8081:80-81/udp"]},
+    ),
+    ({"ports": [{"target": 80, "host_ip": "127.0.0.1"}]}, {"ports": ["127.0.0.1::80/tcp"]}),
+    ({"ports": [{"target": 80, "published": TEMPLATE}]}, {"ports": [f"{TEMPLATE}:80/tcp"]}),
+    (
+        {
+            "volumes": [
+                {"type": "bind", "source": "/a", "target": "/b", "bind": {"propagation": "rslave", "selinux": "z"}}
+            ]
+        },
+        {"volumes": ["/a:/b:rw,rslave,z"]},
+    ),
+    (
+        {
+            "volumes": [
+                {"type": "volume", "source": "world", "target": "/w", "read_only": True, "volume": {"nocopy": True}}
+            ]
+        },
+        {"volumes": ["world:/w:ro,nocopy"]},
+    ),
+    ({"volumes": [{"type": "volume", "target": "/w"}]}, {"volumes": ["/w"]}),
+    (
+        {
+            "volumes": ["aa:/a", {"type": "tmpfs", "target": "/t", "tmpfs": {"size": "64m", "mode": 1777}}],
+            "tmpfs": "/run",
+        },
+        {"volumes": ["aa:/a"], "tmpfs": ["/run", "/t:size=64m,mode=1777"]},
+    ),
+    ({"devices": [{"source": "/dev/a", "permissions": "rw"}]}, {"devices": ["/dev/a:/dev/a:rw"]}),
+    ({"device_cgroup_rules": "c  13:*  rmw"}, {"device_cgroup_rules": ["c 13:* rmw"]}),
+    ({"sysctls": ["net.core.somaxconn=1024"]}, {"sysctls": {"net.core.somaxconn": "1024"}}),
+    ({"ulimits": {"nofile": 1024}}, {"ulimits": {"nofile": {"soft": 1024, "hard": 1024}}}),
+    ({"gpus": "all"}, {"gpus": [{"capabilities": ["gpu"], "count": "all"}]}),
+    ({"gpus": [{"count": 2}]}, {"gpus": [{"capabilities": ["gpu"], "count": 2}]}),
+    ({"environment": ["A=1", "B"]}, {"environment": {"A": "1", "B": None}}),
+    ({"group_add": [44, "video"]}, {"group_add": ["44", "video"]}),
+    ({"healthcheck": {"test": "NONE"}}, {"healthcheck": {"test": ["NONE"]}}),
+]
+
+
+@pytest.mark.parametrize(("fields", "short"), FORMS, ids=str)
 def test_each_form_of_compose_becomes_one_spelling(fields: dict[str, Any], short: dict[str, Any]) -> None:
     """The short one is read again as it is: when the templates are filled in, and on the node."""
     dumped = Container(**({"image": "image"} | fields)).model_dump(exclude_unset=True, exclude={"image"})
     assert dumped == short
     assert Container(image="image", **dumped).model_dump(exclude_unset=True, exclude={"image"}) == short
+    schema = {"$ref": "#/$defs/Container", "$defs": json_schema()["$defs"]}
+    for form in (fields, short):
+        jsonschema.Draft202012Validator(schema).validate({"image": "image"} | form)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"volumes": ["data:/x:rshared"]}, "propagation is for host paths"),
+        ({"volumes": ["data:/x:rshared"]}, '"rshared" is for host paths'),
+        ({"volumes": ["/srv:/x:nocopy,ro"]}, '"nocopy" is for volumes'),
+        ({"volumes": ["/srv:/x:rw,ro"]}, '"rw,ro" says rw and ro'),
+        ({"volumes": ["/srv:/x:z,Z"]}, '"z,Z" says z and Z'),
+        ({"volumes": ["/srv:/x:shared,rslave"]}, "says shared and rslave"),
+        ({"volumes": ["${DATA}:/x"]}, "is not filled in here"),
         ({"volumes": [{"type": "bind", "target": "/x"}]}, "has no source"),
         ({"volumes": [{"type": "volume", "target": "/x", "read_only": True}]}, "has no source"),
         (
