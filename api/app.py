@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 
 from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
-from api.problems import COMMON, WITH_BODY, ProblemDetails, install_problem_handlers
-from api.rest import agent, health
+from api.openapi import DESCRIPTION, TAGS, openapi_document, operation_id
+from api.problems import COMMON, install_problem_handlers
+from api.rest import agent, health, reference
 from api.rest.v1 import (
     ca,
     console,
@@ -27,11 +28,6 @@ from api.rest.v1 import (
 from api.strict_transport import StrictTransport
 from gamekeeper import __version__
 
-_BODY_METHODS = {"post", "put", "patch"}
-PUBLIC_PATHS = frozenset(
-    {"/livez", "/readyz", "/metrics", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"}
-)
-
 
 def create_app(services: Services) -> FastAPI:
     """The app around its services."""
@@ -42,12 +38,23 @@ def create_app(services: Services) -> FastAPI:
 
 def create_routes() -> FastAPI:
     """The app without its services. Its own OpenAPI document needs a key like every other route."""
-    app = FastAPI(title="Gamekeeper", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Gamekeeper",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[{"name": name, "description": text} for name, text in TAGS.items()],
+        generate_unique_id_function=operation_id,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(BodyLimit)
     app.add_middleware(StrictTransport)
     install_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(agent.router)
+    app.include_router(reference.router)
     app.include_router(join.router, prefix="/api/v1", responses=COMMON)
     app.include_router(_version_one())
     return app
@@ -78,24 +85,3 @@ def _version_one() -> APIRouter:
         return openapi_document(request.app)
 
     return router
-
-
-def openapi_document(app: FastAPI) -> dict[str, object]:
-    """The OpenAPI document, with the key and the problem format that every route shares."""
-    document = app.openapi()
-    components = document.setdefault("components", {})
-    components.setdefault("schemas", {})["ProblemDetails"] = ProblemDetails.model_json_schema(
-        ref_template="#/components/schemas/{model}"
-    )
-    definitions = components["schemas"]["ProblemDetails"].pop("$defs", {})
-    components["schemas"].update(definitions)
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for operations in document["paths"].values():
-        for method in _BODY_METHODS & operations.keys():
-            declared = operations[method]["responses"]
-            declared.update({str(status): response for status, response in WITH_BODY.items()})
-    document["security"] = [{"key": []}]
-    for path in PUBLIC_PATHS:
-        for operation in document["paths"].get(path, {}).values():
-            operation["security"] = []
-    return document

@@ -76,7 +76,10 @@ def services(connection: HTTPConnection) -> Services:
 ServicesDep = Annotated[Services, Depends(services)]
 
 
-async def require_key(services: ServicesDep, authorization: Annotated[str, Header()] = "") -> str:
+# The OpenAPI document tells of it as a security scheme, once, and not as a parameter of each operation.
+async def require_key(
+    services: ServicesDep, authorization: Annotated[str, Header(include_in_schema=False)] = ""
+) -> str:
     name = await services.keys.authenticate(authorization)
     set_actor(f"key:{name}")
     return name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from api.app import create_routes, openapi_document
+from api.app import create_routes
+from api.openapi import openapi_document
 
 
 def render() -> str:

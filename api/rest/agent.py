@@ -33,7 +33,7 @@ _FILE: Responses = {
 
 
 @router.get("/join.sh", response_class=Response)
-async def join_script() -> Response:
+async def get_join_script() -> Response:
     """The script that makes a machine a node, for `sh`. The line that runs it checks it first."""
     return Response(JOIN_SCRIPT, media_type="text/x-shellscript")
 
@@ -43,7 +43,7 @@ async def join_script() -> Response:
     response_class=Response,
     responses={**_FILE, **problems(NotFoundError, InvalidError, UnavailableError)},
 )
-async def agent_file(
+async def get_agent_file(
     file: Annotated[str, Path(max_length=200, pattern=SAFE_ID)], bundles: BundlesDep, request: Request
 ) -> Response:
     """`ARCHITECTURE.txt`: the name, SHA-256, version and needed glibc of the archive for it. Its name: the archive."""

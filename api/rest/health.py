@@ -29,13 +29,13 @@ class Readiness(BaseModel):
 
 
 @router.get("/livez")
-async def live() -> dict[str, str]:
+async def get_liveness() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is away"}})
-async def ready(services: ServicesDep, response: Response) -> Readiness:
+async def get_readiness(services: ServicesDep, response: Response) -> Readiness:
     """503 names the database, Temporal or its gateway when it does not answer or take writes, and the control worker
     when none takes work. A full log store and a certificate near its end are told, too: no reason to send requests
     elsewhere."""
@@ -46,7 +46,7 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(services: ServicesDep) -> Response:
+async def get_metrics(services: ServicesDep) -> Response:
     """Prometheus' text format. No label holds a run's id: their number has no bound."""
     registry = CollectorRegistry()
     Gauge("gamekeeper_build_info", "Version of the control plane", ["version"], registry=registry).labels(

@@ -95,11 +95,11 @@ async def get_roots(joining: JoinDep) -> Response:
 
 
 @router.post("/join", response_model=JoinAnswer, responses={202: {"model": JoinWaits}, **problems(PreconditionError)})
-async def join(
+async def join_node(
     body: JoinRequest,
     joining: JoinDep,
     request: Request,
-    authorization: Annotated[str, Header(max_length=200)] = "",
+    authorization: Annotated[str, Header(max_length=200, include_in_schema=False)] = "",
 ) -> JoinAnswer | JSONResponse:
     """A certificate for a machine with an enrolment token or a join key, or for a node with its key.
 

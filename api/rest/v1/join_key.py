@@ -107,6 +107,7 @@ async def list_join_keys(join_keys: JoinKeysDep, cursor: Cursor = None, limit: L
 
 @router.get("/{key_id}", responses=problems(NotFoundError))
 async def get_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> JoinKey:
+    """One join key, without the key itself."""
     return JoinKey.of(await join_keys.get(key_id))
 
 

@@ -50,7 +50,7 @@ class JoinList(BaseModel):
     next_cursor: str | None = None
 
 
-class Approval(BaseModel):
+class JoinApproval(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     node_id: str | None = Field(default=None, pattern=NODE_ID, description="Another id than the key gives it")
@@ -59,7 +59,7 @@ class Approval(BaseModel):
     )
 
 
-class Refusal(BaseModel):
+class JoinRefusal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: str = Field(default="", max_length=200, description="Told to the machine")
@@ -79,16 +79,16 @@ async def list_joins(
 
 
 @router.post("/{join_id}/approve", responses=problems(NotFoundError, ConflictError))
-async def approve_join(join_id: JoinId, approvals: JoinApprovalsDep, body: Approval | None = None) -> Join:
+async def approve_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinApproval | None = None) -> Join:
     """Lets a waiting machine in. 409 where its id is that of a node, unless it is to replace that node's agent."""
-    wanted = body or Approval()
+    wanted = body or JoinApproval()
     return Join.of(await approvals.approve(join_id, node_id=wanted.node_id or "", replaces=wanted.replace))
 
 
 @router.post("/{join_id}/refuse", responses=problems(NotFoundError, ConflictError))
-async def refuse_join(join_id: JoinId, approvals: JoinApprovalsDep, body: Refusal | None = None) -> Join:
+async def refuse_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinRefusal | None = None) -> Join:
     """Tells a waiting machine that it is not wanted."""
-    return Join.of(await approvals.refuse(join_id, (body or Refusal()).message))
+    return Join.of(await approvals.refuse(join_id, (body or JoinRefusal()).message))
 
 
 @router.delete("/{join_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError, ConflictError))

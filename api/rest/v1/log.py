@@ -43,7 +43,7 @@ StepName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
         }
     },
 )
-async def get_log(
+async def get_step_log(
     run_id: RunId,
     step: StepName,
     logs: LogsDep,

@@ -111,7 +111,7 @@ class EnrolmentToken(BaseModel):
     expires_at: datetime
 
 
-class Container(BaseModel):
+class NodeContainer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
@@ -132,12 +132,12 @@ class Container(BaseModel):
     seen_at: datetime
 
     @classmethod
-    def of(cls, row: ContainerRow) -> Container:
+    def of(cls, row: ContainerRow) -> NodeContainer:
         return cls.model_validate(row)
 
 
 class ContainerList(BaseModel):
-    items: list[Container]
+    items: list[NodeContainer]
 
 
 def _shown(row: NodeRow, response: Response) -> Node:
@@ -169,6 +169,7 @@ async def list_nodes(
 
 @router.get("/{node_id}", responses=problems(NotFoundError))
 async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
+    """One node. Its `ETag` is what `If-Match` of a change takes."""
     return _shown(await nodes.get(node_id), response)
 
 
@@ -211,7 +212,7 @@ async def revoke_node(node_id: NodeId, enrolment: EnrolmentDep) -> None:
 @router.get("/{node_id}/containers", responses=problems(NotFoundError))
 async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
     """The node's containers that Gamekeeper owns, as its agent last reported them."""
-    return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id), Container.of))
+    return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id), NodeContainer.of))
 
 
 @router.post(

@@ -105,7 +105,7 @@ async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules
 
 
 @router.get("/pipelines/{name}/versions", responses=problems(NotFoundError))
-async def list_versions(
+async def list_pipeline_versions(
     name: PipelineName, pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50
 ) -> PipelineList:
     """Newest first."""
@@ -114,12 +114,13 @@ async def list_versions(
 
 
 @router.get("/pipelines/{name}/versions/{version}", responses=problems(NotFoundError))
-async def get_version(name: PipelineName, version: Version, pipelines: PipelinesDep) -> StoredPipeline:
+async def get_pipeline_version(name: PipelineName, version: Version, pipelines: PipelinesDep) -> StoredPipeline:
+    """One version."""
     return StoredPipeline.model_validate(await pipelines.get(name, version))
 
 
 @router.get("/pipelines/{name}/diff", response_class=PlainTextResponse, responses=problems(NotFoundError))
-async def diff_versions(
+async def diff_pipeline_versions(
     name: PipelineName,
     pipelines: PipelinesDep,
     old: Annotated[int, Query(alias="from", ge=1, le=2**31 - 1)],

@@ -266,6 +266,7 @@ async def list_runs(
 
 @router.get("/{run_id}", responses=problems(NotFoundError))
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
+    """One run with its steps."""
     return await shown(runs, *await runs.get(run_id))
 
 
@@ -277,7 +278,7 @@ async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = 
 
 
 @router.get("/{run_id}/events", response_class=EventSourceResponse, responses=problems(NotFoundError))
-async def follow_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
+async def follow_run_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
     """Changes of state as server-sent events, from `Last-Event-ID` on, until the run has ended."""
     await runs.get(run_id)
 

@@ -77,6 +77,7 @@ async def pause_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run
 
 @router.post("/{run_id}/resume", responses=problems(NotFoundError, ConflictError))
 async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
+    """Steps of a paused run start again."""
     await control.set_paused(run_id, False)
     return await shown(runs, *await runs.get(run_id))
 

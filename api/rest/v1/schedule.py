@@ -95,11 +95,13 @@ async def apply_schedules(
 
 @router.get("/schedules")
 async def list_schedules(schedules: SchedulesDep) -> ScheduleList:
+    """All schedules, each with its next times."""
     return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.list_all()])
 
 
 @router.get("/schedules/{schedule}", responses=problems(NotFoundError))
 async def get_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> Schedule:
+    """One schedule with its next times."""
     return Schedule.of(await schedules.get(schedule))
 
 
@@ -111,6 +113,7 @@ async def delete_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> None
 
 @router.post("/schedules/{schedule}/pause", responses=problems(NotFoundError))
 async def pause_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: PauseRequest | None = None) -> Schedule:
+    """No run of it starts until `resume`. Runs that it has started go on."""
     return Schedule.of(await schedules.set_paused(schedule, True, body.note if body else ""))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from api.app import PUBLIC_PATHS, create_routes, openapi_document
+from api.app import create_routes
+from api.openapi import PUBLIC_PATHS, openapi_document
 from api.problems import STATUS_BY_KIND, problems
 from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 from tests.fixtures.declared import Declared
