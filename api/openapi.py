@@ -53,6 +53,14 @@ _LIKE = {
     "ResolvedCall": "PipelineCall",
     "ResolvedConcurrency": "Concurrency",
 }
+# Schemas that have all fields of another one, and more.
+_EXTENDS = {
+    "NewRun": "Run",
+    "Run": "RunSummary",
+    "NewJoinKey": "JoinKey",
+    "PushedPipeline": "StoredPipeline",
+    "StoredPipeline": "PipelineSummary",
+}
 _RESOLVED = {
     "if_": "A boolean expression: `if` of the language",
     "finally_": "Steps that run after success, failure and cancel",
@@ -98,9 +106,16 @@ def _tell_schema(name: str, schema: dict[str, Any]) -> None:
     if name in _LIKE:
         meanings |= _RESOLVED
     for key, field in schema.get("properties", {}).items():
-        meaning = FIELDS.get(f"{name}.{key}") or meanings.get(key)
+        meaning = _own_meaning(name, key) or meanings.get(key)
         if meaning and not field.get("description"):
             field["description"] = meaning
+
+
+def _own_meaning(schema: str, field: str) -> str | None:
+    """The words for a field of this schema, or of the one that it extends."""
+    if (meaning := FIELDS.get(f"{schema}.{field}")) is not None or schema not in _EXTENDS:
+        return meaning
+    return _own_meaning(_EXTENDS[schema], field)
 
 
 def _tell_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -76,6 +76,11 @@ def _declared(status: int, *codes: str) -> dict[str, Any]:
     return {"description": f"{_TITLES[status]}: {named}", "content": _SCHEMA}
 
 
+def text(media_type: str, description: str) -> Responses:
+    """The ``responses=`` of a route whose answer is text of this type."""
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}, "description": description}}
+
+
 INVALID = ("invalid", "invalid_request")
 COMMON: Responses = {
     400: _declared(400, "unicode", "bad_request"),

@@ -17,8 +17,9 @@ rm -rf gamekeeper/rpc/v1/__pycache__ "$copy/before/__pycache__"
 diff -r "$copy/before" gamekeeper/rpc/v1 || { echo "gamekeeper/rpc/v1 differs from proto/: commit what make gen wrote" >&2; exit 1; }
 echo "== generated pages"; python -m scripts.pages --check
 echo "== lock files"
-cp requirements.lock requirements-dev.lock "$copy"
+locks="requirements.lock requirements-dev.lock tests/clients/requirements.lock"
+cp --parents $locks "$copy"
 scripts/lock.sh
-for lock in requirements.lock requirements-dev.lock; do
+for lock in $locks; do
     diff "$copy/$lock" "$lock" || { echo "$lock differs from pyproject.toml: commit what make lock wrote" >&2; exit 1; }
 done

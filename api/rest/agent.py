@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.dependencies import SAFE_ID, BundlesDep
-from api.problems import Responses, problems
+from api.problems import Responses, problems, text
 from api.services.access.bundle import DOWNLOAD_SECONDS, BundleService
 from gamekeeper.errors import InvalidError, NotFoundError, UnavailableError
 
@@ -32,7 +32,7 @@ _FILE: Responses = {
 }
 
 
-@router.get("/join.sh", response_class=Response)
+@router.get("/join.sh", response_class=Response, responses=text("text/x-shellscript", "The script"))
 async def get_join_script() -> Response:
     """The script that makes a machine a node, for `sh`. The line that runs it checks it first."""
     return Response(JOIN_SCRIPT, media_type="text/x-shellscript")

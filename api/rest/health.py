@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from api.dependencies import Services, ServicesDep
+from api.problems import text
 from api.services.node.metric import MetricService
 from api.services.parts import OK, Parts
 from gamekeeper import __version__
@@ -45,7 +46,7 @@ async def get_readiness(services: ServicesDep, response: Response) -> Readiness:
     return Readiness(ready=is_ready, parts=parts)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=text("text/plain", "The metrics"))
 async def get_metrics(services: ServicesDep) -> Response:
     """Prometheus' text format. No label holds a run's id: their number has no bound."""
     registry = CollectorRegistry()

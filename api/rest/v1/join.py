@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.dependencies import JoinDep
-from api.problems import problems
+from api.problems import problems, text
 from api.rest.fields import HOST, OPTIONAL_ID, Shown
 from api.services.access.joining import Joined
 from api.services.access.key_join import Machine
@@ -88,7 +88,7 @@ class JoinWaits(BaseModel):
     ask_again_seconds: int = ASK_AGAIN_SECONDS
 
 
-@router.get("/roots", response_class=Response)
+@router.get("/roots", response_class=Response, responses=text(PEM_TYPE, "The roots"))
 async def get_roots(joining: JoinDep) -> Response:
     """The roots of this control plane's CA, as PEM. They prove nothing: compare them with a token's pin."""
     return Response(joining.roots, media_type=PEM_TYPE)

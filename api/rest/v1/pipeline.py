@@ -67,7 +67,9 @@ class PipelineList(BaseModel):
 @router.post(
     "/pipelines",
     status_code=status.HTTP_201_CREATED,
-    responses={200: {"description": "The text equals the newest version"}} | problems(ConflictError) | SPEC,
+    responses={200: {"model": StoredPipeline, "description": "The text equals the newest version"}}
+    | problems(ConflictError)
+    | SPEC,
 )
 async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> PushedPipeline:
     """Stores a pipeline as the next version of its name. 422 lists every problem at once."""

@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
-from api.problems import SPEC, problems
+from api.problems import SPEC, problems, text
 from api.rest.items import shown_item, shown_items
 from api.services.label import label_pair
 from api.services.run.run import RunService
@@ -200,7 +200,12 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=NewRun | RunPlan,
-    responses={200: {"description": "The run that this Idempotency-Key made before, or a dry run's plan"}}
+    responses={
+        200: {
+            "model": NewRun | RunPlan,
+            "description": "The run that this Idempotency-Key made before, or a dry run's plan",
+        }
+    }
     | problems(NotFoundError, ConflictError)
     | SPEC,
 )
@@ -277,7 +282,11 @@ async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = 
     return await shown(runs, *await runs.get(run_id))
 
 
-@router.get("/{run_id}/events", response_class=EventSourceResponse, responses=problems(NotFoundError))
+@router.get(
+    "/{run_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(NotFoundError) | text("text/event-stream", "Events of kind `run` and `step`, at last `end`"),
+)
 async def follow_run_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
     """Changes of state as server-sent events, from `Last-Event-ID` on, until the run has ended."""
     await runs.get(run_id)

@@ -57,6 +57,8 @@ def response_problems(responses: dict[str, Any]) -> Iterator[str]:
         if not response.get("description") or response["description"] == "Successful Response":
             yield f"{status} has no description"
         types = response.get("content", {}).keys()
+        if status < "202" and not types:
+            yield f"{status} has no content, so that a client can't read it"
         if status >= "400" and status != "503" and types != {"application/problem+json"}:
             yield f"{status} is no application/problem+json"
 
@@ -134,6 +136,6 @@ BAD = {
 
 
 def test_the_rules_find_what_breaks_them() -> None:
-    assert len(list(operation_problems(BAD | {"operationId": "nodes"}))) == 8
+    assert len(list(operation_problems(BAD | {"operationId": "nodes"}))) == 9
     twin: dict[str, Any] = {"properties": {"id": {}}}
     assert len(list(schema_problems("Node-Input", twin))) == 3
