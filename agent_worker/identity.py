@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.errors import InvalidError
 from gamekeeper.whole_file import write_whole
 
@@ -84,7 +85,8 @@ def load_identity(folder: Path) -> Identity | None:
             issued_at = (folder / CERTIFICATE).stat().st_mtime
             identity.credentials = Credentials(key, chain, roots, issued_at, identity.certificate_lifetime)
     except (OSError, ValidationError) as error:
-        raise InvalidError(f"{path} can't be read as an identity: {error}", hint="enrol the node again") from error
+        why = first_words(error) if isinstance(error, ValidationError) else error.strerror
+        raise InvalidError(f"{path} can't be read as an identity: {why}", hint="enrol the node again") from error
     return identity
 
 

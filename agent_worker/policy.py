@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import InvalidError
 from gamekeeper.logging import get_logger
@@ -31,8 +32,10 @@ def load_policy(path: Path) -> NodePolicy:
         return NodePolicy.model_validate(yaml.safe_load(path.read_text()) or {})
     except yaml.YAMLError as error:
         raise InvalidError(f"{path} is not valid YAML: {str(error).replace(chr(10), ' ')}") from error
-    except (ValidationError, OSError) as error:
-        raise InvalidError(f"{path}: {error}", hint="see docs/node-policy.md") from error
+    except ValidationError as error:
+        raise InvalidError(f"{path}: {first_words(error)}", hint="see docs/node-policy.md") from error
+    except OSError as error:
+        raise InvalidError(f"{path}: {error.strerror}", hint="see docs/node-policy.md") from error
 
 
 def keep_template(path: Path, template: Mapping[str, Any]) -> None:
@@ -47,6 +50,6 @@ def keep_template(path: Path, template: Mapping[str, Any]) -> None:
         NodePolicy.model_validate(template)
     except ValidationError as error:
         hint = f"upgrade the agent, or write {path} yourself"
-        raise InvalidError(f"the join key's policy can't be used here: {error}", hint=hint) from error
+        raise InvalidError(f"the join key's policy can't be used here: {first_words(error)}", hint=hint) from error
     write_whole(path, HEAD + yaml.safe_dump(dict(template), sort_keys=False))
     log.info("the join key's policy is this node's now: %s", path)

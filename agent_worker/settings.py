@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gamekeeper.domain.language.plain_words import plain_words
 from gamekeeper.errors import InvalidError
 
 PREFIX = "GAMEKEEPER_AGENT_"
@@ -87,4 +88,4 @@ class AgentSettings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
-            raise InvalidError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from error
+            raise InvalidError(f"{PREFIX}{str(first['loc'][0]).upper()}: {plain_words(first)}") from error

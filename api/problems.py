@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
 
+from gamekeeper.domain.language.plain_words import plain_words
 from gamekeeper.domain.language.problem import Problem, dotted
 from gamekeeper.errors import GamekeeperError, SpecError, TooLargeError, UnauthenticatedError
 from gamekeeper.logging import get_logger
@@ -143,7 +144,7 @@ async def _close(websocket: WebSocket, error: GamekeeperError) -> None:
 async def _validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = [
-        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=str(item["msg"]))
+        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=plain_words(item))
         for item in error.errors()[:100]
     ]
     first = f"{problems[0].path}: {problems[0].message}" if problems else "the request can't be read"

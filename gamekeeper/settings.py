@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from gamekeeper.domain.language.plain_words import plain_words
 from gamekeeper.errors import InvalidError
 
 PREFIX = "GAMEKEEPER_"
@@ -40,7 +41,7 @@ class ProcessSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "the settings"
-            raise InvalidError(f"{name}: {first['msg']}", hint="docs/settings.md has every setting") from error
+            raise InvalidError(f"{name}: {plain_words(first)}", hint="docs/settings.md has every setting") from error
 
 
 class DatabaseSettings(ProcessSettings):

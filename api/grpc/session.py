@@ -19,6 +19,7 @@ from api.services.node.agent_session import AgentSession
 from api.services.node.allowance import Bucket
 from gamekeeper import __version__
 from gamekeeper.domain.event.event import NodeTime
+from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
@@ -190,5 +191,7 @@ def _policy(text: str) -> NodePolicy:
         raise InvalidError("the node's policy is over 64 KiB")
     try:
         return NodePolicy.model_validate(json.loads(text or "{}"))
-    except (ValueError, ValidationError, RecursionError) as error:  # the last for 60,000 brackets
+    except ValidationError as error:
+        raise InvalidError(f"the node's policy can't be read: {first_words(error)}") from error
+    except (ValueError, RecursionError) as error:  # the last for 60,000 brackets
         raise InvalidError(f"the node's policy can't be read: {error}") from error

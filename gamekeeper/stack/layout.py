@@ -98,8 +98,10 @@ class StateDir:
             return StackRecord.model_validate_json(self.record_file.read_text())
         except FileNotFoundError:
             return StackRecord()
-        except (OSError, ValidationError) as error:
-            raise InvalidError(f"{self.record_file} can't be read: {error}", hint="remove it, then run up") from error
+        except OSError as error:
+            raise InvalidError(f"{self.record_file} can't be read: {error.strerror}", hint="see its rights") from error
+        except ValidationError as error:
+            raise InvalidError(f"{self.record_file} is not a stack's record", hint="remove it, then run up") from error
 
     def trust(self, record: StackRecord) -> ssl.SSLContext | bool:
         """Checks the certificate of the stack's REST, for ``verify`` of httpx; False for plain HTTP.

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
 
     from activities.node.step.steps import StepActivities
     from gamekeeper.domain.language.pipeline import Lifetime, StepType
+    from gamekeeper.domain.language.plain_words import first_words
     from gamekeeper.domain.language.resolved import ResolvedStep
     from gamekeeper.domain.language.units import format_duration, parse_duration
     from gamekeeper.domain.node.node import NodeMode, NodeView
@@ -275,10 +276,7 @@ class StepRunner:
 
 
 def _why(error: InvalidError | ValidationError) -> str:
-    if isinstance(error, InvalidError):
-        return str(error)
-    first = error.errors(include_url=False)[0]
-    return f"container.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error) if isinstance(error, InvalidError) else f"container.{first_words(error)}"
 
 
 def _grace(argument: RunStepInput) -> timedelta:

@@ -12,8 +12,6 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, ChildWorkflowError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.language.expressions import as_texts, render_tree
     from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedStep
@@ -47,7 +45,7 @@ class PipelineCalls:
         """One run of the other pipeline. ``stopped`` tells whether the step was stopped meanwhile."""
         try:
             asked = self._rendered(step, call)
-        except (InvalidError, ValidationError) as error:
+        except InvalidError as error:
             return StepResult(state=StepState.ERROR, reason=Reason.INTERNAL, message=str(error))
         self._progress.begin_try(step.name, number, waits_until=None)
         run_id = child_run_id(self._progress.run_id, step.name, number)

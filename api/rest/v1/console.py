@@ -21,6 +21,7 @@ from api.dependencies import ConsolesDep
 from api.rest.v1.log import StepName
 from api.rest.v1.run import RunId
 from api.services.node.console import Console
+from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleEnd, ConsoleInput, ConsoleSize, EndOfInput
 from gamekeeper.errors import InvalidError, UnavailableError
 
@@ -110,7 +111,7 @@ def _read(data: bytes | None, text: str | None) -> list[ConsoleInput]:
     try:
         control = _Control.model_validate_json(text or "{}")
     except ValidationError as error:
-        raise InvalidError(f"not a message of a console: {error.errors()[0]['msg']}") from error
+        raise InvalidError(f"not a message of a console: {first_words(error)}") from error
     found: list[ConsoleInput] = []
     if control.resize is not None:
         found.append(ConsoleSize(control.resize.columns, control.resize.rows))

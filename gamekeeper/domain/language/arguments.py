@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from typing import Any
 
+from gamekeeper.domain.language.pattern import matches
 from gamekeeper.domain.language.pipeline import Arg, Env
 from gamekeeper.domain.language.problem import ProblemList, did_you_mean
 from gamekeeper.domain.language.source import Plain, core_value
 from gamekeeper.domain.language.values import INT64_MAX, as_text, kind_of
 
 _MISSING = object()
+_ABSENT = object()  # neither given nor by default, and not required
 
 
 def read_args(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: ProblemList) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def read_args(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: P
         value = given.get(name, _MISSING)
         if value is _MISSING:
             value = _default(name, arg, problems)
-        values[name] = _check(name, arg, value, problems) if value is not None else None
+        values[name] = None if value is _ABSENT else _check(name, arg, value, problems)
     return values
 
 
@@ -55,8 +57,18 @@ def read_envs(declared: Mapping[str, Env], given: Mapping[str, Any], problems: P
     return values
 
 
-def check_default(name: str, arg: Arg, problems: ProblemList) -> None:
-    """The declared default must fit the argument's own type and limits."""
+def check_declared(name: str, arg: Arg, problems: ProblemList) -> None:
+    """The limits of an argument can be kept at all, and its default fits its own type and limits."""
+    if arg.pattern is not None:
+        try:
+            matches(arg.pattern, "")
+        except ValueError as error:
+            problems.add(("args", name, "pattern"), "pattern", str(error), "write it in the syntax of RE2")
+            return
+    for key in ("min", "max"):
+        limit = core_value(getattr(arg, key))
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+            problems.add(("args", name, key), "type", f"must be a number, got {kind_of(limit)}")
     if arg.default is not None:
         _check(name, arg, arg.default, problems)
 
@@ -69,13 +81,17 @@ def _refuse_unknown(kind: str, declared: Mapping[str, Any], given: Mapping[str, 
 
 
 def _default(name: str, arg: Arg, problems: ProblemList) -> Any:
-    if arg.default is None and arg.required is not False:
+    if arg.default is not None:
+        return arg.default
+    if arg.required is not False:
         problems.add(("args", name), "required", "is required", f"give it with --arg {name}=VALUE")
-    return arg.default
+    return _ABSENT
 
 
 def _check(name: str, arg: Arg, value: Any, problems: ProblemList) -> Any:
     path = ("args", name)
+    if value is None and arg.required is False and arg.default is None:
+        return None  # as if it were left out
     try:
         typed = _as_type(arg.type, value)
     except ValueError:
@@ -85,9 +101,22 @@ def _check(name: str, arg: Arg, value: Any, problems: ProblemList) -> Any:
         choices = ", ".join(str(core_value(item)) for item in arg.enum)
         problems.add(path, "enum", f'"{typed}" is not one of {choices}', did_you_mean(str(typed), choices.split(", ")))
     _check_bounds(path, arg, typed, problems)
-    if arg.pattern and isinstance(typed, str) and not _matches(arg.pattern, typed):
-        problems.add(path, "pattern", f'"{typed}" does not match {arg.pattern}')
+    _check_pattern(path, arg, typed, problems)
     return typed
+
+
+def _check_pattern(path: tuple[str, str], arg: Arg, value: Any, problems: ProblemList) -> None:
+    if arg.pattern is None or not isinstance(value, str):
+        return
+    try:
+        if not matches(arg.pattern, value):
+            problems.add(path, "pattern", f'"{_shortened(value)}" does not match {arg.pattern}')
+    except ValueError as error:  # in a pipeline that was stored when patterns were Python's
+        problems.add(path, "pattern", str(error))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _enum_value(type_name: str, item: Any) -> Any:
@@ -95,13 +124,6 @@ def _enum_value(type_name: str, item: Any) -> Any:
         return _as_type(type_name, item)
     except ValueError:
         return _MISSING
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text[:4096]) is not None
-    except re.error:
-        return False
 
 
 def _check_bounds(path: tuple[str, str], arg: Arg, value: Any, problems: ProblemList) -> None:
@@ -131,7 +153,18 @@ def _as_type(type_name: str, value: Any) -> Any:
         raise ValueError(type_name)
     if isinstance(plain, int) and abs(plain) > INT64_MAX:
         raise ValueError(type_name)
+    if not _is_json(plain):
+        raise ValueError(type_name)
     return plain
+
+
+def _is_json(value: Any) -> bool:
+    """False for a number that is none, at any depth: no limit holds it, and no database takes it."""
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _article(type_name: str) -> str:

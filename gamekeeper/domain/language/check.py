@@ -10,13 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
-
-from gamekeeper.domain.language.arguments import check_default
+from gamekeeper.domain.language.arguments import check_declared
 from gamekeeper.domain.language.check_step import NOT_YET, check_step
-from gamekeeper.domain.language.compose_keys import INSTEAD
-from gamekeeper.domain.language.container import LONG_FORMS, Container
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Scope,
@@ -29,6 +24,7 @@ from gamekeeper.domain.language.matrix import SPECIAL
 from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline, StepType, Until
 from gamekeeper.domain.language.placed_step import Placed, place_steps
 from gamekeeper.domain.language.problem import Path, Problem, ProblemList, did_you_mean
+from gamekeeper.domain.language.read_model import read_pipeline
 from gamekeeper.domain.language.source import Document, refuse_half_characters
 from gamekeeper.domain.language.warnings import find_warnings
 from gamekeeper.errors import SpecError
@@ -46,81 +42,37 @@ def check_document(document: Document) -> Checked:
     """The pipeline in a document. Raises SpecError with all problems found."""
     problems = ProblemList(document.positions)
     refuse_half_characters(document.value, problems)
-    try:
-        pipeline = Pipeline.model_validate(document.value)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            _add_model_problem(detail, document.value, problems)
-        problems.problems.sort(key=lambda problem: (problem.line, problem.column))  # a model's own order means nothing
-        raise SpecError(problems.problems) from error
+    pipeline = read_pipeline(document.value, problems)
+    if pipeline is None:
+        raise SpecError(_in_order(problems))
     placed = place_steps(pipeline)
-    _check_pipeline(pipeline, problems)
-    _check_names(placed, problems)
-    _check_needs(placed, problems)
+    rules = ProblemList(document.positions)
+    _check_pipeline(pipeline, rules)
+    _check_names(placed, rules)
+    _check_needs(placed, rules)
     for item in placed:
-        check_step(item, problems)
-    _check_expressions(pipeline, placed, problems)
+        check_step(item, rules)
+    _check_expressions(pipeline, placed, rules)
+    problems.problems += _unrelated(rules.problems, problems.problems)
     if problems.problems:
-        raise SpecError(problems.problems)
+        raise SpecError(_in_order(problems))
     find_warnings(document.value, placed, problems)
     return Checked(pipeline, placed, problems.warnings)
 
 
-def _add_model_problem(detail: ErrorDetails, document: Any, problems: ProblemList) -> None:
-    path, model = _real_path(detail["loc"], document)
-    kind, message = detail["type"], detail["msg"]
-    name = str(detail["loc"][-1]) if detail["loc"] else ""
-    if kind == "extra_forbidden":
-        hint = INSTEAD.get(model.__name__, {}).get(name) or did_you_mean(name, _keys_of(model))
-        problems.add(path, "unknown_key", f'unknown key "{name}"', hint)
-    elif kind == "missing":
-        problems.add((*path, name), "missing", "is missing", f'add "{name}"')
-    elif kind == "too_long":
-        limit = detail.get("ctx", {}).get("max_length")
-        problems.add(path, "too_many", f"more than the limit of {limit} entries", "split the pipeline")
-    elif kind.startswith("gk_"):
-        problems.add(path, kind[3:], message)
-    else:
-        problems.add(path, "value", message[:1].lower() + message[1:])
+def _in_order(problems: ProblemList) -> list[Problem]:
+    """By their lines: the models' own order means nothing to a reader."""
+    return sorted(problems.problems, key=lambda problem: (problem.line, problem.column))
 
 
-def _real_path(loc: tuple[int | str, ...], document: Any) -> tuple[Path, type[BaseModel]]:
-    """pydantic's location without the names of union branches, and the model that stands there."""
-    path: list[str | int] = []
-    current = document
-    model: type[BaseModel] = Pipeline
-    for part in loc:
-        if isinstance(current, dict) and part in current:
-            current = current[part]
-        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
-            current = current[part]
-        else:
-            continue
-        path.append(part)
-    for part in loc[:-1]:
-        model = _model_below(model, part) or model
-    return tuple(path), model
+def _unrelated(found: list[Problem], known: list[Problem]) -> list[Problem]:
+    """The problems of the rules that are no consequence of a wrong value: neither it nor a part or whole of it."""
+    return [problem for problem in found if not any(_covers(problem.path, other.path) for other in known)]
 
 
-def _model_below(model: type[BaseModel], part: int | str) -> type[BaseModel] | None:
-    for name, info in model.model_fields.items():
-        if part in (name, info.alias):
-            return (LONG_FORMS.get(name) if model is Container else None) or _find_model(info.annotation)
-    return NodeSelector if part == "labels" else None
-
-
-def _find_model(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _find_model(inner)
-        if found:
-            return found
-    return None
-
-
-def _keys_of(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
+def _covers(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return long == short or (long.startswith(short) and long[len(short)] in ".[")
 
 
 def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
@@ -134,7 +86,7 @@ def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
         if env.secret is not None:
             problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
     for name, arg in pipeline.args.items():
-        check_default(name, arg, problems)
+        check_declared(name, arg, problems)
     if isinstance(pipeline.defaults.node, NodeSelector):
         problems.add(("defaults", "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
 
@@ -165,7 +117,8 @@ def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
             else:
                 kind = "finally step" if item.is_finally else "step"
                 problems.add(path, "unknown", f'"{need}" is not a {kind}', did_you_mean(need, same))
-    cycle = find_cycle({item.step.name: item.needs for item in placed})
+    unique = len(types) == len(placed)  # else the second of a name would seem to need itself
+    cycle = find_cycle({item.step.name: item.needs for item in placed}) if unique else None
     if cycle:
         first = next(item for item in placed if item.step.name == cycle[0])
         problems.add((*first.path, "needs"), "cycle", f"needs forms a cycle: {' -> '.join(cycle)}")

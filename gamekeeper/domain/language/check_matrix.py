@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.expressions import ExpressionError, as_environment, render_tree
 from gamekeeper.domain.language.matrix import Cell, describe, expand
+from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.language.problem import Path
 from gamekeeper.domain.language.rendering import Rendering
 from gamekeeper.errors import InvalidError
@@ -39,5 +40,5 @@ def _try_cell(dumped: dict[str, Any], cell: Cell, path: Path, rendering: Renderi
         rendered["environment"] = as_environment(dumped.get("environment", {}), rendered.get("environment", {}))
         Container.model_validate(rendered)
     except (ExpressionError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.message
+        reason = first_words(error) if isinstance(error, ValidationError) else error.message
         rendering.problems.add(path, "matrix", f"in the cell {describe(cell)}: {reason}")

@@ -18,6 +18,7 @@ from typing import Any
 
 import cel
 
+from gamekeeper.domain.language.expression_words import failure_words, parse_words
 from gamekeeper.domain.language.problem import did_you_mean
 from gamekeeper.errors import InvalidError
 
@@ -69,6 +70,11 @@ class ExpressionError(InvalidError):
     """An expression that does not parse, names the unknown, or fails on its values."""
 
 
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:200]}..."
+
+
 @lru_cache(maxsize=4096)
 def compile_expression(text: str) -> cel.Program:
     """Raises ExpressionError with the reason in one line."""
@@ -77,8 +83,8 @@ def compile_expression(text: str) -> cel.Program:
     try:
         return cel.compile(text.strip())
     except Exception as error:
-        detail = str(error).split("ERROR: <input>:1:")[-1].splitlines()[0] if str(error) else "no expression"
-        raise ExpressionError(f'"{text.strip()}" is not an expression: at column {detail}') from error
+        reason = parse_words(error) if text.strip() else "it is empty"
+        raise ExpressionError(f'"{_shown(text)}" is not an expression: {reason}') from error
 
 
 def find_expressions(text: str) -> Iterator[str]:
@@ -181,10 +187,12 @@ def evaluate(text: str, values: Values) -> Any:
     try:
         return _plain(compile_expression(text).execute(_context(values)))
     except ExpressionError as error:
-        raise ExpressionError(f'"{text.strip()}": {error.message}', hint=error.hint) from error
+        raise ExpressionError(f'"{_shown(text)}": {error.message}', hint=error.hint) from error
     except Exception as error:
-        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ExpressionError(f'"{text.strip()}" failed: {reason}') from error
+        raise ExpressionError(f'"{_shown(text)}" failed: {failure_words(error)}') from error
+
+
+_KINDS = {bytes: "bytes", type: "a type"}
 
 
 def _plain(value: Any) -> Any:
@@ -205,7 +213,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {as_template_text(_plain(key)): _plain(item) for key, item in value.items()}
-    what = f"the number {value}" if isinstance(value, float) else f"a value of type {type(value).__name__}"
+    what = f"the number {value}" if isinstance(value, float) else _KINDS.get(type(value), "a value")
     raise ExpressionError(f"it gives {what}, which can't be used", hint="convert it, as with string()")
 
 
@@ -218,19 +226,33 @@ def _context(values: Values) -> cel.Context:
         "node": dict(values.node),
         "matrix": dict(values.matrix),
     }
-    functions: dict[str, Callable[..., Any]] = {"range": _range, "from_json": json.loads, "hash": _hash}
+    functions: dict[str, Callable[..., Any]] = {"range": _range, "from_json": _from_json, "hash": _hash}
     for name in STATUS_FUNCTIONS:
         functions[name] = lambda held=values.status.get(name, name in ("success", "always")): held
     return cel.Context(variables, functions)
 
 
-def _range(count: int) -> list[int]:
-    if not 0 <= count <= RANGE_LIMIT:
-        raise ValueError(f"range({count}) is outside 0 to {RANGE_LIMIT}")
-    return list(range(count))
+def _range(*given: Any) -> list[int]:
+    if len(given) != 1 or isinstance(given[0], bool) or not isinstance(given[0], int):
+        raise InvalidError("range() takes one whole number")
+    if not 0 <= given[0] <= RANGE_LIMIT:
+        raise InvalidError(f"range({given[0]}) is outside 0 to {RANGE_LIMIT}")
+    return list(range(given[0]))
 
 
-def _hash(value: Any) -> str:
+def _from_json(*given: Any) -> Any:
+    if len(given) != 1 or not isinstance(given[0], str):
+        raise InvalidError("from_json() takes one text")
+    try:
+        return json.loads(given[0])
+    except ValueError:
+        raise InvalidError("from_json() takes a text that is JSON") from None
+
+
+def _hash(*given: Any) -> str:
+    if len(given) != 1:
+        raise InvalidError("hash() takes one value")
+    value = _plain(given[0])
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -132,7 +132,8 @@ class Retry(Model):
     @classmethod
     def _factor_sane(cls, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100:
-            raise wrong("range", f"{value} is not a factor from 1 to 100")
+            shown = value if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)
+            raise wrong("range", f"{shown} is not a factor from 1 to 100")
         return value
 
 

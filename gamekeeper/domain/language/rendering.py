@@ -7,6 +7,14 @@ from typing import Any
 from gamekeeper.domain.language.expressions import ExpressionError, Values, as_texts, render, render_tree
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.language.values import kind_of
+
+
+def _shown(value: Any) -> str:
+    """A number or a text itself, of anything else its kind."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return kind_of(value)
 
 
 class Rendering:
@@ -35,17 +43,23 @@ class Rendering:
         return duration
 
     def flag(self, value: bool | str, path: Path) -> bool:
+        before = len(self.problems.problems)
         rendered = self.tree(value, path)
+        if len(self.problems.problems) > before:
+            return False
         if not isinstance(rendered, bool):
-            self.problems.add(path, "type", f'must be true or false, got "{rendered}"')
+            self.problems.add(path, "type", f"must be true or false, got {_shown(rendered)}")
         return rendered is True
 
     def number(
         self, value: int | str | None, default: int | str | None, otherwise: int, limits: tuple[int, int], path: Path
     ) -> int:
         given = value if value is not None else default
+        before = len(self.problems.problems)
         number = otherwise if given is None else self.tree(given, path)
+        if len(self.problems.problems) > before:
+            return otherwise
         if isinstance(number, bool) or not isinstance(number, int) or not limits[0] <= number <= limits[1]:
-            self.problems.add(path, "range", f"{number}; use {limits[0]} to {limits[1]}")
+            self.problems.add(path, "range", f"{_shown(number)}; use {limits[0]} to {limits[1]}")
             return otherwise
         return number

@@ -24,6 +24,7 @@ from gamekeeper.domain.language.expressions import (
 from gamekeeper.domain.language.pipeline import Approval, Lifetime, Pipeline, PipelineCall, Retry, Step, StepType
 from gamekeeper.domain.language.placed_step import Placed
 from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.read_model import add_problems
 from gamekeeper.domain.language.rendering import Rendering
 from gamekeeper.domain.language.resolved import (
     ResolvedApproval,
@@ -36,7 +37,7 @@ from gamekeeper.domain.language.resolved import (
 from gamekeeper.domain.language.script import build_script
 from gamekeeper.domain.language.source import Document, refuse_half_characters
 from gamekeeper.domain.language.units import format_duration, parse_duration
-from gamekeeper.domain.language.values import has_template
+from gamekeeper.domain.language.values import has_template, kind_of
 from gamekeeper.errors import SpecError
 
 DEFAULT_JOB_TIMEOUT = timedelta(hours=6)
@@ -243,7 +244,7 @@ class _Resolver(Rendering):
             self.problems.add((*path, "if"), "expression", error.message)
             return None
         if not isinstance(value, bool):
-            shown = f'string "{value}"' if isinstance(value, str) else f"{value}"
+            shown = f'string "{value}"' if isinstance(value, str) else kind_of(value)
             self.problems.add((*path, "if"), "type", f"if must give a boolean, got {shown}")
         return "true" if value is True else "false"
 
@@ -279,8 +280,7 @@ class _Resolver(Rendering):
         try:
             container = Container.model_validate(rendered)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self.problems.add((*where, *detail["loc"]), detail["type"].removeprefix("gk_"), detail["msg"])
+            add_problems(error, rendered, Container, where, self.problems)
             return None
         container = with_own_volumes(container, self.pipeline.name)
         size = len(container.model_dump_json(exclude_defaults=True))
@@ -294,13 +294,9 @@ class _Resolver(Rendering):
         if retry is None:
             return ResolvedRetry()
         where = (*path, "retry")
-        attempts = self.tree(retry.attempts, where)
-        codes = self.tree(retry.exit_codes, where)
-        if not isinstance(attempts, int) or not 1 <= attempts <= 100:
-            self.problems.add((*where, "attempts"), "range", f"{attempts}; use 1 to 100")
-            attempts = 1
+        codes = self.tree(retry.exit_codes, (*where, "exit_codes"))
         return ResolvedRetry(
-            attempts=attempts,
+            attempts=self.number(retry.attempts, None, 1, (1, 100), (*where, "attempts")),
             backoff=self.seconds(retry.backoff, (*where, "backoff")),
             factor=float(retry.factor),
             max_backoff=self.seconds(retry.max_backoff, (*where, "max_backoff")),

@@ -51,10 +51,10 @@ CASES = [
     ("- 1", 1, "", "a pipeline is a mapping", ""),
     ("name: a\nname: b\nsteps: []", 2, "name", 'key "name" given twice (also line 1)', ""),
     ("steps: []", 1, "name", "is missing", 'add "name"'),
-    ("name: test\nsteps: []", 2, "steps", "at least 1 item", ""),
+    ("name: test\nsteps: []", 2, "steps", "has no entries; at least 1 must be there", ""),
     ("name: My Pipe\nsteps: [{name: a, container: {image: b}}]", 1, "name", '"My Pipe" may use', 'try "my-pipe"'),
     ("version: 2\n" + STEP, 1, "version", "this server reads version 1", ""),
-    ("stages: 1\n" + STEP, 1, "stages", 'unknown key "stages"', 'did you mean "steps"?'),
+    ("stages: 1\n" + STEP, 1, "stages", 'unknown key "stages"', "write steps, a list"),
     ("timeout: 5 minutes\n" + STEP, 1, "timeout", '"5 minutes" is not a duration; write 5m', ""),
     (
         "concurrency: {group: a, on_busy: replace}\n" + STEP,
@@ -101,7 +101,7 @@ CASES = [
         '"drop"; use skip, queue, allow or cancel_old',
         "",
     ),
-    ("schedule: []\n" + STEP, 1, "schedule", "at least 1 item", ""),
+    ("schedule: []\n" + STEP, 1, "schedule", "has no entries; at least 1 must be there", ""),
     ("envs: {KEY: {secret: s3}}\n" + STEP, 1, "envs.KEY", "a secret is not supported yet", ""),
     ("args: {n: {type: integer, default: x}}\n" + STEP, 1, "args.n", 'must be an integer within 2^63, got "x"', ""),
     ("args: {n: {type: integer, default: 99, max: 64}}\n" + STEP, 1, "args.n", "99 is above max 64", ""),
@@ -183,7 +183,7 @@ CASES = [
         "restart: always needs lifetime: node",
         "",
     ),
-    (step("retry: {on: [fail]}"), 5, "steps[0].retry.on[0]", "'failure'", ""),
+    (step("retry: {on: [fail]}"), 5, "steps[0].retry.on[0]", '"fail"; use failure, timeout', ""),
     (step("timeout: -5s"), 5, "steps[0].timeout", '"-5s" is not a duration', ""),
     (step("timeout: 999999d"), 5, "steps[0].timeout", "longer than the limit", ""),
     (step("needs: [biuld]"), 5, "steps[0].needs", '"biuld" is not a step', 'did you mean "build"?'),
@@ -203,7 +203,7 @@ CASES = [
     (second("{name: b, container: {image: ' '}}"), 5, "steps[1].container.image", '" " is not an image name', ""),
     (container("comand: x"), 6, "steps[0].container.comand", 'unknown key "comand"', 'did you mean "command"?'),
     (container("command: a\n      commands: b"), 4, "steps[0].container", "use either commands or command", ""),
-    (container("pull_policy: often"), 6, "steps[0].container.pull_policy", "'always'", ""),
+    (container("pull_policy: often"), 6, "steps[0].container.pull_policy", '"often"; use always', ""),
     (container("volumes: [abc]"), 6, "steps[0].container.volumes[0]", '"abc" is not a volume', ""),
     (container("ports: [99999:80]"), 6, "steps[0].container.ports[0]", "port 99999 is above 65535", ""),
     (container("ports: [web]"), 6, "steps[0].container.ports[0]", '"web" is not a port', ""),
@@ -342,7 +342,7 @@ def test_a_problem_has_a_code_and_a_message_in_lower_case() -> None:
         ("value", "steps[0].container.pull_policy"),
     }
     (policy,) = [problem for problem in problems_of(text) if problem.code == "value"]
-    assert policy.message == "input should be 'always', 'missing' or 'never'"
+    assert policy.message == '"d"; use always, missing or never'
     assert {problem.code for problem in problems_of(step("if: steps.x.status == 'y'"))} == {"expression"}
 
 

@@ -59,7 +59,7 @@ def test_a_matrix_is_tried_out_at_submission() -> None:
     container = {"image": "image", "ports": ["${{ matrix.port }}:80"]}
     with pytest.raises(SpecError) as caught:
         make_pipeline({"name": "a", "matrix": {"port": [80, 99999]}, "container": container})
-    assert 'in the cell port=99999: "99999:80": port 99999 is above 65535' in caught.value.problems[0].message
+    assert 'in the cell port=99999: ports[0]: "99999:80": port 99999 is above 65535' in caught.value.problems[0].message
     with pytest.raises(SpecError, match="1,200 cells"):
         make_pipeline({"name": "a", "matrix": {"x": "${{ range(30) }}", "y": "${{ range(40) }}"}})
     later = make_pipeline(

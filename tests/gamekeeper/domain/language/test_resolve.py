@@ -160,8 +160,20 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
         ({"args": {"n": {"type": "number", "max": 1.5}}}, {"args": {"n": 1.6}}, "1.6 is above max 1.5"),
         ({"args": {"n": {"type": "integer"}}}, {"args": {"n": True}}, "must be an integer within 2^63, got a boolean"),
         ({"args": {"n": {"type": "object"}}}, {"args": {"n": []}}, "must be an object, got a list"),
-        ({"args": {"n": {"pattern": "("}}}, {"args": {"n": "b"}}, "does not match ("),
-        ({"args": {"n": {"pattern": "b"}}}, {"args": {"n": "a" * 4096 + "b"}}, "does not match b"),
+        ({"args": {"n": {"pattern": "("}}}, {"args": {"n": "b"}}, '"(" is not a regular expression: unclosed group'),
+        ({"args": {"n": {"pattern": "(?=a)"}}}, {"args": {"n": "b"}}, "look-around, including look-ahead"),
+        ({"args": {"n": {"pattern": "(a{1000}){1000}"}}}, {"args": {"n": "b"}}, "it is too large"),
+        ({"args": {"n": {"pattern": "^[a-z]+$"}}}, {"args": {"n": "a" * 4096 + "; echo"}}, "does not match"),
+        ({"args": {"n": {"pattern": "^[a-z]+$"}}}, {"args": {"n": "abc\n"}}, "does not match"),
+        ({"args": {"n": {"pattern": "^(a+)+$"}}}, {"args": {"n": "a" * 50_000 + "!"}}, "does not match"),
+        ({"args": {"n": {"pattern": "^a$"}}}, {"args": {"n": None}}, "must be a string, got nothing"),
+        ({"args": {"n": {"type": "integer", "min": 1}}}, {"args": {"n": None}}, "must be an integer within 2^63"),
+        ({"args": {"n": {"enum": ["a"], "default": "a"}}}, {"args": {"n": None}}, "must be a string, got nothing"),
+        ({"args": {"n": {"type": "number", "max": 1}}}, {"args": {"n": float("nan")}}, "must be a number"),
+        ({"args": {"n": {"type": "number", "max": 1}}}, {"args": {"n": float("inf")}}, "must be a number"),
+        ({"args": {"n": {"type": "number", "max": 1}}}, {"args": {"n": ".nan"}}, "must be a number"),
+        ({"args": {"n": {"type": "number", "max": 1}}}, {"args": {"n": "1e999"}}, "must be a number"),
+        ({"args": {"n": {"type": "array"}}}, {"args": {"n": [float("nan")]}}, "must be an array"),
         ({"args": {"n": {"type": "integer", "enum": ["x", 1]}}}, {"args": {"n": 2}}, '"2" is not one of x, 1'),
         ({"args": {"n": {"enum": ["full", "quick"]}}}, {"args": {"n": "ful"}}, '"ful" is not one of full, quick'),
         ({"concurrency": {"group": "${{ args.n }}"}, "args": {"n": ""}}, {}, "1 to 200 characters; this one has 0"),
@@ -176,6 +188,11 @@ def test_a_wrong_call_names_the_thing(spec: dict[str, Any], call: dict[str, Any]
     with pytest.raises(SpecError) as caught:
         resolve(document, Call(**({"node": "n"} | call)))
     assert message in caught.value.problems[0].message
+
+
+def test_a_value_may_be_left_out_by_null_where_it_may_be_left_out() -> None:
+    resolved = make_pipeline(one_step(), args={"n": {"required": False, "pattern": "^a$"}}, given={"n": None})
+    assert resolved.args == {"n": None}
 
 
 def test_labels_and_environments_are_text_whatever_their_templates_give() -> None:
