@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import event_page, language_page, openapi_page, settings_page
+from scripts import cli_page, event_page, language_page, openapi_page, rest_page, settings_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
@@ -17,13 +17,15 @@ PAGES: dict[str, Callable[[], str]] = {
     "events.md": event_page.render,
     "settings.md": settings_page.render,
     "openapi.json": openapi_page.render,
+    "rest.md": rest_page.render,
+    "cli.md": cli_page.render,
 }
 
 
 def main(arguments: list[str]) -> int:
     names = [name for name in arguments if name != "--check"] or list(PAGES)
     if "--check" in arguments:
-        stale = [name for name in names if (DOCS / name).read_text() != PAGES[name]()]
+        stale = [name for name in names if not (DOCS / name).exists() or (DOCS / name).read_text() != PAGES[name]()]
         for name in stale:
             print(f"docs/{name} differs from the code: commit what `make pages` wrote", file=sys.stderr)
         return 1 if stale else 0
