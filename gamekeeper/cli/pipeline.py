@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def _checked(text: str) -> Checked:
     """Checks a pipeline. Raises SpecError with every problem."""
     # A third of the command's whole start are the imports of the language, which the other commands do without.
-    from gamekeeper.domain.language.check import check_document
+    from gamekeeper.domain.language.resolve import validate
     from gamekeeper.domain.language.source import parse_text
 
-    return check_document(parse_text(text))
+    return validate(parse_text(text))
 
 
 def validate(file: FileArgument, as_json: JsonOption = False) -> None:

@@ -13,9 +13,9 @@ from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.pipeline import PipelineRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.pipeline_diff import unified_diff
 from gamekeeper.domain.language.problem import Problem
+from gamekeeper.domain.language.resolve import validate
 from gamekeeper.domain.language.source import parse_text
 from gamekeeper.errors import NotFoundError
 
@@ -29,7 +29,7 @@ class PipelineService:
 
         Raises SpecError with every problem, and ConflictError when two store the same pipeline at once.
         """
-        pipeline, _, warnings = await asyncio.to_thread(lambda: check_document(parse_text(source)))
+        pipeline, _, warnings = await asyncio.to_thread(lambda: validate(parse_text(source)))
         async with self._database.write() as session:
             pipelines = PipelineRepository(session)
             newest = await pipelines.find(pipeline.name)

@@ -64,6 +64,7 @@ class Values:
     node: Mapping[str, Any] = field(default_factory=dict)
     matrix: Mapping[str, Any] = field(default_factory=dict)
     status: Mapping[str, bool] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()  # "args.NAME", "envs.NAME" or "node": not given, or given wrong
 
 
 class ExpressionError(InvalidError):
@@ -171,11 +172,26 @@ def _reads_status(text: str, names: set[str]) -> bool:
 
 def reads_args(text: str) -> set[str]:
     """The arguments that an expression names; ``*`` when it reads ``args`` in a way that names none."""
+    return _reads(text, "args")
+
+
+def _reads(text: str, root: str) -> set[str]:
     bare = _STRING.sub(lambda found: found.group(1) or "''", text)
-    members = [member for member in _MEMBER.finditer(bare) if member.group(1) == "args"]
+    members = [member for member in _MEMBER.finditer(bare) if member.group(1) == root]
     names = {member.group(2) or member.group(4) for member in members}
-    mentioned = len(re.findall(r"(?<![\w.])args\b", bare))
+    mentioned = len(re.findall(rf"(?<![\w.]){root}\b", bare))
     return names if mentioned == len(members) else names | {"*"}
+
+
+def reads_unknown(text: str, values: Values) -> bool:
+    """True when an expression reads something that is not known, so that its value can't be told."""
+    if "node" in values.unknown and _reads(text, "node"):
+        return True
+    for root in ("args", "envs"):
+        unknown = {name.removeprefix(f"{root}.") for name in values.unknown if name.startswith(f"{root}.")}
+        if unknown and (unknown | {"*"}) & _reads(text, root):
+            return True
+    return False
 
 
 def uses_status_function(text: str) -> bool:
@@ -281,15 +297,19 @@ def as_environment(given: Mapping[str, Any], rendered: Mapping[str, Any]) -> dic
 def render(text: str, values: Values, *, static_only: bool = False) -> Any:
     """``text`` with its templates replaced; a whole-value template keeps its type.
 
-    With ``static_only`` expressions that read the run's progress stay as they are, for the workflow to render.
+    With ``static_only`` expressions that read the run's progress, or what is unknown, stay as they are.
     """
     whole = whole_expression(text)
     in_cell = bool(values.matrix)
+
+    def stays(expression: str) -> bool:
+        return is_dynamic(expression, in_cell=in_cell) or reads_unknown(expression, values)
+
     if whole is not None:
-        return text if static_only and is_dynamic(whole, in_cell=in_cell) else evaluate(whole, values)
+        return text if static_only and stays(whole) else evaluate(whole, values)
 
     def replace(match: re.Match[str]) -> str:
-        if static_only and is_dynamic(match.group(1), in_cell=in_cell):
+        if static_only and stays(match.group(1)):
             return match.group()
         return as_template_text(evaluate(match.group(1), values))
 

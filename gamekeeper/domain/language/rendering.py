@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gamekeeper.domain.language.expressions import ExpressionError, Values, as_texts, render, render_tree
+from gamekeeper.domain.language.expressions import (
+    ExpressionError,
+    Values,
+    as_texts,
+    find_expressions,
+    reads_unknown,
+    render,
+    render_tree,
+)
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.language.values import kind_of
@@ -32,7 +40,13 @@ class Rendering:
     def texts(self, values: dict[str, str], path: Path) -> dict[str, str]:
         return as_texts(self.tree(values, path) or {})
 
+    def is_open(self, value: Any) -> bool:
+        """True for a text with a template whose value can't be told, because an argument of the call is not there."""
+        return isinstance(value, str) and any(reads_unknown(found, self.values) for found in find_expressions(value))
+
     def seconds(self, text: str, path: Path) -> float:
+        if self.is_open(text):
+            return 1.0
         try:
             duration = parse_duration(str(render(text, self.values))).total_seconds()
         except (ValueError, ExpressionError) as error:
@@ -43,6 +57,8 @@ class Rendering:
         return duration
 
     def flag(self, value: bool | str, path: Path) -> bool:
+        if self.is_open(value):
+            return False
         before = len(self.problems.problems)
         rendered = self.tree(value, path)
         if len(self.problems.problems) > before:
@@ -55,6 +71,8 @@ class Rendering:
         self, value: int | str | None, default: int | str | None, otherwise: int, limits: tuple[int, int], path: Path
     ) -> int:
         given = value if value is not None else default
+        if self.is_open(given):
+            return otherwise
         before = len(self.problems.problems)
         number = otherwise if given is None else self.tree(given, path)
         if len(self.problems.problems) > before:

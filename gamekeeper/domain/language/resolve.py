@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gamekeeper.domain.language.arguments import read_args, read_envs
-from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.check import Checked, check_document
 from gamekeeper.domain.language.check_matrix import try_cells
 from gamekeeper.domain.language.container import Container, with_own_volumes
 from gamekeeper.domain.language.expressions import (
@@ -19,11 +19,12 @@ from gamekeeper.domain.language.expressions import (
     as_environment,
     evaluate,
     is_dynamic,
+    reads_unknown,
     whole_expression,
 )
 from gamekeeper.domain.language.pipeline import Approval, Lifetime, Pipeline, PipelineCall, Retry, Step, StepType
 from gamekeeper.domain.language.placed_step import Placed
-from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.problem import Path, ProblemList, dotted
 from gamekeeper.domain.language.read_model import add_problems
 from gamekeeper.domain.language.rendering import Rendering
 from gamekeeper.domain.language.resolved import (
@@ -48,6 +49,7 @@ DEFAULT_PRIORITY = 50
 MAX_HOLD = timedelta(days=7)
 CALL_TIMEOUT = timedelta(days=7)
 MAX_GROUP_NAME = 200
+ANY_NODE = "any-node"
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,41 @@ class Call:
 
 
 def resolve(document: Document, call: Call) -> ResolvedPipeline:
-    """Raises SpecError with every problem of the pipeline, or else every problem of the call."""
-    pipeline, placed, warnings = check_document(document)
-    problems = ProblemList(document.positions)
+    """Raises SpecError with every problem of the pipeline's own, or else every problem with this call."""
+    return _resolve(call, check_document(document), ProblemList(document.positions))
+
+
+def validate(document: Document) -> Checked:
+    """The pipeline in a document, without a call: refused is what every call would be refused for. An argument that has
+    no default, and the node, may be anything. Raises SpecError with every problem."""
+    checked = check_document(document)
+    _resolve(Call(node=ANY_NODE), checked, _ProblemsOfNoCall(document.positions), {"node"})
+    return checked
+
+
+class _ProblemsOfNoCall(ProblemList):
+    """Drops that something is not given."""
+
+    def __init__(self, positions: dict[Path, tuple[int, int]]) -> None:
+        super().__init__(positions)
+        self.required: set[str] = set()
+
+    def add(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        if code == "required":
+            self.required.add(dotted(path))
+        else:
+            super().add(path, code, message, hint)
+
+
+def _resolve(call: Call, checked: Checked, problems: ProblemList, unknown: Set[str] = frozenset()) -> ResolvedPipeline:
+    pipeline, placed, warnings = checked
     refuse_half_characters({"args": call.args, "envs": call.envs}, problems)
     args = read_args(pipeline.args, call.args, problems)
     envs = read_envs(pipeline.envs, call.envs, problems)
-    if problems.problems:
-        raise SpecError(problems.problems)
-    resolver = _Resolver(pipeline, call, Values(args=args, envs=envs), problems)
+    wrong = {problem.path for problem in problems.problems}  # the rest is looked at without them
+    not_given = problems.required if isinstance(problems, _ProblemsOfNoCall) else set()
+    values = Values(args=args, envs=envs, unknown=frozenset(wrong | not_given | unknown))
+    resolver = _Resolver(pipeline, call, values, problems)
     steps = [resolver.step(item) for item in placed]
     timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
     labels = resolver.texts(pipeline.labels, ("labels",))
@@ -115,10 +143,9 @@ class _Resolver(Rendering):
         if step.pipeline is not None:
             return self._call(item, step.pipeline)
         node = self._node(step, path)
-        values = self.values
-        values.node = {"id": node}
+        self.values.node = {"id": node}
         container = self._container(item)
-        if container is None or not node:
+        if container is None:
             return None
         short = step.type is StepType.SERVICE or item.is_finally
         default = DEFAULT_SHORT_TIMEOUT if short else DEFAULT_JOB_TIMEOUT
@@ -172,7 +199,9 @@ class _Resolver(Rendering):
         if asked is None:
             return None
         group = str(self.tree(asked.group, ("concurrency", "group")))
-        if not 1 <= len(group) <= MAX_GROUP_NAME:
+        if self.is_open(group):
+            pass
+        elif not 1 <= len(group) <= MAX_GROUP_NAME:
             message = f"a group's name has 1 to {MAX_GROUP_NAME} characters; this one has {len(group)}"
             self.problems.add(("concurrency", "group"), "range", message)
         elif not group.isprintable():  # a NUL, say, no database takes
@@ -236,7 +265,7 @@ class _Resolver(Rendering):
         if step.if_ is None:
             return None
         expression = (whole_expression(step.if_) or step.if_).strip()
-        if is_dynamic(expression):
+        if is_dynamic(expression) or reads_unknown(expression, self.values):
             return expression
         try:
             value = evaluate(expression, self.values)
