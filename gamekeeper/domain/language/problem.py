@@ -57,7 +57,9 @@ class ProblemList:
         self.warnings: list[Problem] = []
 
     def add(self, path: Path, code: str, message: str, hint: str = "") -> None:
-        self.problems.append(self._placed(path, code, message, hint))
+        problem = self._placed(path, code, message, hint)
+        if self.problems[-1:] != [problem]:  # of two keys that one value fills in
+            self.problems.append(problem)
 
     def warn(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Adds what keeps nothing from starting."""

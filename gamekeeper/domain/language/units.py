@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:us|ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+|0")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _WORDS = re.compile(r"(\d+)\s*(second|sec|minute|min|hour|day)s?")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|k|kb|m|mb|g|gb)?", re.IGNORECASE)
-_BYTES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 MAX_DURATION = timedelta(days=366)
 MAX_BYTES = 2**62
 
@@ -51,7 +51,7 @@ def parse_bytes(text: str | int) -> int:
     match = _SIZE.fullmatch(str(text).strip())
     if not match:
         raise ValueError(f'"{text}" is not a size; write one as 512m or 2g')
-    size = int(float(match.group(1)) * _BYTES[(match.group(2) or "b")[0].lower()])
+    size = int(float(match.group(1)) * _BYTES[match.group(2).lower()])
     if size > MAX_BYTES:
         raise ValueError(f'"{text}" is over the limit of {MAX_BYTES} bytes')
     return size

@@ -118,6 +118,8 @@ def _environment(value: Any) -> dict[str, str | None]:
 
 def listed(value: Any) -> Any:
     """One value, where Compose also takes it instead of a list, as a list."""
+    if value is None:
+        raise wrong("type", "must be a list, got nothing; remove the key, or write [] for none")
     return value if isinstance(value, list) else [value]
 
 

@@ -236,6 +236,7 @@ CASES = [
         "unknown key",
         "leave it out",
     ),
+    (container("ports:"), 6, "steps[0].container.ports", "must be a list, got nothing", "remove the key"),
     (container("devices: [dri]"), 6, "steps[0].container.devices[0]", '"dri" is not a device', "/dev/HOST"),
     (container("network_mode: service:vpn"), 6, "steps[0].container.network_mode", "not supported", "leave"),
     (container("extra_hosts: {a: b}"), 6, "steps[0].container.extra_hosts", '"a:b" names no address', "10.0.0.7"),
@@ -357,6 +358,14 @@ def test_every_entry_of_a_list_is_told() -> None:
         *("ports[2]", "ports[3]", "ports[4]", "volumes[2]", "volumes[3].type"),
         *("cap_add[1]", "cap_add[2]", "devices[1]", "devices[2]"),
     ]
+
+
+def test_one_value_for_two_keys_is_told_once() -> None:
+    (problem,) = problems_of(container("ulimits: {nofile: many}"))
+    assert (problem.path, problem.message) == (
+        "steps[0].container.ulimits.nofile",
+        'must be a whole number, got "many"',
+    )
 
 
 def test_cycle_names_every_step() -> None:

@@ -20,6 +20,10 @@ from gamekeeper.domain.language.units import format_duration, parse_bytes, parse
         ("2d", 172_800),
         ("0s", 0),
         ("7us", 7e-6),
+        ("7µs", 7e-6),
+        ("1000000ns", 1e-3),
+        ("1m30s", 90),
+        ("0", 0),
         ("366d", 366 * 86_400),
     ],
 )
@@ -60,6 +64,10 @@ def test_format_is_read_back(milliseconds: int) -> None:
         ("5", 5),
         ("1.5gb", 3 * 2**29),
         ("7B", 7),
+        ("1.5GiB", 3 * 2**29),
+        ("2kib", 2048),
+        ("1t", 2**40),
+        ("1pb", 2**50),
         (" 2 KB ", 2048),
         (9, 9),
         (2**62, 2**62),
@@ -69,7 +77,7 @@ def test_bytes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["big", "-1", "1t", "4294967297g", "4611686018427389000"])
+@pytest.mark.parametrize("text", ["big", "-1", "1x", "1ib5", "4294967297g", "4611686018427389000"])
 def test_wrong_bytes(text: str) -> None:
     with pytest.raises(ValueError, match=text):
         parse_bytes(text)
