@@ -78,7 +78,7 @@ def create_config(new: NewContainer) -> dict[str, Any]:
         "Labels": spec.labels
         | owner_labels(owner)
         | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {}),
-        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in _published(spec)},
+        "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in _ports_of(spec.ports + spec.expose)},
         "OpenStdin": bool(spec.stdin_open),
         "Tty": bool(spec.tty),
         "Volumes": _anonymous_volumes(new),
@@ -90,6 +90,7 @@ def create_config(new: NewContainer) -> dict[str, Any]:
         "WorkingDir": spec.working_dir,
         "User": spec.user,
         "Hostname": spec.hostname,
+        "Domainname": spec.domainname,
         "StopSignal": spec.stop_signal,
         "StopTimeout": math.ceil(parse_duration(spec.stop_grace_period).total_seconds()),
         "Healthcheck": _healthcheck(spec.healthcheck) if spec.healthcheck else None,
@@ -191,13 +192,13 @@ def _device_requests(spec: Container) -> list[dict[str, Any]]:
     return requests
 
 
-def _published(spec: Container) -> list[PublishedPort]:
-    return [port for text in spec.ports for port in parse_ports(text)]
+def _ports_of(texts: list[str]) -> list[PublishedPort]:
+    return [port for text in texts for port in parse_ports(text)]
 
 
 def _port_bindings(spec: Container) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
-    for port in _published(spec):
+    for port in _ports_of(spec.ports):
         binding = {"HostIp": port.host_ip.strip("[]"), "HostPort": port.host}
         bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
     return bindings

@@ -281,7 +281,7 @@ class DockerEngine:
         self, container_id: str, since_ns: int, *, follow: bool
     ) -> AsyncGenerator[Sequence[LogLine], None]:
         try:
-            tty = await self._call(self._has_terminal, container_id)
+            tty = await self._has_terminal(container_id)
             response = await closed_if_unused(self._call(self._open_log, container_id, since_ns, follow, "all"))
         except GoneError:
             return
@@ -295,7 +295,7 @@ class DockerEngine:
 
     async def last_log_line(self, container_id: str) -> LogLine | None:
         try:
-            tty = await self._call(self._has_terminal, container_id)
+            tty = await self._has_terminal(container_id)
             response = await closed_if_unused(self._call(self._open_log, container_id, 0, False, "1"))
             async with aclosing(LogPump(response, tty=tty).batches()) as batches:
                 lines = [line async for batch in batches for line in batch]
@@ -305,8 +305,9 @@ class DockerEngine:
             raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
         return lines[-1] if lines else None
 
-    def _has_terminal(self, container_id: str) -> bool:
-        return (self._made.get(container_id) or self._look(container_id)).tty
+    async def _has_terminal(self, container_id: str) -> bool:
+        made = self._made.get(container_id)
+        return made.tty if made is not None else (await self._call(self._look, container_id)).tty
 
     def _open_log(self, container_id: str, since_ns: int, follow: bool, tail: str) -> Any:
         since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"

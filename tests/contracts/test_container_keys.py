@@ -20,6 +20,8 @@ KEYS: list[tuple[dict[str, Any], str, Any]] = [
     ({"working_dir": "/tmp"}, "Config.WorkingDir", "/tmp"),
     ({"user": "65534:65534"}, "Config.User", "65534:65534"),
     ({"hostname": "arena"}, "Config.Hostname", "arena"),
+    ({"domainname": "example.org"}, "Config.Domainname", "example.org"),
+    ({"expose": [80, "90-91/udp"]}, "Config.ExposedPorts", {"80/tcp": {}, "90/udp": {}, "91/udp": {}}),
     ({"tty": True}, "Config.Tty", True),
     ({"stdin_open": True}, "Config.OpenStdin", True),
     ({"stop_signal": "SIGINT"}, "Config.StopSignal", "SIGINT"),

@@ -20,7 +20,7 @@ from pydantic import (
 from gamekeeper.domain.language.device import Device, DeviceReservation, Gpus, read_device, read_rule
 from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.project_volume import of_pipeline
-from gamekeeper.domain.language.published_port import Port, read_port
+from gamekeeper.domain.language.published_port import Port, read_exposed, read_port
 from gamekeeper.domain.language.values import (
     Duration,
     Environment,
@@ -97,6 +97,7 @@ Capabilities = Annotated[
     WithJsonSchema(_LIST),
 ]
 Ports = Annotated[list[Annotated[str, BeforeValidator(read_port)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
+Exposed = Annotated[list[Annotated[str, BeforeValidator(read_exposed)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
 Volumes = Annotated[list[Annotated[str, BeforeValidator(read_volume)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
 Devices = Annotated[list[Annotated[str, BeforeValidator(read_device)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
 Rules = Annotated[list[Annotated[str, BeforeValidator(read_rule)]], BeforeValidator(listed), WithJsonSchema(_LIST)]
@@ -228,6 +229,7 @@ class Container(Model):
     user: Text | None = None
     group_add: Texts = _new([])
     hostname: Text | None = None
+    domainname: Text | None = _new()
     container_name: Text | None = _new()
     labels: Pairs = Field(default_factory=dict)
     init: Flag = False
@@ -251,6 +253,7 @@ class Container(Model):
     dns_opt: Texts = _new([])
     volumes: Volumes = Field(default_factory=list)
     ports: Ports = Field(default_factory=list)
+    expose: Exposed = _new([])
     tmpfs: Texts = Field(default_factory=list)
     devices: Devices = Field(default_factory=list)
     device_cgroup_rules: Rules = _new([])

@@ -59,6 +59,14 @@ def read_port(value: Any) -> str:
     return text
 
 
+def read_exposed(value: Any) -> str:
+    """An entry of ``expose``: a port or a range in the container."""
+    text = as_text(value)
+    if ":" in text and not has_template(text):
+        raise wrong("port", f'"{text}" is published by ports; write the port in the container here')
+    return read_port(text)
+
+
 def parse_ports(text: str) -> list[PublishedPort]:
     """One port, or each of a range. Raises ValueError that names the text and the right spelling."""
     match = _PORT.fullmatch(text)

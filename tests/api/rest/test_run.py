@@ -207,15 +207,25 @@ async def test_policy_is_refused_early_with_the_nodes_own_words(api: ApiUnderTes
     await start(api, NodePolicy(host_paths=["/games"]))
     spec = {
         "name": "t",
-        "steps": [{"name": "a", "container": {"image": "i", "volumes": ["/etc:/x"], "privileged": True}}],
+        "steps": [{"name": "a", "container": {"image": "i", "volumes": ["/etc:/x", "/run:/r"], "privileged": True}}],
     }
     answer = await api.http.post("/runs", json={"spec": spec, "node": "node-1"})
     assert answer.status_code == 422
-    messages = [problem["message"] for problem in answer.json()["problems"]]
-    assert messages == [
-        'step "a": host path /etc is not in the policy of node-1',
-        'step "a": privileged is not in the policy of node-1',
-    ]
+    found = {problem["path"]: (problem["message"], problem["hint"]) for problem in answer.json()["problems"]}
+    assert found == {
+        "steps[0].container.volumes[0]": (
+            'step "a": host path /etc is not in the policy of node-1',
+            "its owner may allow it by the line `host_paths: [/etc]` in the policy file on node-1",
+        ),
+        "steps[0].container.volumes[1]": (
+            "host path /run holds the Docker socket, which no step may have",
+            "no policy can allow it: leave it out",
+        ),
+        "steps[0].container.privileged": (
+            'step "a": privileged is not in the policy of node-1',
+            "its owner may allow it by the line `privileged: true` in the policy file on node-1",
+        ),
+    }
 
 
 async def test_a_step_without_a_container_has_an_empty_complete_log(api: ApiUnderTest) -> None:

@@ -144,8 +144,8 @@ def test_a_service_of_compose_with_all_its_forms() -> None:
     assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
     refused = sorted({problem.path.removeprefix("steps[0].container.") for problem in problems})
     assert refused == sorted(
-        """build cpus depends_on deploy.replicas deploy.resources.reservations.cpus deploy.restart_policy domainname
-        env_file expose healthcheck.start_interval links logging mac_address mem_limit network_mode networks platform
+        """build cpus depends_on deploy.replicas deploy.resources.reservations.cpus deploy.restart_policy
+        env_file healthcheck.start_interval links logging mac_address mem_limit network_mode networks platform
         ports[2] profiles secrets stop_grace_period userns_mode volumes[0] volumes[1] volumes[3] volumes[4]
         volumes[5]""".split()
     )

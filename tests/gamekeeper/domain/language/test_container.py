@@ -202,6 +202,8 @@ def test_each_form_of_compose_becomes_one_spelling(fields: dict[str, Any], short
         ({"devices": ["/dev/a:/dev/b:x"]}, "no permissions"),
         ({"device_cgroup_rules": ["13:* rmw"]}, "is not a rule of the devices cgroup"),
         ({"cpuset": "all"}, "are no CPUs"),
+        ({"expose": ["80:80"]}, "is published by ports"),
+        ({"expose": ["web"]}, "is not a port"),
         ({"cpu_shares": 1}, "use 2 to 262144"),
         ({"oom_score_adj": -1001}, "use -1000 to 1000"),
         ({"container_name": "a b"}, "not a name in a network"),
