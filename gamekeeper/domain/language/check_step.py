@@ -7,7 +7,7 @@ from gamekeeper.domain.language.outputs import NAME as OUTPUT_NAME
 from gamekeeper.domain.language.pipeline import Lifetime, NodeSelector, Step, StepType
 from gamekeeper.domain.language.placed_step import Placed
 from gamekeeper.domain.language.problem import Path, ProblemList
-from gamekeeper.domain.language.script import find_single_quoted
+from gamekeeper.domain.language.shell_text import find_fault
 from gamekeeper.domain.language.values import NAME
 
 UNSUPPORTED_STEP_KEYS = ("disconnect", "artifacts")
@@ -103,10 +103,9 @@ def _check_matrix(step: Step, path: Path, problems: ProblemList) -> None:
 def _check_container(item: Placed, container: Container, problems: ProblemList) -> None:
     path = (*item.path, "container")
     for index, command in enumerate(container.commands):
-        template = find_single_quoted(command)
-        if template:
-            message = f'"{template}" stands in single quotes'
-            problems.add((*path, "commands", index), "single_quotes", message, "use double quotes")
+        fault = find_fault(command)
+        if fault is not None:
+            problems.add((*path, "commands", index), *fault)
     if container.restart != "no" and item.lifetime is not Lifetime.NODE:
         if item.lifetime is None:
             message, hint = f"restart: {container.restart} is for services", "use retry for a job"

@@ -6,7 +6,6 @@ Each ``${{ }}`` reaches the shell as a variable. Text substitution, as most syst
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass, field
 
@@ -53,32 +52,3 @@ def _variable(script: Script, template: str) -> str:
     name = f"{VARIABLE}{len(script.environment) + 1}"
     script.environment[name] = template
     return "${" + name + "}"
-
-
-def find_single_quoted(command: str) -> str | None:
-    """The first template that stands in single quotes, where the shell would not replace its variable."""
-    quote = ""
-    position = 0
-    while position < len(command):
-        template = TEMPLATE.match(command, position)
-        if template:
-            if quote == "'":
-                return template.group()
-            position = template.end()
-            continue
-        char = command[position]
-        if char == "\\" and quote != "'":
-            position += 1
-        elif char == quote:
-            quote = ""
-        elif not quote and (char == '"' or char == "'"):
-            quote = char
-        elif not quote and re.match(r"(^|\s)#", command[max(0, position - 1) : position + 1]) and char == "#":
-            position = _line_end(command, position)
-        position += 1
-    return None
-
-
-def _line_end(command: str, position: int) -> int:
-    end = command.find("\n", position)
-    return len(command) if end < 0 else end
