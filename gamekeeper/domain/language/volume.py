@@ -63,6 +63,10 @@ class VolumeForm(Model):
     tmpfs: TmpfsOptions = Field(default_factory=TmpfsOptions)
 
     def short(self) -> str:
+        for flag in (self.read_only, self.volume.nocopy, self.bind.create_host_path):
+            if has_template(flag):
+                message = f'"{flag}" has no value yet where the long form is read'
+                raise wrong("volume", f"{message}; write the short form as SOURCE:/TARGET:MODE")
         if self.type == "tmpfs":
             return _MOVED_TO_TMPFS + self._in_memory()
         options = ["ro" if self.read_only is True else "rw", *self._options()]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.problem import Path
 from gamekeeper.domain.language.project_volume import EXTERNAL
+from gamekeeper.domain.language.values import has_template
 from gamekeeper.domain.language.volume import split_volume
 
 DOCKER_DEFAULT_CAPABILITIES = frozenset(
@@ -63,9 +64,10 @@ class NodePolicy(BaseModel):
     def violations(self, container: Container, *, resolve_links: bool = False) -> list[Violation]:
         """The parts of ``container`` that this policy forbids, in words that name the thing.
 
-        ``resolve_links`` is for the node itself, where a symbolic link may lead out of an allowed path.
+        ``resolve_links`` is for the node itself, where a symbolic link may lead out of an allowed path. Before,
+        a template has no value yet and can't be judged.
         """
-        return [
+        found = [
             *self._mounts(container, resolve_links),
             *self._devices(container),
             *self._privileges(container),
@@ -73,10 +75,15 @@ class NodePolicy(BaseModel):
             *self._host_namespaces(container),
             *_reserved_labels(container),
         ]
+        return [item for item in found if resolve_links or not has_template(item.message)]
 
     def _mounts(self, container: Container, resolve_links: bool) -> Iterator[Violation]:
         for index, volume in enumerate(container.volumes):
-            source = split_volume(volume).source
+            try:
+                source = split_volume(volume).source
+            except ValueError as error:
+                yield Violation(("volumes", index), str(error))
+                continue
             if volume.startswith(EXTERNAL):
                 if not _matches(source, self.volumes):
                     yield _missing(("volumes", index), f"external volume {source}", f"volumes: [{source}]")

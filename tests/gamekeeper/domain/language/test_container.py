@@ -197,6 +197,10 @@ def test_each_form_of_compose_becomes_one_spelling(fields: dict[str, Any], short
             {"volumes": [{"type": "bind", "source": "/a", "target": "/x", "bind": {"create_host_path": False}}]},
             "create_host_path: false is not supported",
         ),
+        (
+            {"volumes": [{"type": "bind", "source": "/a", "target": "/x", "read_only": TEMPLATE}]},
+            "write the short form",
+        ),
         ({"volumes": ["/a:/"]}, "is not a volume"),
         ({"gpus": 1}, "write all, or a list"),
         ({"devices": ["/dev/a:/dev/b:x"]}, "no permissions"),

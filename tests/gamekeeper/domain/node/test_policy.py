@@ -139,3 +139,29 @@ def test_each_violation_stands_at_its_place_and_names_the_line_that_would_allow_
 def test_a_cgroup_rule_asks_for_nothing_beyond_an_allowed_one(allowed: str, rule: str, covered: bool) -> None:
     policy = NodePolicy(device_cgroup_rules=[allowed])
     assert (policy.violations(make_container(device_cgroup_rules=[rule])) == []) is covered
+
+
+LATER = "${{ steps.a.outputs.b }}"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"volumes": [f"{LATER}:/x"]},
+        {"volumes": [f"/etc/{LATER}:/x"]},
+        {"volumes": [LATER]},
+        {"devices": [LATER]},
+        {"cap_add": [LATER]},
+        {"group_add": [LATER]},
+        {"runtime": LATER},
+        {"security_opt": [LATER]},
+        {"device_cgroup_rules": [LATER]},
+        {"sysctls": {LATER: "1"}},
+    ],
+    ids=str,
+)
+def test_a_template_is_judged_on_the_node_alone(fields: dict[str, Any]) -> None:
+    """There it has its value; one that is left there all the same is allowed nothing."""
+    container = make_container(**fields)
+    assert NodePolicy().violations(container) == []
+    assert len(NodePolicy().violations(container, resolve_links=True)) == 1
