@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -110,13 +111,15 @@ def _check_pattern(path: tuple[str, str], arg: Arg, value: Any, problems: Proble
         return
     try:
         if not matches(arg.pattern, value):
-            problems.add(path, "pattern", f'"{_shortened(value)}" does not match {arg.pattern}')
+            problems.add(path, "pattern", f'"{_shown(value)}" does not match {arg.pattern}')
     except ValueError as error:  # in a pipeline that was stored when patterns were Python's
         problems.add(path, "pattern", str(error))
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:100]}..."
+def _shown(text: str) -> str:
+    """One line, in which a control character can be seen."""
+    line = json.dumps(text if len(text) <= 100 else f"{text[:100]}...", ensure_ascii=False)
+    return line[1:-1].replace('\\"', '"')
 
 
 def _enum_value(type_name: str, item: Any) -> Any:

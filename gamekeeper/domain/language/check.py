@@ -44,7 +44,7 @@ def check_document(document: Document) -> Checked:
     refuse_half_characters(document.value, problems)
     pipeline = read_pipeline(document.value, problems)
     if pipeline is None:
-        raise SpecError(_in_order(problems))
+        raise SpecError(_in_order(problems.problems))
     placed = place_steps(pipeline)
     rules = ProblemList(document.positions)
     _check_pipeline(pipeline, rules)
@@ -55,14 +55,14 @@ def check_document(document: Document) -> Checked:
     _check_expressions(pipeline, placed, rules)
     problems.problems += _unrelated(rules.problems, problems.problems)
     if problems.problems:
-        raise SpecError(_in_order(problems))
+        raise SpecError(_in_order(problems.problems))
     find_warnings(document.value, placed, problems)
-    return Checked(pipeline, placed, problems.warnings)
+    return Checked(pipeline, placed, _in_order(problems.warnings))
 
 
-def _in_order(problems: ProblemList) -> list[Problem]:
+def _in_order(problems: list[Problem]) -> list[Problem]:
     """By their lines: the models' own order means nothing to a reader."""
-    return sorted(problems.problems, key=lambda problem: (problem.line, problem.column))
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _unrelated(found: list[Problem], known: list[Problem]) -> list[Problem]:

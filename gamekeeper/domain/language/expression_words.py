@@ -12,6 +12,35 @@ _REGEX = re.compile(r"error: ([^\n]*?)\.? Check function arguments")
 _OUT_OF_BOUNDS = re.compile(r"index out of bounds: (\S+)")
 
 
+# Names and functions of GitHub's expressions.
+FOREIGN_NAMES = {
+    "inputs": "write args.NAME",
+    "parameters": "write args.NAME",
+    "env": "write envs.NAME",
+    "vars": "write envs.NAME",
+    "variables": "write envs.NAME",
+    "needs": "write steps.NAME.outputs.KEY, or steps.NAME.status",
+    "jobs": "write steps.NAME.outputs.KEY, or steps.NAME.status",
+    "job": "write run.status",
+    "github": "write run.id, run.name or run.status; what else is needed comes in by args",
+    "runner": "write node.id",
+    "strategy": "write matrix.NAME",
+    "secrets": "secrets are not supported yet; mount a file of the node",
+}
+FOREIGN_FUNCTIONS = {
+    "fromJSON": "write from_json(text)",
+    "toJSON": "leave it out: a list or a mapping within a text becomes JSON",
+    "hashFiles": "write hash(text) of a step's output",
+    "format": 'write the templates within the text: "${{ args.a }}-${{ args.b }}"',
+    "join": "leave it out: a list within a text becomes JSON",
+    "failed": "write failure()",
+    "canceled": "write cancelled()",
+    "startsWith": "write text.startsWith(start)",
+    "endsWith": "write text.endsWith(end)",
+    "contains": "write text.contains(part), or item in list",
+}
+
+
 def parse_words(error: Exception) -> str:
     """The place at which an expression can't be read, and the reason."""
     found = _PLACE.search(str(error))

@@ -18,7 +18,7 @@ from typing import Any
 
 import cel
 
-from gamekeeper.domain.language.expression_words import failure_words, parse_words
+from gamekeeper.domain.language.expression_words import FOREIGN_FUNCTIONS, FOREIGN_NAMES, failure_words, parse_words
 from gamekeeper.domain.language.problem import did_you_mean
 from gamekeeper.errors import InvalidError
 
@@ -31,6 +31,9 @@ _OUTPUT = re.compile(
     + _NAME_OR_INDEX.replace("{quote}", r"\2")
     + r"\s*\.\s*outputs\s*"
     + _NAME_OR_INDEX.replace("{quote}", r"\5")
+)
+_FIELD = re.compile(
+    r"(?<![\w.])steps\s*" + _NAME_OR_INDEX.replace("{quote}", r"\2") + r"\s*" + _NAME_OR_INDEX.replace("{quote}", r"\5")
 )
 STATUS_FUNCTIONS = frozenset({"success", "failure", "cancelled", "always"})
 FUNCTIONS = frozenset({"range", "from_json", "hash"}) | STATUS_FUNCTIONS
@@ -107,13 +110,19 @@ def check_expression(text: str, scope: Scope) -> None:
         _check_member(member.group(1), member.group(2) or member.group(4), scope)
     for output in _OUTPUT.finditer(bare):
         _check_output(output.group(1) or output.group(3), output.group(4) or output.group(6), scope)
+    for found in _FIELD.finditer(bare):
+        _check_field(found.group(1) or found.group(3), found.group(4) or found.group(6), scope)
     roots = {"args", "envs", "matrix", "steps", "run", "node"}
     bound = set(re.findall(r"\.(?:map|filter|all|exists|exists_one)\(\s*(\w+)\s*,", text))
     for name in sorted(set(program.variables()) - roots - bound):
         raise ExpressionError(f'unknown name "{name}"', hint=_name_hint(name, text, roots))
     for name in sorted(set(program.functions()) - FUNCTIONS):
         if name.isidentifier() and not name.startswith("_") and name not in _CEL_FUNCTIONS:
-            raise ExpressionError(f'unknown function "{name}"', hint=did_you_mean(name, FUNCTIONS | _CEL_FUNCTIONS))
+            hint = FOREIGN_FUNCTIONS.get(name) or did_you_mean(name, FUNCTIONS | _CEL_FUNCTIONS)
+            raise ExpressionError(f'unknown function "{name}"', hint=hint)
+    method = _METHOD_ALONE.search(bare)
+    if method:
+        raise ExpressionError(f'"{method.group(1)}" stands behind a text', hint=FOREIGN_FUNCTIONS[method.group(1)])
 
 
 _CEL_FUNCTIONS = frozenset(
@@ -122,7 +131,12 @@ _CEL_FUNCTIONS = frozenset(
 )
 
 
+_METHOD_ALONE = re.compile(r"(?<![\w.])(contains|startsWith|endsWith)\s*\(")
+
+
 def _name_hint(name: str, text: str, roots: set[str]) -> str:
+    if name in FOREIGN_NAMES:
+        return FOREIGN_NAMES[name]
     dashed = re.search(rf"steps\.([\w]+(?:-[\w]+)*-{re.escape(name)})", text)
     if dashed:
         return f'a step whose name has "-" is written steps["{dashed.group(1)}"]'
@@ -156,6 +170,15 @@ def _check_output(step: str, name: str, scope: Scope) -> None:
     if declared is not None and name not in declared:
         hint = did_you_mean(name, declared) or f'add "outputs: [{name}]" to step "{step}"'
         raise ExpressionError(f'step "{step}" declares no output "{name}"', hint=hint)
+
+
+def _check_field(step: str, field: str, scope: Scope) -> None:
+    if step not in scope.steps or field in STEP_FIELDS:
+        return
+    if field == "ports":
+        raise ExpressionError("the ports of a step are not supported yet", hint="publish a fixed port by an argument")
+    hint = did_you_mean(field, STEP_FIELDS)
+    raise ExpressionError(f'a step has no "{field}"', hint=hint)
 
 
 def is_dynamic(text: str, *, in_cell: bool = False) -> bool:

@@ -164,7 +164,7 @@ def test_what_reads_the_run_stays_for_the_workflow() -> None:
         ({"args": {"n": {"pattern": "(?=a)"}}}, {"args": {"n": "b"}}, "look-around, including look-ahead"),
         ({"args": {"n": {"pattern": "(a{1000}){1000}"}}}, {"args": {"n": "b"}}, "it is too large"),
         ({"args": {"n": {"pattern": "^[a-z]+$"}}}, {"args": {"n": "a" * 4096 + "; echo"}}, "does not match"),
-        ({"args": {"n": {"pattern": "^[a-z]+$"}}}, {"args": {"n": "abc\n"}}, "does not match"),
+        ({"args": {"n": {"pattern": "^[a-z]+$"}}}, {"args": {"n": "abc\n"}}, '"abc\\n" does not match'),
         ({"args": {"n": {"pattern": "^(a+)+$"}}}, {"args": {"n": "a" * 50_000 + "!"}}, "does not match"),
         ({"args": {"n": {"pattern": "^a$"}}}, {"args": {"n": None}}, "must be a string, got nothing"),
         ({"args": {"n": {"type": "integer", "min": 1}}}, {"args": {"n": None}}, "must be an integer within 2^63"),
