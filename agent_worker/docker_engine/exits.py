@@ -58,11 +58,13 @@ class ExitWatch:
         self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Any = None
+        self._after = 0
         self._closed = threading.Event()
 
     def ensure_started(self) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            self._after = time.time_ns()
             threading.Thread(target=self._read_forever, daemon=True, name="docker-events").start()
 
     def on_change(self, told: Callable[[], None]) -> None:
@@ -126,10 +128,12 @@ class ExitWatch:
         while not self._closed.is_set():
             with suppress(UnavailableError), translated(self._socket), closing(self._connect()) as api:
                 api.timeout = None  # type: ignore[assignment]  # an idle node has no events
-                self._stream = api.events(decode=True, filters=self._filters)
+                # The engine keeps some events: what came before the stream was there, or while it broke, is told first.
+                self._stream = api.events(since=_as_since(self._after), decode=True, filters=self._filters)
                 self._in_loop(self._note_stream)
                 for event in self._stream:
                     backoff.reset()
+                    self._after = event.get("timeNano", self._after) + 1
                     self._in_loop(self._note, event)
             self._closed.wait(backoff.next_delay())
 
@@ -179,3 +183,7 @@ class ExitWatch:
         seen[container_id] = value
         if len(seen) > _KEPT:
             del seen[next(iter(seen))]
+
+
+def _as_since(time_ns: int) -> str:
+    return f"{time_ns // 10**9}.{time_ns % 10**9:09}"

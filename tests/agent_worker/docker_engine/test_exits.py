@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from docker.api.client import APIClient
 
 from agent_worker.docker_engine import DockerEngine
-from agent_worker.docker_engine.convert import LIMITED
+from agent_worker.docker_engine.convert import LABEL, LIMITED
 from agent_worker.docker_engine.exits import ExitWatch
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
@@ -42,6 +44,32 @@ async def test_what_is_heard_is_what_the_engine_says_later(docker_engine: Docker
     assert heard.started_at is not None
     assert heard.finished_at is not None
     assert begin <= heard.started_at < heard.finished_at <= end
+
+
+async def test_what_the_engine_told_while_nobody_listened_is_heard_later(
+    docker_engine: DockerEngine, test_image: str
+) -> None:
+    """A busy machine starts the thread late: a container that had been out of memory by then was never told so."""
+    may_connect = threading.Event()
+
+    def connect() -> APIClient:
+        assert may_connect.wait(HANG_SECONDS)
+        return docker_engine._connect()
+
+    watch = ExitWatch(connect, docker_engine._socket, f"{LABEL}node={docker_engine._node}")
+    changed = asyncio.Event()
+    watch.on_change(changed.set)
+    container = await run_job(docker_engine, test_image, "exit 7", "early")
+    may_connect.set()
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            while watch.last_exit_code(container) is None:
+                await changed.wait()
+                changed.clear()
+        assert watch.last_exit_code(container) == 7
+        assert watch._streams == 1
+    finally:
+        watch.close()
 
 
 async def test_what_was_made_is_forgotten_with_its_container(docker_engine: DockerEngine, test_image: str) -> None:
