@@ -129,7 +129,8 @@ class ExitWatch:
             with suppress(UnavailableError), translated(self._socket), closing(self._connect()) as api:
                 api.timeout = None  # type: ignore[assignment]  # an idle node has no events
                 # The engine keeps some events: what came before the stream was there, or while it broke, is told first.
-                self._stream = api.events(since=_as_since(self._after), decode=True, filters=self._filters)
+                since: Any = _as_since(self._after)  # the SDK hands it on; its types know whole seconds alone
+                self._stream = api.events(since=since, decode=True, filters=self._filters)
                 self._in_loop(self._note_stream)
                 for event in self._stream:
                     backoff.reset()
