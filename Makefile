@@ -4,7 +4,7 @@ VENV := .venv/bin
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 demo: venv docker ## From a bare machine to a game server that answers
 	@$(VENV)/python -m scripts.demo
@@ -60,6 +60,9 @@ bench-gateway: venv-dev ## Measure what the Temporal gateway and signatures add 
 bench-tls: venv-dev ## Measure what mutual TLS adds to logs and connections
 	@$(VENV)/python -m bench.tls
 
+bench-first-day: venv ## Measure a new user's first day: README and tutorial, typed on a fresh clone
+	@$(VENV)/python -m bench.first_day
+
 images: venv-dev docker ## Build the four images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
 
@@ -70,4 +73,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls images agent-bundle venv venv-dev docker
+.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-first-day images agent-bundle venv venv-dev docker
