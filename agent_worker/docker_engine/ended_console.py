@@ -77,6 +77,7 @@ def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: 
     environment = [*(old.get("Env") or []), *(["TERM=xterm-256color"] if request.tty else [])]
     disowned = {name: "" for name in old.get("Labels") or {} if name.startswith(LABEL)}
     host = ended["HostConfig"] | {"PortBindings": {}, "RestartPolicy": {"Name": "no"}, "AutoRemove": False}
+    host["Binds"] = [*(host.get("Binds") or []), *_unnamed_volumes(ended)]
     return {
         "Image": image,
         "Entrypoint": [],
@@ -92,6 +93,14 @@ def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: 
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": host,
     }
+
+
+def _unnamed_volumes(ended: dict[str, Any]) -> list[str]:
+    """Its volumes that neither it nor its image gave a name, by the names that Docker gave them. Under these, the going
+    of the console leaves them alone."""
+    named = {bind.split(":")[1] for bind in ended["HostConfig"].get("Binds") or []}
+    mounts = [mount for mount in ended.get("Mounts") or [] if mount["Type"] == "volume"]
+    return [f"{mount['Name']}:{mount['Destination']}" for mount in mounts if mount["Destination"] not in named]
 
 
 def _remove(api: APIClient, container_id: str, image: str) -> None:

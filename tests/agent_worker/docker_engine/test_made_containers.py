@@ -12,7 +12,7 @@ import pytest
 
 from agent_worker.docker_engine import DockerEngine
 from gamekeeper.ports.container_engine import Health
-from tests.factories import make_key, make_new_container, make_owner
+from tests.factories import make_console, make_key, make_new_container, make_owner
 from tests.fixtures.docker import image_root
 from tests.hang import HANG_SECONDS
 
@@ -135,3 +135,41 @@ async def test_a_container_is_reached_by_all_its_names(docker_engine: DockerEngi
     async with asyncio.timeout(HANG_SECONDS):
         await docker_engine.wait(client)
     assert (await log_of(docker_engine, client)).split().count(b"reached") == 3
+
+
+async def test_an_ended_container_with_every_key_can_be_looked_into(
+    docker_engine: DockerEngine, test_image: str
+) -> None:
+    spec: dict[str, Any] = {
+        "tty": True,
+        "command": ["sh", "-c", "echo kept > /kept; echo kept > /anonymous/kept"],
+        "environment": {"TZ": None, "A": "1"},
+        "group_add": ["44"],
+        "runtime": "runc",
+        "sysctls": {"net.core.somaxconn": 1024},
+        "cpuset": "0",
+        "cpu_shares": 512,
+        "oom_score_adj": 500,
+        "device_cgroup_rules": ["c 13:* rmw"],
+        "dns_search": ["example.org"],
+        "dns_opt": ["ndots:1"],
+        "extra_hosts": {"backend": "10.0.0.7"},
+        "domainname": "example.org",
+        "hostname": "arena",
+        "volumes": ["/anonymous", {"type": "tmpfs", "target": "/memory"}],
+        "ports": ["80", "90-91/udp"],
+    }
+    new = make_new_container(make_owner(node=docker_engine._node), image=test_image, **spec)
+    container_id = await docker_engine.create(new)
+    await docker_engine.start(container_id)
+    async with asyncio.timeout(HANG_SECONDS):
+        await docker_engine.wait(container_id)
+        script = "cat /kept /anonymous/kept; cat /proc/sys/net/core/somaxconn"
+        console = await docker_engine.look_in(container_id, make_console("sh", "-c", script))
+        written = b""
+        while (piece := await console.read()) is not None:
+            written += piece.data
+        await console.close()
+    assert written.split() == [b"kept", b"kept", b"1024"]
+    volumes = [mount["Name"] for mount in docker_engine._api.inspect_container(container_id)["Mounts"]]
+    assert [docker_engine._api.inspect_volume(name)["Name"] for name in volumes] == volumes  # not gone with the console
