@@ -16,6 +16,7 @@ from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
 from api.services.node.stall import PULSE_SECONDS
 from api.services.run.reconcile import RunReconciler
+from api.services.run.schedule import ScheduleService
 from gamekeeper.backoff import MAXIMUM_SECONDS
 from gamekeeper.supervised import ROUND_SECONDS, Supervised
 
@@ -25,6 +26,8 @@ RECONCILE_SECONDS = 5.0
 METRICS_SECONDS = 5.0
 SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+SCHEDULES_SECONDS = 3600.0  # years before it counts, but an outage may come between
+SCHEDULES_LIMIT_SECONDS = 600.0
 JOINS_SECONDS = 60.0
 REVOCATIONS_SECONDS = 1.0  # with the directory's 3 s, a revoked node is out within 5 s
 ACME_SECONDS = 60.0
@@ -52,6 +55,7 @@ def background_loops(
     reconciler: RunReconciler,
     events: EventService,
     metrics: MetricService,
+    schedules: ScheduleService,
 ) -> list[Loop]:
     return [
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
@@ -62,6 +66,7 @@ def background_loops(
         Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
         Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
         Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),
+        Loop(Supervised("schedule_times"), schedules.keep_times, SCHEDULES_SECONDS, limit=SCHEDULES_LIMIT_SECONDS),
     ]
 
 

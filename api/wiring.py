@@ -90,12 +90,12 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     wait = settings.node_wait_seconds
     runs = RunService(database=database, dispatcher=dispatcher, events=events, node_wait_seconds=wait)
     reconciler = RunReconciler(database=database, dispatcher=dispatcher)
-    loops = background_loops(presence, reconciler, events, metrics)
+    schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
+    loops = background_loops(presence, reconciler, events, metrics, schedules)
     loops += access_loops(access.certificates, access.standing, access.approvals, access.rest)
-    logs = LogFiles(settings.logs_dir)
+    logs, allowance = LogFiles(settings.logs_dir), Allowance(LIMITS)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     conditions, session_writes = ConditionService(database), Supervised("session_writes")
-    allowance = Allowance(LIMITS)
     cares = [events.polling, signals.care, runs.care, session_writes, database.odd_rows]
     rest = Services(
         dispatcher=dispatcher,
@@ -115,7 +115,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         pipelines=PipelineService(database),
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
-        schedules=ScheduleService(database=database, client=client, node_wait_seconds=wait),
+        schedules=schedules,
         parts=_parts(settings, database, dispatcher, access),
         rest_certificate=access.rest,
         admission=presence.admission,

@@ -44,7 +44,7 @@ class BackfillRequest(BaseModel):
         json_schema_extra={"examples": [{"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}]},
     )
 
-    start: AwareDatetime = Field(alias="from")
+    start: AwareDatetime = Field(alias="from", description="Is of the span, as `to` is; at most five years back")
     end: AwareDatetime = Field(alias="to")
     overlap: Overlap = Field(default="queue", description="What of runs that would go on at once")
 
@@ -67,7 +67,9 @@ class Schedule(BaseModel):
     running: int
     missed: int
     last_at: datetime | None
-    next_at: list[datetime]
+    next_at: list[datetime] = Field(
+        description="Temporal's own word. Around a change of clocks a second past the minute"
+    )
     created_by: str
 
     @classmethod

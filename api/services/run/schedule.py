@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -14,6 +14,7 @@ from typing import Any
 from temporalio import client as temporal
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.services.run.schedule_times import for_temporal, matching_times, says_the_same
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Submission
@@ -22,8 +23,8 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language import cron
 from gamekeeper.domain.language.check import check_document
+from gamekeeper.domain.language.clock_change import covered_since
 from gamekeeper.domain.language.pipeline import MAX_SCHEDULES, Overlap
 from gamekeeper.domain.language.source import parse_text
 from gamekeeper.domain.language.units import parse_duration
@@ -117,7 +118,7 @@ class ScheduleService:
             return await self.get(name)
         async with _asking(name):
             if known is None:
-                await self._client.create_schedule(name, _for_temporal(terms, temporal.ScheduleState()))
+                await self._client.create_schedule(name, _schedule(terms, temporal.ScheduleState()))
             else:
                 await self._client.get_schedule_handle(name).update(_with_terms(terms))
         await self._tell(
@@ -196,6 +197,20 @@ class ScheduleService:
                 async with _asking(name):
                     await self._client.get_schedule_handle(name).update(_with_terms(terms))
 
+    async def keep_times(self) -> None:
+        """Tells Temporal the changes of clocks that came into sight since it was told last. Idempotent."""
+        for name in await self._ids():
+            with suppress(NotFoundError):  # deleted just now
+                await self._keep_times(name)
+
+    async def _keep_times(self, name: str) -> None:
+        handle = self._client.get_schedule_handle(name)
+        async with _asking(name):
+            known = (await handle.describe()).schedule
+            terms = await self._terms(known.action)
+            if terms is not None and not says_the_same(known.spec, for_temporal(terms.spec, datetime.now(UTC))):
+                await handle.update(_with_terms(terms))
+
     async def delete(self, name: str) -> None:
         """Runs that it has started go on."""
         await self.get(name)
@@ -221,14 +236,17 @@ class ScheduleService:
         return await self.get(name)
 
     async def backfill(self, name: str, start: datetime, end: datetime, overlap: Overlap) -> int:
-        """Returns the number of runs that it makes up for: their times lie after ``start`` and not after ``end``.
+        """Returns the number of runs that it makes up for: those of times between ``start`` and ``end``, and at them.
 
         Raises InvalidError for a span without a time, one that is not over, and one with too many.
         """
-        spec = (await self.get(name)).spec
-        if end <= start or end > datetime.now(UTC):
+        spec, now = (await self.get(name)).spec, datetime.now(UTC)
+        if end <= start or end > now:
             raise InvalidError("a backfill needs a span of the past: from before to, and to not after now")
-        count = _count(spec, start, end)
+        if start < covered_since(now):
+            raise InvalidError(f"a backfill goes back to {covered_since(now):%Y} at most", hint="take a later from")
+        async with _asking(name):
+            count = await self._count(name, start, end)
         if count == 0:
             raise InvalidError(f'"{spec.cron}" {spec.timezone} does not come between {start} and {end}')
         if count > MAX_BACKFILL:
@@ -241,26 +259,27 @@ class ScheduleService:
         await self._tell(name, EventKind.SCHEDULE_BACKFILLED, f"{count} from {start.isoformat()} to {end.isoformat()}")
         return count
 
+    async def _count(self, name: str, start: datetime, end: datetime) -> int:
+        """One more than ``MAX_BACKFILL`` for all that is over it: Temporal gives a thousand times at once."""
+        found = await matching_times(self._client, name, start, end)
+        while found and len(found) <= MAX_BACKFILL:
+            more = await matching_times(self._client, name, found[-1] + timedelta(seconds=1), end)
+            if not more:
+                break
+            found += more
+        return min(len(found), MAX_BACKFILL + 1)
+
     async def _tell(self, name: str, kind: EventKind, message: str) -> None:
         async with self._database.write() as session:
             text = f"{name}: {message}" if message else name
             record(session, Event(kind=kind, message=text, data={"schedule": name}))
 
 
-def _count(spec: ScheduleSpec, start: datetime, end: datetime) -> int:
-    count = 0
-    for moment in islice(cron.times(spec.cron, spec.timezone, start), MAX_BACKFILL + 1):
-        if moment > end:
-            break
-        count += 1
-    return count
-
-
 def _with_terms(terms: ScheduleTerms) -> Callable[[temporal.ScheduleUpdateInput], temporal.ScheduleUpdate]:
-    return lambda now: temporal.ScheduleUpdate(_for_temporal(terms, now.description.schedule.state))
+    return lambda now: temporal.ScheduleUpdate(_schedule(terms, now.description.schedule.state))
 
 
-def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.Schedule:
+def _schedule(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.Schedule:
     spec = terms.spec
     return temporal.Schedule(
         action=temporal.ScheduleActionStartWorkflow(
@@ -270,7 +289,7 @@ def _for_temporal(terms: ScheduleTerms, state: temporal.ScheduleState) -> tempor
             task_queue=queues.CONTROL_PLANE,
             static_summary=f"{terms.runs.pipeline}, {spec.cron} {spec.timezone}",
         ),
-        spec=temporal.ScheduleSpec(cron_expressions=cron.for_temporal(spec.cron), time_zone_name=spec.timezone),
+        spec=for_temporal(spec, datetime.now(UTC)),
         policy=temporal.SchedulePolicy(
             overlap=_OVERLAP[spec.overlap], catchup_window=timedelta(seconds=max(10.0, spec.catch_up))
         ),

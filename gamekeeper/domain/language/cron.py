@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -30,7 +30,8 @@ _MONTHS = {name: index for index, name in enumerate("JAN FEB MAR APR MAY JUN JUL
 _DAYS = {name: index for index, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}
 _NAMES: tuple[dict[str, int], ...] = ({}, {}, {}, _MONTHS, _DAYS)
 _PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?")
-_ANY_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+_ONE_NUMBER = re.compile(r"\b(\w+)-\1/\d+")
+_ANY_MOMENT = datetime(2024, 1, 1)
 _FAMILIAR = ("UTC", "Europe/Berlin", "Europe/London", "America/New_York", "America/Los_Angeles", "Asia/Tokyo")
 
 
@@ -48,7 +49,7 @@ def check_cron(text: str) -> str:
         for part in field.split(","):
             _check_part(index, field, part)
     try:
-        comes = next(times(text, "UTC", _ANY_MOMENT), None)
+        comes = next(wall_times(text, _ANY_MOMENT), None)
     except CronSimError:
         comes = None
     if comes is None:
@@ -88,15 +89,21 @@ def check_zone(text: str) -> str:
     return text
 
 
-def times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """The times of a cron line after a moment, soonest first; no more than fifty years ahead."""
-    return iter(CronSim(WORDS.get(cron, cron), after.astimezone(ZoneInfo(zone))))
+def wall_times(line: str, after: datetime) -> Iterator[datetime]:
+    """The times of a cron line on a clock that nobody ever changes, soonest first and no more than fifty years ahead;
+    ``after`` has no zone. Cronsim takes ``2-2/4`` for ``2/4``, where Temporal takes it for ``2``."""
+    return iter(CronSim(" ".join(_ONE_NUMBER.sub(r"\1", field) for field in five_fields(line)), after))
 
 
-def for_temporal(cron: str) -> list[str]:
+def five_fields(line: str) -> list[str]:
+    """Minute, hour, day, month and weekday; those of a word, too."""
+    return WORDS.get(line, line).split()
+
+
+def for_temporal(line: str) -> list[str]:
     """A line for Temporal that names both a day and a weekday means those days that are both. Cron's users mean either,
     which two lines say."""
-    fields = cron.split()
+    fields = line.split()
     if len(fields) != len(_LIMITS) or fields[2].startswith("*") or fields[4].startswith("*"):
-        return [cron]
+        return [line]
     return [" ".join([*fields[:4], "*"]), " ".join([*fields[:2], "*", *fields[3:]])]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.client import ScheduleUpdate, ScheduleUpdateInput
 
 from tests.api.rest.test_run_control import step
 from tests.fixtures.api import ApiUnderTest
@@ -67,6 +68,12 @@ class Scheduled:
                 await self.api.http.delete(f"/schedules/{item['id']}")
 
 
+def last_sunday(month: int) -> datetime:
+    """Of a month with 31 days, last year."""
+    end = datetime(datetime.now(UTC).year - 1, month, 31, tzinfo=UTC)
+    return end - timedelta(days=end.isoweekday() % 7)
+
+
 @pytest.fixture
 async def scheduled(api: ApiUnderTest) -> AsyncIterator[Scheduled]:
     await api.add_node()
@@ -97,6 +104,25 @@ async def test_it_is_what_the_pipeline_says(scheduled: Scheduled) -> None:
     assert await scheduled.apply() == [first, second]
     listed = (await scheduled.api.http.get("/schedules")).json()["items"]
     assert [item for item in listed if item["pipeline"] == scheduled.name] == [first, second]
+
+
+async def test_one_made_before_changes_were_told_is_told_them(scheduled: Scheduled) -> None:
+    await scheduled.push({"cron": "30 2 * * *", "timezone": "Europe/Berlin"})
+    (made,) = await scheduled.apply()
+    handle = scheduled.api.client.get_schedule_handle(scheduled.first)
+    whole = (await handle.describe()).schedule.spec
+
+    def forget(now: ScheduleUpdateInput) -> ScheduleUpdate:
+        now.description.schedule.spec.intervals = []
+        now.description.schedule.spec.skip = []
+        return ScheduleUpdate(now.description.schedule)
+
+    await handle.update(forget)
+    assert (await handle.describe()).schedule.spec != whole
+    await scheduled.api.process.services.schedules.keep_times()
+    kept = (await handle.describe()).schedule.spec
+    assert (kept.intervals, kept.skip) == (whole.intervals, whole.skip) != ([], [])
+    assert await scheduled.get() == made
 
 
 async def test_it_follows_the_pipeline(scheduled: Scheduled) -> None:
@@ -193,6 +219,34 @@ async def test_a_backfill(scheduled: Scheduled) -> None:
     assert [run["state"] for run in runs] == ["succeeded"] * 3
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "before", "after", "runs"),
+    [
+        ("30 2 * * *", -24, 48, 3),  # in spring this day has no 02:30, in autumn two
+        ("0 1 * * *", -4, 20, 1),
+        ("0 * * * *", -1, 3, 5),  # both ends are of it
+    ],
+)
+@pytest.mark.parametrize("month", [3, 10])
+async def test_as_many_runs_as_are_told(
+    scheduled: Scheduled, month: int, line: str, before: int, after: int, runs: int
+) -> None:
+    """Around the days on which last year Berlin's clocks were changed."""
+    await scheduled.push({"cron": line, "timezone": "Europe/Berlin", "overlap": "allow"})
+    await scheduled.apply()
+    await scheduled.post("pause", status=200)  # its own times stay out of it
+    change = last_sunday(month)
+    span = [(change + timedelta(hours=hours)).isoformat() for hours in (before, after)]
+    told = await scheduled.post("backfill", {"from": span[0], "to": span[1], "overlap": "queue"})
+    assert told == {"runs": runs}
+    assert len(await scheduled.runs(runs)) == runs
+    async with asyncio.timeout(HANG_SECONDS):
+        while (await scheduled.get())["running"]:
+            await asyncio.sleep(0.05)
+    assert len(await scheduled.listed()) == runs
+
+
 async def test_storms_are_refused(scheduled: Scheduled) -> None:
     await scheduled.push({"cron": "* * * * *"})
     await scheduled.apply()
@@ -203,6 +257,9 @@ async def test_storms_are_refused(scheduled: Scheduled) -> None:
     assert "comes more than 1000 times" in refused["detail"]
     for start, end in ((now, now), (now, now + timedelta(days=1)), (now, now - timedelta(days=1))):
         await scheduled.post("backfill", {"from": start.isoformat(), "to": end.isoformat()}, status=422)
+    long_ago = {"from": "1999-01-01T00:00:00Z", "to": "1999-01-02T00:00:00Z"}
+    refused = await scheduled.post("backfill", long_ago, status=422)
+    assert refused["detail"] == f"a backfill goes back to {now.year - 5} at most"
     many = {"name": "many", "schedule": [{"cron": "@daily"}] * 21, "steps": [step("a")]}
     answer = await scheduled.api.http.post("/pipelines", json={"spec": many})
     assert "limit of 20" in answer.json()["problems"][0]["message"]
