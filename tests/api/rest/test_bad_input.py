@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.api import ApiUnderTest
+from tests.gamekeeper.domain.language.test_random_documents import assert_plain
 
 STEP = {"name": "a", "container": {"image": "i"}}
 
@@ -63,7 +64,8 @@ async def test_bad_runs(api: ApiUnderTest, label: str, body: bytes | dict[str, A
             assert answer.status_code == status, answer.text
             assert answer.headers["content-type"] == "application/problem+json"
         assert part in answer.text.replace('\\"', '"')
-        assert "Traceback" not in answer.text
+        for problem in answer.json()["problems"]:
+            assert_plain(problem["message"], problem["hint"])
     assert (await api.http.get("/runs")).json()["items"] == []
 
 
@@ -96,6 +98,8 @@ async def test_bad_paths(api: ApiUnderTest, method: str, path: str, status: int)
     answer = await api.http.request(method, path)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+    for problem in answer.json()["problems"]:
+        assert_plain(problem["message"], problem["hint"])
 
 
 @pytest.mark.parametrize("header", ["-1", "x", "9" * 30, "1; DROP TABLE runs"])

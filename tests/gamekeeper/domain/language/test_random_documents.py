@@ -57,14 +57,18 @@ INSIDE = re.compile(
 )
 
 
+def assert_plain(message: str, hint: str = "") -> None:
+    own = re.sub(r'"[^"]*"', "", message)  # without the user's words
+    assert not INSIDE.search(own + hint), (message, hint)
+    assert "\n" not in own
+
+
 def survives(document: Document) -> None:
     try:
         resolve(document, Call(node="node-1", run_id="run"))
     except SpecError as error:
         for problem in error.problems:
-            quoted = re.sub(r'"[^"]*"', "", problem.message)  # the user's own words
-            assert not INSIDE.search(quoted + problem.hint), problem
-            assert "\n" not in quoted
+            assert_plain(problem.message, problem.hint)
 
 
 @settings(max_examples=300, deadline=None)
@@ -179,3 +183,16 @@ def test_every_key_with_every_odd_value(model: str, key: str) -> None:
 def test_what_yaml_offers_beyond_the_language(text: str) -> None:
     with pytest.raises(SpecError):
         resolve(parse_text(text), Call(node="node-1", run_id="run"))
+
+
+WORDS = "args args.a steps.a.outputs.x run.id node.id matrix.x 1 1.5 'x' \"y\" b'z' true null in"
+SIGNS = "[ ] { } ( ) . , : ? + - * / % == != < && || !"
+CALLS = "range( from_json( hash( size( matches( map( has( max( type( timestamp( duration( int( uint( bytes("
+TOKENS = st.sampled_from(f"{WORDS} {SIGNS} {CALLS}".split())
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(TOKENS, max_size=6).map(" ".join) | st.text(max_size=12))
+def test_any_expression(text: str) -> None:
+    step = {"name": "a", "container": {"image": "image", "hostname": f"${{{{ {text} }}}}"}}
+    survives(Document({"name": "test", "args": {"a": 1}, "steps": [step]}))
