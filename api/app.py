@@ -48,6 +48,7 @@ def create_routes() -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would answer before the key is asked for, with an address from the request's Host
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(StrictTransport)

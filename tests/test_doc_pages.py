@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import typer
 
@@ -70,6 +72,20 @@ def test_each_command_and_each_route_has_its_place() -> None:
     document = json.loads((DOCS / "openapi.json").read_text())
     routes = [f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods]
     assert [route for route in routes if f"### `{route}`" not in rest] == []
+
+
+def test_the_lines_of_curl_are_whole_commands_with_bodies_that_are_taken() -> None:
+    """Each body is one of its schema's; a line is read as a shell reads it."""
+    document = json.loads((DOCS / "openapi.json").read_text())
+    lines = re.findall(r"### `(\w+) (\S+)`.*?\n(curl -s .*?)\n", (DOCS / "rest.md").read_text(), re.DOTALL)
+    assert len(lines) == sum(len(methods) for methods in document["paths"].values())
+    for method, path, line in lines:
+        words = shlex.split(line)
+        body = document["paths"][path][method.lower()].get("requestBody")
+        assert ("-d" in words) == (body is not None), line
+        if body is not None:
+            schema = body["content"]["application/json"]["schema"] | {"components": document["components"]}
+            jsonschema.validate(json.loads(words[words.index("-d") + 1]), schema)
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

@@ -70,6 +70,14 @@ async def test_a_path_that_looks_public_is_not(api: ApiUnderTest, path: str) -> 
     assert answer.status_code in (401, 404)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/nodes/", "/docs/", "/livez/", "/api/v1/runs/x/"])
+async def test_a_slash_at_the_end_leads_nowhere(api: ApiUnderTest, path: str) -> None:
+    """Neither past the key nor to an address that the caller has named."""
+    answer = await api.anonymous.get(path, headers={"Host": "elsewhere.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
 async def test_keys_are_stored_as_hashes_only(api: ApiUnderTest) -> None:
     from sqlalchemy import text
 
