@@ -14,6 +14,7 @@ test: venv-dev ## Install what the tests need and run them all; ARGS="-k name" i
 
 up: venv docker ## Start Gamekeeper with this machine as a node
 	@$(VENV)/gamekeeper up --detach
+	@command -v gamekeeper >/dev/null || echo 'to type gamekeeper alone: export PATH="$(CURDIR)/$(VENV):$$PATH"'
 
 down: ## Stop Gamekeeper; containers go on
 	@$(VENV)/gamekeeper down

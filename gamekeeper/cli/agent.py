@@ -55,7 +55,7 @@ def agent(
         bool, typer.Option("--stop-containers", help="SIGTERM also stops the node's containers")
     ] = False,
 ) -> None:
-    """Run this machine's agent until SIGTERM, which leaves its containers running (but see --stop-containers)."""
+    """Run this machine's agent until SIGTERM, which leaves its containers running. But see --stop-containers."""
     folder = agent_dir or platformdirs.user_data_path("gamekeeper-agent")
     settings = {
         "SERVER": server,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
+from gamekeeper.stack.own_server import default_state_dir, key_file, own_url
 
-from gamekeeper.cli.trust import PinnedTransport, check_pin, pinned_context, unreachable
-from gamekeeper.errors import GamekeeperError, InvalidError, UnavailableError
-from gamekeeper.stack.layout import StateDir
+# The heavy imports are below, where they are needed: they are most of the time that a command takes.
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+    from gamekeeper.stack.layout import StateDir
 
 
 class ApiError(GamekeeperError):
@@ -32,16 +37,22 @@ class ApiError(GamekeeperError):
 class Context:
     server: str
     api_key: str
-    state_dir: Path
+    given_state_dir: Path | None
     pin: str = ""
 
     @property
+    def state_dir(self) -> Path:
+        return self.given_state_dir or default_state_dir()
+
+    @property
     def state(self) -> StateDir:
+        from gamekeeper.stack.layout import StateDir
+
         return StateDir(self.state_dir)
 
     def url(self) -> str:
         """Raises UnavailableError when no server is named and no stack was ever started here."""
-        url = self.server or self.state.load().rest_url
+        url = self.server or own_url(self.state_dir)
         if not url:
             raise UnavailableError("there is no server", hint="start one with `gamekeeper up`, or give --server URL")
         return url.rstrip("/")
@@ -55,10 +66,14 @@ class Context:
         system's CAs or SSL_CERT_FILE. Raises InvalidError and UnavailableError."""
         if self.is_pinned:
             return self._pinned
+        if not self.url().startswith("https:"):
+            return False  # no TLS, so nothing is to be checked, and the system's CAs need not be read
         return True if self.server else self.state.trust(self.state.load())
 
     @cached_property
     def _pinned(self) -> ssl.SSLContext:
+        from gamekeeper.cli.trust import check_pin, pinned_context
+
         check_pin(self.url(), self.pin)
         return pinned_context(self.url(), self.pin)
 
@@ -66,20 +81,23 @@ class Context:
         if self.api_key:
             return self.api_key
         try:
-            return self.state.key_file.read_text().strip()
+            return key_file(self.state_dir).read_text().strip()
         except OSError as error:
-            raise InvalidError(
-                f"there is no API key: {self.state.key_file} can't be read",
+            raise UnauthenticatedError(
+                f"there is no API key: {key_file(self.state_dir)} can't be read",
                 hint="give one with --api-key or GAMEKEEPER_API_KEY",
             ) from error
 
     @contextmanager
     def client(self, timeout: float | None = 30) -> Iterator[httpx.Client]:
         """An HTTP client; a server that can't be reached becomes UnavailableError that names it."""
+        _leave_out_httpx_command()
+        import httpx
+
         url = self.url()
         headers = {"Authorization": f"Bearer {self.key()}"}
         trust = self.trust()
-        transport = PinnedTransport(trust) if self.is_pinned and isinstance(trust, ssl.SSLContext) else None
+        transport = self._pinned_transport() if self.is_pinned else None
         try:
             with httpx.Client(
                 base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=trust, transport=transport
@@ -88,7 +106,14 @@ class Context:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise InvalidError(f"{url} is not a URL: {error}", hint="write it as http://HOST:PORT") from error
         except httpx.TransportError as error:
+            from gamekeeper.cli.trust import unreachable
+
             raise unreachable(url, error, self.pin) from error
+
+    def _pinned_transport(self) -> httpx.HTTPTransport:
+        from gamekeeper.cli.trust import PinnedTransport
+
+        return PinnedTransport(self._pinned)
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """The answer's JSON. Raises ApiError for a problem."""
@@ -137,3 +162,8 @@ def _problem(answer: httpx.Response) -> ApiError:
     except ValueError:
         body = {"detail": f"HTTP {answer.status_code}"}
     return ApiError(answer.status_code, body if isinstance(body, dict) else {})
+
+
+def _leave_out_httpx_command() -> None:
+    """httpx imports its own command with all that draws on terminals, where that is installed, and works without."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import events as follow_stream
-from gamekeeper.cli.options import JsonOption
+from gamekeeper.cli.options import JsonOption, whole_run_id
 from gamekeeper.cli.output import coloured, dim, print_json, say, warn
 
 
@@ -17,7 +17,7 @@ def events(
     context: typer.Context,
     kind: Annotated[list[str] | None, typer.Option(help='"node.offline", or all of "node"; repeatable')] = None,
     node: str = "",
-    run: str = "",
+    run: Annotated[str, typer.Option(callback=whole_run_id, help="A run's id, or the beginning of it")] = "",
     step: str = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens from now on")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest")] = 50,

@@ -5,27 +5,56 @@ Each is written once, so that the same option has the same name, help and errors
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gamekeeper.errors import InvalidError
 
+if TYPE_CHECKING:
+    from gamekeeper.cli.context import Context
+
+STDIN = "-"
+RUN_ID = re.compile(r"[0-9a-f]{16}")
+_SHOWN_CANDIDATES = 8
+
+
+def whole_run_id(context: typer.Context, value: str) -> str:
+    """The id of the one run that begins so. Raises InvalidError that names several; none is for the server to tell."""
+    if not value or context.resilient_parsing or not re.fullmatch(r"[0-9a-zA-Z-]{1,32}", value):
+        return value
+    if RUN_ID.fullmatch(value):
+        return value
+    obj: Context = context.obj
+    found = obj.call("GET", "/runs", params={"prefix": value, "limit": _SHOWN_CANDIDATES + 1})["items"]
+    if len(found) < 2 or any(run["id"] == value for run in found):
+        return str(found[0]["id"]) if len(found) == 1 else value
+    named = ", ".join(f"{run['id']} ({run['pipeline']}, {run['state']})" for run in found[:_SHOWN_CANDIDATES])
+    more = " and more" if len(found) > _SHOWN_CANDIDATES else ""
+    raise InvalidError(f'several runs begin with "{value}": {named}{more}', hint="give more of the id")
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")]
-ArgsOption = Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable")]
+ArgsOption = Annotated[
+    list[str] | None, typer.Option("--arg", help="KEY=VALUE, repeatable; an array or object as JSON: 'maps=[\"a\"]'")
+]
 EnvsOption = Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")]
 LabelsOption = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE, repeatable")]
-NodeOption = Annotated[str, typer.Option(help="For every step that names no node")]
+NodeOption = Annotated[str, typer.Option(help="For every step that names no node; default: the only node")]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why, for those who look later")]
 NoteOption = Annotated[str, typer.Option("--note", "-m", help="Why, for those who look later")]
 StateDirOption = Annotated[Path | None, typer.Option(help="Where everything is kept")]
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it", callback=whole_run_id)
+]
 StepArgument = Annotated[str, typer.Argument(metavar="STEP")]
 ScheduleArgument = Annotated[str, typer.Argument(metavar="SCHEDULE")]
-FileArgument = Annotated[Path, typer.Argument(help="Pipeline file")]
+FileArgument = Annotated[Path, typer.Argument(help="Pipeline file; - reads standard input")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME[@VERSION]")]
 
 
@@ -43,7 +72,7 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
 def read_file(file: Path) -> str:
     """Raises InvalidError that names the file."""
     try:
-        return file.read_text(encoding="utf-8")
+        return (sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()).decode()
     except OSError as error:
         raise InvalidError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:

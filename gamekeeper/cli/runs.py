@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.follow import follow_log, follow_run
 from gamekeeper.cli.log_lines import LogView, print_lines, print_log
@@ -22,17 +22,21 @@ from gamekeeper.cli.options import (
     name_and_version,
     pairs,
     read_file,
+    whole_run_id,
 )
 from gamekeeper.cli.output import ago, coloured, print_json, print_table, print_warnings, printable, say
 from gamekeeper.cli.waiting import waits_of
 from gamekeeper.errors import InvalidError
 
 FAILED = 1
+_STORED = re.compile(r"[a-z0-9-]{2,63}(@[0-9]+)?")  # else it is a file, whether it is there or not
 
 
 def run(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="Pipeline file")] = None,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|NAME[@VERSION]", help="Pipeline file, - for standard input, or a stored one")
+    ] = "",
     pipeline: Annotated[str, typer.Option(help="A stored pipeline instead, as NAME or NAME@VERSION")] = "",
     arg: ArgsOption = None,
     env: EnvsOption = None,
@@ -45,7 +49,7 @@ def run(
     """Run a pipeline. With --follow the exit code is 1 unless it succeeds."""
     obj: Context = context.obj
     given = {"args": pairs(arg, "--arg"), "envs": pairs(env, "--env"), "node": node or None}
-    body = _source(file, pipeline) | given
+    body = _source(source, pipeline) | given
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
     answer = obj.call("POST", "/runs", json=body, headers=headers, params={"dry_run": dry_run})
     if not as_json:
@@ -56,12 +60,12 @@ def run(
     show_started(obj, answer, follow, as_json)
 
 
-def _source(file: Path | None, pipeline: str) -> dict[str, Any]:
-    if (file is None) == (not pipeline):
+def _source(source: str, pipeline: str) -> dict[str, Any]:
+    if bool(source) == bool(pipeline):
         raise InvalidError("give a pipeline file or --pipeline NAME, one of both")
-    if file is not None:
-        return {"yaml": read_file(file)}
-    name, version = name_and_version(pipeline)
+    if source and not (_STORED.fullmatch(source) and not Path(source).exists()):
+        return {"yaml": read_file(Path(source))}
+    name, version = name_and_version(pipeline or source)
     return {"pipeline": name, "version": version}
 
 
@@ -72,11 +76,7 @@ def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bo
         return
     if not as_json:
         say(f"run {answer['id']} of {answer['pipeline']}")
-    follow_run(obj, answer["id"], quiet=as_json)
-    ended = obj.call("GET", f"/runs/{answer['id']}")
-    _print_run(ended, as_json)
-    if ended["state"] != "succeeded":
-        raise typer.Exit(FAILED)
+    _stay(obj, answer["id"], as_json, quiet=as_json)
 
 
 def _print_started(answer: dict[str, Any], as_json: bool) -> None:
@@ -101,7 +101,7 @@ def list_runs(
     node: str = "",
     pipeline: str = "",
     schedule: Annotated[str, typer.Option(help="Those that it has started")] = "",
-    parent: Annotated[str, typer.Option(help="The steps of this run that run pipelines")] = "",
+    parent: Annotated[str, typer.Option(callback=whole_run_id, help="The steps of this run that run pipelines")] = "",
     group: Annotated[str, typer.Option(help="Concurrency group")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The newest so many")] = 50,
     label: Annotated[str, typer.Option(help="KEY=VALUE")] = "",
@@ -129,6 +129,19 @@ def show(context: typer.Context, run_id: RunArgument, as_json: JsonOption = Fals
     """Show a run with its steps."""
     obj: Context = context.obj
     _print_run(obj.call("GET", f"/runs/{run_id}"), as_json)
+
+
+def wait(context: typer.Context, run_id: RunArgument, as_json: JsonOption = False) -> None:
+    """Wait for a run's end and show it. The exit code is 1 unless it succeeded."""
+    _stay(context.obj, run_id, as_json, quiet=True)
+
+
+def _stay(obj: Context, run_id: str, as_json: bool, *, quiet: bool) -> None:
+    follow_run(obj, run_id, quiet=quiet)
+    ended = obj.call("GET", f"/runs/{run_id}")
+    _print_run(ended, as_json)
+    if ended["state"] != "succeeded":
+        raise typer.Exit(FAILED)
 
 
 def _print_run(found: dict[str, Any], as_json: bool) -> None:
@@ -192,6 +205,8 @@ def execute(
     command: Annotated[list[str], typer.Argument(help="Behind --, as in: -- sh -c 'ls /data'")],
 ) -> None:
     """Run a command in a step's running container; a terminal when this is one. Its exit code becomes ours."""
+    from gamekeeper.cli.console import open_console
+
     tty = sys.stdin.isatty() and sys.stdout.isatty()
     raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/exec", command, tty=tty))
 
@@ -202,4 +217,6 @@ def attach(
     step: Annotated[str, typer.Argument()],
 ) -> None:
     """The console of a step's own process, from now on; lines typed go to its input. Ctrl-C leaves it running."""
+    from gamekeeper.cli.console import open_console
+
     raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/attach", [], tty=False))

@@ -23,9 +23,10 @@ from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 from gamekeeper.keys import hash_key
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.enrol import ensure_node
-from gamekeeper.stack.hosts import LOOPBACK, bind_address
+from gamekeeper.stack.hosts import bind_address
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.outside import host_and_port
+from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import given_way, temporal_address
 from gamekeeper.stack.ports import free_ports
 from gamekeeper.stack.process import LockedFile, wait_released

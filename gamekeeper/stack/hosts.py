@@ -14,8 +14,6 @@ import psutil
 
 from gamekeeper.errors import InvalidError
 
-LOOPBACK = "127.0.0.1"
-
 
 def bind_address(host: str) -> str:
     """The address to listen on for ``host``. Raises InvalidError where this machine has no such address."""
@@ -60,8 +58,3 @@ def outward_address() -> str:
         probe.connect(("192.0.2.1", 9))  # of a net for documentation: any address beyond the own nets will do
         return str(probe.getsockname()[0])
     return ""
-
-
-def dial_address(bound: str) -> str:
-    """The address at which a process of this machine reaches one that listens on ``bound``."""
-    return LOOPBACK if ipaddress.ip_address(bound).is_unspecified else bound

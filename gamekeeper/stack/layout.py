@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import os
 import secrets
 import ssl
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import BaseModel, Field, ValidationError
 
 from gamekeeper.certificates.pem import served_certificates, trusting_one_of
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import API_KEY_PREFIX
-from gamekeeper.stack.hosts import LOOPBACK, dial_address
+from gamekeeper.stack.own_server import KEY, LOOPBACK, RECORD, dial_address, is_loopback, rest_url
 from gamekeeper.whole_file import write_whole
-
-
-def default_state_dir() -> Path:
-    return Path(os.environ.get("GAMEKEEPER_STATE_DIR") or platformdirs.user_data_path("gamekeeper"))
 
 
 class Ports(BaseModel):
@@ -51,12 +44,12 @@ class StackRecord(BaseModel):
 
     @property
     def rest_url(self) -> str:
-        return f"{'https' if self.is_tls else 'http'}://{self.dial}:{self.ports.rest}" if self.ports else ""
+        return rest_url(self.address, self.ports.rest) if self.ports else ""
 
     @property
     def is_tls(self) -> bool:
         """REST is HTTPS on every address but loopback."""
-        return not ipaddress.ip_address(self.address).is_loopback
+        return not is_loopback(self.address)
 
     @property
     def dial(self) -> str:
@@ -69,8 +62,8 @@ class StateDir:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
-        self.record_file = self.root / "stack.json"
-        self.key_file = self.root / "admin.key"
+        self.record_file = self.root / RECORD
+        self.key_file = self.root / KEY
         self.ca_dir = self.root / "ca"
         self.rest_dir = self.ca_dir / "rest"
         self.ca_passphrase_file = self.root / "ca.passphrase"

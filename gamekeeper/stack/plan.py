@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.process import TEMPORAL_PREFIX, ProcessSpec
 from gamekeeper.temporal.dev_server import command as temporal_command
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 import psutil
 
 from gamekeeper.errors import ConflictError
-from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import Ports
+from gamekeeper.stack.own_server import LOOPBACK
 
 USUAL = Ports(rest=7380, grpc=7381, gateway=7382, temporal=7233, temporal_ui=8233)
 TITLES = {

@@ -10,8 +10,8 @@ import httpx
 
 from gamekeeper.disk import disk_room
 from gamekeeper.domain.node.condition import ConditionType
-from gamekeeper.stack.hosts import LOOPBACK
 from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile
 

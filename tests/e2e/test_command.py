@@ -58,8 +58,8 @@ def test_a_failed_run_is_exit_code_1(stack: Stack) -> None:
     ("arguments", "code", "part"),
     [
         (["run", "/no/such/file"], 2, "No such file"),
-        (["runs", "show", "nope"], 2, 'there is no run "nope"'),
-        (["node", "show", "nope"], 2, 'there is no node "nope"'),
+        (["runs", "show", "nope"], 4, 'there is no run "nope"'),
+        (["node", "show", "nope"], 4, 'there is no node "nope"'),
         (["nonsense"], 2, "No such command"),
         (["node", "add", "Bad_Name"], 2, "id"),
         (["run", str(EXAMPLES / "hello.yaml"), "--arg", "who"], 2, "is not KEY=VALUE"),
@@ -67,7 +67,7 @@ def test_a_failed_run_is_exit_code_1(stack: Stack) -> None:
         (["run", str(EXAMPLES / "hello.yaml"), "--node", "nope"], 2, "has never registered"),
         (["--server", "http://127.0.0.1:1", "runs", "ls"], 3, "does not answer"),
         (["--server", "nonsense", "runs", "ls"], 2, "is not a URL"),
-        (["--api-key", "wrong", "runs", "ls"], 2, "API key is not known"),
+        (["--api-key", "wrong", "runs", "ls"], 5, "API key is not known"),
     ],
 )
 def test_exit_codes_and_errors(stack: Stack, arguments: list[str], code: int, part: str) -> None:

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
 from api.problems import SPEC, problems
 from api.rest.v1.run import RunCreate, submission_of
+from api.rest.yaml_body import YAML_BODY, YamlRoute
 from gamekeeper.domain.language.key_docs import json_schema
 from gamekeeper.domain.language.problem import Problem
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, SpecError
 
-router = APIRouter(tags=["pipelines"])
+router = APIRouter(route_class=YamlRoute, tags=["pipelines"])
 
 PipelineName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
 Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -66,6 +67,7 @@ class PipelineList(BaseModel):
 
 @router.post(
     "/pipelines",
+    openapi_extra=YAML_BODY,
     status_code=status.HTTP_201_CREATED,
     responses={200: {"model": StoredPipeline, "description": "The text equals the newest version"}}
     | problems(ConflictError)
@@ -132,7 +134,7 @@ async def diff_pipeline_versions(
     return await pipelines.diff(name, old, new)
 
 
-@router.post("/pipelines/validate", responses=problems(NotFoundError))
+@router.post("/pipelines/validate", openapi_extra=YAML_BODY, responses=problems(NotFoundError))
 async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
     """Every problem that a submission with this body would be refused for."""
     submission = submission_of(body)

@@ -15,6 +15,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.problems import SPEC, problems, text
 from api.rest.items import shown_item, shown_items
+from api.rest.yaml_body import YAML_BODY, YamlRoute
 from api.services.label import label_pair
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
@@ -26,7 +27,7 @@ from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepState, observed_state
 from gamekeeper.errors import ConflictError, NotFoundError
 
-router = APIRouter(prefix="/runs", tags=["runs"])
+router = APIRouter(prefix="/runs", tags=["runs"], route_class=YamlRoute)
 
 RunId = Annotated[str, Path(max_length=32, pattern=SAFE_ID)]
 _HELLO = """\
@@ -200,6 +201,7 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=NewRun | RunPlan,
+    openapi_extra=YAML_BODY,
     responses={
         200: {
             "model": NewRun | RunPlan,
@@ -216,8 +218,11 @@ async def create_run(
     runs: RunsDep,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Check everything, start nothing")] = False,
+    node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="As `node` of the body")] = None,
 ) -> NewRun | RunPlan:
     """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands."""
+    if node is not None and body.node is None:
+        body = body.model_copy(update={"node": node})
     submission = submission_of(body, idempotency_key, await request.body())
     if dry_run:
         response.status_code = status.HTTP_200_OK

@@ -60,12 +60,13 @@ class RunService:
 
     async def plan(self, submission: Submission) -> ResolvedPipeline:
         """The plan of a run. Raises SpecError with every problem."""
+        submission = await self._planner.with_node(submission)
         return (await self._planner.plan(submission, self._node_wait)).pipeline
 
     async def submit(self, submission: Submission, rerun: Rerun | None = None) -> Accepted:
         """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does."""
         accepted = await self._acceptance.accept(
-            submission,
+            await self._planner.with_node(submission),
             Origin(rerun_of=rerun.of if rerun else None),
             node_wait=self._node_wait,
             carry=rerun.choose if rerun else None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -87,6 +87,8 @@ class ScheduleService:
         Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for one that could not run.
         """
         submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
+        submission = await self._planner.with_node(submission)
+        call = replace(call, node=submission.node)
         planned = (await self._planner.plan(submission, self._node_wait)).submission
         checked, _, _ = check_document(parse_text(planned.source()))
         if not checked.schedule:

@@ -76,6 +76,13 @@ class RunPlanner:
         check_can_begin(plan, [])
         return plan
 
+    async def with_node(self, submission: Submission) -> Submission:
+        """A submission that names no node gets the only one of a fleet of one, and keeps it when others come."""
+        if submission.node is not None:
+            return submission
+        async with self._database.read() as session:
+            return replace(submission, node=await NodeRepository(session).only_id())
+
     async def stored(self, submission: Submission) -> Submission:
         """Adds the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
         if submission.pipeline is None or submission.yaml is not None:

@@ -48,6 +48,11 @@ class NodeRepository:
     async def ids(self) -> list[str]:
         return list((await self._session.exec(select(NodeRow.id).order_by(NodeRow.id).limit(_PAGE))).all())
 
+    async def only_id(self) -> str | None:
+        """The node of a fleet of one; None for any other fleet."""
+        ids = (await self._session.exec(select(NodeRow.id).limit(2))).all()
+        return ids[0] if len(ids) == 1 else None
+
     async def by_key_hash(self, key_hash: str) -> NodeRow | None:
         return (await self._session.exec(select(NodeRow).where(NodeRow.key_hash == key_hash))).first()
 

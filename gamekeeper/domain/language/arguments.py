@@ -14,6 +14,7 @@ from gamekeeper.domain.language.source import Plain, core_value
 from gamekeeper.domain.language.values import INT64_MAX, as_text, kind_of
 
 _MISSING = object()
+_JSON_TYPES = {"array": '["a", "b"]', "object": '{"a": 1}'}  # with an example of each
 _ABSENT = object()  # neither given nor by default, and not required
 
 
@@ -96,7 +97,8 @@ def _check(name: str, arg: Arg, value: Any, problems: ProblemList) -> Any:
     try:
         typed = _as_type(arg.type, value)
     except ValueError:
-        problems.add(path, "type", f"must be {_article(arg.type)}, got {kind_of(value)}")
+        hint = f"write it as JSON: --arg '{name}={_JSON_TYPES[arg.type]}'" if arg.type in _JSON_TYPES else ""
+        problems.add(path, "type", f"must be {_article(arg.type)}, got {kind_of(value)}", hint)
         return None
     if arg.enum is not None and typed not in [_enum_value(arg.type, item) for item in arg.enum]:
         choices = ", ".join(str(core_value(item)) for item in arg.enum)
@@ -144,6 +146,8 @@ def _as_type(type_name: str, value: Any) -> Any:
     if type_name == "string":
         return as_text(value)
     plain = core_value(Plain(value)) if isinstance(value, str) else core_value(value)
+    if isinstance(value, str) and type_name in _JSON_TYPES:
+        plain = _from_json(value)
     wanted: dict[str, type | tuple[type, ...]] = {
         "integer": int,
         "number": (int, float),
@@ -168,6 +172,14 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_json, value))
     return not isinstance(value, float) or math.isfinite(value)
+
+
+def _from_json(text: str) -> Any:
+    """Raises ValueError for what is no JSON."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
 
 
 def _article(type_name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gamekeeper.errors import InvalidError
-from gamekeeper.stack.hosts import bind_address, dial_address
+from gamekeeper.stack.hosts import bind_address
+from gamekeeper.stack.own_server import dial_address
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The REST server of this machine's stack, as a command finds it: by the standard library, for a fast start."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from pathlib import Path
+
+from gamekeeper.errors import InvalidError
+
+LOOPBACK = "127.0.0.1"
+RECORD = "stack.json"
+KEY = "admin.key"
+
+
+def default_state_dir() -> Path:
+    if given := os.environ.get("GAMEKEEPER_STATE_DIR"):
+        return Path(given)
+    import platformdirs
+
+    return platformdirs.user_data_path("gamekeeper")
+
+
+def key_file(state_dir: Path) -> Path:
+    return state_dir.expanduser().absolute() / KEY
+
+
+def own_url(state_dir: Path) -> str:
+    """The URL of the stack's REST; empty where no stack was ever started. Raises InvalidError for a damaged record."""
+    file = state_dir.expanduser().absolute() / RECORD
+    try:
+        record = json.loads(file.read_text())
+        return rest_url(record["address"], record["ports"]["rest"]) if record["ports"] else ""
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InvalidError(f"{file} can't be read: {error}", hint="remove it, then run up") from error
+
+
+def rest_url(address: str, port: int) -> str:
+    """REST is HTTPS on every address but loopback."""
+    return f"{'http' if is_loopback(address) else 'https'}://{dial_address(address)}:{port}"
+
+
+def is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
+
+
+def dial_address(bound: str) -> str:
+    """The address at which a process of this machine reaches one that listens on ``bound``."""
+    return LOOPBACK if ipaddress.ip_address(bound).is_unspecified else bound
