@@ -64,6 +64,9 @@ bench-tls: venv-dev ## Measure what mutual TLS adds to logs and connections
 bench-first-day: venv ## Measure a new user's first day: README and tutorial, typed on a fresh clone
 	@$(VENV)/python -m bench.first_day
 
+bench-command: venv ## Measure how fast the command starts, against a stack that is up
+	@$(VENV)/python -m bench.command
+
 images: venv-dev docker ## Build the four images and run the example on them
 	@$(VENV)/pytest -q tests/e2e/test_images.py
 
