@@ -29,6 +29,7 @@ from api.services.node.node import NodeService
 from api.services.parts import Parts
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.log import LogService
+from api.services.run.outcome import RunOutcomeService
 from api.services.run.pipeline import PipelineService
 from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
@@ -61,6 +62,7 @@ class Services:
     control: RunControlService
     reruns: RerunService
     schedules: ScheduleService
+    outcomes: RunOutcomeService
     parts: Parts
     rest_certificate: RestCertificate | None
     admission: Admission

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,6 +41,7 @@ from api.services.node.presence import Lease, Presence
 from api.services.parts import Parts
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.log import LogService
+from api.services.run.outcome import RunOutcomeService
 from api.services.run.pipeline import PipelineService
 from api.services.run.reconcile import RunReconciler
 from api.services.run.rerun import RerunService
@@ -79,11 +81,14 @@ class Wired:
     loops: list[Loop]
 
 
+def _lease(settings: ApiSettings) -> Lease:
+    return Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
+
+
 def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     dispatcher = RunDispatcher(client, SearchAttributes(client).are_there)
     signals = NodeSignals(database=database, dispatcher=dispatcher)
-    lease = Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
-    presence = Presence(database=database, lease=lease, changed=signals.node_changed)
+    presence = Presence(database=database, lease=_lease(settings), changed=signals.node_changed)
     access = _access(settings, database, presence.admission.check_in_time)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
     metrics = MetricService(database=database, retention=settings.retention())
@@ -116,6 +121,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=schedules,
+        outcomes=RunOutcomeService(database, time.monotonic),
         parts=_parts(settings, database, dispatcher, access),
         rest_certificate=access.rest,
         admission=presence.admission,

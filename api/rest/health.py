@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from api.dependencies import Services, ServicesDep
 from api.problems import text
+from api.rest.run_metrics import RunOutcomeMetrics
 from api.services.node.metric import MetricService
 from api.services.parts import OK, Parts
 from gamekeeper import __version__
@@ -90,6 +92,7 @@ async def _add_counts(registry: CollectorRegistry, services: Services) -> None:
     counts = await services.runs.count_by_state()
     for state in RunState:
         runs.labels(state.value).set(counts.get(state.value, 0))
+    registry.register(RunOutcomeMetrics(await services.outcomes.newest(), datetime.now(UTC)))
 
 
 class _BackgroundTasks(Collector):

@@ -58,7 +58,8 @@ def node_activity(
 
 
 def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
-    """Options of a short activity of the control plane: it is retried until the database answers."""
+    """Options of a short activity of the control plane: it is retried until the database answers. Its summary tells it
+    apart from the steps of users in Temporal's UI."""
     return ActivityOptions(
         task_queue=task_queue,
         start_to_close_timeout=timedelta(seconds=30),
@@ -66,6 +67,6 @@ def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
         heartbeat_timeout=None,
         retry_policy=MACHINERY,
         cancellation_type=ActivityCancellationType.ABANDON,
-        summary=summary,
+        summary=f"machinery: {summary}",
         priority=Priority.default,
     )

@@ -221,6 +221,7 @@ async def test_it_reads_well_in_the_temporal_ui(control_plane: ControlPlane) -> 
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
     assert {'"a"', '"b"'} <= set(summaries)
+    assert {name for name in summaries if not name.startswith('"machinery: ')} == {'"a"', '"b"'}
     activity_ids = [
         event.activity_task_scheduled_event_attributes.activity_id
         async for event in handle.fetch_history_events()

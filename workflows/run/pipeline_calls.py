@@ -122,7 +122,7 @@ async def start_run(accepted: AcceptedRun, asked_by: str) -> workflow.ChildWorkf
         cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
         search_attributes=attributes,
-        static_summary=f"{accepted.pipeline}, {asked_by}",
+        static_summary=f"run {accepted.run.run_id} of {accepted.pipeline}, {asked_by}",
     )
 
 

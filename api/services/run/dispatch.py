@@ -103,7 +103,7 @@ class RunDispatcher:
                 task_queue=queues.CONTROL_PLANE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 search_attributes=attributes,
-                static_summary=f"{pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
+                static_summary=f"run {run.run_id} of {pipeline.name} on {', '.join(pipeline.nodes()[:5])}",
                 static_details="\n".join(
                     f"- {step.name} ({step.type})" + (f" on {step.node}" if step.node else "")
                     for step in pipeline.steps[:100]

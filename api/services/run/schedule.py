@@ -289,7 +289,7 @@ def _schedule(terms: ScheduleTerms, state: temporal.ScheduleState) -> temporal.S
             terms,
             id=schedule_workflow_id(terms.runs.schedule),
             task_queue=queues.CONTROL_PLANE,
-            static_summary=f"{terms.runs.pipeline}, {spec.cron} {spec.timezone}",
+            static_summary=f"schedule {terms.runs.schedule} of {terms.runs.pipeline}: {spec.cron} {spec.timezone}",
         ),
         spec=for_temporal(spec, datetime.now(UTC)),
         policy=temporal.SchedulePolicy(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Index
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
@@ -18,6 +18,13 @@ class RunRow(SQLModel, table=True):
     requested cancel; ``superseded_by`` is the newer run of its group that asked for it, None for a person's cancel."""
 
     __tablename__ = "runs"
+    # All that the metrics ask for stands in one index: the rows hold whole pipelines.
+    __table_args__ = (
+        Index(
+            "ix_runs_outcomes",
+            *("pipeline", "schedule", "state", "finished_at", "started_at", "created_at", "pipeline_version", "id"),
+        ),
+    )
 
     id: str = Field(primary_key=True, max_length=32)
     pipeline: str = Field(index=True, max_length=63)
