@@ -163,7 +163,11 @@ async def test_a_flood_of_one_node_is_no_other_nodes(temporal: FakeTemporal, cer
         assert await status(quiet) is grpc.StatusCode.OK
 
 
-@pytest.mark.parametrize("noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", os.urandom(4096), b""])
+@pytest.mark.parametrize(
+    "noise",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", os.urandom(4096), b""],
+    ids=["HTTP", "half a handshake", "random", "nothing"],
+)
 async def test_noise_leaves_no_line_in_the_log(
     certificates: Certificates, migrated_sqlite: Path, tmp_path: Path, noise: bytes
 ) -> None:

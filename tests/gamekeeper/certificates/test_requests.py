@@ -69,6 +69,7 @@ def test_an_altered_request_is_refused(authority: Authority) -> None:
 @pytest.mark.parametrize(
     "request_pem",
     ["", "no PEM", new_key(), signed_by(ec.generate_private_key(ec.SECP384R1())), of_ed25519(), "\ud800", "²"],
+    ids=["empty", "no PEM", "a key", "P-384", "Ed25519", "a surrogate", "not ASCII"],
 )
 def test_what_is_no_request_for_a_p256_key_is_refused(authority: Authority, request_pem: str) -> None:
     with pytest.raises(InvalidError, match="certificate request"):
