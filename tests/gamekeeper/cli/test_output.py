@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+
 import pytest
 
 from gamekeeper.cli.log_lines import LinePrinter, LogView
@@ -51,3 +54,16 @@ def test_pieces_of_a_line_are_one_line_with_its_name(capfdbinary: pytest.Capture
 def test_what_moves_a_cursor_moves_none(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("NAME", ""), [("a\x1b[2Jb", ":cat: [red]x")])
     assert capsys.readouterr().out.splitlines()[1] == "a\ufffd[2Jb  :cat: [red]x"
+
+
+def test_on_a_terminal_the_message_gives_way_and_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal:
+        monkeypatch.setenv("COLUMNS", "48")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr("sys.stdout", terminal)
+        print_table(("RUN", "STATE", ""), [("6b0b067adb268570", "waiting_node", "竜 and no room for this " * 9)])
+        terminal.flush()
+        lines = os.read(ours, 4096).decode().splitlines()
+    os.close(ours)
+    assert lines == ["RUN               STATE", "6b0b067adb268570  waiting_node  竜 and no room…"]
