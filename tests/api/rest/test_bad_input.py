@@ -54,6 +54,7 @@ BODIES: list[tuple[str, bytes | dict[str, Any], int, str]] = [
 @pytest.mark.parametrize(("label", "body", "status", "part"), BODIES, ids=[case[0] for case in BODIES])
 async def test_bad_runs(api: ApiUnderTest, label: str, body: bytes | dict[str, Any], status: int, part: str) -> None:
     await api.add_node()
+    await api.add_node("node-2")  # of one alone a run needs no name
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     for path in ("/runs", "/pipelines/validate"):
         answer = await api.http.post(path, content=content, headers={"Content-Type": "application/json"})
