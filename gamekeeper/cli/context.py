@@ -28,7 +28,8 @@ class ApiError(GamekeeperError):
     kind = "invalid"
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(str(body.get("detail", status)), hint=str(body.get("hint", "")))
+        code = str(body.get("code", ""))
+        super().__init__(str(body.get("detail", status)), hint=str(body.get("hint", "")), code=code)
         self.status = status
         self.problems: list[dict[str, Any]] = body.get("problems", [])
 

@@ -54,24 +54,26 @@ async def test_a_table_in_a_pipe_is_whole(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "kind", "said"),
     [
-        (["runs", "show", "0000000000000000"], 4, "there is no run"),
-        (["node", "show", "nope"], 4, "there is no node"),
-        (["--api-key", "wrong", "runs", "ls"], 5, "API key"),
-        (["--server", "http://127.0.0.1:1", "runs", "ls"], 3, "does not answer"),
-        (["runs", "ls", "--nope"], 2, "--nope"),
-        (["runs", "ls", "--state", "nope"], 2, "state"),
+        (["runs", "show", "0000000000000000"], 4, "not_found", "there is no run"),
+        (["node", "show", "nope"], 4, "not_found", "there is no node"),
+        (["--api-key", "wrong", "runs", "ls"], 5, "unauthenticated", "API key"),
+        (["--server", "http://127.0.0.1:1", "runs", "ls"], 3, "unavailable", "does not answer"),
+        (["runs", "ls", "--nope"], 2, "invalid", "--nope"),
+        (["runs", "ls", "--state", "nope"], 2, "invalid_request", "state"),
     ],
 )
 async def test_a_failure_is_told_apart_by_its_code_and_is_json_when_asked(
-    command: Command, words: list[str], code: int, said: str
+    command: Command, words: list[str], code: int, kind: str, said: str
 ) -> None:
     plain = await command(*words)
     assert (plain.code, said in plain.err, plain.out) == (code, True, b"")
     told = await command(*words, "--json")
     assert (told.code, told.out) == (code, b"")
-    assert said in json.loads(told.err)["error"]["message"] or json.loads(told.err)["error"]["problems"]
+    error = json.loads(told.err)["error"]
+    assert error["code"] == kind
+    assert said in error["message"] or error["problems"]
 
 
 async def test_a_body_of_yaml(command: Command) -> None:
