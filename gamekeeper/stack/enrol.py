@@ -70,20 +70,25 @@ def _asked(client: httpx.Client, method: str, path: str, body: object = None) ->
         raise UnavailableError(f"the api does not answer: {error}") from error
 
 
-def is_online(state: StateDir, record: StackRecord, node: str) -> bool:
-    """True when the api says that the node is online. An api that hangs costs a second."""
+def online_epoch(state: StateDir, record: StackRecord, node: str) -> int:
+    """The number of the session by which the node is online; 0 where it is not. An api that hangs costs a second."""
     headers, verify = {"Authorization": f"Bearer {state.ensure_admin_key()}"}, state.trust(record)
     with suppress(httpx.TransportError):
         answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=1, verify=verify)
-        return bool(answer.status_code == 200 and answer.json()["status"] == NodeStatus.ONLINE)
-    return False
+        if answer.status_code == 200 and answer.json()["status"] == NodeStatus.ONLINE:
+            return int(answer.json()["epoch"])
+    return 0
 
 
-def wait_online(state: StateDir, record: StackRecord, node: str, seconds: float) -> None:
-    """Returns when the node is online. Raises UnavailableError when it is not in time."""
+def wait_online(state: StateDir, record: StackRecord, node: str, after: int, seconds: float) -> None:
+    """Returns when the node is online by a later session than ``after``. Raises UnavailableError when it is not in time.
+
+    A node stays online for its lease when its agent has gone: the session before would be taken for the new one, and
+    the policy of the agent before for the new one's.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if is_online(state, record, node):
+        if online_epoch(state, record, node) > after:
             return
         time.sleep(0.1)
     raise UnavailableError(f"node {node} is not online after {seconds:.0f} s")

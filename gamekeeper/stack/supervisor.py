@@ -46,6 +46,7 @@ class Supervisor:
         self._processes: list[ManagedProcess] = []
         self._backoffs: dict[str, Backoff] = {}
         self._due: dict[str, float] = {}
+        self._epoch_before = 0  # of this machine's node, when its agent was started
         self._started: dict[str, float] = {}
         self._stop = threading.Event()
         self._troubles = Troubles()
@@ -102,7 +103,7 @@ class Supervisor:
         """Waits for this machine's own node. The control plane, which others use too, goes on without it."""
         try:
             self._wait(self._has_joined, NODE_SECONDS, patient=False)
-            self._wait(lambda: enrol.wait_online(self._state, self._record, node, 1.0), NODE_SECONDS, patient=False)
+            self._wait(self._is_there_anew, NODE_SECONDS, patient=False)
         except GamekeeperError as error:
             self._record.trouble = f"node {node} is not online yet: {error}"
             log.warning("%s", self._record.trouble)
@@ -113,7 +114,14 @@ class Supervisor:
         if node is None or any(process.spec.name == plan.agent_name(node) for process in self._processes):
             return
         if self._enrolment.is_done():
+            before = enrol.online_epoch(self._state, self._record, node)
             self._add(plan.agent(self._state, self._record, node))
+            self._epoch_before = 0 if self._processes[-1].is_adopted else before
+
+    def _is_there_anew(self) -> None:
+        """Raises UnavailableError while this machine's node is not online by the agent that was started."""
+        assert self._record.node is not None
+        enrol.wait_online(self._state, self._record, self._record.node, self._epoch_before, 1.0)
 
     def _enrol(self) -> None:
         assert self._record.node is not None
@@ -132,7 +140,7 @@ class Supervisor:
     def _look_at_node(self) -> None:
         """Tells when the node that the start went on without is there: nobody must hear of an old trouble."""
         node = self._record.node
-        if node is not None and self._record.trouble and enrol.is_online(self._state, self._record, node):
+        if node is not None and self._record.trouble and enrol.online_epoch(self._state, self._record, node):
             log.info("node %s is online", node)
             self._record.trouble = ""
             self._save(ready=self._record.ready)

@@ -108,7 +108,7 @@ def test_refusals(stack: Stack, run_id: str, arguments: tuple[str, ...], part: s
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert part in done.stderr
 
 

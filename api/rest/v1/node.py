@@ -77,6 +77,7 @@ class Node(BaseModel):
     conditions: list[Condition] = Field(description="What is wrong with it now")
     policy: dict[str, Any] | None
     agent_version: str
+    epoch: int = Field(description="Number of its agent's newest session; each begins a higher one")
     last_seen_at: datetime | None
     created_at: datetime
     updated_at: datetime

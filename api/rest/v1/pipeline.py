@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
 from api.problems import SPEC, problems
 from api.rest.v1.run import RunCreate, submission_of
-from api.rest.yaml_body import YAML_BODY, YamlRoute
+from api.rest.yaml_body import YamlRoute
 from gamekeeper.domain.language.key_docs import json_schema
 from gamekeeper.domain.language.problem import Problem
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, SpecError
@@ -67,14 +67,14 @@ class PipelineList(BaseModel):
 
 @router.post(
     "/pipelines",
-    openapi_extra=YAML_BODY,
     status_code=status.HTTP_201_CREATED,
     responses={200: {"model": StoredPipeline, "description": "The text equals the newest version"}}
     | problems(ConflictError)
     | SPEC,
 )
 async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> PushedPipeline:
-    """Stores a pipeline as the next version of its name. 422 lists every problem at once."""
+    """Stores a pipeline as the next version of its name. 422 lists every problem at once. The body may be the file
+    itself, as `application/yaml`."""
     if (body.yaml is None) == (body.spec is None):
         raise InvalidError('give the pipeline as either "yaml" (text) or "spec" (an object)')
     row, is_new, warnings = await pipelines.push(
@@ -134,9 +134,10 @@ async def diff_pipeline_versions(
     return await pipelines.diff(name, old, new)
 
 
-@router.post("/pipelines/validate", openapi_extra=YAML_BODY, responses=problems(NotFoundError))
+@router.post("/pipelines/validate", responses=problems(NotFoundError))
 async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
-    """Every problem that a submission with this body would be refused for."""
+    """Every problem that a submission with this body would be refused for. The body may be the pipeline file itself, as
+    `application/yaml`."""
     submission = submission_of(body)
     try:
         plan = await runs.plan(submission)

@@ -15,7 +15,7 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
 from api.problems import SPEC, problems, text
 from api.rest.items import shown_item, shown_items
-from api.rest.yaml_body import YAML_BODY, YamlRoute
+from api.rest.yaml_body import YamlRoute
 from api.services.label import label_pair
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
@@ -201,7 +201,6 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=NewRun | RunPlan,
-    openapi_extra=YAML_BODY,
     responses={
         200: {
             "model": NewRun | RunPlan,
@@ -220,7 +219,8 @@ async def create_run(
     dry_run: Annotated[bool, Query(description="Check everything, start nothing")] = False,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="As `node` of the body")] = None,
 ) -> NewRun | RunPlan:
-    """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands."""
+    """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands. The body may be
+    the file itself, as `application/yaml`."""
     if node is not None and body.node is None:
         body = body.model_copy(update={"node": node})
     submission = submission_of(body, idempotency_key, await request.body())
