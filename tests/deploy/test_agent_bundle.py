@@ -14,6 +14,8 @@ from scripts.agent_bundle.archive import content_of, files_in, pack
 from scripts.agent_bundle.code import ROOT, libraries, source_files
 from scripts.agent_bundle.interpreter import glibc_needed
 
+pytestmark = pytest.mark.timeout(900)  # the bundle is built first
+
 
 def test_the_agent_and_its_libraries_go_in_and_the_control_plane_does_not() -> None:
     ours, names = source_files()

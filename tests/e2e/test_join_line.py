@@ -17,6 +17,8 @@ from gamekeeper.bundles import Bundle
 from scripts.base_image import ensure_base_image
 from tests.fixtures.stack import Stack, node_id
 
+pytestmark = pytest.mark.timeout(900)  # an image and the bundle are built first
+
 IMAGE = "gamekeeper/second-machine:test"
 PIPELINE = "name: x\nsteps:\n  - {{name: a, container: {{image: '{image}', commands: ['echo it runs']}}}}\n"
 
