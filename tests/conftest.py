@@ -3,8 +3,6 @@
 A part that can't be had fails the test that needs it, with what to do; nothing is skipped.
 """
 
-import pytest
-
 from tests.fixtures.api import api
 from tests.fixtures.bundle import agent_bundle
 from tests.fixtures.database import database, database_url, migrated_postgres, migrated_sqlite, postgres_server
@@ -40,13 +38,3 @@ __all__ = [
     "temporal_server",
     "test_image",
 ]
-
-FIRST = (
-    "tests/chaos/",
-    "tests/e2e/",
-    "tests/scenarios/",
-)  # they wait longest, so nothing is left to wait for at the end
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
