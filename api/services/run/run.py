@@ -120,7 +120,8 @@ class RunService:
 
     async def waits(self, runs: Sequence[RunRow]) -> Waits:
         """The waits of the runs and their steps."""
-        open_runs = [run.id for run in runs if not RunState(run.state).is_final]
+        open_states = [state.value for state in RunState if not state.is_final]  # a row may have one of a newer version
+        open_runs = [run.id for run in runs if run.state in open_states]
         if not open_runs:
             return Waits()
         async with self._database.read() as session:

@@ -41,7 +41,14 @@ class Command:
         options = ["--server", f"http://{self.api.rest_address}", "--api-key", ADMIN_KEY]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self._folder), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
-            GAMEKEEPER, *options, *words, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+            GAMEKEEPER,
+            *options,
+            *words,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=environment,
+            preexec_fn=take_interrupts,
         )
 
     async def __call__(self, *words: str, given: bytes = b"") -> Said:
@@ -67,6 +74,11 @@ class Command:
         path = self._folder / "pipeline.yaml"
         path.write_text(yaml.safe_dump({"version": 1, "name": "test", "steps": list(steps)} | keys))
         return str(path)
+
+
+def take_interrupts() -> None:
+    """Heeds SIGINT, as a shell's foreground does; tests that run in a background inherit that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def step(name: str, **fields: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class SmallApi:
 
     def add(self, node: str, status: str, conditions: dict[str, str] | None = None) -> None:
         told = [{"type": name, "reason": reason} for name, reason in (conditions or {}).items()]
-        self.nodes[node] = {"id": node, "status": status, "conditions": told}
+        self.nodes[node] = {"id": node, "epoch": 1, "status": status, "conditions": told}
 
     def get(self, path: str) -> tuple[int, Any]:
         if path == "/readyz":
