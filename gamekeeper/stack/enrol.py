@@ -81,7 +81,7 @@ def online_epoch(state: StateDir, record: StackRecord, node: str) -> int:
 
 
 def wait_online(state: StateDir, record: StackRecord, node: str, after: int, seconds: float) -> None:
-    """Returns when the node is online by a later session than ``after``. Raises UnavailableError when it is not in time.
+    """Returns when the node is online by a session after ``after``. Raises UnavailableError when it is not in time.
 
     A node stays online for its lease when its agent has gone: the session before would be taken for the new one, and
     the policy of the agent before for the new one's.
