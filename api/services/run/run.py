@@ -26,7 +26,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedPipeline
-from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.run import FINAL_RUN_STATES, RunState
 from gamekeeper.domain.run.run_filter import RunFilter
 from gamekeeper.domain.run.step import StepStatus
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
@@ -120,8 +120,7 @@ class RunService:
 
     async def waits(self, runs: Sequence[RunRow]) -> Waits:
         """The waits of the runs and their steps."""
-        open_states = [state.value for state in RunState if not state.is_final]  # a row may have one of a newer version
-        open_runs = [run.id for run in runs if run.state in open_states]
+        open_runs = [run.id for run in runs if run.state not in FINAL_RUN_STATES]
         if not open_runs:
             return Waits()
         async with self._database.read() as session:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import PipelineRow, RunRow
-from gamekeeper.domain.run.run import RunState
+from gamekeeper.domain.run.run import FINAL_RUN_STATES, RunState
 
 MAX_SHOWN = 200
 
@@ -36,7 +36,7 @@ class RunOutcomes:
         self.newest_id = max(self.newest_id, row.newest_id)
         if row.state == RunState.QUEUED:
             self.waits_since = row.created_at
-        if not RunState(row.state).is_final:
+        if row.state not in FINAL_RUN_STATES:  # which a state of a newer version is not, as far as this one knows
             return
         self.ended[row.state], self.timed[row.state] = row.runs, row.timed
         self.seconds[row.state] = float(row.seconds or 0)
