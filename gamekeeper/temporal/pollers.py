@@ -7,6 +7,7 @@ Temporal also notes the end of a poll whose worker hangs: its silence begins up 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from temporalio.api.enums.v1 import TaskQueueKind, TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 CALL_TIMEOUT = timedelta(seconds=10)
 POLL_SECONDS = 60.0
@@ -37,13 +39,18 @@ class Pollers:
         self._changed_at = 0.0
 
     async def ask(self, client: Client) -> str:
-        """Empty while a worker polls, else what is wrong. Raises RPCError."""
+        """Empty while a worker polls, else what is wrong. Raises RPCError, within ``CALL_TIMEOUT``."""
         request = DescribeTaskQueueRequest(
             namespace=client.namespace,
             task_queue=TaskQueue(name=self._queue, kind=TaskQueueKind.TASK_QUEUE_KIND_NORMAL),
             task_queue_type=self._kind,
         )
-        answer = await client.workflow_service.describe_task_queue(request, timeout=CALL_TIMEOUT)
+        # Its own time limit begins when it is sent, and while packets vanish no connection comes about to send it on.
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+                answer = await client.workflow_service.describe_task_queue(request, timeout=CALL_TIMEOUT)
+        except TimeoutError as error:
+            raise RPCError("no answer in time", RPCStatusCode.DEADLINE_EXCEEDED, b"") from error
         return self.judge(max((poller.last_access_time.ToNanoseconds() for poller in answer.pollers), default=None))
 
     def judge(self, newest: int | None) -> str:

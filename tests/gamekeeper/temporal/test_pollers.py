@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
 
+import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from gamekeeper.temporal import pollers
 from gamekeeper.temporal.pollers import SILENCE_SECONDS, Pollers
+from tests.hang import HANG_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -24,3 +34,28 @@ def test_judge(polls: list[tuple[float, int | None]], is_well: bool) -> None:
     pollers = Pollers("queue", lambda: next(times))
     said = [pollers.judge(newest) for _, newest in polls]
     assert (said[-1] == "") is is_well, said
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """An address to which no connection comes about, and none is refused: its queue is full."""
+    with ExitStack() as opened, socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_the_question_ends_where_no_connection_comes_about(
+    black_hole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call's own limit does not count that time: an agent whose packets vanished told no trouble for minutes."""
+    monkeypatch.setattr(pollers, "CALL_TIMEOUT", timedelta(seconds=0.5))
+    client = await Client.connect(black_hole, lazy=True)
+    async with asyncio.timeout(HANG_SECONDS):
+        with pytest.raises(RPCError) as caught:
+            await Pollers("queue").ask(client)
+    assert caught.value.status is RPCStatusCode.DEADLINE_EXCEEDED
