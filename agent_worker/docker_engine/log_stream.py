@@ -53,6 +53,12 @@ class FrameReader:
             lines, rest = self._split(rest + piece)
             if lines:
                 yield lines
+        if last := self._left_over(rest):
+            yield last
+
+    def _left_over(self, rest: bytes) -> list[LogLine]:
+        """The lines in what stands behind the last whole one: a frame that broke off is none."""
+        return []
 
     def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
         """The whole frames, and the beginning of the next one."""
@@ -106,14 +112,8 @@ class TerminalReader(FrameReader):
     the newline behind the last part, the next time is its end.
     """
 
-    def __iter__(self) -> Iterator[list[LogLine]]:
-        rest = b""
-        while piece := self._raw.read1(_READ_BYTES):
-            lines, rest = self._split(rest + piece)
-            if lines:
-                yield lines
-        if _TIME.match(rest):
-            yield [self._line(LogStream.STDOUT, rest, 0, len(rest))]
+    def _left_over(self, rest: bytes) -> list[LogLine]:
+        return [self._line(LogStream.STDOUT, rest, 0, len(rest))] if _TIME.match(rest) else []
 
     def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
         lines, at = list[LogLine](), 0
