@@ -56,7 +56,7 @@ class FrameReader:
         if last := self._left_over(rest):
             yield last
 
-    def _left_over(self, rest: bytes) -> list[LogLine]:
+    def _left_over(self, _rest: bytes, /) -> list[LogLine]:
         """The lines in what stands behind the last whole one: a frame that broke off is none."""
         return []
 
@@ -112,7 +112,7 @@ class TerminalReader(FrameReader):
     the newline behind the last part, the next time is its end.
     """
 
-    def _left_over(self, rest: bytes) -> list[LogLine]:
+    def _left_over(self, rest: bytes, /) -> list[LogLine]:
         return [self._line(LogStream.STDOUT, rest, 0, len(rest))] if _TIME.match(rest) else []
 
     def _split(self, data: bytes) -> tuple[list[LogLine], bytes]:
