@@ -12,6 +12,9 @@ demo: venv docker ## From a bare machine to a game server that answers
 test: venv-dev ## Install what the tests need and run them all; ARGS="-k name" is pytest's
 	@scripts/test.sh $(ARGS)
 
+fuzz: venv-dev ## Noise for REST, the node link and the parsers; ARGS="--help" lists the numbers
+	@scripts/fuzz.sh $(ARGS)
+
 up: venv docker ## Start Gamekeeper with this machine as a node
 	@$(VENV)/gamekeeper up --detach
 	@command -v gamekeeper >/dev/null || echo 'to type gamekeeper alone: export PATH="$(CURDIR)/$(VENV):$$PATH"'
@@ -64,6 +67,27 @@ bench-tls: venv-dev ## Measure what mutual TLS adds to logs and connections
 bench-first-day: venv ## Measure a new user's first day: README and tutorial, typed on a fresh clone
 	@$(VENV)/python -m bench.first_day
 
+bench-placement: venv-dev ## Measure a placement among 100 nodes and 1,000 instances, on SQLite and PostgreSQL
+	@$(VENV)/python -m bench.placement
+
+bench-instance-list: venv-dev ## Measure a list of 1,000 instances, on SQLite and PostgreSQL
+	@$(VENV)/python -m bench.instance_list
+
+bench-console: venv-dev docker ## Measure how fast a burst of 200,000 lines reaches who looks at a console
+	@$(VENV)/python -m bench.console
+
+bench-instances: venv-dev docker ## Measure the keeper of instances beside the Engine's own API
+	@$(VENV)/python -m bench.instances
+
+bench-instance-update: venv-dev docker ## Measure how long an update takes a server away, beside the same by hand
+	@$(VENV)/python -m bench.instance_update
+
+bench-full-node: venv-dev docker ## Measure 50 instances through restarts of the agent, of Docker and of both
+	@$(VENV)/python -m bench.full_node
+
+bench-hostile: venv ## Measure what twenty of the worst pipelines cost others
+	@$(VENV)/python -m bench.hostile
+
 bench-command: venv ## Measure how fast the command starts, against a stack that is up
 	@$(VENV)/python -m bench.command
 
@@ -77,4 +101,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-first-day images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile images agent-bundle venv venv-dev docker

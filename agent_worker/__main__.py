@@ -25,7 +25,7 @@ from agent_worker.machine.facts import describe_machine
 from agent_worker.node_link.membership import Joining, Membership, Waiting, own_key
 from agent_worker.node_link.rest import JoinWaitsError
 from agent_worker.node_link.servers import parse_servers
-from agent_worker.policy import keep_template, load_policy
+from agent_worker.policy import PolicyFile, keep_template, load_policy
 from agent_worker.settings import PREFIX, AgentSettings
 from agent_worker.stop_containers import HAND_OVER_SECONDS, stop_containers
 from agent_worker.temporal_link import TemporalLink
@@ -35,6 +35,7 @@ from gamekeeper.certificates.pem import served_certificates
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.exit_status import exit_status
 from gamekeeper.keys import hash_key, is_join_key
+from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
@@ -49,7 +50,7 @@ async def work(settings: AgentSettings) -> None:
     shown = partial(served_certificates, settings.rest_certificates)
     joining = Joining(parse_servers(settings.server), own_key(settings.state_dir), describe, shown)
     identity = await _become_member(settings, joining)
-    policy = load_policy(settings.policy_path)
+    policy = PolicyFile(settings.policy_path)
     known = asyncio.Event()
 
     def welcomed(welcome: pb.Welcome) -> None:
@@ -220,7 +221,7 @@ def main() -> None:
         os.environ.pop(f"{PREFIX}TOKEN", None)  # the agent's children have no use for it
         configure_logging(settings.log_level)
         configure_tracing("gamekeeper-agent-worker")
-        asyncio.run(_simulate(settings, settings.simulate_tokens) if settings.simulate_tokens else work(settings))
+        run_answering(_simulate(settings, settings.simulate_tokens) if settings.simulate_tokens else work(settings))
     except GamekeeperError as error:
         log.error("%s", error)
         status = exit_status(error)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from agent_worker.store import Store
-from gamekeeper.domain.run.step import StepKey
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Begun
@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, begun_at REAL NOT NULL, 
 CREATE TABLE IF NOT EXISTS answers (token BLOB PRIMARY KEY, result TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS spent (key TEXT PRIMARY KEY, until REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS faults (key TEXT PRIMARY KEY, count INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS returned_deliveries ON deliveries (returned_at) WHERE returned_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS spent_by_end ON spent (until);
 """
 _TRY = """SELECT begun_at, container_id, text, until FROM tries
           LEFT JOIN faults USING (key) LEFT JOIN spent USING (key) WHERE key = ?"""
@@ -56,6 +58,12 @@ class SqliteJournal:
                 raise
             log.warning("a delivery of step %s is not journaled: %s", key, error)
         return Begun(at=row[0], container_id=row[1], fault=row[2] or "", again=not new, is_over=bool(row[3]))
+
+    def took(self, key: ContainerKey, task_token: bytes) -> None:
+        """A delivery of something that is no step: its work has a journal of its own."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM deliveries WHERE returned_at < ?", (time.time() - ANSWER_GRACE_SECONDS,))
+            db.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, NULL)", (task_token, str(key)))
 
     def record_container(self, key: StepKey, container_id: str) -> None:
         with self._store.transaction() as db:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gamekeeper.garbage import collect_seldom
+
 SETTLE_SECONDS = 10.0
 PERIOD_SECONDS = 30.0
 M_ARENA_MAX = -8
@@ -26,6 +28,7 @@ def share_arenas() -> None:
 
 
 async def give_back_forever() -> None:
+    collect_seldom()
     delay = SETTLE_SECONDS
     while True:
         await asyncio.sleep(delay)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
 
 from agent_worker.journal import SqliteJournal
 from agent_worker.logs.spool import Spool
 from agent_worker.node_link.session import Link
 from agent_worker.removals import ENDED, Removals
 from gamekeeper.backoff import jittered
-from gamekeeper.domain.run.step import StepKey
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo
 from gamekeeper.ports.node_agent import StepLogs
-from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_to_ms
+from gamekeeper.rpc.convert import key_to_pb, step_key_from_pb, time_to_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
 
@@ -29,6 +30,14 @@ PERIOD_SECONDS = 60.0
 SETTLE_SECONDS = 1.0
 IDLE_SECONDS = 600.0
 MAX_TRIES = 200
+
+
+class KeptInstances(Protocol):
+    """The keeper, as far as it matters which containers and logs are its business."""
+
+    def keeps(self, instance: str) -> bool: ...
+
+    def adopts(self, key: StepKey) -> bool: ...
 
 
 class Reaper:
@@ -44,6 +53,7 @@ class Reaper:
         self.care = Supervised("the report of containers")
         self._asked = asyncio.Event()
         self._unknown: dict[str, float] = {}
+        self.instances: KeptInstances | None = None
         self._removals = Removals(engine, spool, journal, logs, self.changed)
 
     def changed(self) -> None:
@@ -75,6 +85,7 @@ class Reaper:
     async def _sweep(self) -> None:
         try:
             await self._engine.sweep_consoles()
+            await self._engine.release_host_folders()
         except GamekeeperError as error:
             log.warning("what old consoles left stays: %s", error)
 
@@ -97,12 +108,23 @@ class Reaper:
             info = infos.get(verdict.id)
             if info is None or info.owner is None:
                 continue
+            if self._is_kept(info.owner.key):
+                continue
             if verdict.verdict != pb.VERDICT_KEEP:
                 self._removals.begin(info, info.owner.key, runs=verdict.verdict == pb.VERDICT_STOP)
             again = again or (info.status in ENDED and info.owner.lifetime == "run")
         await self._remove_resources(answer)
-        await asyncio.to_thread(self._forget, [key for key in settled if key not in here], list(answer.over))
+        ended = [key for key in settled if key not in here and not self._is_kept(key)]
+        await asyncio.to_thread(self._forget, ended, list(answer.over))
         return again
+
+    def _is_kept(self, key: ContainerKey) -> bool:
+        """True for what is the keeper's business: containers that became an instance's, and logs that may go on."""
+        if self.instances is None:
+            return isinstance(key, InstanceKey)
+        if isinstance(key, InstanceKey):
+            return self.instances.keeps(key.instance)
+        return self.instances.adopts(key)
 
     async def _remove_resources(self, answer: pb.ReportContainersResponse) -> None:
         """Networks and volumes of ended runs, and of runs that were unknown for long: a database may come back."""
@@ -113,13 +135,15 @@ class Reaper:
             *(run for run, since in self._unknown.items() if now - since > IDLE_SECONDS),
         ]:
             await self._engine.remove_run_resources(run_id)
+        await self._engine.remove_unused_groups()
+        await self._engine.release_host_folders()
 
-    def _forget(self, logs: list[StepKey], over: list[pb.StepKey]) -> None:
+    def _forget(self, logs: list[ContainerKey], over: list[pb.ContainerKey]) -> None:
         """Drops what nobody will ask for again: logs that are handed over, and tries that no delivery can come for."""
         for key in logs:
             self._spool.forget(key)
         for message in over:
-            self._journal.forget(key_from_pb(message))
+            self._journal.forget(step_key_from_pb(message))
 
 
 def _to_pb(info: ContainerInfo, problem: str) -> pb.Container:

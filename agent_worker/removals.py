@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from agent_worker.journal import SqliteJournal
 from agent_worker.logs.spool import Spool
 from gamekeeper.backoff import Backoff
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
 from gamekeeper.domain.log.log import LogEnd
-from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import GamekeeperError, UnavailableError
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus
 from gamekeeper.ports.node_agent import StepLogs
@@ -62,7 +62,7 @@ class Removals:
         self._cases: dict[str, _Case] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    def begin(self, info: ContainerInfo, key: StepKey, *, runs: bool) -> None:
+    def begin(self, info: ContainerInfo, key: ContainerKey, *, runs: bool) -> None:
         """Sees to it that a container goes; does nothing while that is under way or waits for its next try.
 
         ``runs`` says that it was running when the control plane decided.
@@ -89,7 +89,7 @@ class Removals:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _see_to(self, case: _Case, info: ContainerInfo, key: StepKey, runs: bool) -> None:
+    async def _see_to(self, case: _Case, info: ContainerInfo, key: ContainerKey, runs: bool) -> None:
         try:
             must_stop = runs and not await self._ends_by_itself(info.id, key)
             async with self._slots, asyncio.timeout(LIMIT_SECONDS):
@@ -119,45 +119,51 @@ class Removals:
         case.problem = problem
         case.not_before = time.monotonic() + RETRY_SECONDS + case.backoff.next_delay()
 
-    async def _ends_by_itself(self, container_id: str, key: StepKey) -> bool:
+    async def _ends_by_itself(self, container_id: str, key: ContainerKey) -> bool:
         """A step that ended a moment ago takes its container along, and so does a delivery that is stopping it."""
         begun = time.monotonic()
         while True:
             info = await self._engine.find(container_id)
             if info is None or info.status in ENDED:
                 return True
-            is_live = await asyncio.to_thread(self._journal.is_live, key)
+            is_live = isinstance(key, StepKey) and await asyncio.to_thread(self._journal.is_live, key)
             if time.monotonic() - begun >= (LIVE_SECONDS if is_live else JUST_ENDED_SECONDS):
                 return False
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _stop(self, info: ContainerInfo, key: StepKey) -> None:
+    async def _stop(self, info: ContainerInfo, key: ContainerKey) -> None:
         self._logs.follow(key, info.id, until_removed=False)
         await self._engine.stop(info.id, STOP_GRACE_SECONDS)
 
-    async def _remove(self, info: ContainerInfo, key: StepKey) -> bool:
+    async def _remove(self, info: ContainerInfo, key: ContainerKey) -> bool:
         """True when the container is gone; False while its log is on its way."""
         found = await self._engine.find(info.id)
         if found is not None and found.status is ContainerStatus.CREATED:
             # The engine refuses to remove it if somebody has started it meanwhile. So its log is empty.
-            await self._remove_now(info)
+            await self._engine.remove(info.id)
             await asyncio.to_thread(self._end_empty, key)
+            return True
+        if not await self._log_is_settled(info, key):
+            return False
+        await self._engine.remove(info.id)
+        await asyncio.to_thread(self._forget, key)
+        return True
+
+    async def _log_is_settled(self, info: ContainerInfo, key: ContainerKey) -> bool:
+        if await asyncio.to_thread(self._spool.is_settled, key):
             return True
         self._logs.follow(key, info.id, until_removed=False)  # does nothing when it is read to its end
         await self._logs.drain(key, DRAIN_SECONDS)
-        if not await asyncio.to_thread(self._spool.is_settled, key):
-            return False
-        await self._remove_now(info)
-        await asyncio.to_thread(self._spool.forget, key)
-        await asyncio.to_thread(self._journal.forget, key)
-        return True
+        return await asyncio.to_thread(self._spool.is_settled, key)
 
-    async def _remove_now(self, info: ContainerInfo) -> None:
-        await self._engine.remove(info.id)
-        if await self._engine.find(info.id) is not None:
-            raise UnavailableError("an earlier removal of it has not come to its end")
-
-    def _end_empty(self, key: StepKey) -> None:
-        self._spool.open(key)
+    def _end_empty(self, key: ContainerKey) -> None:
         self._spool.end(key, LogEnd(complete=True), time.time_ns())
-        self._journal.forget(key)
+        self._forget_try(key)
+
+    def _forget(self, key: ContainerKey) -> None:
+        self._spool.forget(key)
+        self._forget_try(key)
+
+    def _forget_try(self, key: ContainerKey) -> None:
+        if isinstance(key, StepKey):
+            self._journal.forget(key)

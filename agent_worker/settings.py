@@ -63,6 +63,12 @@ class AgentSettings(BaseModel):
     engine: Literal["docker", "dummy"] = Field(
         default="docker", description="`dummy` makes containers up, for load tests and for work on user interfaces."
     )
+    spool_bytes: int = Field(
+        default=4 * 2**30,
+        ge=1_048_576,
+        description="Bytes of logs that wait here while the server takes none. Beyond it lines wait in Docker, which "
+        "keeps the newest of each container: what is lost there is recorded.",
+    )
     stop_containers: bool = Field(
         default=False,
         description="Ends the node's containers with the agent. Off, because an upgrade of the agent is no reason to "

@@ -24,6 +24,7 @@ async def stop_containers(agent: Agent, workers: asyncio.Task[object]) -> None:
     """``workers`` are being cancelled, and give their steps HAND_OVER_SECONDS to end by themselves."""
     workers.cancel()
     try:
+        await agent.instances.keeper.stop_all(GRACE_SECONDS)
         await _stop_all(agent)
         await asyncio.wait({workers}, timeout=HAND_OVER_SECONDS)
         await _stop_all(agent)  # one that a step began while the workers were ending

@@ -10,20 +10,21 @@ from pathlib import Path
 
 from gamekeeper.errors import UnavailableError
 
-# Large pages for large messages; a long write-ahead log, because most of them are deleted before it is written back.
-_PRAGMAS = ("page_size=16384", "journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "wal_autocheckpoint=2000")
+# A long write-ahead log, because most of what is written is deleted before it is written back.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "wal_autocheckpoint=2000")
 
 
 class Store:
     """One file; ``transaction()`` gives its connection and commits. Raises UnavailableError like that one."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, page_bytes: int = 4096) -> None:
+        """A new file has pages of ``page_bytes``: each that a transaction touches is written whole."""
         self.path = path
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            for pragma in _PRAGMAS:
+            for pragma in (f"page_size={page_bytes}", *_PRAGMAS):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._connection.executescript(schema)
         except (sqlite3.Error, OSError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.node.context import NodeContext
+from activities.node.instance.instances import InstanceActivities
 from activities.node.step.steps import StepActivities
 from agent_worker.answers import AnswerInterceptor, Answers
 from agent_worker.bootstrap import Agent
@@ -34,10 +35,11 @@ def build_workers(
         agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, SignedInputs(), beat
     )
     steps = StepActivities(context)
+    instances = InstanceActivities(agent.instances.keeper, SignedInputs(), agent.journal, beat)
     node = identity.node_id
     plan: dict[str, list[Callable[..., Any]]] = {
         queues.node_queue(node): [steps.run_job, steps.start_service],
-        queues.node_control_queue(node): [steps.stop_service],
+        queues.node_control_queue(node): [steps.stop_service, instances.carry_out, instances.type_in],
     }
     return [
         Worker(

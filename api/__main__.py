@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 
-from api.bootstrap import ApiProcess, build
-from api.garbage import collect_seldom
+from api.bootstrap import build
+from api.given_key import ensure_given_key
 from api.https import RestServer
 from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
-from gamekeeper.errors import GamekeeperError, InvalidError
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.exit_status import exit_status
+from gamekeeper.garbage import collect_seldom
+from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
 from gamekeeper.temporal.namespace import ensure_namespace
@@ -24,6 +27,8 @@ from gamekeeper.temporal.search_attributes import SearchAttributes
 from gamekeeper.tracing import configure_tracing
 
 log = get_logger("api")
+
+FILES_BESIDE = 24_576  # connections of the node link, databases, logs
 
 
 async def serve(settings: ApiSettings) -> None:
@@ -34,14 +39,22 @@ async def serve(settings: ApiSettings) -> None:
     await ensure_namespace(client, settings.temporal_retention_days)
     await SearchAttributes(client).ensure()
     process = build(settings, database, client)
-    await take_over_earlier_work(client, process.services.schedules, work_key)
-    await _ensure_admin(settings, process)
+    services = process.services
+    await take_over_earlier_work(client, services.schedules, services.instances.schedules, work_key)
+    await ensure_given_key(services.key_ring, settings.admin_key, settings.admin_key_file)
     for service in (process.presence, process.conditions, process.enrolment):
         await service.load()
     collect_seldom()
     await process.link_server.start()
     background = [loop.start() for loop in process.loops]
-    server = RestServer(process.app, settings.rest_host, settings.rest_port, process.services.rest_certificate)
+    server = RestServer(
+        process.app,
+        settings.rest_host,
+        settings.rest_port,
+        process.services.rest_certificate,
+        proxies=settings.proxies(),
+        connections=settings.rest_connections,
+    )
     serving = asyncio.create_task(server.serve())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,14 +72,12 @@ async def serve(settings: ApiSettings) -> None:
         raise SystemExit("the HTTP server or a background task ended; see the log above")
 
 
-async def _ensure_admin(settings: ApiSettings, process: ApiProcess) -> None:
-    key = settings.admin_key
-    if settings.admin_key_file is not None and settings.admin_key_file.exists():
-        key = settings.admin_key_file.read_text().strip()
-    if key and len(key) < 32:
-        raise InvalidError("GAMEKEEPER_ADMIN_KEY is shorter than 32 characters", hint="make one: openssl rand -hex 32")
-    if key:
-        await process.services.keys.ensure_admin(key)
+def _allow_files(wanted: int) -> None:
+    """Each connection is an open file, and the usual limit is 1024: without one left, no database could be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def main() -> None:
@@ -75,9 +86,10 @@ def main() -> None:
     try:
         settings = ApiSettings.from_environment()
         configure_logging(settings.log_level)
+        _allow_files(settings.rest_connections + FILES_BESIDE)
         logging.getLogger("_granian").setLevel(logging.WARNING)
         configure_tracing("gamekeeper-api")
-        asyncio.run(serve(settings))
+        run_answering(serve(settings))
     except GamekeeperError as error:
         log.error("%s", error)
         status = exit_status(error)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from api.body_limit import BodyLimit
 from api.dependencies import Services, require_key
+from api.gate import Gate
+from api.held_requests import HeldRequests
 from api.openapi import DESCRIPTION, TAGS, openapi_document, operation_id
 from api.problems import COMMON, install_problem_handlers
 from api.rest import agent, health, reference
@@ -13,18 +14,28 @@ from api.rest.v1 import (
     ca,
     console,
     event,
+    instance,
+    instance_console,
+    instance_log,
+    instance_power,
+    instance_schedule,
     join,
     join_key,
     joins,
+    key,
     log,
     metric,
     node,
+    node_drain,
     pipeline,
+    placement,
+    process,
     run,
     run_control,
     run_group,
     schedule,
 )
+from api.strict_query import check_query
 from api.strict_transport import StrictTransport
 from gamekeeper import __version__
 
@@ -50,31 +61,41 @@ def create_routes() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would answer before the key is asked for, with an address from the request's Host
     )
-    app.add_middleware(BodyLimit)
+    app.add_middleware(HeldRequests)
+    app.add_middleware(Gate)
     app.add_middleware(StrictTransport)
     install_problem_handlers(app)
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    app.include_router(join.router, prefix="/api/v1", responses=COMMON)
+    app.include_router(join.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     return app
 
 
 def _version_one() -> APIRouter:
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)], responses=COMMON)
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key), Depends(check_query)], responses=COMMON)
     below_the_key = (
         node,
+        node_drain,
+        key,
         join_key,
         joins,
         run,
         run_control,
         run_group,
+        instance,
+        instance_power,
+        instance_schedule,
+        instance_log,
+        instance_console,
         log,
         console,
         event,
+        process,
         metric,
         pipeline,
+        placement,
         schedule,
         ca,
     )

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 
 from api.services.access.certificate import CertificateService
 from api.services.access.join_approval import JoinApprovalService
+from api.services.access.key import KeyService
+from api.services.access.key_ring import KeyRing
+from api.services.access.key_use import KeyUses
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
 from api.services.event import EventService
+from api.services.instance.services import InstanceServices
+from api.services.log_room import LogRoomService
+from api.services.node.drain import DrainService
 from api.services.node.lateness import LOOK_SECONDS
 from api.services.node.metric import MetricService
 from api.services.node.presence import Presence
 from api.services.node.stall import PULSE_SECONDS
+from api.services.node_events import NodeEvents
 from api.services.run.reconcile import RunReconciler
 from api.services.run.schedule import ScheduleService
 from gamekeeper.backoff import MAXIMUM_SECONDS
@@ -26,10 +33,14 @@ RECONCILE_SECONDS = 5.0
 METRICS_SECONDS = 5.0
 SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+DRAINS_SECONDS = 2.0
+DISKS_SECONDS = 2.0
 SCHEDULES_SECONDS = 3600.0  # years before it counts, but an outage may come between
 SCHEDULES_LIMIT_SECONDS = 600.0
 JOINS_SECONDS = 60.0
-REVOCATIONS_SECONDS = 1.0  # with the directory's 3 s, a revoked node is out within 5 s
+REVOCATIONS_SECONDS = 1.0  # with 3 s for which nodes and keys are known, a revoked one is out within 5 s
+KEY_USES_SECONDS = 5.0
+ENDED_KEYS_SECONDS = 3600.0
 ACME_SECONDS = 60.0
 ACME_LIMIT_SECONDS = 600.0  # an order ends by itself before
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
@@ -53,20 +64,34 @@ class Loop:
 def background_loops(
     presence: Presence,
     reconciler: RunReconciler,
+    kept: InstanceServices,
     events: EventService,
     metrics: MetricService,
     schedules: ScheduleService,
+    drains: DrainService,
 ) -> list[Loop]:
+    timed = kept.schedule_reconciler
     return [
         Loop(Supervised("stalls"), presence.pulse, PULSE_SECONDS, PULSE_SECONDS),
         Loop(Supervised("lateness"), presence.pace, LOOK_SECONDS, LOOK_SECONDS),
         Loop(Supervised("presence"), presence.watch, WATCH_SECONDS, SOON_SECONDS),
         Loop(Supervised("heartbeats"), presence.save_beats, BEATS_SECONDS),
         Loop(reconciler.care, reconciler.reconcile, RECONCILE_SECONDS, limit=None),
+        Loop(kept.reconciler.care, kept.reconciler.reconcile, RECONCILE_SECONDS, limit=None),
+        Loop(timed.care, timed.reconcile, RECONCILE_SECONDS, limit=None),
         Loop(Supervised("metrics"), metrics.save, METRICS_SECONDS, SOON_SECONDS),
         Loop(Supervised("metric_sums"), metrics.roll_up, SUMS_SECONDS),
         Loop(Supervised("event_pruning"), events.prune, PRUNE_SECONDS),
+        Loop(drains.care, drains.look, DRAINS_SECONDS, limit=None),
         Loop(Supervised("schedule_times"), schedules.keep_times, SCHEDULES_SECONDS, limit=SCHEDULES_LIMIT_SECONDS),
+    ]
+
+
+def room_loops(room: LogRoomService, events: NodeEvents) -> list[Loop]:
+    return [
+        Loop(Supervised("disk_room"), room.look, DISKS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("log_room"), room.keep_account, SUMS_SECONDS, limit=None),
+        Loop(Supervised("node_events"), events.prune, SUMS_SECONDS),
     ]
 
 
@@ -81,6 +106,14 @@ def access_loops(
         Loop(Supervised("revocations"), standing.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
         Loop(Supervised("waiting_joins"), approvals.expire, JOINS_SECONDS),
         *_of_rest(rest_certificate),
+    ]
+
+
+def key_loops(keys: KeyService, ring: KeyRing, uses: KeyUses) -> list[Loop]:
+    return [
+        Loop(Supervised("revoked_keys"), keys.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("key_uses"), uses.save, KEY_USES_SECONDS),
+        Loop(Supervised("ended_keys"), ring.prune, ENDED_KEYS_SECONDS),
     ]
 
 

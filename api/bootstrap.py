@@ -16,6 +16,7 @@ from api.grpc.server import LinkServer, build_server
 from api.services.access.certificate import CertificateService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.standing import StandingService
+from api.services.instance.reconcile import InstanceReconciler
 from api.services.node.condition import ConditionService
 from api.services.node.presence import Presence
 from api.services.run.reconcile import RunReconciler
@@ -35,6 +36,7 @@ class ApiProcess:
     certificates: CertificateService
     standing: StandingService
     reconciler: RunReconciler
+    instances: InstanceReconciler
     loops: list[Loop]
 
 
@@ -64,5 +66,6 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
         certificates=wired.access.certificates,
         standing=wired.access.standing,
         reconciler=wired.reconciler,
+        instances=wired.instances,
         loops=wired.loops,
     )

@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
 
+from api.logs.usage import LogUsage
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
 from api.services.access.enrolment import EnrolmentService
@@ -20,13 +21,24 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
+from api.services.access.key_ring import KeyRing
+from api.services.access.known_keys import KnownKey
+from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
 from api.services.event import EventService
+from api.services.instance.instance import InstanceService
+from api.services.instance.log import InstanceLogService
+from api.services.instance.placement import PlacementService
+from api.services.instance.power import InstancePowerService
+from api.services.instance.schedule import InstanceScheduleService
+from api.services.instance.services import InstanceServices
 from api.services.node.admission import Admission
 from api.services.node.console import ConsoleService
+from api.services.node.drain import DrainService
 from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
 from api.services.parts import Parts
+from api.services.process import ProcessService
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.log import LogService
 from api.services.run.outcome import RunOutcomeService
@@ -35,9 +47,13 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
+from api.settings import is_loopback
 from gamekeeper.actor import set_actor
 from gamekeeper.errors import InvalidError
 from gamekeeper.supervised import Supervised
+from gamekeeper.whole_number import whole_number
+
+HOLD = "gamekeeper.hold"  # of a request that is held: takes what watches its key
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,8 @@ class Services:
 
     dispatcher: RunDispatcher
     keys: KeyService
+    key_ring: KeyRing
+    rates: Rates
     authority: AuthorityService
     enrolment: EnrolmentService
     joining: JoinService
@@ -53,7 +71,9 @@ class Services:
     approvals: JoinApprovalService
     bundles: BundleService
     nodes: NodeService
+    drains: DrainService
     runs: RunService
+    instances: InstanceServices
     logs: LogService
     events: EventService
     metrics: MetricService
@@ -64,9 +84,11 @@ class Services:
     schedules: ScheduleService
     outcomes: RunOutcomeService
     parts: Parts
+    processes: ProcessService
     rest_certificate: RestCertificate | None
     admission: Admission
     refusals: Mapping[tuple[str, str], int]  # of the node link, by call and reason
+    log_usage: LogUsage
     background: Sequence[Supervised]
 
 
@@ -80,11 +102,28 @@ ServicesDep = Annotated[Services, Depends(services)]
 
 # The OpenAPI document tells of it as a security scheme, once, and not as a parameter of each operation.
 async def require_key(
-    services: ServicesDep, authorization: Annotated[str, Header(include_in_schema=False)] = ""
-) -> str:
-    name = await services.keys.authenticate(authorization)
-    set_actor(f"key:{name}")
-    return name
+    services: ServicesDep,
+    connection: HTTPConnection,
+    authorization: Annotated[str, Header(include_in_schema=False)] = "",
+) -> KnownKey:
+    key = await services.keys.authenticate(authorization, connection.client.host if connection.client else "")
+    set_actor(f"key:{key.name}")
+    if (hold := connection.scope.get(HOLD)) is not None:
+        hold(services.keys.held(key))
+    return key
+
+
+async def require_metrics_key(services: ServicesDep, connection: HTTPConnection) -> None:
+    """Whoever is on this machine needs no key. A proxy here asks for others, as its header says."""
+    authorization = connection.headers.get("authorization", "")
+    address = connection.client.host if connection.client else ""
+    if not authorization and is_loopback(address) and "x-forwarded-for" not in connection.headers:
+        return
+    await services.keys.authenticate_metrics(authorization, address)
+
+
+def _key_ring(services: ServicesDep) -> KeyRing:
+    return services.key_ring
 
 
 def _join_service(services: ServicesDep) -> JoinService:
@@ -115,8 +154,32 @@ def _node_service(services: ServicesDep) -> NodeService:
     return services.nodes
 
 
+def _drain_service(services: ServicesDep) -> DrainService:
+    return services.drains
+
+
+def _placement_service(services: ServicesDep) -> PlacementService:
+    return services.instances.placements
+
+
 def _run_service(services: ServicesDep) -> RunService:
     return services.runs
+
+
+def _instance_service(services: ServicesDep) -> InstanceService:
+    return services.instances.rows
+
+
+def _instance_power_service(services: ServicesDep) -> InstancePowerService:
+    return services.instances.power
+
+
+def _instance_schedule_service(services: ServicesDep) -> InstanceScheduleService:
+    return services.instances.schedules
+
+
+def _instance_log_service(services: ServicesDep) -> InstanceLogService:
+    return services.instances.logs
 
 
 def _log_service(services: ServicesDep) -> LogService:
@@ -151,25 +214,41 @@ def _schedule_service(services: ServicesDep) -> ScheduleService:
     return services.schedules
 
 
+def _parts(services: ServicesDep) -> Parts:
+    """For routes that begin new work: what has begun goes on with the room that is left."""
+    return services.parts
+
+
+def _process_service(services: ServicesDep) -> ProcessService:
+    return services.processes
+
+
 def _if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
     """The version that If-Match names; None without the header or for ``*``."""
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdigit() or len(text) > 18:
+    number = whole_number(text)
+    if number is None:
         raise InvalidError(f"If-Match {if_match[:40]} is not an ETag of this server", hint='send it as If-Match: "3"')
-    return int(text)
+    return number
 
 
 def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int:
     text = (last_event_id or "0").strip()
-    if not text.isdigit() or len(text) > 18:
-        raise InvalidError(f"Last-Event-ID {text[:40]} is not an id of this server's events")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise InvalidError(
+            f"Last-Event-ID {text[:40]} is not an id of this server's events", hint="send the id of the last one read"
+        )
+    return number
 
 
 NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
+CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
+KeyDep = Annotated[KnownKey, Depends(require_key)]
+KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
@@ -177,7 +256,13 @@ JoinKeysDep = Annotated[JoinKeyService, Depends(_join_key_service)]
 JoinApprovalsDep = Annotated[JoinApprovalService, Depends(_join_approval_service)]
 BundlesDep = Annotated[BundleService, Depends(_bundle_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
+PlacementsDep = Annotated[PlacementService, Depends(_placement_service)]
+DrainsDep = Annotated[DrainService, Depends(_drain_service)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
+InstancesDep = Annotated[InstanceService, Depends(_instance_service)]
+InstancePowerDep = Annotated[InstancePowerService, Depends(_instance_power_service)]
+InstanceSchedulesDep = Annotated[InstanceScheduleService, Depends(_instance_schedule_service)]
+InstanceLogsDep = Annotated[InstanceLogService, Depends(_instance_log_service)]
 RunsDep = Annotated[RunService, Depends(_run_service)]
 EventsDep = Annotated[EventService, Depends(_event_service)]
 MetricsDep = Annotated[MetricService, Depends(_metric_service)]
@@ -186,7 +271,9 @@ PipelinesDep = Annotated[PipelineService, Depends(_pipeline_service)]
 RunControlDep = Annotated[RunControlService, Depends(_run_control_service)]
 RerunsDep = Annotated[RerunService, Depends(_rerun_service)]
 LogsDep = Annotated[LogService, Depends(_log_service)]
+PartsDep = Annotated[Parts, Depends(_parts)]
+ProcessesDep = Annotated[ProcessService, Depends(_process_service)]
 IfMatch = Annotated[int | None, Depends(_if_match)]
 LastEventId = Annotated[int, Depends(_last_event_id)]
 Limit = Annotated[int, Query(ge=1, le=500, description="Rows a page")]
-Cursor = Annotated[str | None, Query(max_length=200, description="next_cursor of the page before")]
+Cursor = Annotated[str | None, Query(max_length=200, pattern=CURSOR, description="next_cursor of the page before")]

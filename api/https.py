@@ -1,29 +1,35 @@
 """REST's server, and the one that follows it when the certificate is a new one.
 
 Granian reads a certificate at its start alone. So a new server begins on the same port beside the old one, which takes
-no more connections from then on, and ends when its last answer has: streams and consoles go on as long as they like.
+no more connections from then on, and ends when its last answer has: streams go on as long as they like. Consoles are
+closed with a word.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
+from granian.utils.proxies import wrap_asgi_with_proxy_headers
 from starlette.types import ASGIApp
 
 from api.services.access.rest_certificate import RestCertificate
+from api.websockets import WebSockets
 from gamekeeper.certificates.pem import certificates_in
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
 
 HEADER_TIMEOUT_MS = 10_000
+BUFFER_BYTES = 32 * 1024  # of each connection; all headers have to fit in
+CONNECTIONS = 8192
 START_SECONDS = 10.0
 ASK_SECONDS = 0.05
 
@@ -31,6 +37,7 @@ ASK_SECONDS = 0.05
 @dataclass(frozen=True)
 class _Serving:
     server: Server
+    websockets: WebSockets
     task: asyncio.Task[None]
 
     def stop(self) -> None:
@@ -38,10 +45,20 @@ class _Serving:
 
 
 class RestServer:
-    """``certificate`` is None for plain HTTP."""
+    """``certificate`` is None for plain HTTP. Of ``proxies`` alone is believed for whom they ask."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, certificate: RestCertificate | None) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        certificate: RestCertificate | None,
+        *,
+        proxies: Sequence[str] = (),
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._app: ASGIApp = wrap_asgi_with_proxy_headers(app, list(proxies)) if proxies else app
+        self._connections = connections
         self._host = host
         self._port = port
         self._certificate = certificate
@@ -85,8 +102,9 @@ class RestServer:
             log.error("REST can't be served with its new certificate; it goes on with the one of before")
             new.stop()
             return old
+        await old.websockets.close()
         old.stop()
-        log.info("REST is served with its new certificate; what goes on over older connections goes on")
+        log.info("REST is served with its new certificate; streams over older connections go on")
         return new
 
     async def _shown(self) -> bytes:
@@ -102,22 +120,28 @@ class RestServer:
 
     def _start(self) -> _Serving:
         file = self._certificate.file if self._certificate else None
-        server = _server(self._app, self._host, self._port, file)
-        serving = _Serving(server, asyncio.create_task(server.serve()))
+        websockets = WebSockets(self._app)
+        server = _server(websockets, self._host, self._port, file, self._connections)
+        serving = _Serving(server, websockets, asyncio.create_task(server.serve()))
         self._all.add(serving)
         serving.task.add_done_callback(lambda _: self._all.discard(serving))
         return serving
 
 
-def _server(app: ASGIApp, host: str, port: int, certificate: Path | None) -> Server:
-    """Granian rather than uvicorn: it closes a connection whose request headers never end."""
+def _server(app: ASGIApp, host: str, port: int, certificate: Path | None, connections: int) -> Server:
+    """Granian rather than uvicorn: it closes a connection whose request headers, or whose handshake, never end.
+
+    HTTP/2 is off: one connection of it has many requests, and no time limit for their headers.
+    """
     return Server(
         app,
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=BUFFER_BYTES),
         backlog=1024,
+        backpressure=connections,
         log_enabled=False,
         websockets=True,
         ssl_cert=certificate,

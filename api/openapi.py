@@ -7,29 +7,31 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.openapi_words import FIELDS, PARAMETERS, SCHEMAS
+from api.openapi_words import FIELDS, FORMS, PARAMETERS, SCHEMAS
 from api.problems import WITH_BODY, ProblemDetails
 from gamekeeper.domain.language.key_docs import MODELS
 
-PUBLIC_PATHS = frozenset(
-    {"/livez", "/readyz", "/metrics", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"}
-)
+PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"})
 DESCRIPTION = """\
 Everything that the command `gamekeeper` does, it does by these routes. Each needs `Authorization: Bearer KEY`, but for
 the few that say otherwise; `gamekeeper status` names the file that holds the key.
 
 Errors are `application/problem+json` (RFC 9457): `code` is for programs, `detail` says what was wrong, `hint` what to
-do. 503 tells in `Retry-After` when to ask again. Lists have pages: `next_cursor` of one is `cursor` of the next, and
-null on the last. Times are RFC 3339. What streams does it as server-sent events: a reader that was cut off goes on
-with the header `Last-Event-ID`."""
+do. 503 and 429 tell in `Retry-After` when to ask again. Lists have pages: `next_cursor` of one is `cursor` of the next,
+and null on the last. Times are RFC 3339. What streams does it as server-sent events: a reader that was cut off goes on
+with the header `Last-Event-ID`. When the key that asked is revoked or runs out, a stream ends within 5 s, with an event
+`refused` that holds the problem; a WebSocket is closed with 4401, and any other answer is cut off."""
 TAGS = {
     "nodes": "Machines with an agent: what they are, what they may do, and how each becomes one.",
     "runs": "Runs of pipelines: start one, look at it, answer what it asks, end it, run it again.",
+    "instances": "Servers and desktops that stay up on a node: make one, act on it, change it, remove it.",
     "logs": "What steps write, byte for byte, and what of it was lost.",
     "consoles": """\
 Consoles over WebSockets, which OpenAPI can't describe: `/api/v1/runs/{run_id}/steps/{step}/exec` with the query \
 `command` (once for each word), `tty`, `columns` and `rows` runs a command beside a step's process; \
-`/api/v1/runs/{run_id}/steps/{step}/attach` is the console of the process itself. Binary messages are a byte of \
+`/api/v1/runs/{run_id}/steps/{step}/attach` is the console of the process itself. An instance has \
+`/api/v1/instances/{instance_id}/exec` and `/api/v1/instances/{instance_id}/console`, which shows the last `history` \
+lines of its log first and tells who looks on (`{"viewers": [...]}`). Binary messages are a byte of \
 channel (0 typed, 1 output, 2 errors) and bytes. Text messages are JSON: `{"resize": {"columns": 80, "rows": 24}}` and \
 `{"end_of_input": true}` from the client; `{"exit_code": 0}` or `{"failed": "why"}` from the server, as its last. A \
 refusal is a close with 4000 plus the HTTP status.""",
@@ -37,12 +39,14 @@ refusal is a close with 4000 plus the HTTP status.""",
     "metrics": "Numbers of nodes and of steps' containers over time.",
     "pipelines": "Pipelines: check one, store it as a numbered version, compare versions.",
     "schedules": "Schedules of stored pipelines, which start runs by themselves.",
+    "keys": "API keys: who may call, since when, until when, and when each was used last.",
     "join keys": "Keys by which machines become nodes that nobody has named before.",
     "joins": "Machines that brought a join key, and those of them that wait for an operator.",
     "join": "What a machine asks for to become a node. These routes need no API key.",
     "ca": "The certificate authority of this control plane, and its rotation.",
-    "health": "For load balancers and Prometheus. These routes need no API key.",
+    "health": "For load balancers and Prometheus. The first two need no key; `/metrics` none on the machine itself.",
 }
+EVENTS = "text/event-stream"
 _UNTOLD = "Successful Response"  # FastAPI's own words
 # Schemas of a resolved pipeline have the keys of the language under the names of other models.
 _LIKE = {
@@ -58,6 +62,8 @@ _EXTENDS = {
     "NewRun": "Run",
     "Run": "RunSummary",
     "NewJoinKey": "JoinKey",
+    "NewApiKey": "ApiKey",
+    "RotatedApiKey": "NewApiKey",
     "PushedPipeline": "StoredPipeline",
     "StoredPipeline": "PipelineSummary",
 }
@@ -118,6 +124,15 @@ def _own_meaning(schema: str, field: str) -> str | None:
     return _own_meaning(_EXTENDS[schema], field)
 
 
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter: one is left out, and never null, which would be sent as the text ``null``."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    kind: dict[str, Any] = kinds[0]
+    return {key: value for key, value in schema.items() if key != "anyOf"} | kind
+
+
 def _tell_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     name = operation["operationId"]
     operation["summary"] = name.replace("_", " ").capitalize().replace(" ca", " CA")
@@ -126,7 +141,10 @@ def _tell_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         meaning = PARAMETERS.get(f"{name}.{parameter['name']}") or PARAMETERS.get(parameter["name"])
         if meaning and not parameter.get("description"):
             parameter["description"] = meaning
+        parameter["schema"] = _never_null(parameter["schema"]) | FORMS.get(parameter["name"], {})
     for response in operation["responses"].values():
+        if EVENTS in (content := response.get("content", {})):
+            content[EVENTS] = {}  # a schema there is of each event, and FastAPI's is of a text
         if response.get("description") == _UNTOLD:
             reference = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
             response["description"] = schemas.get(reference.rpartition("/")[2], {}).get("description") or "It is done."

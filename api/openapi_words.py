@@ -6,6 +6,11 @@ that nothing is left without a meaning, and that no line here is left over.
 
 from __future__ import annotations
 
+# The forms of parameters that are read by hand, for clients; what reads them tells a wrong one in plain words.
+FORMS = {
+    "if-match": {"pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
+    "last-event-id": {"pattern": "^[0-9]{0,18}$"},
+}
 # By the name of a parameter; "operation.name" where one operation means something else by it.
 PARAMETERS = {
     "file": "`ARCHITECTURE.txt` (as `x86_64.txt`) for the note, or the file that a note names",
@@ -24,6 +29,11 @@ PARAMETERS = {
     "list_runs.schedule": "Only runs that this schedule started",
     "run_id": "Id of the run",
     "step": "Name of the step",
+    "instance": "Id of an instance",
+    "instance_id": "Id of the instance",
+    "revision": "Number of the revision",
+    "list_instances.state": "Only instances in this state",
+    "list_instances.node": "Only instances on this node",
     "step_name": "Name of the step",
     "try": "Number of the try; the newest by default",
     "last-event-id": "Id of the last event that you have: the stream goes on behind it",
@@ -51,6 +61,13 @@ SCHEMAS = {
     "EnrolmentToken": "A one-time token by which a node's agent registers.",
     "EventList": "A page of events.",
     "HoldRequest": "What becomes of a held step.",
+    "ApiKey": "An API key, without the key itself.",
+    "ApiKeyCreate": "An API key to be made.",
+    "ApiKeyList": "A page of API keys.",
+    "ApiKeyRotate": "A new secret for an API key.",
+    "Caller": "Whoever asks.",
+    "NewApiKey": "An API key with the key itself.",
+    "RotatedApiKey": "An API key with its new secret.",
     "JoinAnswer": "What a machine needs to be a node.",
     "JoinApproval": "Lets a waiting machine in.",
     "JoinKey": "A join key, without the key itself.",
@@ -109,6 +126,11 @@ FIELDS = {
     "exit_code": "Exit code of the process; null until it has ended",
     "expires_at": "Until when it is good",
     "finished_at": "When it ended; null until then",
+    "Event.instance": "Id of the instance; empty for other events",
+    "ResolvedInstance.id": "Id of the instance",
+    "ResolvedInstance.group": "Group of instances in which its name and its step's are host names",
+    "ResolvedInstance.strategy": "The way from the revision that runs to the new one: recreate or blue_green",
+    "ResolvedInstance.auto_revert": "True where the revision before comes back when the new one does not get ready",
     "host": "The machine's host name",
     "items": "The items of this page",
     "kernel": "Kernel of the machine",
@@ -179,8 +201,6 @@ FIELDS = {
     "NodeCreate.location": "Where it stands, for people",
     "NodeCreate.mode": "active, maintenance (no new steps) or disabled (running ones are stopped too)",
     "NodeCreate.name": "For people",
-    "NodePolicy.host_network": "Whether containers may use the machine's own network",
-    "NodePolicy.privileged": "Whether containers may be privileged",
     "NodeUpdate.description": "For people",
     "NodeUpdate.labels": "Labels in place of all that it has",
     "NodeUpdate.location": "Where it stands, for people",
@@ -210,6 +230,8 @@ FIELDS = {
     "Readiness.ready": "True when all parts that it needs are well",
     "RemovedJoins.removed": "How many were forgotten",
     "ResolvedCall.node": "Node of the steps that name none",
+    "ResolvedStep.selector": "Always null: what describes the node is answered when the run is accepted",
+    "ResolvedStep.started_needs": "Those of `needs` that only have to have started, not to be healthy",
     "Root.made_at": "When it was made",
     "Root.name": "Common name of the certificate",
     "Root.not_after": "When the certificate itself ends",
@@ -248,4 +270,10 @@ FIELDS = {
     "JoinKey.description": "For people",
     "JoinKeyCreate.description": "For people",
     "JoinKey.id": "Its id",
+    "ApiKey.id": "Its id, which stands in the key as well",
+    "ApiKey.name": "Its name, as events tell it",
+    "ApiKey.state": "Whether it still opens anything, or why not",
+    "ApiKey.expires_at": "Its end; null for none",
+    "ApiKey.revoked_at": "The moment of its revocation; null for none",
+    "Caller.key": "The key",
 }

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
 
 from gamekeeper.domain.language.plain_words import plain_words
 from gamekeeper.domain.language.problem import Problem, dotted
-from gamekeeper.errors import GamekeeperError, SpecError, TooLargeError, UnauthenticatedError
+from gamekeeper.errors import GamekeeperError, LaterError, SpecError, TooLargeError, TooOftenError, UnauthenticatedError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -27,6 +29,8 @@ STATUS_BY_KIND = {
     "too_large": 413,
     "unauthenticated": 401,
     "unavailable": 503,
+    "too_often": 429,
+    "quota": 507,
     "permanent": 422,
     "internal": 500,
 }
@@ -37,14 +41,17 @@ _TITLES = {
     401: "Not authenticated",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request timeout",
     409: "Conflict",
     412: "Precondition failed",
     413: "Too large",
     415: "Unsupported media type",
     422: "Invalid request",
     428: "Precondition required",
+    429: "Too many requests",
     500: "Internal error",
     503: "Unavailable",
+    507: "Insufficient storage",
 }
 
 
@@ -82,15 +89,20 @@ def text(media_type: str, description: str) -> Responses:
     return {200: {"content": {media_type: {"schema": {"type": "string"}}}, "description": description}}
 
 
-INVALID = ("invalid", "invalid_request")
+INVALID = ("invalid", "invalid_request", "unknown_parameter")
 COMMON: Responses = {
     400: _declared(400, "unicode", "bad_request"),
     422: _declared(422, *INVALID),
     **problems(UnauthenticatedError),
     409: _declared(409, "unreadable"),
+    **problems(TooOftenError),
     503: _declared(503, "unavailable", "disk_full"),
 }
-WITH_BODY: Responses = {400: _declared(400, "unicode", "nul", "bad_request"), **problems(TooLargeError)}
+WITH_BODY: Responses = {
+    400: _declared(400, "unicode", "nul", "small_pieces", "bad_request"),
+    408: _declared(408, "slow_body"),
+    **problems(TooLargeError),
+}
 SPEC: Responses = {422: _declared(422, "invalid_spec", *INVALID)}
 
 
@@ -99,9 +111,14 @@ def problem_response(details: ProblemDetails, headers: dict[str, str] | None = N
     if details.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if details.status == 503:
-        headers["Retry-After"] = "2"
+        headers.setdefault("Retry-After", "2")
     body = details.model_dump(mode="json")
     return JSONResponse(body, details.status, headers, media_type="application/problem+json")
+
+
+def retry_after(error: GamekeeperError) -> dict[str, str]:
+    """The header that tells when to ask again, for an error that knows it."""
+    return {"Retry-After": str(math.ceil(error.after_seconds))} if isinstance(error, LaterError) else {}
 
 
 def from_error(error: GamekeeperError) -> ProblemDetails:
@@ -129,16 +146,24 @@ async def _gamekeeper(request: Request | WebSocket, error: Exception) -> JSONRes
     if isinstance(request, WebSocket):
         await _close(request, error)
         return None
-    return problem_response(from_error(error))
+    return problem_response(from_error(error), retry_after(error))
 
 
 async def _close(websocket: WebSocket, error: GamekeeperError) -> None:
     """Accepted first: a browser tells its programs nothing of a handshake that was refused."""
     if websocket.application_state is WebSocketState.CONNECTING:
         await websocket.accept()
-    reason = str(error).encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
     with suppress(RuntimeError):  # the client has gone
-        await websocket.close(WEBSOCKET_CLOSE + STATUS_BY_KIND[error.kind], reason)
+        await websocket.close(close_code(error), close_reason(error))
+
+
+def close_code(error: GamekeeperError) -> int:
+    """The code by which an error closes a WebSocket."""
+    return WEBSOCKET_CLOSE + STATUS_BY_KIND[error.kind]
+
+
+def close_reason(error: GamekeeperError) -> str:
+    return str(error).encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:
@@ -152,13 +177,27 @@ async def _validation(_: Request, error: Exception) -> JSONResponse:
     return problem_response(details)
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     title = _TITLES.get(error.status_code, "Error")
     details = ProblemDetails(
         title=title, status=error.status_code, detail=str(error.detail), code=title.lower().replace(" ", "_")
     )
-    return problem_response(details, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+        details.hint = f"{request.url.path[:200]} takes {headers['Allow']}"
+    return problem_response(details, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of a path: each is a route of its own, and the framework names those of the first one alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(request.scope["path"]):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _unicode(_: Request, error: Exception) -> JSONResponse:

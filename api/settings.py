@@ -7,11 +7,17 @@ import socket
 from pathlib import Path
 
 from pydantic import Field
+from sqlalchemy.engine import make_url
 
+from api.logs.usage import LogLimits
 from gamekeeper.certificates.acme_terms import AcmeTerms
+from gamekeeper.disk import DiskFloor
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
 from gamekeeper.settings import DatabaseSettings
+
+SHORTEST_KEY = 32
+SMALLEST_QUOTA = 65_536
 
 
 def is_loopback(host: str) -> bool:
@@ -80,6 +86,32 @@ class ApiSettings(DatabaseSettings):
         description="Serves plain HTTP on any address, for a proxy with TLS before it. Keys and tokens then travel in "
         "plain text up to there.",
     )
+    rest_proxies: str = Field(
+        default="",
+        description="Addresses and networks of reverse proxies before REST, with commas between. From them alone "
+        "`X-Forwarded-For` is believed; limits for each address would else count all who come by a proxy as one.",
+    )
+    rest_connections: int = Field(
+        default=8192,
+        ge=16,
+        le=65_536,
+        description="Connections that REST has open at once. Those beyond wait in the kernel's line.",
+    )
+    writes_per_second: float = Field(
+        default=200.0,
+        gt=0,
+        description="Requests that write, a second, of one API key, and of one address. Ten times as many may come at "
+        "once; those beyond get 429 with `Retry-After`.",
+    )
+    metrics_key: str = Field(
+        default="",
+        description="Key that reads `/metrics` and nothing else, 32 characters at least, for a Prometheus on another "
+        "machine. Without it only the machine itself (loopback) and API keys read them.",
+    )
+    metrics_key_file: Path | None = Field(
+        default=None,
+        description="File with that key, which keeps it out of the environment; it stands before `METRICS_KEY`.",
+    )
     rest_port: int = Field(default=7380, description="TCP port of REST.")
     grpc_host: str = Field(
         default="127.0.0.1",
@@ -121,16 +153,55 @@ class ApiSettings(DatabaseSettings):
     logs_dir: Path = Field(
         default=Path("logs"),
         description="Folder of step logs, below the working directory unless absolute. Give it a disk of its own "
-        "where logs are large: a full one stops nothing but logs.",
+        "where logs are large: a full one stops nothing that runs.",
+    )
+    log_run_bytes: int = Field(
+        default=4 * 2**30,
+        ge=SMALLEST_QUOTA,
+        description="Bytes of logs of one run, all its steps and tries together. A log beyond it ends with a record of "
+        "what is missing, and the run goes on. 4 GiB are a day of 50 kB a second.",
+    )
+    log_instance_bytes: int = Field(
+        default=2**30,
+        ge=SMALLEST_QUOTA,
+        description="Bytes of logs of one instance, all its revisions together. Beyond it the oldest lines make room, "
+        "and a record says so.",
+    )
+    log_node_bytes: int = Field(
+        default=20 * 2**30,
+        ge=SMALLEST_QUOTA,
+        description="Bytes of logs of all runs and instances of one node. A node that has filled it keeps further "
+        "lines to itself (condition `LogQuota`) until logs older than `LOG_KEEP_DAYS` have made room, or this is more.",
+    )
+    log_keep_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days that a log is safe from making room for others of its node. Older ones are dropped only "
+        "while their node has filled its quota, the oldest first, and a record of it stays.",
+    )
+    disk_free_bytes: int = Field(
+        default=512 * 2**20,
+        ge=0,
+        description="Bytes that stay free on the disks of the logs and of SQLite, a twentieth of a small disk at most. "
+        "With less, logs stay on their nodes and new runs and instances are refused (507 and 503), so that there is "
+        "room for outcomes, cancels and all that goes on.",
+    )
+    events_of_node: int = Field(
+        default=200_000,
+        ge=1000,
+        description="Events that are kept of what one node told by itself; beyond that its oldest go. What users and "
+        "runs do is not counted, and kept whatever a node tells.",
     )
     admin_key: str = Field(
         default="",
         description="API key that may do everything, 32 characters at least. Empty makes none; keys of earlier starts "
-        "stay good.",
+        "stay good, and one that has ended stays so.",
     )
     admin_key_file: Path | None = Field(
         default=None,
-        description="File with the admin key, which keeps it out of the environment; it stands before `ADMIN_KEY`.",
+        description="File with the admin key, which keeps it out of the environment; it stands before `ADMIN_KEY`. One "
+        "that has ended is replaced there by a new one.",
     )
     gateway_port: int = Field(
         default=0,
@@ -274,6 +345,45 @@ class ApiSettings(DatabaseSettings):
             raise InvalidError(
                 f"the passphrase of the CA can't be read: {error}", hint="check GAMEKEEPER_CA_PASSPHRASE_FILE"
             ) from error
+
+    def read_metrics_key(self) -> str:
+        """Empty for none. Raises InvalidError for a file that can't be read, and for a key that could be guessed."""
+        key = self.metrics_key
+        try:
+            if self.metrics_key_file is not None:
+                key = self.metrics_key_file.read_text().strip()
+        except OSError as error:
+            raise InvalidError(
+                f"the key of the metrics can't be read: {error}", hint="check GAMEKEEPER_METRICS_KEY_FILE"
+            ) from error
+        if key and len(key) < SHORTEST_KEY:
+            raise InvalidError(
+                f"GAMEKEEPER_METRICS_KEY is shorter than {SHORTEST_KEY} characters",
+                hint="make one: openssl rand -hex 32",
+            )
+        return key
+
+    def proxies(self) -> list[str]:
+        """Addresses and networks of reverse proxies. Raises InvalidError for one that is none."""
+        found = [text.strip() for text in self.rest_proxies.split(",") if text.strip()]
+        for text in found:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise InvalidError(
+                    f'GAMEKEEPER_REST_PROXIES: "{text[:60]}" is no address and no network',
+                    hint="as 10.0.0.5 or 10.0.0.0/24",
+                ) from error
+        return found
+
+    def log_limits(self) -> LogLimits:
+        return LogLimits(self.log_run_bytes, self.log_instance_bytes, self.log_node_bytes)
+
+    def disk_floor(self) -> DiskFloor:
+        """Over the disks that are here: a PostgreSQL has its own."""
+        url = make_url(self.database_url)
+        is_file = url.get_backend_name() == "sqlite" and url.database
+        return DiskFloor([self.logs_dir, *([Path(str(url.database)).parent] if is_file else [])], self.disk_free_bytes)
 
     def retention(self) -> Retention:
         return Retention(

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from api.background import Loop, access_loops, background_loops
+from api.background import Loop, access_loops, background_loops, key_loops, room_loops
 from api.dependencies import Services
 from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkServices
 from api.grpc.telemetry_intake import TelemetryIntake
-from api.log_files import LogFiles
+from api.logs.files import LogFiles
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
 from api.services.access.certificate import CertificateService
@@ -25,21 +25,33 @@ from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key import KeyService
 from api.services.access.key_join import KeyJoinService
+from api.services.access.key_ring import KeyRing
+from api.services.access.key_use import KeyUses
+from api.services.access.known_keys import KnownKeys
+from api.services.access.rates import Rates
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
 from api.services.event import EventService
 from api.services.gateway_look import GatewayLook
+from api.services.instance.reconcile import InstanceReconciler
+from api.services.instance.services import InstanceServices
+from api.services.log_room import LogRoomService
 from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
 from api.services.node.container import ContainerService
+from api.services.node.container_owner import ContainerOwners
+from api.services.node.drain import DrainService
 from api.services.node.inventory import InventoryService
 from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
 from api.services.node.node_signals import NodeSignals
 from api.services.node.presence import Lease, Presence
+from api.services.node_events import NodeEvents
 from api.services.parts import Parts
+from api.services.process import ProcessService
 from api.services.run.dispatch import RunDispatcher
+from api.services.run.kept_log import KeptLogs
 from api.services.run.log import LogService
 from api.services.run.outcome import RunOutcomeService
 from api.services.run.pipeline import PipelineService
@@ -48,7 +60,6 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
-from api.services.run.step_owner import StepOwners
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -78,6 +89,7 @@ class Wired:
     link: LinkServices
     access: Access
     reconciler: RunReconciler
+    instances: InstanceReconciler
     loops: list[Loop]
 
 
@@ -87,24 +99,31 @@ def _lease(settings: ApiSettings) -> Lease:
 
 def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     dispatcher = RunDispatcher(client, SearchAttributes(client).are_there)
-    signals = NodeSignals(database=database, dispatcher=dispatcher)
+    floor = settings.disk_floor()
+    logs = LogFiles(settings.logs_dir, settings.log_limits(), floor)
+    room = LogRoomService(database, logs, floor, timedelta(days=settings.log_keep_days))
+    kept = InstanceServices.of(database, client, logs)
+    signals = NodeSignals(database, dispatcher, kept.reconciler.tell_nodes)
     presence = Presence(database=database, lease=_lease(settings), changed=signals.node_changed)
     access = _access(settings, database, presence.admission.check_in_time)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
-    metrics = MetricService(database=database, retention=settings.retention())
-    wait = settings.node_wait_seconds
-    runs = RunService(database=database, dispatcher=dispatcher, events=events, node_wait_seconds=wait)
-    reconciler = RunReconciler(database=database, dispatcher=dispatcher)
+    metrics, wait = MetricService(database=database, retention=settings.retention()), settings.node_wait_seconds
+    runs = RunService(database, dispatcher, events, node_wait_seconds=wait)
+    reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
-    loops = background_loops(presence, reconciler, events, metrics, schedules)
-    loops += access_loops(access.certificates, access.standing, access.approvals, access.rest)
-    logs, allowance = LogFiles(settings.logs_dir), Allowance(LIMITS)
+    loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
+    rates = Rates(settings.writes_per_second)
+    keys, ring, uses = _keys(settings, database, rates)
+    loops += [*_access_loops(access), *key_loops(keys, ring, uses)]
+    loops += room_loops(room, NodeEvents(database, settings.events_of_node))
+    allowance, owners = Allowance(LIMITS), ContainerOwners(database)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
-    conditions, session_writes = ConditionService(database), Supervised("session_writes")
-    cares = [events.polling, signals.care, runs.care, session_writes, database.odd_rows]
+    session_writes = Supervised("session_writes")
     rest = Services(
         dispatcher=dispatcher,
-        keys=KeyService(database),
+        keys=keys,
+        key_ring=ring,
+        rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,
         joining=access.joining,
@@ -112,8 +131,10 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         approvals=access.approvals,
         bundles=BundleService(settings.bundle_dir),
         nodes=_nodes(database, signals, presence, access),
+        drains=drains,
         runs=runs,
-        logs=LogService(runs=runs, logs=logs),
+        instances=kept,
+        logs=LogService(runs=runs, logs=logs, kept=KeptLogs(database)),
         events=events,
         metrics=metrics,
         consoles=consoles,
@@ -122,29 +143,57 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         reruns=RerunService(runs),
         schedules=schedules,
         outcomes=RunOutcomeService(database, time.monotonic),
+        processes=ProcessService(database),
         parts=_parts(settings, database, dispatcher, access),
         rest_certificate=access.rest,
         admission=presence.admission,
         refusals=allowance.refusals,
-        background=[*(loop.care for loop in loops), *cares],
+        log_usage=logs.usage,
+        background=[
+            *(loop.care for loop in loops),
+            *_cares(events, signals, runs, database, kept),
+            session_writes,
+        ],
     )
-    link = LinkServices(
+    shared = _Shared(database, access, presence, kept, logs, allowance, owners, session_writes)
+    return Wired(rest, _link(shared, rest), access, reconciler, kept.reconciler, loops)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Parts that REST and the node link share, beside the services of each."""
+
+    database: Database
+    access: Access
+    presence: Presence
+    kept: InstanceServices
+    logs: LogFiles
+    allowance: Allowance
+    owners: ContainerOwners
+    session_writes: Supervised
+
+
+def _link(shared: _Shared, rest: Services) -> LinkServices:
+    database, access, owners = shared.database, shared.access, shared.owners
+    conditions = ConditionService(database)
+    return LinkServices(
         joining=access.joining,
         standing=access.standing,
-        presence=presence,
-        phases=StepPhaseService(database),
+        presence=shared.presence,
+        phases=StepPhaseService(database, owners),
         containers=ContainerService(database),
-        logs=logs,
-        events=events,
+        owners=owners,
+        instances=shared.kept.reports,
+        logs=shared.logs,
+        events=rest.events,
         inventory=InventoryService(database),
         conditions=conditions,
-        telemetry=TelemetryIntake(metrics=metrics, conditions=conditions, owners=StepOwners(database)),
-        consoles=consoles,
+        telemetry=TelemetryIntake(metrics=rest.metrics, conditions=conditions, owners=owners),
+        consoles=rest.consoles,
         clock=database.clock,
-        allowance=allowance,
-        session_writes=session_writes,
+        allowance=shared.allowance,
+        session_writes=shared.session_writes,
     )
-    return Wired(rest=rest, link=link, access=access, reconciler=reconciler, loops=loops)
 
 
 def _nodes(database: Database, signals: NodeSignals, presence: Presence, access: Access) -> NodeService:
@@ -157,11 +206,27 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
     )
 
 
+def _keys(settings: ApiSettings, database: Database, rates: Rates) -> tuple[KeyService, KeyRing, KeyUses]:
+    known, uses = KnownKeys(database), KeyUses(database)
+    return KeyService(known, uses, rates, settings.read_metrics_key()), KeyRing(database, known.forget), uses
+
+
+def _cares(
+    events: EventService, signals: NodeSignals, runs: RunService, database: Database, kept: InstanceServices
+) -> list[Supervised]:
+    of_instances = [kept.rows.care, kept.schedules.care, kept.reports.care]
+    return [events.polling, signals.care, runs.care, database.odd_rows, *of_instances]
+
+
+def _access_loops(access: Access) -> list[Loop]:
+    return access_loops(access.certificates, access.standing, access.approvals, access.rest)
+
+
 def _parts(settings: ApiSettings, database: Database, dispatcher: RunDispatcher, access: Access) -> Parts:
     address = settings.gateway_seen_at()
     gateway = GatewayLook(address, lambda: access.certificates.roots) if address else None
     ends = CertificateEnds(access.certificates, access.rest)
-    return Parts(database, dispatcher, settings.logs_dir, ends, gateway)
+    return Parts(database, dispatcher, settings.logs_dir, settings.disk_floor(), ends, gateway)
 
 
 def _access(settings: ApiSettings, database: Database, check_in_time: Callable[[], None]) -> Access:

@@ -14,6 +14,8 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.exit_status import exit_status
+from gamekeeper.garbage import collect_seldom
+from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
 from gamekeeper.temporal.namespace import wait_for_namespace
@@ -32,6 +34,7 @@ async def work(settings: ControlWorkerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with build(client, database):
+        collect_seldom()
         log.info("working on workflows and control-plane activities")
         await stop.wait()
     await database.close()
@@ -45,7 +48,7 @@ def main() -> None:
         settings = ControlWorkerSettings.from_environment()
         configure_logging(settings.log_level)
         configure_tracing("gamekeeper-control-worker")
-        asyncio.run(work(settings))
+        run_answering(work(settings))
     except GamekeeperError as error:
         log.error("%s", error)
         status = exit_status(error)

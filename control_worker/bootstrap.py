@@ -5,12 +5,22 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.control_plane.instance_ensure import InstanceEnsureActivities
+from activities.control_plane.instance_schedules import InstanceScheduleActivities
+from activities.control_plane.instances import InstanceStoreActivities
 from activities.control_plane.intake import IntakeActivities
+from activities.control_plane.rooms import RoomActivities
 from activities.control_plane.runs import RunActivities
+from gamekeeper.control_plane.instance.ensure import SqlInstanceEnsurer
+from gamekeeper.control_plane.instance.firing import SqlInstanceSchedules
+from gamekeeper.control_plane.instance.store import SqlInstanceStore
 from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
+from gamekeeper.control_plane.placement.step_room import SqlRoomStore
+from gamekeeper.control_plane.placement.wakes import RoomWakes
 from gamekeeper.db.engine import Database
 from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.temporal import queues
+from gamekeeper.temporal.instance_workflows import InstanceWorkflows
 from gamekeeper.temporal.search_attributes import SearchAttributes
 from workflows import ALL_WORKFLOWS
 
@@ -20,8 +30,13 @@ DEADLOCK_SECONDS = 30
 
 
 def build(client: Client, database: Database) -> Worker:
-    runs = RunActivities(SqlRunStore(database))
+    runs = RunActivities(SqlRunStore(database), RoomWakes(database, client))
     intake = IntakeActivities(SqlRunIntake(database), SearchAttributes(client).are_there)
+    rooms = RoomActivities(SqlRoomStore(database))
+    instances = InstanceStoreActivities(SqlInstanceStore(database))
+    calls = InstanceWorkflows(client)
+    ensuring = InstanceEnsureActivities(SqlInstanceEnsurer(database, calls))
+    schedules = InstanceScheduleActivities(SqlInstanceSchedules(database, calls))
     worker = Worker(
         client,
         task_queue=queues.CONTROL_PLANE,
@@ -30,6 +45,9 @@ def build(client: Client, database: Database) -> Worker:
             *(runs.write_snapshot, runs.find_node),
             *(intake.accept_call, intake.accept_scheduled, intake.load),
             *(intake.enter_group, intake.next_in_line),
+            rooms.take,
+            *(instances.begin, instances.finish, ensuring.ensure),
+            *(schedules.begin, schedules.end),
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 SYSTEM = "system"
+AGENT = "agent:"
 _actor: ContextVar[str] = ContextVar("actor", default=SYSTEM)
 
 

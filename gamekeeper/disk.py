@@ -7,6 +7,7 @@ tell of it. Room is looked at rather than probed: a small write may find the las
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,26 @@ class DiskRoom:
     def __str__(self) -> str:
         free, total = self.free_bytes / 2**20, self.total_bytes / 2**20
         return f"the disk of {self.path} is full ({free:.1f} of {total:.0f} MiB are free)"
+
+
+@dataclass(frozen=True)
+class DiskFloor:
+    """Room that is left to what has to go on, as outcomes and cancels, on the disks of ``paths``. On a small disk it is
+    a twentieth of that."""
+
+    paths: Sequence[Path]
+    free_bytes: int
+
+    def trouble(self) -> str:
+        """Names a disk that has less; empty where all have it."""
+        for path in self.paths:
+            room = nearest_room(path)
+            if room.is_full:
+                return str(room)
+            if room.free_bytes < min(self.free_bytes, room.total_bytes // 20):
+                free = f"{room.free_bytes / 2**20:.0f} of {room.total_bytes / 2**20:.0f} MiB are free"
+                return f"the disk of {room.path} is nearly full ({free}, and the rest is for what has to go on)"
+        return ""
 
 
 def disk_room(path: Path) -> DiskRoom:

@@ -12,6 +12,8 @@ GamekeeperError
 ├── UnauthenticatedError unauthenticated  no key, or a wrong one
 ├── UnavailableError     unavailable   a part is away; the same call may work later
 │   └── LaterError         unavailable   too much is asked for at once; it tells when the same call may work
+│       ├── TooOftenError    too_often     too much of one address or key
+│       └── QuotaError       quota         no room for it now, on a disk or in somebody's share of one
 └── ImageError           permanent     an image that can't be had
 
 A message says what is wrong and where; ``hint`` says what to do about it.
@@ -70,12 +72,12 @@ class InvalidError(GamekeeperError):
 
 
 class SpecError(InvalidError):
-    """A pipeline that can't be accepted, with every problem found in it."""
+    """A pipeline, or another document of a user, that can't be accepted, with every problem found in it."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], what: str = "pipeline") -> None:
         count = len(problems)
         first = f"{problems[0].path}: {problems[0].message}" if problems else ""
-        super().__init__(f"{count} problem{'s' * (count != 1)} in the pipeline; first: {first}", code="invalid_spec")
+        super().__init__(f"{count} problem{'s' * (count != 1)} in the {what}; first: {first}", code="invalid_spec")
         self.problems = list(problems)
 
 
@@ -98,9 +100,21 @@ class UnavailableError(GamekeeperError):
 class LaterError(UnavailableError):
     """Too much is asked for at once. The same call may work in ``after_seconds``, and not before."""
 
-    def __init__(self, message: str, *, after_seconds: float) -> None:
-        super().__init__(message, hint=f"it may call again in {after_seconds:.1f} s")
+    def __init__(self, message: str, *, after_seconds: float, code: str = "") -> None:
+        super().__init__(message, hint=f"it may call again in {after_seconds:.1f} s", code=code)
         self.after_seconds = after_seconds
+
+
+class TooOftenError(LaterError):
+    """One address, or one key, asks for too much. Others are served."""
+
+    kind = "too_often"
+
+
+class QuotaError(LaterError):
+    """There is no room for it now. What needs none goes on."""
+
+    kind = "quota"
 
 
 class ImageError(GamekeeperError):

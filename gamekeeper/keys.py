@@ -4,6 +4,7 @@ A fast hash is right here: there is nothing to guess in 256 random bits, so a sl
 """
 
 import hashlib
+import re
 import secrets
 
 API_KEY_PREFIX = "gk_"
@@ -15,6 +16,21 @@ PIN_MARK = "."  # between the secret of a token or join key and the pin of the r
 
 def new_key(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(32)
+
+
+def new_api_key(key_id: str) -> str:
+    """Its public id stands in it, so that a key that was found somewhere can be revoked by it."""
+    return new_key(f"{API_KEY_PREFIX}{key_id}_")
+
+
+def is_api_key(text: str) -> bool:
+    return text.startswith(API_KEY_PREFIX)
+
+
+def api_key_id(key: str) -> str:
+    """The public id that stands in a key; empty for one of a start of the api, which has none."""
+    found = re.match(rf"{API_KEY_PREFIX}([0-9a-f]{{8}})_", key)
+    return found.group(1) if found else ""
 
 
 def hash_key(key: str) -> str:

@@ -13,6 +13,8 @@ from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.exit_status import exit_status
+from gamekeeper.garbage import collect_seldom
+from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
 from gateway.bootstrap import build
 from gateway.settings import GatewaySettings
@@ -31,6 +33,7 @@ async def serve(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    collect_seldom()
     await process.server.start()
     log.info("serving Temporal to agents on %s:%d", settings.gateway_host, process.port)
     stopping = asyncio.create_task(stop.wait())
@@ -50,7 +53,7 @@ def main() -> None:
     try:
         settings = GatewaySettings.from_environment()
         configure_logging(settings.log_level)
-        asyncio.run(serve(settings))
+        run_answering(serve(settings))
     except GamekeeperError as error:
         log.error("%s", error)
         status = exit_status(error)

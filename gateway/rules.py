@@ -14,6 +14,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as pb
 from temporalio.api.workflowservice.v1 import service_pb2
 
 from gateway import rewriting as rw
+from gateway.failures import plain_failure
 from gateway.refusal import Reason, Refusal, shown
 from gateway.tokens import Caller, Seal
 
@@ -119,14 +120,17 @@ def _rule(
     return f"/{SERVICE}/{rule.name}", rule
 
 
-def _respond(request: type[Message], answer: type[Message], passes: str, drops: str = OF_VERSIONS) -> tuple[str, Rule]:
-    """An answer to an activity task. It is found by its token; the forms with ids are not here."""
+def _respond(
+    request: type[Message], answer: type[Message], passes: str, drops: str = OF_VERSIONS, *checks: rw.Change
+) -> tuple[str, Rule]:
+    """An answer to an activity task. It is found by its token; the forms with ids are not here. Details of beats, of
+    cancels and of failures come back to a workflow before anybody looks at them, so none pass."""
     return _rule(
         request,
         answer,
         f"namespace identity task_token {passes}",
         f"resource_id {drops}",
-        checks=(rw.unwrap_activity_token,),
+        checks=(rw.unwrap_activity_token, *checks),
         max_bytes=PAYLOADS,
     )
 
@@ -157,14 +161,21 @@ RULES: dict[str, Rule] = dict(
             answers=(rw.wrap_activity_token,),
             is_poll=True,
         ),
-        _respond(pb.RecordActivityTaskHeartbeatRequest, pb.RecordActivityTaskHeartbeatResponse, "details", ""),
+        _respond(pb.RecordActivityTaskHeartbeatRequest, pb.RecordActivityTaskHeartbeatResponse, "", "details"),
         _respond(pb.RespondActivityTaskCompletedRequest, pb.RespondActivityTaskCompletedResponse, "result"),
         _respond(
             pb.RespondActivityTaskFailedRequest,
             pb.RespondActivityTaskFailedResponse,
-            "failure last_heartbeat_details cause",
+            "failure cause",
+            f"last_heartbeat_details {OF_VERSIONS}",
+            plain_failure,
         ),
-        _respond(pb.RespondActivityTaskCanceledRequest, pb.RespondActivityTaskCanceledResponse, "details"),
+        _respond(
+            pb.RespondActivityTaskCanceledRequest,
+            pb.RespondActivityTaskCanceledResponse,
+            "",
+            f"details {OF_VERSIONS}",
+        ),
         _rule(
             pb.RecordWorkerHeartbeatRequest,
             pb.RecordWorkerHeartbeatResponse,
@@ -199,7 +210,7 @@ RULES: dict[str, Rule] = dict(
             pb.RespondNexusTaskFailedRequest,
             pb.RespondNexusTaskFailedResponse,
             "namespace identity task_token error failure",
-            checks=(rw.unwrap_nexus_token,),
+            checks=(rw.unwrap_nexus_token, plain_failure),
         ),
     ]
 )

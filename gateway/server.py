@@ -35,6 +35,7 @@ OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", 200),
     ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_allowed_incoming_connections", 16_384),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # A node that vanished must not keep a poll that then takes a task, which would be lost until its heartbeat timeout.

@@ -29,16 +29,19 @@ def commands(group: Any, words: str) -> Iterator[tuple[str, Any]]:
         yield f"{words} {name}", command
         if hasattr(command, "list_commands"):
             yield from commands(command, f"{words} {name}")
+        for word, below in getattr(command, "below", {}).items():
+            yield f"{words} {name} {word}", below
+            yield from commands(below, f"{words} {name} {word}")
 
 
 def render() -> str:
     root = typer.main.get_command(build())
     parts = [HEAD, "## `gamekeeper`", "", *_about(root), *_options(root), ""]
     for words, command in commands(root, "gamekeeper"):
+        level = "#" * (1 + words.count(" "))
         if hasattr(command, "list_commands"):
-            parts += [f"## `{words}`", "", *_about(command)]
+            parts += [f"{level} `{words}`", "", *_about(command)]
         else:
-            level = "##" if words.count(" ") == 1 else "###"
             parts += [f"{level} `{words}`", "", *_about(command), "```sh", _usage(words, command), "```", ""]
             parts += [*_arguments(command), *_options(command), *_examples(command)]
     return "\n".join(parts).rstrip() + "\n"

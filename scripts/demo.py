@@ -29,7 +29,7 @@ def main() -> None:
     run("up", "--detach")
     status = call("status")
     node = status["agents"][0]["node"]
-    arena = find_arena(node)
+    arena = find_arena()
     if arena is None:
         port = free_udp_port()
         arguments = ["run", str(EXAMPLE / "deploy.yaml"), "--node", node, "--arg", f"port={port}", "--follow"]
@@ -40,7 +40,7 @@ def main() -> None:
     print()
     if run(*arguments, check=False) != 0:
         raise SystemExit("\nthe example failed; its steps and logs stand above")
-    report(status, node)
+    report(status)
 
 
 def ensure_image(client: docker.DockerClient) -> None:
@@ -72,11 +72,10 @@ def call(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def find_arena(node: str) -> dict[str, Any] | None:
-    for container in call("node", "show", node)["containers"]:
-        if container["pipeline"] == "deploy-teeworlds" and container["status"] == "running" and container["ports"]:
-            return dict(container)
-    return None
+def find_arena() -> dict[str, Any] | None:
+    """The instance of an earlier demo, where it is ready."""
+    found = [item for item in call("instance", "ls", "--pipeline", "deploy-teeworlds") if item["ports"]]
+    return next((dict(item) for item in found if item["state"] == "ready"), None)
 
 
 def free_udp_port(usual: int = 8303) -> int:
@@ -88,8 +87,8 @@ def free_udp_port(usual: int = 8303) -> int:
         return int(probe.getsockname()[1])
 
 
-def report(status: dict[str, Any], node: str) -> None:
-    arena = find_arena(node)
+def report(status: dict[str, Any]) -> None:
+    arena = find_arena()
     newest = call("runs", "ls", "--limit", "1")[0]
     ui = status["temporal"].get("ui", "")
     prefix = "" if os.environ.get("PATH", "").startswith(str(ROOT / ".venv")) else ".venv/bin/"
@@ -98,10 +97,11 @@ What ran      pipeline {newest["pipeline"]}, run {newest["id"]}: {newest["state"
 Its log       {prefix}gamekeeper runs logs {newest["id"]}
 Its history   {ui}/namespaces/default/workflows/run%2F{newest["id"]}""")
     if arena is not None:
-        print(f"""The server    docker logs {arena["name"]}
+        instance = f"{prefix}gamekeeper instance"
+        print(f"""The server    {instance} ls   (logs, console, stop, start, update: {instance} -h)
 To play       connect a Teeworlds 0.7 client to this machine, UDP port {arena["ports"][0].split("->")[0]}
-To stop       docker rm -f {arena["name"]}   (the game server; it survives what follows)
-              make down                      (Gamekeeper itself)""")
+To stop       {instance} rm {arena["id"]}   (the game server; it survives what follows)
+              make down   (Gamekeeper itself)""")
     print("Again         make demo")
 
 

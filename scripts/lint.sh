@@ -17,7 +17,7 @@ rm -rf gamekeeper/rpc/v1/__pycache__ "$copy/before/__pycache__"
 diff -r "$copy/before" gamekeeper/rpc/v1 || { echo "gamekeeper/rpc/v1 differs from proto/: commit what make gen wrote" >&2; exit 1; }
 echo "== generated pages"; python -m scripts.pages --check
 echo "== lock files"
-locks="requirements.lock requirements-dev.lock tests/clients/requirements.lock"
+locks="requirements.lock requirements-dev.lock tests/clients/requirements.lock fuzz/requirements.lock"
 cp --parents $locks "$copy"
 scripts/lock.sh
 for lock in $locks; do

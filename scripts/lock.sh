@@ -8,3 +8,5 @@ compile --extra build --extra dev -c requirements.lock -o requirements-dev.lock 
 # Of the tests' generated clients, in an environment of their own; npm's is renewed by hand: in tests/clients,
 # npm install --package-lock-only --omit-lockfile-registry-resolved
 compile -o tests/clients/requirements.lock "$@" tests/clients/requirements.in
+# Of the fuzzers, in an environment of their own too.
+compile -o fuzz/requirements.lock "$@" fuzz/requirements.in

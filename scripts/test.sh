@@ -15,6 +15,7 @@ command -v docker-registry >/dev/null || missing="$missing docker-registry"
 command -v pebble >/dev/null || missing="$missing pebble"
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 command -v npm >/dev/null || missing="$missing npm"
+command -v chromium >/dev/null || missing="$missing chromium"
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || fail "the tests need$missing; install them: sudo apt-get install$missing"
     echo "gamekeeper: installing$missing"
@@ -24,8 +25,8 @@ fi
 [ "$(id -u)" = 0 ] || fail "the tests mount small file systems to fill them, which needs root"
 scripts/ensure_docker.sh
 scripts/make_clients.sh
-# They wait most of the time, so there are more of them than processors.
-tests() { .venv/bin/pytest -n "$((2 * $(nproc)))" --dist loadgroup --durations 20 "$@"; }
+# They wait most of the time, so there are more of them than processors. tests/order.py is the order.
+tests() { .venv/bin/pytest -n "$((2 * $(nproc)))" --dist loadgroup --no-loadscope-reorder --durations 20 "$@"; }
 if [ $# -gt 0 ]; then
     tests "$@"
     exit

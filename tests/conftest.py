@@ -10,10 +10,12 @@ from tests.fixtures.docker import docker_engine, test_image
 from tests.fixtures.gateway import certificates, gateway, gateways
 from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
+from tests.fixtures.refusing import refusing_api, refusing_on_postgresql, refusing_on_sqlite, shared_api
 from tests.fixtures.registry import registry, silent_registry
 from tests.fixtures.spaces import spaces
 from tests.fixtures.stack import stack, stack_is_up
 from tests.fixtures.temporal import temporal_client, temporal_server
+from tests.order import pytest_collection_modifyitems, pytest_runtest_logreport, pytest_terminal_summary
 
 __all__ = [
     "agent_bundle",
@@ -28,8 +30,15 @@ __all__ = [
     "migrated_sqlite",
     "own_docker",
     "postgres_server",
+    "pytest_collection_modifyitems",
+    "pytest_runtest_logreport",
+    "pytest_terminal_summary",
     "raw",
+    "refusing_api",
+    "refusing_on_postgresql",
+    "refusing_on_sqlite",
     "registry",
+    "shared_api",
     "silent_registry",
     "spaces",
     "stack",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.resolve import Call, resolve
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.language.source import Document, parse_text
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
-from gamekeeper.domain.run.step import RunStepInput, StepKey
+from gamekeeper.domain.run.step import RunStepInput
 from gamekeeper.ports.container_engine import NewContainer, Ownership
 
 
@@ -26,6 +27,12 @@ def make_key(**overrides: Any) -> StepKey:
 def make_owner(**overrides: Any) -> Ownership:
     fields: dict[str, Any] = {"key": make_key(), "node": "node-1", "pipeline": "test"}
     return Ownership(**(fields | overrides))
+
+
+def step_of(owner: Ownership) -> StepKey:
+    """The step of a container that belongs to one."""
+    assert isinstance(owner.key, StepKey)
+    return owner.key
 
 
 def make_container(**overrides: Any) -> Container:

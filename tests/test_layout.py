@@ -57,6 +57,21 @@ def test_every_wait_of_a_test_ends_by_the_one_limit() -> None:
     assert [str(path) for path, text in texts.items() if own.search(text)] == []
 
 
+def test_every_direct_call_of_temporal_is_asked_again_where_its_connection_ends() -> None:
+    """Temporal ends connections by their age, and a call that is just sent comes back as canceled."""
+    direct = re.compile(r".*\b(?:workflow|operator)_service\.[a-z_]+\(.*")
+    texts = [path.read_text() for name in OURS for path in (ROOT / name).rglob("*.py")]
+    calls = [call for text in texts for call in direct.findall(text)]
+    assert calls != []
+    assert [call for call in calls if "lambda: " not in call] == []
+
+
 def test_processes_are_the_folders_with_a_main() -> None:
     mains = {path.parent.name for path in ROOT.glob("*/__main__.py")}
     assert mains == {"api", "agent_worker", "control_worker", "gateway"}
+
+
+def test_migrations_are_one_line() -> None:
+    """Two that were written at the same time follow each other: with two ends no database can be brought up to date."""
+    found = sorted((ROOT / "gamekeeper" / "db" / "migrations" / "versions").glob("0*.py"))
+    assert [path.name[:4] for path in found] == [f"{number:04}" for number in range(1, len(found) + 1)]

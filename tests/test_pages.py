@@ -11,7 +11,7 @@ from scripts.settings_page import sections
 
 ROOT = Path(__file__).parent.parent
 ROWS = [row for rows in sections().values() for row in rows]
-OF_CONTAINERS = {"GAMEKEEPER_RUN", "GAMEKEEPER_STEP", "GAMEKEEPER_TRY", "GAMEKEEPER_NODE"}
+OF_CONTAINERS = {"GAMEKEEPER_RUN", "GAMEKEEPER_STEP", "GAMEKEEPER_TRY", "GAMEKEEPER_NODE", "GAMEKEEPER_PORT_NAME"}
 OF_COMPOSE = {"GAMEKEEPER_VERSION", "GAMEKEEPER_BIND"}
 PAGES = [ROOT / "README.md", ROOT / "docker-compose.yml", *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*")]
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.control_plane.refusals import refusals_are_final
 from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.run.schedule import ScheduledRun
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.ports.run_intake import RunIntake
 
 REFUSED = "RunRefused"
-_MESSAGE_LIMIT = 2000
 
 
 class IntakeActivities:
@@ -25,12 +22,12 @@ class IntakeActivities:
 
     @activity.defn(name="run.accept_call")
     async def accept_call(self, call: RunCall) -> AcceptedRun:
-        with _refusals_are_final():
+        with refusals_are_final(REFUSED):
             return await self._told(await self._intake.accept_call(call))
 
     @activity.defn(name="run.accept_scheduled")
     async def accept_scheduled(self, scheduled: ScheduledRun) -> AcceptedRun:
-        with _refusals_are_final():
+        with refusals_are_final(REFUSED):
             return await self._told(await self._intake.accept_scheduled(scheduled))
 
     async def _told(self, accepted: AcceptedRun) -> AcceptedRun:
@@ -39,7 +36,7 @@ class IntakeActivities:
 
     @activity.defn(name="run.load")
     async def load(self, asked: RunById) -> RunInput:
-        with _refusals_are_final():
+        with refusals_are_final(REFUSED):
             return await self._intake.load(asked)
 
     @activity.defn(name="run.enter_group")
@@ -49,14 +46,3 @@ class IntakeActivities:
     @activity.defn(name="run.next_in_line")
     async def next_in_line(self, request: GroupRequest) -> list[str]:
         return await self._intake.next_in_line(request)
-
-
-@contextmanager
-def _refusals_are_final() -> Iterator[None]:
-    """Makes refusals final: a wrong pipeline stays wrong, but a database that is away is asked again."""
-    try:
-        yield
-    except (InvalidError, NotFoundError, ConflictError) as error:
-        raise ApplicationError(
-            str(error)[:_MESSAGE_LIMIT], type=REFUSED, non_retryable=True, category=ApplicationErrorCategory.BENIGN
-        ) from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.ports.node_agent import Containers, Inputs, Journal, Phases, StepLogs
+from gamekeeper.ports.node_policy import OwnPolicy
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,6 @@ class NodeContext:
     logs: StepLogs
     phases: Phases
     containers: Containers
-    policy: NodePolicy
+    policy: OwnPolicy
     inputs: Inputs
     heartbeat_seconds: float = 10.0

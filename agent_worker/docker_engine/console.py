@@ -11,6 +11,8 @@ import asyncio
 import os
 import signal
 import socket
+import struct
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -32,7 +34,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 60
 HANG_UP_SECONDS = 2.0
 POLL_SECONDS = 0.05
-_HEADER = 8
+TYPE_SECONDS = 5.0
+_HEADER = struct.Struct(">BxxxI")
 _STDERR = 2
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
@@ -40,7 +43,7 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 class DockerConsole:
     """``exec_id`` is empty for the container's own process. Blocking calls run on ``threads``."""
 
-    def __init__(self, api: APIClient, threads: Executor, container_id: str, exec_id: str, *, tty: bool) -> None:
+    def __init__(self, api: APIClient, threads: Executor | None, container_id: str, exec_id: str, *, tty: bool) -> None:
         self._api = api
         self._threads = threads
         self._container_id = container_id
@@ -48,9 +51,12 @@ class DockerConsole:
         self._tty = tty
         self._response: Any = None
         self._closed = False
+        self._texts: deque[ConsoleText] = deque()
+        self._rest = b""
 
-    def begin(self, path: str, body: dict[str, Any], parameters: dict[str, str]) -> None:
-        """Raises StartError with the engine's words."""
+    def begin(self, path: str, parameters: dict[str, str], body: dict[str, Any] | None = None) -> None:
+        """Raises StartError with the engine's words. An attach has no ``body``: it would be typed into the process, for
+        the engine hands on whatever comes behind the head of that request."""
         url = f"{self._api.base_url}/v{self._api.api_version}/{path}"
         timeout = (CONNECT_SECONDS, None)
         response = self._api.post(url, json=body, params=parameters, headers=_UPGRADE, stream=True, timeout=timeout)
@@ -62,6 +68,18 @@ class DockerConsole:
         self._socket: socket.socket = self._buffer.raw._sock
         self._socket.settimeout(None)
 
+    def type_and_leave(self, data: bytes) -> None:
+        """Blocks until the engine has it all, for some seconds at most: a process may not read."""
+        try:
+            self._socket.settimeout(TYPE_SECONDS)
+            self._socket.sendall(data)
+            self._socket.shutdown(socket.SHUT_WR)
+            self._buffer.read()
+        except OSError as error:
+            raise UnavailableError(f"the console took no input: {error}") from error
+        finally:
+            self._response.close()
+
     async def _on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
@@ -69,18 +87,23 @@ class DockerConsole:
             raise UnavailableError(f"the console broke off: {error}") from error
 
     async def read(self) -> ConsoleText | None:
-        return await self._on_thread(self._read_raw if self._tty else self._read_frame)
+        if self._texts:
+            return self._texts.popleft()
+        return await self._on_thread(self._read_raw if self._tty else self._read_frames)
 
     def _read_raw(self) -> ConsoleText | None:
         data = self._buffer.read1(MAX_PIECE_BYTES)
         return ConsoleText(LogStream.STDOUT, data) if data else None
 
-    def _read_frame(self) -> ConsoleText | None:
-        header = self._buffer.read(_HEADER)
-        if len(header) < _HEADER:
-            return None
-        data = self._buffer.read(int.from_bytes(header[4:], "big"))
-        return ConsoleText(LogStream.STDERR if header[0] == _STDERR else LogStream.STDOUT, data)
+    def _read_frames(self) -> ConsoleText | None:
+        """All that has come, of one stream as one piece: a process that writes short lines has a frame for each."""
+        while not self._texts:
+            data = self._buffer.read1(MAX_PIECE_BYTES)
+            if not data:
+                return None
+            texts, self._rest = split_frames(self._rest + data)
+            self._texts.extend(texts)
+        return self._texts.popleft()
 
     async def write(self, data: bytes) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -145,6 +168,31 @@ class DockerConsole:
                     await asyncio.sleep(POLL_SECONDS)
 
 
+def split_frames(data: bytes) -> tuple[list[ConsoleText], bytes]:
+    """The output in the whole frames, and the beginning of the next one."""
+    texts: list[ConsoleText] = []
+    pieces: list[bytes] = []
+    at, kind, size = 0, 0, len(data)
+    while at + _HEADER.size <= size:
+        of, length = _HEADER.unpack_from(data, at)
+        end = at + _HEADER.size + length
+        if end > size:
+            break
+        if of != kind and pieces:
+            texts.append(_text(kind, pieces))
+            pieces = []
+        kind = of
+        pieces.append(data[at + _HEADER.size : end])
+        at = end
+    if pieces:
+        texts.append(_text(kind, pieces))
+    return texts, data[at:]
+
+
+def _text(kind: int, pieces: list[bytes]) -> ConsoleText:
+    return ConsoleText(LogStream.STDERR if kind == _STDERR else LogStream.STDOUT, b"".join(pieces))
+
+
 def _kill(pid: int, container_id: str, number: signal.Signals) -> bool:
     """Kills the command, with its children where it leads a process group, as the engine makes it. It kills only a
     process that is seen to be in the container: an agent in a container sees other ids than its engine."""
@@ -167,15 +215,25 @@ def open_console(api: APIClient, threads: Executor, container_id: str, request: 
             tty = bool(api.inspect_container(container_id)["Config"].get("Tty"))
             console = DockerConsole(api, threads, container_id, "", tty=tty)
             streams = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
-            console.begin(f"containers/{container_id}/attach", {}, streams)
+            console.begin(f"containers/{container_id}/attach", streams)
             return console
         environment = {"TERM": "xterm-256color"} if request.tty else None
         command = list(request.command)
         made = api.exec_create(container_id, command, stdin=True, tty=request.tty, environment=environment)
         console = DockerConsole(api, threads, container_id, made["Id"], tty=request.tty)
-        console.begin(f"exec/{made['Id']}/start", {"Tty": request.tty, "Detach": False}, {})
+        console.begin(f"exec/{made['Id']}/start", {}, {"Tty": request.tty, "Detach": False})
         if request.tty:
             api.exec_resize(made["Id"], request.size.rows, request.size.columns)
         return console
     except APIError as error:
         raise StartError(explain(error)) from error
+
+
+def type_in(api: APIClient, container_id: str, data: bytes) -> None:
+    """Writes to the input of a container's own process. The engine ends the connection when it has passed all on."""
+    try:
+        console = DockerConsole(api, None, container_id, "", tty=False)
+        console.begin(f"containers/{container_id}/attach", {"stream": "1", "stdin": "1"})
+    except APIError as error:
+        raise StartError(explain(error)) from error
+    console.type_and_leave(data)

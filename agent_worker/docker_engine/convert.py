@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from agent_worker.docker_engine.mount_config import (
+    FOLDERS,
+    SOCKET,
+    held_mounts,
+    holds_any,
+    is_engine_socket_mount,
+    unheld_path,
+)
+from agent_worker.engine_socket.project import Project, project_of
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.language.container import Container, Healthcheck
+from gamekeeper.domain.language.device import RENDER_NODE, DeviceReservation, is_cdi
 from gamekeeper.domain.language.outputs import VARIABLE
 from gamekeeper.domain.language.project_volume import EXTERNAL
 from gamekeeper.domain.language.published_port import PublishedPort, parse_ports
 from gamekeeper.domain.language.units import parse_bytes, parse_duration
 from gamekeeper.domain.language.volume import split_volume
-from gamekeeper.domain.run.step import StepKey
+from gamekeeper.domain.node.host_folder import HostFolder, engine_sockets, from_label, host_folders, to_label
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
@@ -39,12 +51,13 @@ _LOG_SIZE = re.compile(r"([0-9.]+) ?([kmgt])?i?b?")
 
 
 def owner_labels(owner: Ownership) -> dict[str, str]:
-    return {
+    common = {LABEL + "node": owner.node, LABEL + "pipeline": owner.pipeline}
+    if isinstance(owner.key, InstanceKey):
+        return common | {LABEL + "instance": owner.key.instance, LABEL + "revision": str(owner.key.revision)}
+    return common | {
         LABEL + "run": owner.key.run_id,
         LABEL + "step": owner.key.step,
         LABEL + "try": str(owner.key.try_),
-        LABEL + "node": owner.node,
-        LABEL + "pipeline": owner.pipeline,
         LABEL + "kind": owner.kind,
         LABEL + "lifetime": owner.lifetime,
         LABEL + "deadline": f"{owner.deadline:.3f}",
@@ -54,35 +67,45 @@ def owner_labels(owner: Ownership) -> dict[str, str]:
 def owner_from_labels(labels: dict[str, str]) -> Ownership | None:
     """The owner, or None for a container that is not ours: whose labels we can't have written."""
     try:
-        key = StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+        key = _key_from_labels(labels)
         if not key.is_possible:
             return None
+        of_instance = isinstance(key, InstanceKey)
         return Ownership(
             key=key,
             node=labels[LABEL + "node"],
             pipeline=labels.get(LABEL + "pipeline", ""),
-            kind=labels.get(LABEL + "kind", "job"),
-            lifetime=labels.get(LABEL + "lifetime", "run"),
+            kind=labels.get(LABEL + "kind", "service" if of_instance else "job"),
+            lifetime=labels.get(LABEL + "lifetime", "node" if of_instance else "run"),
             deadline=float(labels.get(LABEL + "deadline", "0")),
         )
     except (KeyError, ValueError):
         return None
 
 
-def create_config(new: NewContainer) -> dict[str, Any]:
-    """The body of the Engine API's ``POST /containers/create``."""
+def _key_from_labels(labels: dict[str, str]) -> ContainerKey:
+    if (instance := labels.get(LABEL + "instance")) is not None:
+        return InstanceKey(instance=instance, revision=int(labels[LABEL + "revision"]))
+    return StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+
+
+def create_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -> dict[str, Any]:
+    """The body of the Engine API's ``POST /containers/create``. ``held`` are the paths at which the agent holds the
+    container's host folders, ``socket`` is the one in the place of the engine's."""
     spec, owner = new.spec, new.owner
     config: dict[str, Any] = {
         "Image": spec.image,
         "Env": [_variable(key, value) for key, value in (_context(new) | spec.environment).items()],
         "Labels": spec.labels
         | owner_labels(owner)
-        | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {}),
+        | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {})
+        | ({FOLDERS: to_label(folders)} if (folders := host_folders(spec)) else {})
+        | ({SOCKET: "own"} if engine_sockets(spec) else {}),
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in _ports_of(spec.ports + spec.expose)},
-        "OpenStdin": bool(spec.stdin_open),
+        "OpenStdin": bool(spec.stdin_open) or isinstance(owner.key, InstanceKey),
         "Tty": bool(spec.tty),
         "Volumes": _anonymous_volumes(new),
-        "HostConfig": host_config(new),
+        "HostConfig": host_config(new, held, socket),
     }
     optional = {
         "Cmd": spec.command,
@@ -97,7 +120,8 @@ def create_config(new: NewContainer) -> dict[str, Any]:
     }
     config |= {key: value for key, value in optional.items() if value is not None}
     if new.network:
-        aliases = list(dict.fromkeys(name for name in (new.alias, spec.hostname, spec.container_name) if name))
+        names = (new.alias, *new.aliases, spec.hostname, spec.container_name)
+        aliases = list(dict.fromkeys(name for name in names if name))
         config["NetworkingConfig"] = {"EndpointsConfig": {new.network: {"Aliases": aliases}}}
     return config
 
@@ -113,26 +137,25 @@ def _anonymous_volumes(new: NewContainer) -> dict[str, Any]:
 
 
 def _context(new: NewContainer) -> dict[str, str]:
-    owner = new.owner
+    key, node = new.owner.key, {"GAMEKEEPER_NODE": new.owner.node}
+    if isinstance(key, InstanceKey):
+        return node | {"GAMEKEEPER_INSTANCE": key.instance, "GAMEKEEPER_REVISION": str(key.revision)}
     outputs = {VARIABLE: f"{OUTPUTS_FOLDER}/{OUTPUTS_FILE}"} if new.has_outputs else {}
-    return outputs | {
-        "GAMEKEEPER_RUN": owner.key.run_id,
-        "GAMEKEEPER_STEP": owner.key.step,
-        "GAMEKEEPER_TRY": str(owner.key.try_),
-        "GAMEKEEPER_NODE": owner.node,
-    }
+    return outputs | node | {"GAMEKEEPER_RUN": key.run_id, "GAMEKEEPER_STEP": key.step, "GAMEKEEPER_TRY": str(key.try_)}
 
 
-def host_config(new: NewContainer) -> dict[str, Any]:
-    spec = new.spec
+def host_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -> dict[str, Any]:
+    spec, mounts = new.spec, held_mounts(new.spec, held, socket)
     config: dict[str, Any] = {
         "Binds": [
-            *(text.removeprefix(EXTERNAL) for text in spec.volumes if split_volume(text).source),
+            *(text.removeprefix(EXTERNAL) for text in spec.volumes if split_volume(text).source[:1] not in ("", "/")),
             *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else []),
+            *mounts["Binds"],
         ],
+        "Mounts": mounts["Mounts"],
         "PortBindings": _port_bindings(spec),
         "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
-        "Devices": [_device(text) for text in spec.devices],
+        "Devices": [_device(text) for text in _device_files(spec)],
         "DeviceCgroupRules": spec.device_cgroup_rules,
         "DeviceRequests": _device_requests(spec),
         "GroupAdd": spec.group_add,
@@ -177,8 +200,10 @@ def _resources(spec: Container) -> dict[str, Any]:
 
 
 def _device_requests(spec: Container) -> list[dict[str, Any]]:
-    requests = []
+    requests: list[dict[str, Any]] = []
     for device in spec.device_requests:
+        if _render_nodes(device):
+            continue  # files of the node, which no driver of Docker's gives
         count = -1 if device.count == "all" or device.count is None else device.count
         requests.append(
             {
@@ -189,7 +214,20 @@ def _device_requests(spec: Container) -> list[dict[str, Any]]:
                 "Options": device.options,
             }
         )
+    if names := [text for text in spec.devices if is_cdi(text)]:
+        requests.append({"Driver": "cdi", "DeviceIDs": names})
     return requests
+
+
+def _device_files(spec: Container) -> list[str]:
+    given = [text for device in spec.device_requests for text in _render_nodes(device)]
+    return list(dict.fromkeys([*(text for text in spec.devices if not is_cdi(text)), *given]))
+
+
+def _render_nodes(request: DeviceReservation) -> list[str]:
+    """The GPUs of a request that are given as files in /dev/dri: AMD's and Intel's."""
+    ids = request.device_ids or []
+    return ids if all(RENDER_NODE.fullmatch(text) for text in ids) else []
 
 
 def _ports_of(texts: list[str]) -> list[PublishedPort]:
@@ -252,6 +290,8 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         health_log=_last_check(health),
         restart_count=inspected.get("RestartCount", 0),
         log_kept_bytes=_log_kept_bytes(inspected["HostConfig"].get("LogConfig") or {}),
+        tty=bool(inspected["Config"].get("Tty")),
+        stop_signal=inspected["Config"].get("StopSignal") or "SIGTERM",
     )
 
 
@@ -281,13 +321,23 @@ class Made:
     """A container as it was created, which tells all of a clean end but its times.
 
     ``may_write`` is true of root alone, unless a capability is taken from him. One that ``publishes`` has ports that
-    others may wait for. With ``tty`` its output is one stream.
+    others may wait for. With ``tty`` its output is one stream. ``folders`` are those of the host,
+    ``unheld`` is a path of the host that the agent does not hold. ``project`` is of one that has a socket in the place
+    of the engine's.
     """
 
     info: ContainerInfo
     may_write: bool
     publishes: bool
     tty: bool
+    folders: tuple[HostFolder, ...] = ()
+    unheld: str = ""
+    project: Project | None = None
+
+    @property
+    def holds(self) -> bool:
+        """True for a container for which the agent holds anything."""
+        return bool(self.folders) or self.project is not None
 
     def ended_well(self, started_at: datetime, finished_at: datetime) -> ContainerInfo:
         return replace(
@@ -301,10 +351,23 @@ def made_from_inspect(inspected: dict[str, Any]) -> Made:
     user = (inspected["Config"].get("User") or "").partition(":")[0]
     return Made(
         info=info_from_inspect(inspected),
-        may_write=user in ("", "0", "root") and not host.get("CapDrop"),
+        may_write=user in ("", "0", "root") and not {"ALL", "DAC_OVERRIDE"} & set(host.get("CapDrop") or []),
         publishes=bool(host.get("PortBindings") or host.get("PublishAllPorts")),
         tty=bool(inspected["Config"].get("Tty")),
+        folders=tuple(from_label((inspected["Config"].get("Labels") or {}).get(FOLDERS, "")))
+        if holds_any(host)
+        else (),
+        unheld=unheld_path(host),
+        project=_project(inspected),
     )
+
+
+def _project(inspected: dict[str, Any]) -> Project | None:
+    host, networks = inspected["HostConfig"], (inspected.get("NetworkSettings") or {}).get("Networks") or {}
+    owner = owner_from_labels(inspected["Config"].get("Labels") or {})
+    if owner is None or not any(map(is_engine_socket_mount, host.get("Mounts") or [])):
+        return None
+    return project_of(owner, frozenset([*networks, host.get("NetworkMode", "")]))
 
 
 def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: int) -> ContainerUsage | None:
@@ -347,10 +410,7 @@ def _ports(ports: dict[str, list[dict[str, str]] | None]) -> list[str]:
 
 
 def parse_time(text: str) -> datetime | None:
-    """Docker's time with nanoseconds; its zero time (year 1) as None."""
+    """Docker's time with nanoseconds, a network's in the engine's own zone; its zero time (year 1) as None."""
     if not text or text.startswith("0001-"):
         return None
-    head, _, rest = text.partition(".")
-    fraction = "".join(char for char in rest if char.isdigit())[:6]
-    moment = datetime.fromisoformat(head.rstrip("Z")).replace(tzinfo=UTC)
-    return moment.replace(microsecond=int(fraction.ljust(6, "0")) if fraction else 0)
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -7,9 +7,10 @@ with the console; the next agent sweeps up the leavings of one that was killed.
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from docker.api.client import APIClient
@@ -18,6 +19,7 @@ from docker.errors import APIError
 from agent_worker.docker_engine.console import DockerConsole
 from agent_worker.docker_engine.convert import LABEL
 from agent_worker.docker_engine.errors import explain
+from agent_worker.docker_engine.mount_config import FOLDERS, is_engine_socket_mount
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import StartError
@@ -29,6 +31,8 @@ _STREAMS = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
 class LookInConsole(DockerConsole):
     """The console of a look-in. Closing it removes its container and image."""
 
+    on_closed: Callable[[], Awaitable[None]] | None = None
+
     def __init__(self, api: APIClient, threads: Executor, container_id: str, image: str, *, tty: bool) -> None:
         super().__init__(api, threads, container_id, "", tty=tty)
         self._image = image
@@ -37,21 +41,33 @@ class LookInConsole(DockerConsole):
         await super().close()
         with suppress(UnavailableError):  # the next agent sweeps it up
             await self._on_thread(_remove, self._api, self._container_id, self._image)
+            if self.on_closed is not None:
+                await self.on_closed()
 
 
-def look_in(api: APIClient, threads: Executor, node: str, container_id: str, request: ConsoleRequest) -> LookInConsole:
+@dataclass(frozen=True)
+class LookIn:
+    """A look into the container ``ended``, by a new one of that name. Its host folders are held at ``held``."""
+
+    node: str
+    ended: str
+    name: str
+    held: Sequence[str] = ()
+
+
+def look_in(api: APIClient, threads: Executor, look: LookIn, request: ConsoleRequest) -> LookInConsole:
     """Blocks for as long as the engine copies what the container has written. Raises StartError."""
-    labels = {LOOKS_IN: node}
+    labels = {LOOKS_IN: look.node}
     image = ""
     made = ""
     try:
-        ended = api.inspect_container(container_id)
-        image = api.commit(container_id, conf={"Labels": labels})["Id"]
-        name = f"{ended['Name'].strip('/')}-look-{secrets.token_hex(4)}"
+        ended = api.inspect_container(look.ended)
+        image = api.commit(look.ended, conf={"Labels": labels})["Id"]
         config = _config(ended, image, labels, request)
-        made = api.create_container_from_config(config, name)["Id"]  # type: ignore[no-untyped-call]
+        _hold(config, ended, look.held)
+        made = api.create_container_from_config(config, look.name)["Id"]  # type: ignore[no-untyped-call]
         console = LookInConsole(api, threads, made, image, tty=request.tty)
-        console.begin(f"containers/{made}/attach", {}, _STREAMS)
+        console.begin(f"containers/{made}/attach", _STREAMS)
         api.start(made)
         if request.tty:
             with suppress(APIError):  # it has ended
@@ -78,6 +94,7 @@ def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: 
     disowned = {name: "" for name in old.get("Labels") or {} if name.startswith(LABEL)}
     host = ended["HostConfig"] | {"PortBindings": {}, "RestartPolicy": {"Name": "no"}, "AutoRemove": False}
     host["Binds"] = [*(host.get("Binds") or []), *_unnamed_volumes(ended)]
+    host["Mounts"] = [mount for mount in host.get("Mounts") or [] if not is_engine_socket_mount(mount)]
     return {
         "Image": image,
         "Entrypoint": [],
@@ -93,6 +110,24 @@ def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: 
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": host,
     }
+
+
+def _hold(config: dict[str, Any], ended: dict[str, Any], held: Sequence[str]) -> None:
+    """Puts the paths at which its own host folders are held in the place of the ended container's."""
+    if not held:
+        return
+    config["Labels"][FOLDERS] = (ended["Config"].get("Labels") or {}).get(FOLDERS, "")
+    host = config["HostConfig"]
+    host["Mounts"] = [mount | {"Source": _moved(mount["Source"], held)} for mount in host.get("Mounts") or []]
+    host["Binds"] = [
+        f"{_moved(source, held)}:{rest}" if source.startswith("/") else f"{source}:{rest}"
+        for source, _, rest in (bind.partition(":") for bind in host["Binds"])
+    ]
+
+
+def _moved(source: str, held: Sequence[str]) -> str:
+    """Each path ends with the folder's place among them."""
+    return held[int(source.rpartition("/")[2])]
 
 
 def _unnamed_volumes(ended: dict[str, Any]) -> list[str]:

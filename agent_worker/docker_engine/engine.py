@@ -4,58 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, ParamSpec, TypeVar
+from functools import partial
+from typing import Any
 
 from docker.api.client import APIClient
-from docker.errors import APIError, DockerException
-from urllib3.exceptions import HTTPError
 
 from agent_worker.docker_engine import outputs
-from agent_worker.docker_engine.console import DockerConsole, open_console
+from agent_worker.docker_engine.connection import EngineConnection
+from agent_worker.docker_engine.console import DockerConsole, open_console, type_in
+from agent_worker.docker_engine.container_logs import ContainerLogs
 from agent_worker.docker_engine.convert import (
     LABEL,
     Made,
     create_config,
     info_from_inspect,
-    made_from_inspect,
-    parse_time,
     usage_from_stats,
 )
-from agent_worker.docker_engine.ended_console import look_in, sweep
-from agent_worker.docker_engine.errors import GoneError, explain, fault, translated
-from agent_worker.docker_engine.exits import CleanExit, ExitWatch
-from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL, UnchunkedAdapter
-from agent_worker.docker_engine.log_stream import LogPump, closed_if_unused
+from agent_worker.docker_engine.disguised_volumes import refuse_disguised
+from agent_worker.docker_engine.ended_console import LookIn, look_in, sweep
+from agent_worker.docker_engine.errors import GoneError, fault
+from agent_worker.docker_engine.exits import ExitWatch
+from agent_worker.docker_engine.group_networks import GroupNetworks
+from agent_worker.docker_engine.host_mounts import HostMounts
+from agent_worker.docker_engine.known_containers import KnownContainers
+from agent_worker.docker_engine.own_volumes import OwnVolumes
 from agent_worker.docker_engine.pull import ImagePuller
+from agent_worker.docker_engine.removing import remove_wholly
 from agent_worker.docker_engine.run_resources import RunResources
+from agent_worker.docker_engine.starting import create_named, look, start_joined
+from agent_worker.engine_socket.project import project_of
 from gamekeeper.domain.log.log import LogLine
+from gamekeeper.domain.node.host_folder import engine_sockets, host_folders
 from gamekeeper.domain.run.console import ConsoleRequest
-from gamekeeper.errors import GamekeeperError, ImageError, UnavailableError
+from gamekeeper.errors import ImageError, InvalidError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
-    ContainerStatus,
     ContainerUsage,
     EngineFaultError,
-    NameTakenError,
     NewContainer,
     Progress,
     StartError,
+    claimed_volumes,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-CALL_TIMEOUT_SECONDS = 60
 EVENT_SECONDS = 5.0
-SHORT_CALLS = 16
-WAITS = 1000
-COMMAND_CODES = (126, 127)  # found but not to be executed, and not found: as a shell says it
-NEWLINES_KEPT = (1, 42)  # the API of Docker 23.0
 
 
 class DockerEngine:
@@ -63,46 +59,26 @@ class DockerEngine:
 
     def __init__(self, node: str, base_url: str | None = None) -> None:
         self._node = node
-        self._socket = base_url or os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        self._connected: APIClient | None = None
-        self._puller = ImagePuller(self._connect, self._socket)
-        self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
-        self._waits = ThreadPoolExecutor(WAITS, "docker-wait")
-        self._made: dict[str, Made] = {}
-        self._ended: dict[str, ContainerInfo] = {}
-        self._watch = ExitWatch(self._connect, self._socket, f"{LABEL}node={node}")
-        self._resources = RunResources(node, lambda: self._api, self._call)
+        self._connection = EngineConnection(base_url)
+        self._call = self._connection.call
+        self._puller = ImagePuller(self._connection.connect, self._connection.address)
+        self._watch = ExitWatch(self._connection.connect, self._connection.address, f"{LABEL}node={node}")
+        self._known = KnownContainers(self._watch)
+        self._logs = ContainerLogs(self._connection, self._look)
+        self._resources = RunResources(node, self._connection)
+        self._volumes = OwnVolumes(node, self._connection)
+        self._groups = GroupNetworks(node, self._connection)
+        self._mounts = HostMounts(node, self._connection)
 
     @property
     def _api(self) -> APIClient:
-        """The SDK's client, made at the first use that finds the engine up: only then its API version is known."""
-        if self._connected is None:
-            self._connected = self._connect()
-        return self._connected
-
-    def _connect(self) -> APIClient:
-        with translated(self._socket):
-            client = APIClient(
-                base_url=self._socket, version="auto", timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS
-            )
-        if client.base_url.startswith(UNIX_URL):
-            client.mount(LOGS_URL, UnchunkedAdapter(self._socket.replace("unix://", "http+unix://")))
-        return client
+        return self._connection.api
 
     def close(self) -> None:
         """Lets go of the engine's sockets and threads."""
         self._watch.close()
-        if self._connected is not None:
-            self._connected.close()
-        self._short.shutdown(wait=False)
-        self._waits.shutdown(wait=False)
-
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        def run() -> T:
-            with translated(self._socket):
-                return function(*args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._short, run)
+        self._mounts.close()
+        self._connection.close()
 
     async def ping(self) -> None:
         await self._call(self._api.ping)
@@ -130,25 +106,20 @@ class DockerEngine:
 
     async def create(self, new: NewContainer) -> str:
         self._watch.ensure_started()
+        await self._volumes.claim(claimed_volumes(new), new.owner.pipeline)
+        name, folders = new.owner.key.container_name, host_folders(new.spec)
+        project = project_of(new.owner, frozenset([new.network or ""])) if engine_sockets(new.spec) else None
         try:
-            made = await self._call(self._create, create_config(new), new.owner.key.container_name)
+            await refuse_disguised(self._connection, new)
+            async with self._mounts.made(name, folders, project):
+                config = create_config(new, self._mounts.paths(name, folders), self._mounts.socket(name))
+                made = await self._call(create_named, self._connection, config, name)
         except GoneError as error:
             self._resources.forget()
+            self._groups.forget()
             raise fault(str(error)) from error
-        self._made[made.info.id] = made
+        self._known.made[made.info.id] = made
         return made.info.id
-
-    def _create(self, config: dict[str, Any], name: str) -> Made:
-        try:
-            created = self._api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
-            return self._look(str(created["Id"]))
-        except APIError as error:
-            if error.status_code == 409 and "already in use" in explain(error):
-                raise NameTakenError(name) from error
-            raise
-
-    def _look(self, container_id: str) -> Made:
-        return made_from_inspect(self._api.inspect_container(container_id))
 
     async def prepare_outputs(self, container_id: str) -> None:
         await self._call(outputs.put_empty, self._api, container_id)
@@ -157,60 +128,28 @@ class DockerEngine:
         return await self._call(outputs.read, self._api, container_id)
 
     async def start(self, container_id: str) -> None:
+        made = await self._look(container_id)
         try:
-            await self._call(self._start, container_id)
+            await self._mounts.start(
+                made, lambda: self._call(start_joined, self._connection, self._groups, container_id)
+            )
         except EngineFaultError:
             self._resources.forget()  # a network that is gone may be why: it is made again
+            self._groups.forget()
             raise
-
-    def _start(self, container_id: str) -> None:
-        try:
-            self._api.start(container_id)
-        except APIError as error:
-            state = self._api.inspect_container(container_id)["State"]
-            if state["ExitCode"] in COMMAND_CODES:
-                raise StartError(explain(error)) from error
-            if parse_time(state["StartedAt"]) is None:
-                raise fault(explain(error)) from error
 
     async def wait(self, container_id: str) -> None:
-        def run() -> None:
-            with suppress(GoneError), translated(self._socket):
-                self._api.wait(container_id, timeout=None)
+        await self._known.unless_ended_well(container_id, asyncio.ensure_future(self._wait(container_id)))
 
-        answer = asyncio.get_running_loop().run_in_executor(self._waits, run)
-        await self._unless_ended_well(container_id, answer)
+    async def _wait(self, container_id: str) -> None:
+        with suppress(GoneError):
+            await self._connection.call_long(lambda: self._api.wait(container_id, timeout=None))
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
-        if name_or_id in self._ended:
-            return self._ended[name_or_id]
+        if (ended := self._known.ended.get(name_or_id)) is not None:
+            return ended
         answer = asyncio.ensure_future(self._inspect(name_or_id))
-        return await self._unless_ended_well(name_or_id, answer) or self._ended.get(name_or_id)
-
-    async def _unless_ended_well(self, container_id: str, answer: asyncio.Future[T]) -> T | None:
-        """The engine's answer, or None when the container's clean end, now in ``_ended``, was heard of before it."""
-        clean = self._watch.expect(container_id)
-        try:
-            first: set[asyncio.Future[Any]] = {answer, clean}
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and self._learn(container_id, clean.result()):
-                answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-                return None
-            return await answer
-        except asyncio.CancelledError:
-            answer.cancel()
-            raise
-        finally:
-            clean.cancel()
-
-    def _learn(self, container_id: str, end: CleanExit) -> bool:
-        """Notes a clean end before the engine's state tells it; False when that has to be waited for."""
-        made = self._made.get(container_id)
-        if made is not None and not made.publishes:
-            info = made.ended_well(end.started_at, end.finished_at)
-            if is_final(info):
-                self._ended[container_id] = info
-        return container_id in self._ended
+        return await self._known.unless_ended_well(name_or_id, answer) or self._known.ended.get(name_or_id)
 
     async def _inspect(self, name_or_id: str) -> ContainerInfo | None:
         try:
@@ -221,48 +160,60 @@ class DockerEngine:
         return replace(info, oom_killed=oom_killed, last_exit_code=self._watch.last_exit_code(info.id))
 
     async def stop(self, container_id: str, grace: float) -> None:
-        def run() -> None:
-            with translated(self._socket):
-                self._api.stop(container_id, timeout=math.ceil(grace))
+        with suppress(GoneError):
+            await self._connection.call_long(lambda: self._api.stop(container_id, timeout=math.ceil(grace)))
 
+    async def signal(self, container_id: str, name: str) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._waits, run)
-        except GoneError:
-            return
+            await self._call(self._api.kill, container_id, name)
+        except (GoneError, InvalidError):
+            return  # it is gone, or does not run
+
+    async def never_restart(self, container_id: str) -> None:
+        policy: Any = {"Name": "no", "MaximumRetryCount": 0}
+        with suppress(GoneError):
+            await self._call(self._api.update_container, container_id, restart_policy=policy)
+
+    async def ended_with_engine(self, info: ContainerInfo) -> bool:
+        return await asyncio.to_thread(self._watch.ended_with_engine, info.started_at, info.finished_at)
 
     async def remove(self, container_id: str) -> None:
-        self._made.pop(container_id, None)
-        self._ended.pop(container_id, None)
-        self._watch.forget(container_id)
-        try:
-            await self._call(self._api.remove_container, container_id, v=True)
-        except GoneError:
-            return
-        except GamekeeperError as error:
-            if "already in progress" not in str(error):
-                raise
+        made = self._known.made.get(container_id)
+        self._known.forget(container_id)
+        await remove_wholly(self._connection, container_id)
+        if made is not None and made.holds:  # those of an earlier agent's containers are found by release_unused
+            await self._mounts.release(made.info.name)
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
-        labels = [f"{LABEL}node={self._node}"]
-        labels += [f"{LABEL}{name}={value}" for name, value in (("run", run_id), ("step", step)) if value]
-        known = list(self._made)
-        listed = await self._call(self._api.containers, all=True, filters={"label": labels})
-        found = await asyncio.gather(*[self._find_listed(item) for item in listed])
+        known = list(self._known.made)
+        filters = [f"{LABEL}{name}={value}" for name, value in (("run", run_id), ("step", step)) if value]
+        listed, found = await self._list(filters or [f"{LABEL}run"])
         if not run_id:
-            self._ended = {info.id: info for info in found if info is not None and is_final(info)}
-            for gone in set(known) - {item["Id"] for item in listed}:
-                self._made.pop(gone, None)
-        return [info for info in found if info is not None and info.owner is not None]
+            self._known.keep(found, known, listed)
+        return found
+
+    async def list_instances(self) -> Sequence[ContainerInfo]:
+        return (await self._list([f"{LABEL}instance"]))[1]
+
+    async def _list(self, labels: list[str]) -> tuple[set[str], list[ContainerInfo]]:
+        """The ids of what the engine lists, and those of them that are ours."""
+        filters = {"label": [f"{LABEL}node={self._node}", *labels]}
+        listed = await self._call(self._api.containers, all=True, filters=filters)
+        found = await asyncio.gather(*[self._find_listed(item) for item in listed])
+        return {item["Id"] for item in listed}, [info for info in found if info is not None and info.owner is not None]
 
     async def _find_listed(self, item: dict[str, Any]) -> ContainerInfo | None:
         """Finds an ended job in the list: it stays as it was, and most containers of a busy node are such jobs."""
-        known = self._ended.get(item["Id"])
+        known = self._known.ended.get(item["Id"])
         if known is not None and known.status.value == item["State"]:
             return known
         return await self._inspect(item["Id"])
 
     def on_change(self, told: Callable[[], None]) -> None:
         self._watch.on_change(told)
+
+    def on_event(self, told: Callable[[str], None]) -> None:
+        self._watch.on_event(told)
 
     async def usage(self) -> Sequence[ContainerUsage]:
         filters = {"label": f"{LABEL}node={self._node}", "status": "running"}
@@ -277,51 +228,16 @@ class DockerEngine:
             return None
         return usage_from_stats(item, stats, self._watch.oom_events(item["Id"]))
 
-    async def read_logs(
-        self, container_id: str, since_ns: int, *, follow: bool
-    ) -> AsyncGenerator[Sequence[LogLine], None]:
-        try:
-            tty = await self._has_terminal(container_id)
-            response = await closed_if_unused(self._call(self._open_log, container_id, since_ns, follow, "all"))
-        except GoneError:
-            return
-        try:
-            swallows = version_tuple(self._api.api_version) < NEWLINES_KEPT
-            async with aclosing(LogPump(response, tty=tty, swallows=swallows).batches()) as batches:
-                async for lines in batches:
-                    yield lines
-        except (OSError, DockerException, HTTPError) as error:
-            raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
+    def read_logs(self, container_id: str, since_ns: int, *, follow: bool) -> AsyncGenerator[Sequence[LogLine], None]:
+        return self._logs.read(container_id, since_ns, follow=follow)
 
-    async def last_log_line(self, container_id: str) -> LogLine | None:
-        try:
-            tty = await self._has_terminal(container_id)
-            response = await closed_if_unused(self._call(self._open_log, container_id, 0, False, "1"))
-            async with aclosing(LogPump(response, tty=tty).batches()) as batches:
-                lines = [line async for batch in batches for line in batch]
-        except GoneError:
-            return None
-        except (OSError, DockerException, HTTPError) as error:
-            raise UnavailableError(f"the log of container {container_id[:12]} broke off: {error}") from error
-        return lines[-1] if lines else None
+    async def last_log_lines(self, container_id: str, count: int) -> Sequence[LogLine]:
+        return await self._logs.last_lines(container_id, count)
 
-    async def _has_terminal(self, container_id: str) -> bool:
-        made = self._made.get(container_id)
-        return made.tty if made is not None else (await self._call(self._look, container_id)).tty
-
-    def _open_log(self, container_id: str, since_ns: int, follow: bool, tail: str) -> Any:
-        since = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}" if since_ns else "0"
-        parameters = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow)), "since": since}
-        parameters["tail"] = tail
-        base = LOGS_URL if self._api.base_url.startswith(UNIX_URL) else self._api.base_url
-        url = f"{base}/v{self._api.api_version}/containers/{container_id}/logs"
-        response = self._api.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_SECONDS, None))
-        if not response.ok:
-            response.close()
-        if response.status_code == 404:
-            raise GoneError(container_id)
-        response.raise_for_status()
-        return response
+    async def _look(self, container_id: str) -> Made:
+        """The container as it was made, from memory where it is known."""
+        made = self._known.made.get(container_id)
+        return made if made is not None else await self._call(look, self._connection, container_id)
 
     def newest_start(self, container_id: str) -> tuple[int, int]:
         self._watch.ensure_started()
@@ -336,25 +252,53 @@ class DockerEngine:
         return True
 
     async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
-        return await self._call(open_console, self._api, self._waits, container_id, request)
+        return await self._call(open_console, self._api, self._connection.waits, container_id, request)
+
+    async def type_in(self, container_id: str, data: bytes) -> None:
+        await self._call(type_in, self._api, container_id, data)
 
     async def look_in(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
-        return await self._call(look_in, self._api, self._waits, self._node, container_id, request)
+        try:
+            ended = await self._look(container_id)
+        except GoneError as error:
+            raise StartError(str(error)) from error
+        name = f"{ended.info.name}-look-{secrets.token_hex(4)}"
+        look = LookIn(self._node, container_id, name, self._mounts.paths(name, ended.folders))
+        async with self._mounts.beside(ended, name):
+            console = await self._call(look_in, self._api, self._connection.waits, look, request)
+        if ended.folders:
+            console.on_closed = partial(self._mounts.release, name)
+        return console
 
     async def sweep_consoles(self) -> None:
         await self._call(sweep, self._api, self._node)
 
+    async def release_host_folders(self) -> None:
+        await self._mounts.release_unused()
+
     async def ensure_network(self, name: str, run_id: str) -> None:
         await self._resources.ensure_network(name, run_id)
+
+    async def ensure_group(self, group: str) -> None:
+        await self._groups.ensure(group)
+
+    async def ensure_node_network(self) -> str:
+        return await self._groups.ensure_node_network()
+
+    async def remove_unused_groups(self) -> Sequence[str]:
+        return await self._groups.remove_unused()
 
     async def ensure_volume(self, name: str, run_id: str) -> None:
         await self._resources.ensure_volume(name, run_id)
 
+    async def ensure_own_volume(self, name: str, instance: str) -> None:
+        await self._volumes.ensure(name, instance)
+
+    async def remove_own_volumes(self, instance: str, names: Iterable[str]) -> Mapping[str, str]:
+        return await self._volumes.remove(instance, names)
+
     async def open_workspace(self, container_id: str, volume: str) -> None:
-        made = self._made.get(container_id)
-        if made is None:
-            made = await self._call(self._look, container_id)
-        if not made.may_write:
+        if not (await self._look(container_id)).may_write:
             await self._resources.open_workspace(container_id, volume)
 
     async def list_run_resources(self) -> Sequence[str]:
@@ -362,13 +306,3 @@ class DockerEngine:
 
     async def remove_run_resources(self, run_id: str) -> None:
         await self._resources.remove(run_id)
-
-
-def version_tuple(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
-
-
-def is_final(info: ContainerInfo) -> bool:
-    """True when a container has ended and nothing of ours starts it again."""
-    is_job = info.owner is not None and info.owner.kind == "job"
-    return is_job and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD)

@@ -14,17 +14,27 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from docker.api.client import APIClient
 
 from agent_worker.docker_engine.convert import LIMITED
+from agent_worker.docker_engine.engine_start import EngineStart
 from agent_worker.docker_engine.errors import translated
+from agent_worker.docker_engine.new_connection import answers_anew
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
 
 _KEPT = 2000
+_KEPT_OUTAGES = 20
+POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0  # of an engine that takes connections and does not answer
+SLACK = timedelta(seconds=1)
+RESTORE = timedelta(seconds=30)  # an engine that was killed tells the ends of its containers as it comes back
 
 
 @dataclass(frozen=True)
@@ -38,9 +48,10 @@ class CleanExit:
 class ExitWatch:
     """A thread of its own reads the events of containers with ``label``; ``exits`` holds the newest clean ends."""
 
-    def __init__(self, connect: Callable[[], APIClient], socket: str, label: str) -> None:
+    def __init__(self, connect: Callable[[], APIClient], address: str, label: str) -> None:
         self._connect = connect
-        self._socket = socket
+        self._socket = address
+        self._engine_start = EngineStart(connect, address)
         self._filters = {
             "type": "container",
             "event": ["start", "oom", "die", "health_status", "destroy"],
@@ -55,7 +66,10 @@ class ExitWatch:
         self._oom: dict[str, bool] = {}
         self._exit_codes: dict[str, int] = {}
         self._told: Callable[[], None] | None = None
+        self._told_name: Callable[[str], None] | None = None
         self._waiters: dict[str, set[asyncio.Future[CleanExit]]] = {}
+        self._away: list[tuple[datetime, datetime]] = []
+        self._lost: datetime | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stream: Any = None
         self._after = 0
@@ -70,6 +84,37 @@ class ExitWatch:
     def on_change(self, told: Callable[[], None]) -> None:
         self._told = told
         self.ensure_started()
+
+    def on_event(self, told: Callable[[str], None]) -> None:
+        self._told_name = told
+        self.ensure_started()
+
+    def ended_with_engine(self, started_at: datetime | None, finished_at: datetime | None) -> bool:
+        """True when the end came while the engine was away, or before its newest start. Blocks for questions. Raises
+        UnavailableError."""
+        if started_at is None or finished_at is None:
+            return False
+        lost = self._lost
+        if lost is None:
+            answer = self._answer()
+            self._lost = finished_at if answer is False else self._lost  # until its events are there again
+            lost = None if answer else finished_at
+        ongoing = [(lost, datetime.now(UTC))] if lost is not None else []
+        if any(begin - SLACK <= finished_at <= back + SLACK for begin, back in [*self._away, *ongoing]):
+            return True
+        began = self._engine_start.under(self._streams)
+        return began is not None and started_at < began and finished_at < began + RESTORE
+
+    def _answer(self) -> bool | None:
+        """True when the engine answers anew, None where its events ended meanwhile, or it never does.
+
+        A busy engine takes its time, and one that goes down behind systemd's socket answers nobody until the next one
+        is up."""
+        streams, until = self._streams, time.monotonic() + PATIENCE_SECONDS
+        while (answer := answers_anew(self._socket)) is None and time.monotonic() < until:
+            if self._lost is not None or self._streams != streams or self._closed.wait(POLL_SECONDS):
+                return None
+        return answer if self._lost is None and self._streams == streams else None
 
     def last_exit_code(self, container_id: str) -> int | None:
         """The exit code of the container's newest end; None when the engine told of none since the agent started."""
@@ -126,17 +171,31 @@ class ExitWatch:
     def _read_forever(self) -> None:
         backoff = Backoff(initial=0.2, maximum=10)
         while not self._closed.is_set():
-            with suppress(UnavailableError), translated(self._socket), closing(self._connect()) as api:
-                api.timeout = None  # type: ignore[assignment]  # an idle node has no events
-                # The engine keeps some events: what came before the stream was there, or while it broke, is told first.
-                since: Any = _as_since(self._after)  # the SDK hands it on; its types know whole seconds alone
-                self._stream = api.events(since=since, decode=True, filters=self._filters)
-                self._in_loop(self._note_stream)
-                for event in self._stream:
-                    backoff.reset()
-                    self._after = event.get("timeNano", self._after) + 1
-                    self._in_loop(self._note, event)
+            try:
+                self._read(backoff)
+            except UnavailableError:
+                pass
+            except Exception as error:  # a thread that ended would hear of no crash any more
+                if not self._closed.is_set():
+                    log.warning("the events of the engine are asked for anew", exc_info=error)
+            self._lost = self._lost or datetime.now(UTC)
             self._closed.wait(backoff.next_delay())
+
+    def _read(self, backoff: Backoff) -> None:
+        """Reads events until they end. Raises UnavailableError."""
+        with translated(self._socket), closing(self._connect()) as api:
+            api.timeout = None  # type: ignore[assignment]  # an idle node has no events
+            # The engine keeps some events: what came before the stream was there, or while it broke, is told first.
+            since: Any = _as_since(self._after)  # the SDK hands it on; its types know whole seconds alone
+            self._stream = api.events(since=since, decode=True, filters=self._filters)
+            if self._lost is not None:
+                self._away = [*self._away, (self._lost, datetime.now(UTC))][-_KEPT_OUTAGES:]
+                self._lost = None
+            self._in_loop(self._note_stream)
+            for event in self._stream:
+                backoff.reset()
+                self._after = event.get("timeNano", self._after) + 1
+                self._in_loop(self._note, event)
 
     def _in_loop(self, note: Callable[..., None], *arguments: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process is ending
@@ -145,6 +204,8 @@ class ExitWatch:
 
     def _note_stream(self) -> None:
         self._streams += 1
+        if self._told_name is not None:
+            self._told_name("")
 
     def _note(self, event: dict[str, Any]) -> None:
         container_id, action = event["id"], event["Action"]
@@ -156,6 +217,7 @@ class ExitWatch:
             return
         if action == "destroy":
             self._keep(self._destroyed, container_id, True)
+            self._tell_name(event)
             return
         if action == "start":
             self._keep(self._newest_starts, container_id, int(moment.timestamp() * 1e9))
@@ -164,8 +226,13 @@ class ExitWatch:
             self._keep(self._started, container_id, moment)
         if action == "die":
             self._note_end(container_id, moment, event["Actor"]["Attributes"])
+        self._tell_name(event)
         if self._told is not None:
             self._told()
+
+    def _tell_name(self, event: dict[str, Any]) -> None:
+        if self._told_name is not None:
+            self._told_name(event["Actor"]["Attributes"].get("name", ""))
 
     def _note_end(self, container_id: str, moment: datetime, attributes: dict[str, str]) -> None:
         started_at, exit_code = self._started.pop(container_id, None), attributes.get("exitCode")

@@ -10,8 +10,8 @@ import time
 
 from agent_worker.logs.log_reader import LogReader
 from agent_worker.logs.spool import Spool
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus
 
@@ -27,25 +27,47 @@ class LogFollower:
     def __init__(self, engine: ContainerEngine, spool: Spool) -> None:
         self._engine = engine
         self._spool = spool
-        self._readers: dict[StepKey, LogReader] = {}
-        self._tasks: dict[StepKey, asyncio.Task[None]] = {}
-        self._ended: set[StepKey] = set()
+        self._readers: dict[ContainerKey, LogReader] = {}
+        self._tasks: dict[ContainerKey, asyncio.Task[None]] = {}
+        self._ended: set[ContainerKey] = set()
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
+    def follow(self, key: ContainerKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         if key in self._readers:
             self._readers[key].until_removed &= until_removed
+            self._readers[key].nudge()
             return
         reader = LogReader(self._engine, self._spool, key, container_id, until_removed, one_file)
         self._readers[key] = reader
         self._tasks[key] = asyncio.create_task(reader.read_to_the_end())
         self._tasks[key].add_done_callback(lambda done: self._done(key, done))
 
-    def _done(self, key: StepKey, task: asyncio.Task[None]) -> None:
+    def _done(self, key: ContainerKey, task: asyncio.Task[None]) -> None:
         del self._readers[key], self._tasks[key]
         if not task.cancelled():
             self._ended.add(key)
 
-    async def drain(self, key: StepKey, deadline: float) -> bool:
+    async def begin_anew(self, key: ContainerKey) -> None:
+        """Lets the log of ``key`` go on with a new container. What the old one had not shown is gone with it."""
+        await self._leave(key)
+        await asyncio.to_thread(self._spool.open_again, key, new_container=True)
+
+    async def go_on(self, key: ContainerKey) -> None:
+        """Lets a log that was to end, or has ended, go on with its container, which is started again."""
+        reader = self._readers.get(key)
+        if reader is None or not reader.until_removed:
+            await self._leave(key)
+            await asyncio.to_thread(self._spool.open_again, key, new_container=False)
+
+    async def _leave(self, key: ContainerKey) -> None:
+        if (task := self._tasks.get(key)) is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._ended.discard(key)
+
+    async def is_handed_over(self, key: ContainerKey) -> bool:
+        return await asyncio.to_thread(self._spool.is_settled, key)
+
+    async def drain(self, key: ContainerKey, deadline: float) -> bool:
         task = self._tasks.get(key)
         if task is None:
             return True
@@ -63,7 +85,8 @@ class LogFollower:
         """Follows every container whose log has not ended, whatever became of its step or of its follower, and ends the
         logs whose containers are gone."""
         begun = await asyncio.to_thread(self._spool.open_keys)  # first: their containers are older than the list
-        infos = {info.owner.key: info for info in await self._engine.list_owned() if info.owner is not None}
+        listed = [*await self._engine.list_owned(), *await self._engine.list_instances()]
+        infos = {info.owner.key: info for info in listed if info.owner is not None}
         for key, info in infos.items():
             if info.owner is not None and info.status is not ContainerStatus.CREATED and key not in self._ended:
                 until_removed, one_file = info.owner.lifetime == "node", info.owner.kind == "job"

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 from agent_worker.logs.log_cursor import LineFilter, LogCursor
 from agent_worker.logs.spool import Spool
 from gamekeeper.backoff import Backoff
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd, LogLine
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import GamekeeperError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus
@@ -49,7 +49,7 @@ class LogReader:
         self,
         engine: ContainerEngine,
         spool: Spool,
-        key: StepKey,
+        key: ContainerKey,
         container_id: str,
         until_removed: bool,
         one_file: bool,
@@ -63,6 +63,11 @@ class LogReader:
         self._unreadable = 0
         self._kept_bytes: int | None = None
         self.until_removed = until_removed
+        self._is_nudged = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Something about the container has changed: it is looked at before its time."""
+        self._is_nudged.set()
 
     async def read_to_the_end(self) -> None:
         """Begins again, at what the spool holds, after whatever went wrong."""
@@ -125,7 +130,10 @@ class LogReader:
     async def _over(self, seen: ContainerInfo, newest_start: object) -> str | None:
         """Waits, for a container that may be started again, until it is (None) or is gone: what is wrong then."""
         while self.until_removed:
-            await asyncio.sleep(RESTART_POLL_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_POLL_SECONDS):
+                    await self._is_nudged.wait()
+            self._is_nudged.clear()
             before = self._engine.newest_start(self._container_id)
             info = await self._engine.find(self._container_id)
             if info is None:
@@ -149,7 +157,7 @@ class LogReader:
         if not self._one_file or cursor.by_count or cursor.newest is None:
             return False
         try:
-            return await self._engine.last_log_line(self._container_id) == cursor.newest
+            return await self._engine.last_log_lines(self._container_id, 1) == [cursor.newest]
         except UnavailableError:
             return False
 
@@ -208,10 +216,10 @@ class LogReader:
 
     async def _has_newer(self, cursor: LogCursor) -> bool:
         try:
-            last = await self._engine.last_log_line(self._container_id)
+            last = await self._engine.last_log_lines(self._container_id, 1)
         except UnavailableError:
             return False
-        return last is not None and last.ts_ns > cursor.newest_ns
+        return any(line.ts_ns > cursor.newest_ns for line in last)
 
     async def _shown_once(self, cursor: LogCursor, lines: Sequence[LogLine]) -> Sequence[LogLine]:
         """The lines before those that go back in time. They are the engine's repetition, unless its log really ends
@@ -220,8 +228,8 @@ class LogReader:
         if len(once) == len(lines):
             return lines
         newest = max(cursor.newest_ns, *(line.ts_ns for line in lines))
-        last = await self._engine.last_log_line(self._container_id)
-        return lines if last is not None and last.ts_ns < newest else once
+        last = await self._engine.last_log_lines(self._container_id, 1)
+        return lines if any(line.ts_ns < newest for line in last) else once
 
     async def _unread(self, cursor: LogCursor, line: LogLine) -> str:
         """The gap to record, once, when the lines from before the first reading are as many as the engine holds of a

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from agent_worker.logs.spool import Chunk, Spool
 from agent_worker.node_link.session import Link
-from gamekeeper.backoff import Backoff
-from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import UnavailableError
+from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.domain.container.container_key import ContainerKey
+from gamekeeper.errors import LaterError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Containers
 from gamekeeper.rpc.convert import key_from_pb
@@ -18,6 +19,7 @@ from gamekeeper.supervised import Supervised
 log = get_logger(__name__)
 
 UPLOAD_BYTES = 3 * 1024 * 1024
+LATEST_SECONDS = 60.0  # whatever a server says
 LINGER_SECONDS = 0.2  # lines that come together travel together; who follows a log does not feel it
 
 
@@ -49,26 +51,27 @@ class Uploader:
                 self.care.succeeded()
             except UnavailableError as error:
                 self.care.failed(error)
-                await asyncio.sleep(backoff.next_delay())
+                wanted = min(error.after_seconds, LATEST_SECONDS) if isinstance(error, LaterError) else 0.0
+                await asyncio.sleep(max(backoff.next_delay(), jittered(wanted)))
 
     async def _send(self, chunks: list[Chunk]) -> None:
         answer = await self._link.calls.upload([chunk.batch for chunk in chunks])
-        first: dict[StepKey, int] = {}
+        first: dict[ContainerKey, int] = {}
         for chunk in chunks:
             first.setdefault(chunk.key, chunk.first_seq)
-        settled = [await asyncio.to_thread(self._settle, ack, first) for ack in answer.acks]
-        if any(settled):
+        if await asyncio.to_thread(self._settle, answer.acks, first):
             self._containers.changed()
 
-    def _settle(self, ack: pb.LogAck, first: dict[StepKey, int]) -> bool:
-        """True when nothing of the log is left to do."""
-        key = key_from_pb(ack.key)
-        if ack.refused:
-            log.error("the log of %s is refused and stays on this node: %s", key, ack.refused)
-            self._spool.refuse(key, ack.refused)
-            return True
-        self._spool.acknowledge(key, ack.seq)
-        if key in first and ack.seq < first[key] - 1:
-            log.error("the server lost the log of %s from line %d on; the loss is recorded", key, ack.seq + 1)
-            self._spool.fill_hole(key, ack.seq, "the control plane lost them")
-        return self._spool.is_settled(key)
+    def _settle(self, acks: Sequence[pb.LogAck], first: dict[ContainerKey, int]) -> bool:
+        """True when nothing of some log is left to do."""
+        refused = {key_from_pb(ack.key): ack.refused for ack in acks if ack.refused}
+        for key, reason in refused.items():
+            log.error("the log of %s is refused and stays on this node: %s", key, reason)
+            self._spool.refuse(key, reason)
+        acked = {key_from_pb(ack.key): ack.seq for ack in acks if not ack.refused}
+        settled = self._spool.acknowledge(acked)
+        for key, seq in acked.items():
+            if key in first and seq < first[key] - 1:
+                log.error("the server lost the log of %s from line %d on; the loss is recorded", key, seq + 1)
+                self._spool.fill_hole(key, seq, "the control plane lost them")
+        return bool(refused or settled)

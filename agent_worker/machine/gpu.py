@@ -1,11 +1,15 @@
-"""NVIDIA GPUs by NVML. A driver that is missing or fails is a fact about the node, never a fault of the agent."""
+"""GPUs: NVIDIA's by NVML, others by their render nodes.
+
+A driver that is missing or fails is a fact about the node, never a fault of the agent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from agent_worker.machine.render_nodes import DRM, render_gpus
 from gamekeeper.domain.node.inventory import Gpu
 from gamekeeper.logging import get_logger
 
@@ -15,8 +19,9 @@ log = get_logger(__name__)
 class Gpus:
     """The GPUs of this machine. ``problem`` is NVML's last failure; empty when it works, or is not there at all."""
 
-    def __init__(self, nvml: Any = None) -> None:
+    def __init__(self, nvml: Any = None, drm: Path = DRM) -> None:
         self.problem = ""
+        self._others = render_gpus(drm)
         self._handles: list[Any] = []
         self._nvml = nvml or _load()
         if self._nvml is not None:
@@ -41,7 +46,7 @@ class Gpus:
         if self._handles:
             self.problem = ""
         found = [self._tried(partial(self._gpu, handle)) for handle in self._handles]
-        return [gpu for gpu in found if gpu is not None]
+        return [*(gpu for gpu in found if gpu is not None), *self._others]
 
     def _gpu(self, handle: Any) -> Gpu:
         nvml = self._nvml
@@ -50,6 +55,7 @@ class Gpus:
             uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
             memory_bytes=nvml.nvmlDeviceGetMemoryInfo(handle).total,
             driver=_text(nvml.nvmlSystemGetDriverVersion()),
+            vendor="nvidia",
         )
 
     def sample(self) -> dict[str, float | None]:

@@ -71,13 +71,22 @@ def _networks() -> list[NetworkInterface]:
 
 
 class InventoryReporter:
-    """``ask`` makes it report soon."""
+    """``ask`` makes it report soon. ``policy`` is reported along, as JSON."""
 
-    def __init__(self, link: Link, gather: Callable[[], Awaitable[Inventory]]) -> None:
+    def __init__(
+        self, link: Link, gather: Callable[[], Awaitable[Inventory]], policy: Callable[[], str] = lambda: ""
+    ) -> None:
         self._link = link
         self._gather = gather
+        self._policy = policy
         self._asked = asyncio.Event()
         self._told: Inventory | None = None
+        self._told_policy = ""
+
+    async def look_at_policy(self) -> None:
+        """Reports a policy file that was changed."""
+        if self._told is not None and self._policy() != self._told_policy:
+            self.ask()
 
     def ask(self) -> None:
         self._told = None
@@ -99,7 +108,7 @@ class InventoryReporter:
                     await self._asked.wait()
 
     async def _report(self) -> None:
-        inventory = await self._gather()
-        if inventory != self._told:
-            await self._link.calls.report_inventory(inventory_to_pb(inventory))
-            self._told = inventory
+        inventory, policy = await self._gather(), self._policy()
+        if inventory != self._told or policy != self._told_policy:
+            await self._link.calls.report_inventory(inventory_to_pb(inventory, policy))
+            self._told, self._told_policy = inventory, policy

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc
 
 from agent_worker.node_link.dial import CALL_SECONDS, Dial
-from gamekeeper.errors import UnavailableError
+from gamekeeper.errors import LaterError, UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 T = TypeVar("T")
@@ -47,6 +47,11 @@ class LinkCalls:
     async def report_inventory(self, request: pb.Inventory) -> pb.ReportInventoryResponse:
         """Tells what the machine is made of."""
         answer: pb.ReportInventoryResponse = await self._call(self.dial.control.ReportInventory, request)
+        return answer
+
+    async def report_instances(self, request: pb.ReportInstancesRequest) -> pb.ReportInstancesResponse:
+        """Tells how the instances are, and returns those that the control plane has deleted."""
+        answer: pb.ReportInstancesResponse = await self._call(self.dial.control.ReportInstances, request)
         return answer
 
     async def renew_certificate(self, csr: str) -> pb.RenewCertificateResponse:
@@ -139,9 +144,17 @@ class _translated:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, grpc.aio.AioRpcError):
-            raise UnavailableError(f"{self._server}: {error.details()}") from error
+            text = f"{self._server}: {error.details()}"
+            wait = _retry_after(error)
+            raise (LaterError(text, after_seconds=wait) if wait else UnavailableError(text)) from error
         if isinstance(error, asyncio.CancelledError) and not is_cancelled():
             raise UnavailableError(f"{self._server}: the stream was cut") from error
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    """The seconds after which the server wants to be asked again; 0 where it says none, or nothing that is one."""
+    told = dict(error.trailing_metadata() or ()).get("retry-after-ms", "")
+    return int(told) / 1000 if isinstance(told, str) and told.isascii() and told.isdecimal() else 0.0
 
 
 def is_cancelled() -> bool:

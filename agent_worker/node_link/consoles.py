@@ -7,10 +7,12 @@ in a queue, and no command is left behind that nobody can reach.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 
 from agent_worker.node_link.session import Link
+from agent_worker.node_link.viewing import ViewedConsole
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.run.console import (
     MAX_UNTAKEN,
     ConsoleEnd,
@@ -21,7 +23,7 @@ from gamekeeper.domain.run.console import (
 )
 from gamekeeper.errors import GamekeeperError, InvalidError
 from gamekeeper.logging import get_logger
-from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus, EngineConsole, StartError
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus, EngineConsole, StartError
 from gamekeeper.rpc.console import console_input_from_pb, console_output_to_pb, console_request_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
@@ -34,10 +36,19 @@ Outgoing = asyncio.Queue[pb.ConsoleOutput | None]
 Incoming = asyncio.Queue[pb.ConsoleInput]
 
 
+def itself(key: ContainerKey) -> Sequence[ContainerKey]:
+    return [key]
+
+
 class Consoles:
-    def __init__(self, engine: ContainerEngine, link: Link) -> None:
+    """``names`` tells under which keys the container of one may be here: a service's, that an instance has adopted."""
+
+    def __init__(
+        self, engine: ContainerEngine, link: Link, names: Callable[[ContainerKey], Sequence[ContainerKey]] = itself
+    ) -> None:
         self._engine = engine
         self._link = link
+        self._names = names
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, message: pb.OpenConsole) -> None:
@@ -95,14 +106,20 @@ class Consoles:
     async def _begin(self, request: ConsoleRequest) -> EngineConsole:
         if len(self._tasks) > MAX_CONSOLES:
             raise StartError(f"{MAX_CONSOLES} consoles are open on this node; close some")
-        info = await self._engine.find(request.key.container_name)
-        if info is None or info.owner is None or info.owner.key != request.key:
-            raise StartError("the container is gone")
+        info = await self._find(request.key)
         if info.status is ContainerStatus.EXITED and request.command:
             return await self._engine.look_in(info.id, request)
         if info.status is not ContainerStatus.RUNNING:
             raise StartError(f"the container is {info.status.value}")
-        return await self._engine.open_console(info.id, request)
+        console = await self._engine.open_console(info.id, request)
+        return console if request.command else ViewedConsole(console, request.key)
+
+    async def _find(self, key: ContainerKey) -> ContainerInfo:
+        for name in self._names(key):
+            info = await self._engine.find(name.container_name)
+            if info is not None and info.owner is not None and info.owner.key == name:
+                return info
+        raise StartError("the container is gone")
 
 
 async def _read(console: EngineConsole) -> AsyncIterator[ConsoleOutput]:

@@ -24,17 +24,20 @@ from agent_worker.node_link.place import Place
 from agent_worker.node_link.servers import ServerAddress
 from gamekeeper import __version__
 from gamekeeper.backoff import MAXIMUM_SECONDS, Backoff, jittered
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.hlc import HybridClock
+from gamekeeper.domain.node.ability import Ability
 from gamekeeper.domain.node.clock_offset import ClockOffset
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.node import NodeFacts
-from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import get_logger
+from gamekeeper.ports.node_policy import OwnPolicy
 from gamekeeper.rpc.convert import facts_to_pb, key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.version import PROTOCOL_VERSION
+from gamekeeper.whole_number import whole_number
 
 log = get_logger(__name__)
 
@@ -58,7 +61,7 @@ class Introduction:
     """The agent's words about itself: at the beginning of each session, and with each heartbeat."""
 
     facts: Callable[[], Awaitable[NodeFacts]]
-    policy: NodePolicy
+    policy: OwnPolicy
     vitals: Callable[[], Vitals] = Vitals
 
 
@@ -283,6 +286,7 @@ class Link:
             facts=facts_to_pb(facts),
             policy_json=self._introduction.policy.model_dump_json(),
             instance=self._instance,
+            abilities=list(Ability),
         )
 
     async def _talk(self, call: Any, welcome: pb.Welcome) -> None:
@@ -356,8 +360,7 @@ class Link:
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:
     """Seconds that the server asks us to wait at least."""
-    told = _told(error, RETRY_AFTER)
-    return min(300.0, int(told) / 1000) if told.isdigit() else 0.0
+    return min(300.0, (whole_number(_told(error, RETRY_AFTER)) or 0) / 1000)
 
 
 def _told(error: grpc.aio.AioRpcError, name: str) -> str:

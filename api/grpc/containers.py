@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 from api.grpc.errors import translated
 from api.grpc.limits import check_count
@@ -11,10 +10,10 @@ from api.grpc.link_calls import Context, LinkCalls
 from api.services.node.container import Report, ReportedContainer
 from gamekeeper.db.models import ContainerRow
 from gamekeeper.db.models.columns import storable, utc_now
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.run.disposal import Disposal
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError
-from gamekeeper.rpc.convert import key_from_pb, key_to_pb, time_from_ms
+from gamekeeper.rpc.convert import key_to_pb, span_from_ms, step_key_from_pb, time_from_ms
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 CALL = "ReportContainers"
@@ -71,9 +70,9 @@ def _text(value: str, length: int) -> str:
     return storable(value[:length])
 
 
-def _find_key(message: pb.StepKey) -> StepKey | None:
+def _find_key(message: pb.ContainerKey) -> StepKey | None:
     try:
-        return key_from_pb(message)
+        return step_key_from_pb(message)
     except InvalidError:
         return None
 
@@ -99,5 +98,5 @@ def _reported(node_id: str, item: pb.Container, key: StepKey) -> ReportedContain
         seen_at=utc_now(),
     )
     code = item.last_exit_code if item.HasField("last_exit_code") else None
-    age, finished_at = timedelta(milliseconds=item.age_ms), time_from_ms(item.finished_at_ms)
+    age, finished_at = span_from_ms(item.age_ms), time_from_ms(item.finished_at_ms)
     return ReportedContainer(row, key, item.ended, age, code, finished_at)

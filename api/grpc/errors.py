@@ -24,6 +24,8 @@ STATUS = {
     "too_large": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
     "unavailable": grpc.StatusCode.UNAVAILABLE,
+    "too_often": grpc.StatusCode.UNAVAILABLE,
+    "quota": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "permanent": grpc.StatusCode.FAILED_PRECONDITION,
     "internal": grpc.StatusCode.UNAVAILABLE,
 }

@@ -16,15 +16,17 @@ from api.grpc.telemetry_intake import TelemetryIntake
 from api.services.access.joining import JoinService
 from api.services.access.standing import NodeCall, StandingService
 from api.services.event import EventService
+from api.services.instance.report import InstanceReportService
 from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
 from api.services.node.console import ConsoleService
 from api.services.node.container import ContainerService
+from api.services.node.container_owner import ContainerOwners
 from api.services.node.inventory import InventoryService
 from api.services.node.presence import Presence
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
-from gamekeeper.actor import set_actor
+from gamekeeper.actor import AGENT, set_actor
 from gamekeeper.certificates.node_name import node_of
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import TooLargeError, UnauthenticatedError
@@ -32,6 +34,7 @@ from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
+from gamekeeper.whole_number import whole_number
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -69,6 +72,8 @@ class LinkServices:
     presence: Presence
     phases: StepPhaseService
     containers: ContainerService
+    owners: ContainerOwners
+    instances: InstanceReportService
     logs: LogStore
     events: EventService
     inventory: InventoryService
@@ -97,7 +102,7 @@ class LinkCalls(pb_grpc.NodeLinkServicer):
         """The call ``name`` of a node whose certificate is good, within the limits of that call. Raises
         UnauthenticatedError for any other, LaterError over the limits."""
         certificate = node_of(context.auth_context())
-        set_actor(f"agent:{certificate.node_id}")
+        set_actor(AGENT + certificate.node_id)
         async with self._services.standing.held(certificate) as call:
             with self._services.allowance.call(call.node_id, name):
                 yield call
@@ -107,8 +112,7 @@ class LinkCalls(pb_grpc.NodeLinkServicer):
         """The same within a session. Raises also for an epoch that is over."""
         async with self._member(context, name) as call:
             epoch = metadata(context, "gamekeeper-epoch")
-            number = int(epoch) if epoch.isdigit() else 0
-            await uncancelled(self._services.presence.check_epoch(call.node_id, number))
+            await uncancelled(self._services.presence.check_epoch(call.node_id, whole_number(epoch) or 0))
             yield call
 
 

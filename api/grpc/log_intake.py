@@ -1,13 +1,14 @@
-"""One upload of log batches. Batches that come together are written together, as each write waits for the disk."""
+"""One upload of log batches. Batches that come together are checked and written together: each question waits for the
+database, and each write for the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from api.grpc.limits import check_count
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogRecord
-from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import InvalidError, NotFoundError
+from gamekeeper.errors import InvalidError
 from gamekeeper.ports.log_store import LogStore
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -18,26 +19,33 @@ MAX_LOGS = 5000  # in one upload
 
 
 class LogIntake:
-    """``check_owner`` raises for a step that is not the calling node's, whose clock is ``clock_offset_ns`` ahead."""
+    """``refusals`` tells which logs are not the calling ``node``'s, and why. Its clock is ``clock_offset_ns`` ahead."""
 
     def __init__(
-        self, logs: LogStore, check_owner: Callable[[StepKey], Awaitable[None]], clock_offset_ns: int = 0
+        self,
+        logs: LogStore,
+        refusals: Callable[[Collection[ContainerKey]], Awaitable[Mapping[ContainerKey, str]]],
+        clock_offset_ns: int = 0,
+        node: str = "",
     ) -> None:
         self._logs = logs
         self._clock_offset_ns = clock_offset_ns
-        self._check_owner = check_owner
-        self._acks: dict[StepKey, pb.LogAck] = {}
-        self._held: dict[StepKey, list[LogRecord]] = {}
+        self._node = node
+        self._refusals = refusals
+        self._acks: dict[ContainerKey, pb.LogAck] = {}
+        self._unchecked: set[ContainerKey] = set()
+        self._held: dict[ContainerKey, list[LogRecord]] = {}
         self._held_bytes = 0
 
     async def accept(self, batch: pb.LogBatch) -> None:
-        """Refuses the log of a batch that no agent of ours sends. Raises UnavailableError on a full disk, and
-        TooLargeError for more records or logs than any agent sends at once."""
+        """Refuses the log of a batch that no agent of ours sends. Raises UnavailableError on a full disk and
+        for a node beyond its quota, and TooLargeError for more records or logs than any agent sends at once."""
         check_count("records", len(batch.records), MAX_RECORDS)
         key = key_from_pb(batch.key)
         if key not in self._acks:
             check_count("logs", len(self._acks) + 1, MAX_LOGS)
-            self._acks[key] = await self._first_ack(key)
+            self._acks[key] = pb.LogAck(key=key_to_pb(key))
+            self._unchecked.add(key)
         if not self._acks[key].refused:
             try:
                 records = [record_from_pb(record) for record in batch.records]
@@ -55,14 +63,17 @@ class LogIntake:
         return pb.UploadLogsResponse(acks=list(self._acks.values()))
 
     async def _write(self) -> None:
+        await self._check()
         held, self._held, self._held_bytes = self._held, {}, 0
         for key, records in held.items():
-            self._acks[key].seq = await self._logs.append(key, records, self._clock_offset_ns)
+            try:
+                self._acks[key].seq = await self._logs.append(key, records, self._clock_offset_ns, self._node)
+            except InvalidError as error:
+                self._acks[key].refused = str(error)
 
-    async def _first_ack(self, key: StepKey) -> pb.LogAck:
+    async def _check(self) -> None:
         """One log that is refused must not hold up the others of its node."""
-        try:
-            await self._check_owner(key)
-        except (InvalidError, NotFoundError) as error:
-            return pb.LogAck(key=key_to_pb(key), refused=str(error))
-        return pb.LogAck(key=key_to_pb(key))
+        unchecked, self._unchecked = self._unchecked, set()
+        for key, reason in (await self._refusals(unchecked)).items() if unchecked else ():
+            self._acks[key].refused = reason
+            self._held.pop(key, None)

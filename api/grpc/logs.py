@@ -18,8 +18,8 @@ class LogCalls(LinkCalls):
         async with translated(context), self._node(context, "UploadLogs") as call:
             session = self._services.presence.session(call.node_id)
             offset_ns = session.clock_offset_ns if session else 0
-            check_owner = partial(self._services.phases.check_owner, call.node_id)
-            intake = LogIntake(self._services.logs, check_owner, offset_ns)
+            refusals = partial(self._services.owners.refusals, call.node_id)
+            intake = LogIntake(self._services.logs, refusals, offset_ns, call.node_id)
             return await call.work(_take(intake, batches))
 
 

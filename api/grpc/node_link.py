@@ -5,10 +5,11 @@ from __future__ import annotations
 from api.grpc.certificates import CertificateCalls
 from api.grpc.console import ConsoleCalls
 from api.grpc.containers import ContainerCalls
+from api.grpc.instances import InstanceCalls
 from api.grpc.logs import LogCalls
 from api.grpc.session import SessionCalls
 from api.grpc.telemetry import TelemetryCalls
 
 
-class NodeLink(SessionCalls, TelemetryCalls, ContainerCalls, LogCalls, ConsoleCalls, CertificateCalls):
+class NodeLink(SessionCalls, TelemetryCalls, ContainerCalls, InstanceCalls, LogCalls, ConsoleCalls, CertificateCalls):
     """The calls that ``proto/gamekeeper/rpc/v1`` describes."""

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls
 from api.grpc.outgoing import Outgoing
+from api.grpc.policy import read_policy
 from api.grpc.session_writer import SessionWriter, ToldPhase
 from api.grpc.subscription import pushes
+from api.services.bucket import Bucket
 from api.services.node.agent_session import AgentSession
-from api.services.node.allowance import Bucket
 from gamekeeper import __version__
 from gamekeeper.domain.event.event import NodeTime
-from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.node.condition import Vitals
-from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import InvalidError, PreconditionError
-from gamekeeper.rpc.convert import facts_from_pb, key_from_pb
+from gamekeeper.rpc.convert import facts_from_pb, step_key_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.version import version_problem
 
-MAX_POLICY_BYTES = 64 * 1024
 MESSAGES_PER_SECOND = 200.0  # of one session, which is not read for a while when it says more
 MESSAGES_AT_ONCE = 12_000.0  # an agent that comes back tells the phases of all its steps
 
@@ -60,8 +55,8 @@ class SessionCalls(LinkCalls):
             raise InvalidError("a session begins with Hello")
         hello = first.hello
         _check_version(hello.protocol_version)
-        facts = facts_from_pb(hello.facts, hello.agent_version[:100])
-        return await self._services.presence.open(node_id, facts, _policy(hello.policy_json), hello.instance[:64])
+        facts = facts_from_pb(hello.facts, hello.agent_version[:100], hello.abilities)
+        return await self._services.presence.open(node_id, facts, read_policy(hello.policy_json), hello.instance[:64])
 
     def _writer(self, session: AgentSession) -> SessionWriter:
         services = self._services
@@ -134,6 +129,7 @@ class SessionCalls(LinkCalls):
             round_trip_seconds=beat.round_trip_ns / 1e9 if measured and not stalled else None,
             spool_bytes=beat.spool_bytes,
             link_refusal=self._services.allowance.trouble(session.node_id),
+            logs_held_back=self._services.logs.held_back(session.node_id),
         )
         writer.vitals("heartbeat", vitals)
         heartbeat_ms, lease_ms = presence.times(session)
@@ -168,7 +164,7 @@ def _note_phase(session: AgentSession, phase: pb.StepPhase, writer: SessionWrite
         state = StepState(phase.phase)
     except ValueError:
         return
-    key, told = key_from_pb(phase.key), _told(session, phase)
+    key, told = step_key_from_pb(phase.key), _told(session, phase)
     writer.phase(ToldPhase(key, state, phase.message[:500], phase.container_id[:64], told))
 
 
@@ -184,14 +180,3 @@ def _check_version(version: int) -> None:
     problem = version_problem(version, other_is="agent")
     if problem:
         raise PreconditionError(problem)
-
-
-def _policy(text: str) -> NodePolicy:
-    if len(text) > MAX_POLICY_BYTES:
-        raise InvalidError("the node's policy is over 64 KiB")
-    try:
-        return NodePolicy.model_validate(json.loads(text or "{}"))
-    except ValidationError as error:
-        raise InvalidError(f"the node's policy can't be read: {first_words(error)}") from error
-    except (ValueError, RecursionError) as error:  # the last for 60,000 brackets
-        raise InvalidError(f"the node's policy can't be read: {error}") from error

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from api.services.node.agent_session import AgentSession
 from api.services.node.condition import ConditionService
 from api.services.run.step_phase import StepPhaseService
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import NodeTime
 from gamekeeper.domain.node.condition import Vitals
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import UnavailableError
 from gamekeeper.supervised import Supervised
 

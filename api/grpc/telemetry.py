@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 from api.grpc.errors import translated
 from api.grpc.link_calls import Context, LinkCalls
-from api.services.node.allowance import Bucket
+from api.grpc.policy import read_policy
+from api.services.bucket import Bucket
 from gamekeeper.rpc.convert import inventory_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
@@ -35,5 +36,6 @@ class TelemetryCalls(LinkCalls):
 
     async def ReportInventory(self, request: pb.Inventory, context: Context) -> pb.ReportInventoryResponse:
         async with translated(context), self._node(context, "ReportInventory") as call:
-            changed = await self._services.inventory.report(call.node_id, inventory_from_pb(request))
+            policy = read_policy(request.policy_json) if request.policy_json else None
+            changed = await self._services.inventory.report(call.node_id, inventory_from_pb(request), policy)
             return pb.ReportInventoryResponse(changed=changed)

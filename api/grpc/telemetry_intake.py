@@ -7,8 +7,8 @@ import time
 
 from api.grpc.limits import check_count
 from api.services.node.condition import ConditionService
-from api.services.node.metric import MetricService, node_subject, step_subject
-from api.services.run.step_owner import StepOwners
+from api.services.node.container_owner import ContainerOwners
+from api.services.node.metric import MetricService, container_subject, node_subject
 from gamekeeper.domain.node.condition import Vitals
 from gamekeeper.domain.node.metric import MAX_VALUES, NODE_METRICS, Sample, named
 from gamekeeper.errors import InvalidError
@@ -24,7 +24,7 @@ class TelemetryIntake:
     """Checks what agents send; a sample that can't be true is refused, not stored. One of a step that is not the
     node's own is left out: it would stand in another node's curve."""
 
-    def __init__(self, metrics: MetricService, conditions: ConditionService, owners: StepOwners) -> None:
+    def __init__(self, metrics: MetricService, conditions: ConditionService, owners: ContainerOwners) -> None:
         self._metrics = metrics
         self._conditions = conditions
         self._owners = owners
@@ -45,7 +45,7 @@ class TelemetryIntake:
             if message.HasField("key"):
                 if (key := key_from_pb(message.key)) not in own:
                     continue
-                self._metrics.accept(step_subject(key), sample)
+                self._metrics.accept(container_subject(key), sample)
             else:
                 self._metrics.accept(node_subject(node_id), sample)
                 newest = list(message.values)

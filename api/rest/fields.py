@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError
+
+from gamekeeper.domain.language.units import parse_duration
 
 OPTIONAL_ID = r"^[a-z0-9-]*$"
 HOST = r"^[A-Za-z0-9._-]*$"
 SHOWN_CHARACTERS = 200
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+class _NeverNull:
+    """Keeps ``null`` out of the schema. Another type beside None would show in the places of errors."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        kinds = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
+        kind: JsonSchemaValue = kinds[0]
+        return schema | kind
 
 
 def _short(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
         if not key or len(key) > 63 or len(value) > 255:
-            raise ValueError(f'label "{key[:63]}": keys have 1 to 63 characters, values up to 255')
+            raise ValueError(f'label "{_shown(key)}": keys have 1 to 63 characters, values up to 255')
+        if not _is_text(key + value):
+            raise ValueError(f'label "{_shown(key)}" holds half of a surrogate pair, which is no text')
     return labels
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(key: str) -> str:
+    return key[:63].encode(errors="replace").decode()
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _written_out(value: Any) -> Any:
+    """Pydantic would take a number for seconds since 1970, and so a version or a count for a time."""
+    if not isinstance(value, str) or not _TIME.match(value):
+        raise PydanticKnownError("datetime_parsing", {"error": "not as RFC 3339 writes it"})
+    return value
 
 
 def _printable(text: str) -> str:
@@ -27,3 +66,7 @@ Labels = Annotated[dict[str, str], Field(max_length=64), AfterValidator(_short)]
 Capacity = Annotated[int, Field(ge=0, le=2**53)]
 Capacities = Annotated[dict[str, Capacity], Field(max_length=16)]
 Shown = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+DurationText = Annotated[str, Field(max_length=40, examples=["30m"]), AfterValidator(_duration)]
+NEVER_NULL = _NeverNull()  # of a field that may be left out, whose type has None for that
+Moment = Annotated[datetime, BeforeValidator(_written_out)]
+ZonedMoment = Annotated[AwareDatetime, BeforeValidator(_written_out)]

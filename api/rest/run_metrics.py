@@ -32,7 +32,9 @@ class RunOutcomeMetrics(Collector):
             "gamekeeper_pipeline_failed_in_a_row", "Failed runs since the last one that succeeded", labels=_WHOSE
         )
         waits = GaugeMetricFamily(
-            "gamekeeper_pipeline_waiting_seconds", "Age of the oldest queued run, 0 without one", labels=_WHOSE
+            "gamekeeper_pipeline_waiting_seconds",
+            "How long the oldest run waits, in the queue or for a node",
+            labels=_WHOSE,
         )
         for each in self._outcomes:
             whose = [each.pipeline, each.schedule or ""]

@@ -22,7 +22,8 @@ from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
 
 POLL_SECONDS = 0.2
-BATCH = 500
+BATCH = 500  # of the one look for all followers
+OWN_BATCH = 25  # of one that is behind: it holds them for as long as its reader takes none
 PENDING = 5000
 POLL_SLOWEST = 5.0
 PRUNE_BATCH = 5000
@@ -118,8 +119,8 @@ class EventService:
         """The next wanted events. ``stored_only`` trusts the database alone, which is ahead of the poller."""
         if stored_only or follower.position < follower.stored_to:
             up_to = None if stored_only else follower.stored_to
-            rows, seqs = await self._after(follower.position, follower.wanted, up_to)
-            more = len(seqs) == BATCH or (stored_only and seqs)
+            rows, seqs = await self._after(follower.position, follower.wanted, OWN_BATCH, up_to)
+            more = len(seqs) == OWN_BATCH or (stored_only and seqs)
             follower.position = seqs[-1] if more else max(follower.position, follower.stored_to)
             if rows or stored_only:
                 return rows
@@ -151,7 +152,7 @@ class EventService:
         await uncancelled(self._look())
 
     async def _look(self) -> None:
-        rows, seqs = await self._after(self._newest, EventFilter())
+        rows, seqs = await self._after(self._newest, EventFilter(), BATCH)
         self._newest = seqs[-1] if seqs else self._newest
         for row in rows:
             for node in {row.node, ""}:
@@ -160,11 +161,11 @@ class EventService:
                         follower.push(row, self._newest)
 
     async def _after(
-        self, seq: int, wanted: EventFilter, up_to: int | None = None
+        self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None
     ) -> tuple[Sequence[EventRow], Sequence[int]]:
         """A batch of events, and the numbers that it covers."""
         async with self._database.read() as session:
-            return await EventRepository(session).after(seq, wanted, BATCH, up_to)
+            return await EventRepository(session).after(seq, wanted, limit, up_to)
 
     async def prune(self) -> None:
         """Drops what is older than the log is kept, in small transactions."""

@@ -10,7 +10,7 @@ from api.services.access.certificate_ends import CertificateEnds
 from api.services.gateway_look import GatewayLook
 from api.services.run.dispatch import RunDispatcher
 from gamekeeper.db.engine import Database
-from gamekeeper.disk import full_disk, nearest_room
+from gamekeeper.disk import DiskFloor, full_disk, nearest_room
 from gamekeeper.errors import GamekeeperError
 
 OK = "ok"
@@ -19,8 +19,8 @@ PATIENCE_SECONDS = 4.0
 
 class Parts:
     """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
-    but logs, which wait on their nodes; a certificate near its end is told in time. ``gateway`` is None where agents
-    dial Temporal itself."""
+    but logs, which wait on their nodes, and with a disk that is nearly full all but logs and new work. A certificate
+    near its end is told in time. ``gateway`` is None where agents dial Temporal itself."""
 
     needed = ("database", "temporal", "control_worker", "gateway")
 
@@ -29,12 +29,14 @@ class Parts:
         database: Database,
         dispatcher: RunDispatcher,
         logs_dir: Path,
+        floor: DiskFloor,
         certificates: CertificateEnds,
         gateway: GatewayLook | None,
     ) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._logs_dir = logs_dir
+        self.floor = floor
         self.certificates = certificates
         self._gateway = gateway
         self._asking: dict[str, asyncio.Task[str]] = {}
@@ -47,6 +49,7 @@ class Parts:
             "temporal": self._dispatcher.ping,
             "control_worker": self._dispatcher.ping_control_workers,
             "log_store": self._look_at_logs,
+            "disk": self._look_at_disks,
             "certificates": self.certificates.check,
         }
         if self._gateway is not None:
@@ -65,6 +68,14 @@ class Parts:
         room = nearest_room(self._logs_dir)
         if room.is_full:
             raise full_disk(f"{room}, and step logs are on it")
+
+    async def _look_at_disks(self) -> None:
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Raises UnavailableError while a disk is so full that no new work is taken."""
+        if trouble := self.floor.trouble():
+            raise full_disk(f"no new work and no logs are taken: {trouble}")
 
 
 async def _state(ping: Callable[[], Awaitable[None]]) -> str:

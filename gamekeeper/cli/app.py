@@ -34,10 +34,54 @@ COMMANDS: Mapping[str, Command] = {
     "agent": Command(
         "agent:agent",
         "Run this machine's agent until SIGTERM, which leaves its containers running.",
+        {
+            "policy": Group(
+                "Policy files of machines: what containers may do there.",
+                {"check": Command("agent_policy:check"), "explain": Command("agent_policy:explain_policy")},
+            )
+        },
     ),
-    "events": Command("events:events", "Show what happened to nodes, runs, steps and containers; newest last."),
+    "events": Command(
+        "events:events", "Show what happened to nodes, runs, steps, instances and containers; newest last."
+    ),
+    "whoami": Command("key:whoami", "Show the key of this command, and the name under which events tell of it."),
 }
 GROUPS: Mapping[str, Group] = {
+    "instance": Group(
+        "Servers and desktops that stay up on nodes.",
+        {
+            "ls": Command("instance:list_instances"),
+            "show": Command("instance:show"),
+            "create": Command("instance_make:create"),
+            "start": Command("instance_power:start"),
+            "stop": Command("instance_power:stop"),
+            "restart": Command("instance_power:restart"),
+            "kill": Command("instance_power:kill"),
+            "update": Command("instance_make:update"),
+            "rollback": Command("instance_power:rollback"),
+            "revisions": Command("instance:revisions"),
+            "edit": Command("instance:edit"),
+            "logs": Command("instance_console:logs"),
+            "console": Command("instance_console:console"),
+            "exec": Command("instance_console:execute"),
+            "wait": Command("instance:wait"),
+            "schedule": Group(
+                "Times at which an instance is restarted, stopped or started, or gets a line typed into its console.",
+                {
+                    "ls": Command("instance_schedule:list_schedules"),
+                    "show": Command("instance_schedule:show"),
+                    "set": Command("instance_schedule:set_schedule"),
+                    "pause": Command("instance_schedule:pause"),
+                    "resume": Command("instance_schedule:resume"),
+                    "trigger": Command("instance_schedule:trigger"),
+                    "rm": Command("instance_schedule:remove"),
+                },
+            ),
+            "top": Command("instance_top:top"),
+            "events": Command("instance:events"),
+            "rm": Command("instance:remove"),
+        },
+    ),
     "node": Group(
         "Machines that run containers.",
         {
@@ -46,8 +90,22 @@ GROUPS: Mapping[str, Group] = {
             "add": Command("node:add"),
             "edit": Command("node:edit"),
             "rm": Command("node:remove"),
+            "fit": Command("node_fit:fit"),
+            "cordon": Command("node_drain:cordon"),
+            "uncordon": Command("node_drain:uncordon"),
+            "drain": Command("node_drain:drain"),
             "enrol": Command("node:enrol"),
             "revoke": Command("node:revoke"),
+        },
+    ),
+    "key": Group(
+        "API keys, by which people and programs call.",
+        {
+            "ls": Command("key:list_keys"),
+            "make": Command("key:make"),
+            "show": Command("key:show"),
+            "revoke": Command("key:revoke"),
+            "rotate": Command("key:rotate"),
         },
     ),
     "join-key": Group(
@@ -139,12 +197,18 @@ def root(
         ),
     ] = "",
     state_dir: Annotated[
-        Path | None, typer.Option(envvar="GAMEKEEPER_STATE_DIR", help="State directory of the embedded stack")
-    ] = None,
+        str,
+        typer.Option(
+            envvar="GAMEKEEPER_STATE_DIR",
+            metavar="PATH",
+            help="State directory of the embedded stack",
+            show_default=False,
+        ),
+    ] = "",
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,  # noqa: ARG001
 ) -> None:
     """Run game nodes: pipelines of containers on machines that host game servers."""
-    context.obj = Context(server, api_key, state_dir, pin.strip())
+    context.obj = Context(server, api_key, Path(state_dir) if state_dir else None, pin.strip())
 
 
 class _Root(LazyGroup):

@@ -1,4 +1,4 @@
-"""A console in this terminal: input goes to the container, its output is shown, byte for byte."""
+"""A console in this terminal: input goes to the container, its output is shown. A pipe gets it byte for byte."""
 
 from __future__ import annotations
 
@@ -13,48 +13,70 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from urllib.parse import urlencode
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
 from gamekeeper.certificates.pem import SERVER_NAME
+from gamekeeper.cli.asked_again import Tries, is_cut_off
+from gamekeeper.cli.console_text import ConsoleText
 from gamekeeper.cli.context import ApiError, Context
-from gamekeeper.cli.output import warn
+from gamekeeper.cli.output import printable, warn
 from gamekeeper.cli.trust import unreachable
 from gamekeeper.errors import GamekeeperError, UnavailableError
 
 DETACHED = 0
 BROKEN = 1
 STDIN = b"\x00"
-STDERR = 2
+STDOUT, STDERR = 1, 2
 CLOSED_BY_STATUS = 4000  # and the HTTP status: how the server refuses
 PIECE = 4096
 OPEN_SECONDS = 60.0  # longer than the server waits for the node, so that its own words are heard
 
 
-def open_console(obj: Context, path: str, command: list[str], *, tty: bool) -> int:
-    """The command's exit code. Raises ApiError for a refusal, UnavailableError when the server can't be reached."""
+def open_console(
+    obj: Context, path: str, command: list[str], *, tty: bool, leave: bytes = b"", raw: bool = False
+) -> int:
+    """The command's exit code. ``leave`` is the key that ends the console and not what it shows. ``raw`` gives a
+    terminal every byte.
+
+    Raises ApiError for a refusal, UnavailableError when the server can't be reached.
+    """
     url = f"{obj.url()}/api/v1{path}".replace("http", "ws", 1) + _query(command, tty)
-    headers = {"Authorization": f"Bearer {obj.key()}"}
     try:
-        opened = connect(
-            url,
-            additional_headers=headers,
-            max_size=None,
-            compression=None,
-            open_timeout=OPEN_SECONDS,
-            ssl=_tls(obj, url),
-            server_hostname=SERVER_NAME if obj.is_pinned else None,
-        )
-        with opened as connection, _raw(tty):
-            threading.Thread(target=_type, args=(connection,), daemon=True).start()
+        with _opened(obj, url, repeats=not command) as connection, _raw(tty), _read_at(leave):
+            left = threading.Event()
+            threading.Thread(target=_type, args=(connection, leave, left), daemon=True).start()
             with _resizing(connection, tty):
-                return _show(connection)
+                return _show(connection, left, raw)
     except KeyboardInterrupt:
         return DETACHED
     except ConnectionClosed as error:
         raise _refused(error) from error
+    except InvalidStatus as error:
+        raise _not_opened(error) from error
     except (OSError, InvalidHandshake, InvalidURI) as error:
         raise unreachable(obj.url(), error, obj.pin) from error
+
+
+def _opened(obj: Context, url: str, *, repeats: bool) -> ClientConnection:
+    """Asks again where the connection was closed without an answer. Where the request was sent, only one that
+    ``repeats``: the server may have begun a command already."""
+    headers, trust, tries = {"Authorization": f"Bearer {obj.key()}"}, _tls(obj, url), Tries()
+    while True:
+        try:
+            return connect(
+                url,
+                additional_headers=headers,
+                max_size=None,
+                compression=None,
+                open_timeout=OPEN_SECONDS,
+                ssl=trust,
+                server_hostname=SERVER_NAME if obj.is_pinned else None,
+            )
+        except (OSError, InvalidMessage, ConnectionClosed) as error:
+            may_come_again = is_cut_off(error) and (repeats or isinstance(error, OSError))
+            if not may_come_again or tries.is_last():
+                raise
 
 
 def _tls(obj: Context, url: str) -> ssl.SSLContext | None:
@@ -87,26 +109,71 @@ def _refused(error: ConnectionClosed) -> GamekeeperError:
     )
 
 
-def _show(connection: ClientConnection) -> int:
+def _not_opened(error: InvalidStatus) -> GamekeeperError:
+    """The refusal of somebody who answers in plain HTTP: a proxy, or the server before it opens the console."""
+    answer = error.response
+    if answer.status_code in (502, 503, 504):
+        return UnavailableError(f"the console was not opened: HTTP {answer.status_code} {answer.reason_phrase}")
+    detail = f"the console was refused: HTTP {answer.status_code} {answer.reason_phrase}"
+    return ApiError(answer.status_code, {"detail": detail, "hint": "a proxy before the server has to pass WebSockets"})
+
+
+def _show(connection: ClientConnection, left: threading.Event, raw: bool) -> int:
     """Shows messages until the last one, and returns its exit code."""
+    texts = {STDOUT: ConsoleText(), STDERR: ConsoleText()}
     for message in connection:
         if isinstance(message, str):
             end = json.loads(message)
+            if "viewers" in end:
+                _tell_viewers(end["viewers"])
+                continue
             if "exit_code" in end:
                 return int(end["exit_code"])
             warn(str(end["failed"]))
             return BROKEN
-        output = sys.stderr.buffer if message[0] == STDERR else sys.stdout.buffer
-        output.write(message[1:])
-        output.flush()
+        output = sys.stderr if message[0] == STDERR else sys.stdout
+        text = None if raw or not output.isatty() else texts.get(message[0])
+        output.buffer.write(text.add(message[1:]) if text else message[1:])
+        output.buffer.flush()
+    if left.is_set():
+        return DETACHED
     raise UnavailableError("the server closed the console without its end")
 
 
-def _type(connection: ClientConnection) -> None:
+def _tell_viewers(viewers: list[str]) -> None:
+    if len(viewers) > 1:
+        warn(f"looking on: {printable(', '.join(map(str, viewers)))}")
+
+
+def _type(connection: ClientConnection, leave: bytes, left: threading.Event) -> None:
     with suppress(ConnectionClosed, OSError):
         while data := os.read(sys.stdin.fileno(), PIECE):
-            connection.send(STDIN + data)
+            typed, key, _ = data.partition(leave) if leave else (data, b"", b"")
+            if typed:
+                connection.send(STDIN + typed)
+            if key:
+                left.set()
+                connection.close()
+                return
         connection.send(json.dumps({"end_of_input": True}))
+
+
+@contextmanager
+def _read_at(key: bytes) -> Iterator[None]:
+    """Has a terminal hand over its line at once when ``key`` is typed; a line ends with Enter as ever."""
+    if not key or not sys.stdin.isatty():
+        yield
+        return
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    changed = termios.tcgetattr(sys.stdin)
+    changed[6][termios.VEOL] = key
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -95,12 +95,14 @@ class Context:
         _leave_out_httpx_command()
         import httpx
 
+        from gamekeeper.cli.asked_again import AskingClient
+
         url = self.url()
         headers = {"Authorization": f"Bearer {self.key()}"}
         trust = self.trust()
         transport = self._pinned_transport() if self.is_pinned else None
         try:
-            with httpx.Client(
+            with AskingClient(
                 base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=trust, transport=transport
             ) as client:
                 yield client

@@ -19,13 +19,18 @@ def events(
     node: str = "",
     run: Annotated[str, typer.Option(callback=whole_run_id, help="A run's id, or the beginning of it")] = "",
     step: str = "",
+    instance: str = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens from now on")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what happened to nodes, runs, steps and containers; newest last."""
-    obj: Context = context.obj
-    wanted = {"kind": kind or [], "node": node, "run": run, "step": step}
+    """Show what happened to nodes, runs, steps, instances and containers; newest last."""
+    wanted = {"kind": kind or [], "node": node, "run": run, "step": step, "instance": instance}
+    show_events(context.obj, wanted, follow=follow, limit=limit, as_json=as_json)
+
+
+def show_events(obj: Context, wanted: dict[str, Any], *, follow: bool, limit: int, as_json: bool) -> None:
+    """Prints the newest events, or those that come from now on."""
     if not follow:
         found = obj.call("GET", "/events", params=wanted | {"limit": limit})["items"]
         if as_json:
@@ -45,7 +50,7 @@ def events(
 
 
 def _print(event: dict[str, Any]) -> None:
-    subject = "/".join(part for part in (event["run"] or event["node"], event["step"]) if part)
+    subject = "/".join(part for part in (event["instance"] or event["run"] or event["node"], event["step"]) if part)
     what, _, state = event["kind"].partition(".")
     why = " ".join(part for part in (event["reason"], event["message"]) if part)
     say(

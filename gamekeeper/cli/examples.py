@@ -23,9 +23,78 @@ gamekeeper status --json
 gamekeeper agent --server 192.0.2.10 --token -
 gamekeeper agent --server 192.0.2.10:7380 --token-file join.key --policy policy.yaml
 """,
+    "agent policy check": """
+gamekeeper agent policy check policy.yaml
+""",
+    "agent policy explain": """
+gamekeeper agent policy explain policy.yaml deploy.yaml
+gamekeeper agent policy explain policy.yaml arena.yaml --instance arena
+""",
     "events": """
 gamekeeper events --kind node --node gpu-01
 gamekeeper events -f --kind run.failed --json
+""",
+    "whoami": "gamekeeper whoami",
+    "instance ls": """
+gamekeeper instance ls --state crash_loop
+gamekeeper instance ls --node gpu-01 --label game=arena --json
+""",
+    "instance show": "gamekeeper instance show arena",
+    "instance create": """
+gamekeeper instance create arena --image arena:1 -p 8303:8303/udp -e SV_MAP=dm1 -v data:/data --memory 2g --cpus 1.5
+gamekeeper instance create arena --image arena:1 --node gpu-01 --stop-command shutdown -- ./arena_srv +map dm1
+gamekeeper instance create -f arena.yaml
+generate-instance | gamekeeper instance create arena-2 -f - --no-wait
+""",
+    "instance start": "gamekeeper instance start arena",
+    "instance stop": "gamekeeper instance stop arena --reason 'moving disks'",
+    "instance restart": "gamekeeper instance restart arena",
+    "instance kill": "gamekeeper instance kill arena",
+    "instance update": """
+gamekeeper instance update arena --image arena:2
+gamekeeper instance update arena -e SV_MAP=ctf1 --no-auto-revert
+gamekeeper instance update arena -f arena.yaml
+""",
+    "instance rollback": """
+gamekeeper instance rollback arena
+gamekeeper instance rollback arena 3
+""",
+    "instance revisions": """
+gamekeeper instance revisions arena
+gamekeeper instance revisions arena 3 --diff 1
+""",
+    "instance edit": """
+gamekeeper instance edit arena --name 'Arena of the clan' --label season=3 --expires 7d
+gamekeeper instance edit arena --pipeline deploy-arena
+""",
+    "instance logs": """
+gamekeeper instance logs arena --tail 100
+gamekeeper instance logs -f arena --since 10m
+""",
+    "instance console": "gamekeeper instance console arena",
+    "instance exec": "gamekeeper instance exec arena -- sh",
+    "instance wait": "gamekeeper instance wait arena && echo ready",
+    "instance schedule ls": "gamekeeper instance schedule ls arena",
+    "instance schedule show": "gamekeeper instance schedule show arena nightly",
+    "instance schedule set": """
+gamekeeper instance schedule set arena nightly --cron '0 5 * * *' --timezone Europe/Berlin --action restart
+gamekeeper instance schedule set arena warn --cron '55 4 * * *' --timezone Europe/Berlin --command 'say restart soon'
+""",
+    "instance schedule pause": "gamekeeper instance schedule pause arena nightly -m tournament",
+    "instance schedule resume": "gamekeeper instance schedule resume arena nightly",
+    "instance schedule trigger": "gamekeeper instance schedule trigger arena warn",
+    "instance schedule rm": "gamekeeper instance schedule rm arena nightly",
+    "instance top": """
+gamekeeper instance top
+gamekeeper instance top --once --json
+""",
+    "instance events": """
+gamekeeper instance events arena
+gamekeeper instance events arena -f
+""",
+    "instance rm": """
+gamekeeper instance rm arena
+gamekeeper instance rm arena --volumes --yes
 """,
     "node ls": """
 gamekeeper node ls --status offline
@@ -33,10 +102,27 @@ gamekeeper node ls --label pool=arena --json
 """,
     "node show": "gamekeeper node show gpu-01",
     "node add": "gamekeeper node add gpu-01 --location 'rack 4' --label pool=arena",
-    "node edit": "gamekeeper node edit gpu-01 --mode maintenance",
+    "node edit": """
+gamekeeper node edit gpu-01 --mode maintenance
+gamekeeper node edit gpu-01 --capacity cpus=12 --capacity port_first=27000 --capacity port_last=27999
+""",
     "node rm": "gamekeeper node rm gpu-01",
+    "node fit": "gamekeeper node fit -f arena.yaml",
+    "node cordon": "gamekeeper node cordon gpu-01",
+    "node uncordon": "gamekeeper node uncordon gpu-01",
+    "node drain": "gamekeeper node drain gpu-01 --deadline 30m",
     "node enrol": "gamekeeper node enrol gpu-01 --minutes 30",
     "node revoke": "gamekeeper node revoke gpu-01",
+    "key ls": "gamekeeper key ls",
+    "key make": """
+gamekeeper key make ci --expires-in 90d
+""",
+    "key show": "gamekeeper key show ci",
+    "key revoke": "gamekeeper key revoke 3f2a91bc",
+    "key rotate": """
+gamekeeper key rotate
+gamekeeper key rotate ci --overlap 0s
+""",
     "join-key make": """
 gamekeeper join-key make
 gamekeeper join-key make --uses 6 --name 'arena-{n}' --label pool=arena --approve

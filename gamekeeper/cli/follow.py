@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gamekeeper.backoff import Backoff
-from gamekeeper.cli.context import Context, checked
+from gamekeeper.cli.context import ApiError, Context, checked
 from gamekeeper.cli.log_lines import LinePrinter, LogView, say_between
 from gamekeeper.cli.output import coloured, dim, printable, warn
 from gamekeeper.cli.waiting import Waits
@@ -31,12 +31,14 @@ _STARTED = ("starting", "pulling", "running", "held", "succeeded", "failed", "er
 def events(obj: Context, path: str, parameters: dict[str, Any] | None = None) -> Iterator[ServerSentEvent]:
     """Server-sent events until ``end``; resumed by their ids when the connection breaks, neither skipped nor repeated.
 
-    Raises UnavailableError when the server stays away for a minute.
+    Raises UnavailableError when the server stays away for a minute, ApiError when the key is no longer good.
     """
     last_id, backoff, lost_at = "", Backoff(initial=0.2, maximum=3), time.monotonic()
     while True:
         try:
             for event in _connect(obj, path, parameters or {}, last_id):
+                if event.event == "refused":
+                    raise ApiError(401, json.loads(event.data))
                 last_id, lost_at = event.id or last_id, time.monotonic()
                 backoff.reset()
                 yield event

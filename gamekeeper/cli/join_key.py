@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.join_line import print_join_line
-from gamekeeper.cli.options import JsonOption, LabelsOption, pairs, read_file
+from gamekeeper.cli.options import CapacityOption, JsonOption, LabelsOption, numbers, pairs, read_file
 from gamekeeper.cli.output import ago, print_json, print_table, say
+from gamekeeper.domain.node.policy_text import policy_document
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import is_join_key
 
@@ -24,9 +24,7 @@ def make(
         str, typer.Option(help="Ids of the nodes: {host} is the machine's host name, {n} the next number")
     ] = "{host}",
     label: LabelsOption = None,
-    capacity: Annotated[
-        list[str] | None, typer.Option(help="KEY=NUMBER, repeatable: replaces what the machine reports")
-    ] = None,
+    capacity: CapacityOption = None,
     policy: Annotated[
         Path | None, typer.Option(help="File with a policy, for machines that have none of their own", exists=True)
     ] = None,
@@ -41,7 +39,7 @@ def make(
         "hours": hours,
         "name_pattern": name,
         "labels": pairs(label, "--label"),
-        "capacity_override": _numbers(capacity),
+        "capacity_override": numbers(capacity),
         "approve": approve,
         "description": description,
         "policy": _policy(policy),
@@ -91,17 +89,5 @@ def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="K
     say(f"revoked {key}")
 
 
-def _numbers(capacity: list[str] | None) -> dict[str, int]:
-    try:
-        return {key: int(value) for key, value in pairs(capacity, "--capacity").items()}
-    except ValueError as error:
-        raise InvalidError("--capacity takes whole numbers", hint="as in --capacity memory_bytes=8000000000") from error
-
-
 def _policy(file: Path | None) -> Any:
-    if file is None:
-        return None
-    try:
-        return yaml.safe_load(read_file(file)) or {}
-    except yaml.YAMLError as error:
-        raise InvalidError(f"{file} is not valid YAML: {str(error).replace(chr(10), ' ')}") from error
+    return None if file is None else policy_document(read_file(file).encode(), file)

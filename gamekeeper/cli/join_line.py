@@ -34,7 +34,8 @@ def line_for(server: str, key: str, script: str) -> str:
     """The line for a server as HOST:PORT whose ``/join.sh`` is ``script``."""
     digest = hashlib.sha256(script.rstrip("\n").encode() + b"\n").hexdigest()  # as a shell keeps it in a variable
     return (
-        f"s=$(curl -fsSk https://{server}/join.sh) && case $(printf '%s\\n' \"$s\" | sha256sum) in {digest}*) "
+        f"s=$(curl -fsSk --connect-timeout 15 https://{server}/join.sh) && "
+        f"case $(printf '%s\\n' \"$s\" | sha256sum) in {digest}*) "
         f"printf '%s\\n' 'set -- {server} {key}' \"$s\" | sh;; *) echo '{_ALTERED}' >&2; false;; esac"
     )
 

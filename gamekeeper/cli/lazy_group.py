@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from gamekeeper.cli.examples import EXAMPLES
+from gamekeeper.cli.light_params import LightCommand
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -19,10 +20,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 @dataclass(frozen=True)
 class Command:
     """A function below ``gamekeeper.cli`` as ``module:name``. ``summary`` is the first sentence of its docstring, where
-    a help is to import nothing."""
+    a help is to import nothing. ``below`` are groups whose word may follow it in the place of its options."""
 
     path: str
     summary: str = ""
+    below: Mapping[str, Group] = field(default_factory=dict)
 
     def load(self) -> Callable[..., None]:
         module, _, name = self.path.partition(":")
@@ -32,13 +34,26 @@ class Command:
 
 @dataclass(frozen=True)
 class Group:
-    """Commands below one word, as ``ls`` of ``gamekeeper node ls``."""
+    """Commands below one word, as ``ls`` of ``gamekeeper node ls``; or below two, as of ``gamekeeper instance
+    schedule ls``."""
 
     summary: str
-    commands: Mapping[str, Command]
+    commands: Mapping[str, Command | Group]
 
 
-class LazyGroup(TyperGroup):
+class _LightCommand(LightCommand, TyperCommand):
+    """A command of the product. ``below`` are the groups that stand below it."""
+
+    below: Mapping[str, LazyGroup]
+
+    def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        group = self.below.get(args[0]) if args else None
+        if group is not None:
+            return group.make_context(args[0], args[1:], parent=parent, **extra)
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+
+class LazyGroup(LightCommand, TyperGroup):
     """``table`` has a command or a group for each word; ``path`` are the words before it."""
 
     table: Mapping[str, Command | Group]
@@ -50,7 +65,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         entry = self.table.get(cmd_name)
         if isinstance(entry, Group):
-            return _group(cmd_name, entry)
+            return _group(f"{self.path} {cmd_name}".strip(), entry)
         return _command(f"{self.path} {cmd_name}".strip(), entry) if entry else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
@@ -64,19 +79,22 @@ def _summary(entry: Command | Group) -> str:
     return " ".join((entry.load().__doc__ or "").partition("\n\n")[0].split())
 
 
-def _group(name: str, group: Group) -> LazyGroup:
+def _group(words: str, group: Group) -> LazyGroup:
+    name = words.rpartition(" ")[2]
     made = LazyGroup(
         name=name, help=group.summary, no_args_is_help=True, context_settings=SETTINGS, rich_markup_mode=None
     )
-    made.table, made.path = group.commands, name
+    made.table, made.path = group.commands, words
     return made
 
 
 def _command(words: str, command: Command) -> Any:
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     name = words.rpartition(" ")[2]
-    alone.command(name, context_settings=SETTINGS, epilog=_epilog(EXAMPLES[words]))(command.load())
-    return get_command(alone)
+    alone.command(name, cls=_LightCommand, context_settings=SETTINGS, epilog=_epilog(EXAMPLES[words]))(command.load())
+    made = get_command(alone)
+    made.below = {word: _group(f"{words} {word}", group) for word, group in command.below.items()}  # type: ignore[attr-defined]
+    return made
 
 
 def _epilog(examples: str) -> str:

@@ -1,4 +1,5 @@
-"""Lines of step logs on standard output, as the bytes that they are: of one step, or of many with their names."""
+"""Lines of step logs on standard output, of one step or of many with their names: on a terminal safe for it, in a pipe
+or a file as the bytes that they are."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import base64
 import json
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +15,7 @@ from typing import Any
 
 from gamekeeper.cli.context import Context, checked
 from gamekeeper.cli.output import dim, say, warn
+from gamekeeper.cli.safe_text import SafeText
 
 MAX_LINE = 1 << 20  # what is longer is printed in pieces, so that no container fills this machine's memory
 _output = threading.Lock()  # several logs are followed at once, and a line is never cut by another one
@@ -27,6 +30,7 @@ class LogView:
     since: str = ""
     timestamps: bool = False
     as_json: bool = False
+    raw: bool = False
 
     def query(self) -> dict[str, Any]:
         given = {"try": self.try_number, "tail": self.tail, "since": self.since or None}
@@ -40,6 +44,7 @@ class LinePrinter:
     view: LogView
     prefix: str = ""
     _open: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    _safe: dict[str, SafeText] = field(default_factory=lambda: defaultdict(SafeText))  # by stream
 
     def add(self, line: dict[str, Any]) -> None:
         """Takes a line, or a piece of one, as the server tells it."""
@@ -48,7 +53,7 @@ class LinePrinter:
             return
         raw = _bytes_of(line)
         if not self.prefix and not self.view.timestamps:
-            _write(raw)
+            _write(raw if _as_written(self.view.raw) else self._safe[line["stream"]].add(raw))
             return
         for piece in _lines_of(raw):
             at, kept = self._open.pop(line["stream"], (line["at"], b""))
@@ -60,6 +65,8 @@ class LinePrinter:
 
     def end(self) -> None:
         """Prints what has no end of its line."""
+        for text in self._safe.values():
+            _write(text.add(b"", last=True))
         for at, kept in self._open.values():
             self._print(at, kept)
         self._open.clear()
@@ -68,11 +75,17 @@ class LinePrinter:
         moment = datetime.fromisoformat(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         before = f"{moment} {self.prefix}" if self.view.timestamps else self.prefix
         before = dim(before) if sys.stdout.isatty() else before
+        raw = raw if _as_written(self.view.raw) else SafeText().add(raw, last=True)
         _write(before.encode() + raw + (b"" if raw.endswith(b"\n") else b"\n"))
 
     def missing(self, reason: str) -> None:
         with _output:
             warn(f"{self.prefix}lines are missing: {reason}")
+
+
+def _as_written(raw: bool) -> bool:
+    """A pipe or a file gets every byte: only a terminal does what they say."""
+    return raw or not sys.stdout.isatty()
 
 
 def _lines_of(raw: bytes) -> list[bytes]:
@@ -107,15 +120,19 @@ def print_log(obj: Context, run_id: str, step: str, view: LogView, *, title: boo
     if title:
         say(f"--- {step}")
         sys.stdout.flush()
-    with (
-        obj.client(timeout=None) as client,
-        client.stream("GET", f"/runs/{run_id}/steps/{step}/logs", params=view.query()) as answer,
-    ):
+    print_text(obj, f"/runs/{run_id}/steps/{step}/logs", view.query(), raw=view.raw)
+
+
+def print_text(obj: Context, path: str, query: dict[str, Any], *, raw: bool) -> None:
+    """Prints a log as it is stored now."""
+    text = SafeText()
+    with obj.client(timeout=None) as client, client.stream("GET", path, params=query) as answer:
         if answer.is_error:
             answer.read()
             checked(answer)
         for chunk in answer.iter_bytes():
-            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.write(chunk if _as_written(raw) else text.add(chunk))
+        sys.stdout.buffer.write(text.add(b"", last=True))
         sys.stdout.buffer.flush()
         if answer.headers.get("Gamekeeper-Log-Complete") == "false":
             warn("lines are missing in this log")

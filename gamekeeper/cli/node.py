@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
+from gamekeeper.cli.instance_row import INSTANCE_COLUMNS, instance_row, without_node
 from gamekeeper.cli.join_line import print_join_line
-from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
+from gamekeeper.cli.options import CapacityOption, JsonOption, LabelsOption, numbers, pairs
 from gamekeeper.cli.output import ago, coloured, print_fields, print_json, print_table, printable, say
 
 
@@ -45,20 +46,23 @@ def list_nodes(
 
 
 def show(context: typer.Context, node: str, as_json: JsonOption = False) -> None:
-    """Show a node and its containers."""
+    """Show a node, its instances and its containers."""
     obj: Context = context.obj
     found = obj.call("GET", f"/nodes/{node}")
     containers = obj.call("GET", f"/nodes/{node}/containers")["items"]
+    instances = obj.list_all("/instances", {"node": node, "limit": 500})
     if as_json:
-        print_json(found | {"containers": containers})
+        print_json(found | {"instances": instances, "containers": containers})
         return
     names = ("id", "name", "status", "mode", "location", "description", "agent_version", "last_seen_at")
     print_fields({name: found[name] for name in names} | found["hardware"] | found["system"] | found["capacity"])
+    print_table(("ROOM", "HAS", "PROMISED", "FREE"), _room(found["room"]))
     for condition in found["conditions"]:
         about = f"{condition['type']}: {printable(condition['reason'])}, since {condition['since']}"
         say(typer.style(about, fg="yellow"))
     for gpu in found["inventory"].get("gpus", []):
         say(f"gpu: {printable(gpu['name'])}, {gpu['memory_bytes'] / 2**30:.0f} GiB, driver {gpu['driver']}")
+    print_table(without_node(INSTANCE_COLUMNS), [without_node(instance_row(item)) for item in instances])
     rows = [
         (item["name"], item["status"], item["lifetime"], item["image"], " ".join(item["ports"])) for item in containers
     ]
@@ -92,13 +96,16 @@ def edit(
     location: str | None = None,
     mode: Annotated[Mode | None, typer.Option(help="disabled stops running steps too")] = None,
     label: LabelsOption = None,
+    capacity: CapacityOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a node. Labels given replace all labels."""
+    """Change a node. Labels given replace all labels, capacities all that were given before."""
     obj: Context = context.obj
     fields: dict[str, Any] = {"name": name, "description": description, "location": location, "mode": mode}
     if label is not None:
         fields["labels"] = pairs(label, "--label")
+    if capacity is not None:
+        fields["capacity_override"] = numbers(capacity)
     changed = obj.call(
         "PATCH", f"/nodes/{node}", json={key: value for key, value in fields.items() if value is not None}
     )
@@ -118,8 +125,11 @@ def remove(
     """Remove a node."""
     obj: Context = context.obj
     before = obj.call("GET", f"/nodes/{node}/containers")["items"] if force else []
+    instances = [item["id"] for item in obj.list_all("/instances", {"node": node, "limit": 500})] if force else []
     obj.call("DELETE", f"/nodes/{node}", params={"force": force})
     say(f"removed {node}")
+    if instances:
+        say(f"its machine keeps {len(instances)} instance(s), which are unknown from now on: {', '.join(instances)}")
     left = [item["name"] for item in before if item["lifetime"] == "node"]
     if left:
         say(f"its machine keeps {len(left)} service(s); to remove them there: docker rm -f {' '.join(left)}")
@@ -147,3 +157,20 @@ def revoke(context: typer.Context, node: str) -> None:
     obj.call("POST", f"/nodes/{node}/revoke")
     say(f"revoked {node}: its agent is out within 5 s, its containers go on with nobody to look after them")
     say(f"to let it back in: gamekeeper node enrol {node}")
+
+
+def _room(room: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Rows of the node's room; without a capacity nothing is known, and nothing bounds it."""
+    kinds = {"CPUs": room["cpus"], "memory": room["memory_bytes"], "processes": room["pids"]}
+    kinds |= {f"{vendor} GPUs": share for vendor, share in room["gpus"].items()}
+    shown = [
+        (name, *(_amount(name, share[key]) for key in ("capacity", "reserved", "free")))
+        for name, share in kinds.items()
+    ]
+    return [*shown, (f"ports {room['port_range']}", "", str(room["ports_reserved"]), "")]
+
+
+def _amount(name: str, amount: float | None) -> str:
+    if amount is None:
+        return "-"
+    return f"{amount / 2**30:.1f} GiB" if name == "memory" else f"{amount:g}"

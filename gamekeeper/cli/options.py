@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,14 @@ from gamekeeper.errors import InvalidError
 
 if TYPE_CHECKING:
     from gamekeeper.cli.context import Context
+
+
+class Strategy(StrEnum):
+    """As in the language, whose import would slow down every command."""
+
+    RECREATE = "recreate"
+    BLUE_GREEN = "blue_green"
+
 
 STDIN = "-"
 RUN_ID = re.compile(r"[0-9a-f]{16}")
@@ -37,6 +46,16 @@ def whole_run_id(context: typer.Context, value: str) -> str:
     raise InvalidError(f'several runs begin with "{value}": {named}{more}', hint="give more of the id")
 
 
+RawOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The bytes as written on a terminal too, as a pipe gets them: they may move its cursor and more"
+    ),
+]
+RawConsoleOption = Annotated[
+    bool,
+    typer.Option("--raw", help="Every byte to a terminal, those too that set its title or clipboard or have it answer"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Show progress and logs until the end")]
 ArgsOption = Annotated[
@@ -44,6 +63,9 @@ ArgsOption = Annotated[
 ]
 EnvsOption = Annotated[list[str] | None, typer.Option("--env", help="KEY=VALUE, repeatable")]
 LabelsOption = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE, repeatable")]
+CapacityOption = Annotated[
+    list[str] | None, typer.Option(help="KEY=NUMBER, repeatable: replaces what the machine reports")
+]
 NodeOption = Annotated[str, typer.Option(help="For every step that names no node; default: the only node")]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why, for those who look later")]
 NoteOption = Annotated[str, typer.Option("--note", "-m", help="Why, for those who look later")]
@@ -52,6 +74,17 @@ StateDirOption = Annotated[Path | None, typer.Option(help="Where everything is k
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it", callback=whole_run_id)
 ]
+InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Its id, or the beginning of it")]
+ExactInstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Its whole id")]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Ask for it, and do not wait until it is done")]
+NoRevertOption = Annotated[
+    bool, typer.Option("--no-auto-revert", help="Leave the new revision in place when it does not get ready")
+]
+StrategyOption = Annotated[
+    Strategy,
+    typer.Option(help="recreate stops the old one, then starts the new one; blue_green stops it once the new is ready"),
+]
+ReasonOption = Annotated[str, typer.Option("--reason", "-m", help="Why, for those who look later")]
 StepArgument = Annotated[str, typer.Argument(metavar="STEP")]
 ScheduleArgument = Annotated[str, typer.Argument(metavar="SCHEDULE")]
 FileArgument = Annotated[Path, typer.Argument(help="Pipeline file; - reads standard input")]
@@ -67,6 +100,14 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise InvalidError(f'{option} "{text}" is not KEY=VALUE')
         result[key] = value
     return result
+
+
+def numbers(capacity: list[str] | None) -> dict[str, int]:
+    """The values of ``--capacity``. Raises InvalidError for what is no number."""
+    try:
+        return {key: int(value) for key, value in pairs(capacity, "--capacity").items()}
+    except ValueError as error:
+        raise InvalidError("--capacity takes whole numbers", hint="as in --capacity memory_bytes=8000000000") from error
 
 
 def read_file(file: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from gamekeeper.cli.safe_text import safe
 from gamekeeper.errors import GamekeeperError, SpecError
 
 NARROWEST_MESSAGE = 12
@@ -38,12 +39,12 @@ _COLOURS = {
 
 def say(text: str = "") -> None:
     """Prints a line; its colours only to a terminal."""
-    typer.echo(text, color=None if _is_coloured() else False)
+    typer.echo(safe(text), color=None if _is_coloured() else False)
 
 
 def warn(text: str) -> None:
     """Prints a line to standard error, in yellow on a terminal."""
-    typer.echo(typer.style(text, fg="yellow"), err=True, color=None if _is_coloured() else False)
+    typer.echo(safe(typer.style(text, fg="yellow")), err=True, color=None if _is_coloured() else False)
 
 
 def _is_coloured() -> bool:
@@ -155,7 +156,7 @@ def print_problem(problem: dict[str, Any]) -> None:
 
 
 def _complain(text: str) -> None:
-    typer.echo(text, err=True, color=None if _is_coloured() else False)
+    typer.echo(safe(text), err=True, color=None if _is_coloured() else False)
 
 
 def ago(stamp: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gamekeeper.cli.context import Context
-from gamekeeper.cli.options import CommentOption, FollowOption, JsonOption, RunArgument, StepArgument, pairs
+from gamekeeper.cli.options import CommentOption, FollowOption, JsonOption, RawOption, RunArgument, StepArgument, pairs
 from gamekeeper.cli.output import print_json, print_table, say
 from gamekeeper.cli.runs import show_started
 
@@ -108,9 +108,10 @@ def rerun(
     start: Annotated[str, typer.Option("--from", help="failed, all, or the step to begin at")] = "failed",
     arg: Annotated[list[str] | None, typer.Option("--arg", help="KEY=VALUE to change, repeatable")] = None,
     follow: FollowOption = False,
+    raw: RawOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run an ended run again, as a new run that takes over the results that stand."""
     obj: Context = context.obj
     answer = obj.call("POST", f"/runs/{run_id}/rerun", json={"from": start, "args": pairs(arg, "--arg")})
-    show_started(obj, answer, follow, as_json)
+    show_started(obj, answer, follow, as_json, raw=raw)

@@ -18,6 +18,8 @@ from gamekeeper.cli.options import (
     FollowOption,
     JsonOption,
     NodeOption,
+    RawConsoleOption,
+    RawOption,
     RunArgument,
     name_and_version,
     pairs,
@@ -42,6 +44,7 @@ def run(
     env: EnvsOption = None,
     node: NodeOption = "",
     follow: FollowOption = False,
+    raw: RawOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, start nothing")] = False,
     idempotency_key: Annotated[str, typer.Option(help="The same key gives the same run")] = "",
     as_json: JsonOption = False,
@@ -57,7 +60,7 @@ def run(
     if dry_run:
         _print_plan(answer, as_json)
         return
-    show_started(obj, answer, follow, as_json)
+    show_started(obj, answer, follow, as_json, raw=raw)
 
 
 def _source(source: str, pipeline: str) -> dict[str, Any]:
@@ -69,14 +72,14 @@ def _source(source: str, pipeline: str) -> dict[str, Any]:
     return {"pipeline": name, "version": version}
 
 
-def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bool) -> None:
+def show_started(obj: Context, answer: dict[str, Any], follow: bool, as_json: bool, *, raw: bool) -> None:
     """Tells of a new run; with ``follow`` stays until its end, and leaves with its exit code."""
     if not follow:
         _print_started(answer, as_json)
         return
     if not as_json:
         say(f"run {answer['id']} of {answer['pipeline']}")
-    _stay(obj, answer["id"], as_json, quiet=as_json)
+    _stay(obj, answer["id"], as_json, quiet=as_json, raw=raw)
 
 
 def _print_started(answer: dict[str, Any], as_json: bool) -> None:
@@ -136,8 +139,8 @@ def wait(context: typer.Context, run_id: RunArgument, as_json: JsonOption = Fals
     _stay(context.obj, run_id, as_json, quiet=True)
 
 
-def _stay(obj: Context, run_id: str, as_json: bool, *, quiet: bool) -> None:
-    follow_run(obj, run_id, quiet=quiet)
+def _stay(obj: Context, run_id: str, as_json: bool, *, quiet: bool, raw: bool = False) -> None:
+    follow_run(obj, run_id, LogView(raw=raw), quiet=quiet)
     ended = obj.call("GET", f"/runs/{run_id}")
     _print_run(ended, as_json)
     if ended["state"] != "succeeded":
@@ -162,13 +165,19 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
             step["node"],
             step["try"] or "",
             "" if step["exit_code"] is None else step["exit_code"],
-            "; ".join(filter(None, (step["message"], step["trouble"]))),
+            "; ".join(filter(None, (step["message"], step["trouble"], _ports_of(step)))),
         )
         for step in found["steps"]
     ]
     print_table(("STEP", "STATE", "REASON", "NODE", "TRY", "EXIT", ""), rows)
     for line in waits_of(found):
         say(line)
+
+
+def _ports_of(step: dict[str, Any]) -> str:
+    """An api of a version before tells none."""
+    named = step.get("named_ports") or {}
+    return ", ".join(f"{name} at {number}" if name != str(number) else name for name, number in named.items())
 
 
 def logs(
@@ -181,11 +190,12 @@ def logs(
     tail: Annotated[int | None, typer.Option(min=0, max=1_000_000, help="The last so many lines of each step")] = None,
     since: Annotated[str, typer.Option(help="No line before: 10m for ten minutes ago, or 2026-11-01T12:00:00Z")] = "",
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="The time before each line")] = False,
+    raw: RawOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each line")] = False,
 ) -> None:
     """Print a step's log, or every step's: the bytes that its container wrote."""
     obj: Context = context.obj
-    view = LogView(try_number, tail, since, timestamps, as_json)
+    view = LogView(try_number, tail, since, timestamps, as_json, raw)
     if follow and not step:
         follow_run(obj, run_id, view)
     elif follow:
@@ -203,20 +213,22 @@ def execute(
     run_id: RunArgument,
     step: Annotated[str, typer.Argument()],
     command: Annotated[list[str], typer.Argument(help="Behind --, as in: -- sh -c 'ls /data'")],
+    raw: RawConsoleOption = False,
 ) -> None:
     """Run a command in a step's running container; a terminal when this is one. Its exit code becomes ours."""
     from gamekeeper.cli.console import open_console
 
     tty = sys.stdin.isatty() and sys.stdout.isatty()
-    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/exec", command, tty=tty))
+    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/exec", command, tty=tty, raw=raw))
 
 
 def attach(
     context: typer.Context,
     run_id: RunArgument,
     step: Annotated[str, typer.Argument()],
+    raw: RawConsoleOption = False,
 ) -> None:
     """The console of a step's own process, from now on; lines typed go to its input. Ctrl-C leaves it running."""
     from gamekeeper.cli.console import open_console
 
-    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/attach", [], tty=False))
+    raise typer.Exit(open_console(context.obj, f"/runs/{run_id}/steps/{step}/attach", [], tty=False, raw=raw))

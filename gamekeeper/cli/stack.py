@@ -24,12 +24,12 @@ from gamekeeper.keys import hash_key
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.enrol import ensure_node
 from gamekeeper.stack.hosts import bind_address
-from gamekeeper.stack.layout import StackRecord, StateDir
+from gamekeeper.stack.layout import Replacement, StackRecord, StateDir
 from gamekeeper.stack.outside import host_and_port
 from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import given_way, temporal_address
 from gamekeeper.stack.ports import free_ports
-from gamekeeper.stack.process import LockedFile, wait_released
+from gamekeeper.stack.process import OWN_FILES, LockedFile, wait_released
 from gamekeeper.stack.status import stack_status
 from gamekeeper.stack.supervisor import Supervisor, stop_leftovers
 
@@ -61,6 +61,7 @@ def up(
 ) -> None:
     """Start Temporal, api, control_worker and this machine's agent, and keep them running."""
     state = _state(context.obj, state_dir)
+    os.umask(OWN_FILES)
     state.prepare()
     lock = LockedFile(state.run_dir / "supervisor.lock")
     record = _record(state, node, temporal, database, host, policy)
@@ -69,17 +70,17 @@ def up(
         _wait_ready(state, None)
         _enrol_again(state)
         say("already up")
-        _print_addresses(state.load())
+        _print_addresses(state, state.load())
         return
     if new_ports and record.ports is not None:
         record.ports = free_ports(bind_address(record.host), record.ports)
     _keep(state, record)
     if detach:
         _wait_ready(state, _spawn(state))
-        _print_addresses(state.load())
+        _print_addresses(state, state.load())
         return
     configure_logging("INFO")
-    Supervisor(state, record).run(_print_addresses)
+    Supervisor(state, record).run(lambda now: _print_addresses(state, now))
 
 
 def _state(context: Context, state_dir: Path | None) -> StateDir:
@@ -87,7 +88,7 @@ def _state(context: Context, state_dir: Path | None) -> StateDir:
 
 
 def _record(state: StateDir, node: str, temporal: str, database: str, host: str, policy: Path | None) -> StackRecord:
-    from gamekeeper.domain.language.pipeline import as_label  # its imports are a third of the command's start
+    from gamekeeper.domain.language.values import as_label  # its imports are a third of the command's start
 
     record = state.load()
     record.node = None if node == NO_NODE else node or record.node or as_label(socket.gethostname())
@@ -192,13 +193,15 @@ def _last_error(lines: list[str]) -> str:
     return ""
 
 
-def _print_addresses(record: StackRecord) -> None:
+def _print_addresses(state: StateDir, record: StackRecord) -> None:
     assert record.ports is not None
     ui = "" if record.temporal else f" (web UI http://{LOOPBACK}:{record.ports.temporal_ui})"
     say(f"api       {record.rest_url}")
     say(f"node link {record.address}:{record.ports.grpc}")
     say(f"temporal  {temporal_address(record)}{ui}")
     say(f"node      {record.node or '(none on this machine)'}")
+    if record.has_new_key:
+        warn(f"the admin key was revoked or ran out; this start made a new one, in {state.key_file}")
     if record.trouble:
         warn(record.trouble)
 
@@ -235,9 +238,12 @@ def status(
     rows += [(f"agent {agent['node']}", agent) for agent in found["agents"]]
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""
+        where += f" (web UI {part['ui']})" if part.get("ui") else ""
         say(f"{name:22} {coloured(part['health'], 22)} pid {part['pid'] or '-'!s:8} {where}")
         if part.get("message"):
             say(f"{'':22} {printable(part['message'])}")
+        if part.get("replaced"):
+            say(f"{'':22} {Replacement.model_validate(part['replaced'])}")
     disk = found["disk"]
     if disk["health"] == "full":
         say(f"{'disk':22} {coloured('full', 22)} {printable(disk['message'])}; free space there")

@@ -7,6 +7,7 @@ from typing import Any
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import printable
 
+_WAITS_ITSELF = ("queued", "paused")  # a run in another state tells what its first step waits for
 _MAY_WAIT = ("queued", "paused", "waiting_node", "held")
 
 
@@ -42,7 +43,7 @@ def waits_of(run: dict[str, Any], *, passing: bool = True) -> list[str]:
         if step["waiting"] and (passing or step["state"] != "starting"):
             lines.append(printable(f"{step['name']} waits {step['waiting']}"))
             lines += [f"    {command}" for command in answers(run["id"], step)]
-    if run["waiting"] and not lines:
+    if run["waiting"] and run["state"] in _WAITS_ITSELF and not lines:
         lines.append(printable(f"run {run['id']} waits {run['waiting']}"))
         lines += [f"    gamekeeper runs resume {run['id']}"] if run["state"] == "paused" else []
     return lines

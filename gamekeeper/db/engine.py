@@ -7,6 +7,7 @@ in the middle ("database is locked"), whatever the busy timeout.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -60,6 +61,7 @@ class Database:
         self._one_writer = asyncio.Lock() if self.is_sqlite else None
         self._refused_writes = False
         self.clock = HybridClock()
+        self.told: Counter[str] = Counter()  # events of this process, by actor
         self.odd_rows = Supervised("odd_rows")
 
     @asynccontextmanager
@@ -86,7 +88,7 @@ class Database:
         with _translated(self._folder):
             async with self._session(self._writing) as session, session.begin():
                 yield session
-                await append_pending(session, self.clock, takes_lock=not self.is_sqlite)
+                await append_pending(session, self.clock, self.told, takes_lock=not self.is_sqlite)
 
     def _session(self, engine: AsyncEngine) -> AsyncSession:
         return AsyncSession(engine, expire_on_commit=False, info={ODD_ROWS: self.odd_rows})

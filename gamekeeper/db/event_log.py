@@ -7,6 +7,7 @@ it is always the last lock taken, it can't deadlock.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from sqlalchemy import insert, text
@@ -27,8 +28,8 @@ def record(session: AsyncSession, event: Event) -> None:
     session.info.setdefault(_PENDING, []).append(event)
 
 
-async def append_pending(session: AsyncSession, clock: HybridClock, *, takes_lock: bool) -> bool:
-    """Inserts what was recorded; True when there was anything."""
+async def append_pending(session: AsyncSession, clock: HybridClock, told: Counter[str], *, takes_lock: bool) -> bool:
+    """Inserts what was recorded, and counts it by actor; True when there was anything."""
     pending: list[Event] = session.info.pop(_PENDING, [])
     if not pending:
         return False
@@ -37,6 +38,7 @@ async def append_pending(session: AsyncSession, clock: HybridClock, *, takes_loc
         await (await session.connection()).execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
     rows = [_row(event, clock) for event in pending]
     await (await session.connection()).execute(insert(EventRow.__table__), rows)  # type: ignore[attr-defined]
+    told.update([row["actor"] for row in rows])
     return True
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.project_volume import PREFIX
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
-from gamekeeper.domain.run.step import StepKey
-from gamekeeper.errors import UnavailableError
+from gamekeeper.errors import InvalidError, UnavailableError
 
 
 class ContainerStatus(StrEnum):
@@ -38,7 +39,7 @@ class Health(StrEnum):
 class Ownership:
     """The owner of a container, kept in its labels: the labels are the truth, the name is the lock."""
 
-    key: StepKey
+    key: ContainerKey
     node: str
     pipeline: str = ""
     kind: str = "job"
@@ -51,7 +52,7 @@ class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
     the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again.
     ``log_kept_bytes`` is what the engine still holds, at the least, of a log whose beginning it has dropped; 0 where it
-    never drops any."""
+    never drops any. ``tty`` and ``stop_signal`` are as it was made."""
 
     id: str
     name: str
@@ -71,6 +72,8 @@ class ContainerInfo:
     restart_count: int = 0
     last_exit_code: int | None = None
     log_kept_bytes: int = 0
+    tty: bool = False
+    stop_signal: str = "SIGTERM"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class ContainerUsage:
     """The use of a running container of ours, so far (counters) and now. Bytes and nanoseconds."""
 
     name: str
-    key: StepKey
+    key: ContainerKey
     cpu_ns: int = 0
     memory_working_set_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -92,15 +95,37 @@ class ContainerUsage:
 
 @dataclass(frozen=True)
 class NewContainer:
-    """A container to create. ``network`` is the run's network, on which ``alias`` names this container. One that
-    ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``."""
+    """A container to create. ``network`` is its run's or its group's, on which ``alias`` and ``aliases`` name this
+    container. One that ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``."""
 
     owner: Ownership
     spec: Container
     network: str | None = None
     workspace: str | None = None
     alias: str = ""
+    aliases: tuple[str, ...] = ()
     has_outputs: bool = False
+
+
+NODE_NETWORK = "gk-instances"
+
+
+def claimed_volumes(new: NewContainer) -> list[str]:
+    """The volumes of a container that are its own pipeline's by their names."""
+    own = f"{PREFIX}{new.owner.pipeline}-"
+    sources = {volume.partition(":")[0] for volume in new.spec.volumes}
+    return sorted(source for source in sources if new.owner.pipeline and source.startswith(own))
+
+
+def volume_of_another(name: str, owner: str) -> InvalidError:
+    return InvalidError(
+        f"volume {name} belongs to pipeline {owner}", hint="name the volume, or the pipeline, otherwise"
+    )
+
+
+def group_network(group: str) -> str:
+    """The name of the network of a group of instances."""
+    return f"gk-g-{group}"
 
 
 class NameTakenError(Exception):
@@ -182,7 +207,8 @@ class ContainerEngine(Protocol):
         """Creates a container, does not start it, and returns its id. Short.
 
         Not idempotent: the second call raises NameTakenError, which is how deliveries of one try find each other.
-        Raises ImageError (image gone) and InvalidError. A cancelled call may have created it.
+        Raises ImageError (image gone) and InvalidError, also for a volume that is another pipeline's. A cancelled call
+        may have created it.
         """
 
     async def prepare_outputs(self, container_id: str) -> None:
@@ -206,7 +232,10 @@ class ContainerEngine(Protocol):
         """
 
     async def start(self, container_id: str) -> None:
-        """Starts a created container; does nothing for one that runs. Short. Idempotent.
+        """Starts a container, also one that has ended; does nothing for one that runs. Short. Idempotent.
+
+        Its host folders are looked for anew, without following a link. Raises PolicyError where one can't be had, or a
+        container that runs could replace it.
 
         Raises StartError when the engine says that the container's own command can't be started (exit code 126 or
         127), and EngineFaultError for all else that kept it from starting.
@@ -227,17 +256,44 @@ class ContainerEngine(Protocol):
         Succeeds for a container that has ended or is gone. The engine carries out a stop that was cancelled.
         """
 
+    async def signal(self, container_id: str, name: str) -> None:
+        """Sends a signal, as SIGINT, to the container's process; does nothing for one that does not run. Short.
+
+        Not idempotent: a process may count them.
+        """
+
+    async def never_restart(self, container_id: str) -> None:
+        """Takes the engine's own restart policy from a container, and touches nothing else. Short. Idempotent."""
+
+    async def ended_with_engine(self, info: ContainerInfo) -> bool:
+        """True when a container ended because the engine or the machine went down. Short. Idempotent.
+
+        Best effort: it is told by the engine's newest start, and by when its events were away. Raises UnavailableError.
+        """
+        ...
+
     async def remove(self, container_id: str) -> None:
-        """Removes an ended container with its anonymous volumes. Succeeds for one that is gone. Short. Idempotent."""
+        """Removes an ended container with its anonymous volumes. Succeeds for one that is gone, and by then it is: what
+        it had may be removed next. Short. Idempotent."""
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
-        """Containers of this node that carry our labels, ended ones included. Short. Idempotent."""
+        """Containers of steps on this node, ended ones included. Short. Idempotent."""
+
+    async def list_instances(self) -> Sequence[ContainerInfo]:
+        """Containers of instances on this node, ended ones included. Short. Idempotent."""
 
     def on_change(self, told: Callable[[], None]) -> None:
         """Calls ``told`` from now on, in this loop, soon after a container of this node started, ended or changed its
         health. Returns at once. Idempotent: the newest listener is the only one.
 
         Best effort: an engine that was away tells nothing of the changes meanwhile.
+        """
+
+    def on_event(self, told: Callable[[str], None]) -> None:
+        """Calls ``told`` with a container's name, in this loop, soon after it started, ended, changed its health or was
+        removed; with no name after a while in which events may have been missed. Returns at once.
+
+        Idempotent: the newest listener is the only one. Best effort, as ``on_change``.
         """
 
     async def usage(self) -> Sequence[ContainerUsage]:
@@ -256,8 +312,8 @@ class ContainerEngine(Protocol):
         """
         ...
 
-    async def last_log_line(self, container_id: str) -> LogLine | None:
-        """The newest line that the engine holds, without reading the log; None without one. Short. Idempotent."""
+    async def last_log_lines(self, container_id: str, count: int) -> Sequence[LogLine]:
+        """The newest lines that the engine holds, oldest first, without reading the log. Short. Idempotent."""
         ...
 
     def newest_start(self, container_id: str) -> object:
@@ -280,10 +336,19 @@ class ContainerEngine(Protocol):
         """
         ...
 
+    async def type_in(self, container_id: str, data: bytes) -> None:
+        """Writes to the input of a container's own process, and hangs up. Blocks until the engine has passed it on, for
+        some seconds at most. Not idempotent.
+
+        Raises StartError for a container that does not run.
+        """
+        ...
+
     async def look_in(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
         """Opens a command with the files, volumes and network of an ended container. Blocks while the files are copied.
 
-        Its changes are gone with the console, but for volumes. Not idempotent. Raises StartError. ``sweep_consoles``
+        Its changes are gone with the console, but for volumes and host folders, which are looked for as at a start. Not
+        idempotent. Raises StartError and PolicyError. ``sweep_consoles``
         removes the leavings of a cancelled call.
         """
         ...
@@ -293,6 +358,32 @@ class ContainerEngine(Protocol):
 
     async def ensure_network(self, name: str, run_id: str) -> None:
         """Creates a run's network where it is missing. Short. Idempotent."""
+
+    async def ensure_group(self, group: str) -> None:
+        """Creates the network of a group of instances where it is missing. Short. Idempotent."""
+
+    async def ensure_node_network(self) -> str:
+        """Creates the network of all instances without a group where it is missing, and returns its name. Short.
+
+        In it they reach the world, and not each other. Idempotent.
+        """
+        ...
+
+    async def remove_unused_groups(self) -> Sequence[str]:
+        """Removes the networks of groups, and that of all others, that no container has, in whatever state it is; the
+        groups that are left. Short. Idempotent."""
+        ...
+
+    async def release_host_folders(self) -> None:
+        """Lets go of host folders whose containers are gone, which a killed agent may have left. Short. Idempotent."""
+
+    async def ensure_own_volume(self, name: str, instance: str) -> None:
+        """Creates an instance's own volume where it is missing. Short. Idempotent."""
+
+    async def remove_own_volumes(self, instance: str, names: Iterable[str]) -> Mapping[str, str]:
+        """Removes the volumes that were created as the instance's own, and those ``names``; those that stay, each with
+        why: a container has it, or the engine fails at it. Short. Idempotent."""
+        ...
 
     async def ensure_volume(self, name: str, run_id: str) -> None:
         """Creates a run's volume where it is missing. Short. Idempotent."""

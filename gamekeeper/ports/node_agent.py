@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
+from gamekeeper.domain.run.step import StepState
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,23 @@ class Journal(Protocol):
         lost. Idempotent."""
 
 
+class Deliveries(Protocol):
+    """The part of the journal that holds deliveries, as ``Journal`` says."""
+
+    def took(self, key: ContainerKey, task_token: bytes) -> None:
+        """Records a delivery of something that is no step. Idempotent."""
+
+    def returned(self, task_token: bytes) -> None:
+        """As in ``Journal``. Idempotent."""
+
+
 class StepLogs(Protocol):
     """Ships a container's log. Outlives the activity: a service's log goes on after its step has ended."""
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
+    def follow(self, key: ContainerKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         """Starts to follow; does nothing when that container is followed already. Returns at once. Idempotent."""
 
-    async def drain(self, key: StepKey, deadline: float) -> bool:
+    async def drain(self, key: ContainerKey, deadline: float) -> bool:
         """Blocks until the log of an ended container is on this node's disk, at most ``deadline`` seconds.
 
         Returns False when the time was over first. Idempotent. Cancelling it ends the wait, not the shipping.

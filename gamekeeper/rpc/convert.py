@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import check_pack
 from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.node.node import NodeFacts
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
@@ -19,20 +20,35 @@ T = TypeVar("T", bound=BaseModel)
 MAX_PARTS = 500
 MAX_TEXT = 500  # of one word about a machine; longer ones are cut, on both sides
 MAX_ADDRESSES = 64
+MAX_SPAN_MS = 100 * 366 * 86_400_000
+_TOLD_BESIDE = {"agent_version", "abilities"}  # by Hello itself
 _STREAMS = {int(stream): stream for stream in LogStream}
 
 
-def key_to_pb(key: StepKey) -> pb.StepKey:
-    message = pb.StepKey(run_id=key.run_id, step=key.step)
+def key_to_pb(key: ContainerKey) -> pb.ContainerKey:
+    if isinstance(key, InstanceKey):
+        return pb.ContainerKey(instance=key.instance, revision=key.revision)
+    message = pb.ContainerKey(run_id=key.run_id, step=key.step)
     setattr(message, "try", key.try_)
     return message
 
 
-def key_from_pb(message: pb.StepKey) -> StepKey:
+def key_from_pb(message: pb.ContainerKey) -> ContainerKey:
     """Raises InvalidError for a key that could not have been made by a workflow."""
-    key = StepKey(run_id=message.run_id, step=message.step, try_=int(getattr(message, "try")))
+    if message.instance:
+        key: ContainerKey = InstanceKey(instance=message.instance, revision=message.revision)
+    else:
+        key = StepKey(run_id=message.run_id, step=message.step, try_=int(getattr(message, "try")))
     if not key.is_possible:
-        raise InvalidError(f"{key.run_id!r}/{key.step!r}/{key.try_} is not a step key")
+        raise InvalidError(f"{str(key)!r} is not the key of a container")
+    return key
+
+
+def step_key_from_pb(message: pb.ContainerKey) -> StepKey:
+    """Raises InvalidError for a key that is not a possible step's."""
+    key = key_from_pb(message)
+    if not isinstance(key, StepKey):
+        raise InvalidError(f"{key} is not the key of a step")
     return key
 
 
@@ -55,12 +71,12 @@ def record_from_pb(message: pb.LogRecord) -> LogRecord:
 
 
 def facts_to_pb(facts: NodeFacts) -> pb.Facts:
-    return pb.Facts(**facts.model_dump(exclude={"agent_version"}))
+    return pb.Facts(**facts.model_dump(exclude=_TOLD_BESIDE))
 
 
-def facts_from_pb(message: pb.Facts, agent_version: str) -> NodeFacts:
-    fields = {name: _bounded(getattr(message, name)) for name in NodeFacts.model_fields if name != "agent_version"}
-    return NodeFacts(agent_version=agent_version, **fields)
+def facts_from_pb(message: pb.Facts, agent_version: str, abilities: Sequence[str] = ()) -> NodeFacts:
+    fields = {name: _bounded(getattr(message, name)) for name in NodeFacts.model_fields if name not in _TOLD_BESIDE}
+    return NodeFacts(agent_version=agent_version, abilities=_bounded(abilities), **fields)
 
 
 def _bounded(value: Any) -> Any:
@@ -72,13 +88,14 @@ def _bounded(value: Any) -> Any:
     return [_bounded(item) for item in value[:MAX_ADDRESSES]]
 
 
-def inventory_to_pb(inventory: Inventory) -> pb.Inventory:
+def inventory_to_pb(inventory: Inventory, policy_json: str = "") -> pb.Inventory:
     fields = inventory.model_dump(exclude={"facts", "gpus", "disks", "networks"})
     return pb.Inventory(
         facts=facts_to_pb(inventory.facts),
         gpus=[pb.Gpu(**gpu.model_dump()) for gpu in inventory.gpus],
         disks=[pb.Disk(**disk.model_dump()) for disk in inventory.disks],
         networks=[pb.NetworkInterface(**network.model_dump()) for network in inventory.networks],
+        policy_json=policy_json,
         **fields,
     )
 
@@ -109,4 +126,13 @@ def time_to_ms(value: datetime | None) -> int:
 
 
 def time_from_ms(value: int) -> datetime | None:
-    return datetime.fromtimestamp(value / 1000, UTC) if value else None
+    """None for 0, and for a time that no calendar has: a node may tell any number."""
+    try:
+        return datetime.fromtimestamp(value / 1000, UTC) if value else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def span_from_ms(value: int) -> timedelta:
+    """A time of more than a century is told as one, and none is negative."""
+    return timedelta(milliseconds=min(max(0, value), MAX_SPAN_MS))

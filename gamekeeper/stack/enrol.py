@@ -65,9 +65,15 @@ def _create_if_missing(client: httpx.Client, node: str) -> bool:
 
 def _asked(client: httpx.Client, method: str, path: str, body: object = None) -> httpx.Response:
     try:
-        return client.request(method, path, json=body)
+        answer = client.request(method, path, json=body)
     except httpx.TransportError as error:
         raise UnavailableError(f"the api does not answer: {error}") from error
+    if answer.status_code == 401:
+        raise UnavailableError(
+            "the admin key of this stack was revoked or ran out",
+            hint="gamekeeper down, then gamekeeper up, which makes a new one; containers go on",
+        )
+    return answer
 
 
 def online_epoch(state: StateDir, record: StackRecord, node: str) -> int:

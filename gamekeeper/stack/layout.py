@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
+import shlex
 import ssl
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -27,6 +27,19 @@ class Ports(BaseModel):
     temporal_ui: int
 
 
+class Replacement(BaseModel):
+    """A frozen process for which the supervisor started another: the newest one, and how many there were."""
+
+    at: datetime
+    silent_seconds: float
+    count: int = 1
+
+    def __str__(self) -> str:
+        often = "" if self.count == 1 else f" ({self.count} times in all)"
+        at = f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"did not answer for {self.silent_seconds:.0f} s, and was replaced at {at}{often}"
+
+
 class StackRecord(BaseModel):
     """``stack.json``: the terms of this stack's start. Written before any process starts: a kill loses nothing."""
 
@@ -40,6 +53,8 @@ class StackRecord(BaseModel):
     temporal_way: dict[str, str] = Field(default_factory=dict)  # TEMPORAL_* by name, hashed
     pids: dict[str, int] = Field(default_factory=dict)
     ready: bool = False
+    replacements: dict[str, Replacement] = Field(default_factory=dict)  # by the process's name
+    has_new_key: bool = False  # this start made one: the admin key of before had ended
     trouble: str = ""  # of a start that is ready without a part of it
 
     @property
@@ -77,7 +92,8 @@ class StateDir:
         return self.root / "agents" / node
 
     def prepare(self) -> None:
-        """Raises InvalidError when the directory can't be made or written."""
+        """Makes the directory where it is not there. Raises InvalidError when it can't be made or written, and for one
+        that others of this machine may read."""
         try:
             for path in (self.root, self.run_dir, self.process_logs):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,6 +101,11 @@ class StateDir:
             raise InvalidError(
                 f"{self.root} can't be used: {error.strerror}", hint="give another --state-dir"
             ) from error
+        if self.root.stat().st_mode & 0o077:
+            raise InvalidError(
+                f"others of this machine may look into {self.root}, which holds keys and databases",
+                hint=f"chmod 700 {shlex.quote(str(self.root))}",
+            )
 
     def load(self) -> StackRecord:
         try:
@@ -107,7 +128,7 @@ class StateDir:
         return trusting_one_of(served_certificates(self.rest_dir), roots.read_text() if roots.exists() else "")
 
     def save(self, record: StackRecord) -> None:
-        write_whole(self.record_file, json.dumps(record.model_dump(), indent=2))
+        write_whole(self.record_file, record.model_dump_json(indent=2))
 
     def ensure_admin_key(self) -> str:
         """The admin key, made at the first start; mode 0600. Raises UnavailableError on a full disk."""
@@ -119,7 +140,3 @@ class StateDir:
         """Makes the passphrase of the CA's key at the first start. Raises UnavailableError on a full disk."""
         if not self.ca_passphrase_file.exists():
             write_whole(self.ca_passphrase_file, secrets.token_urlsafe(32) + "\n")
-
-
-def as_json(value: Any) -> str:
-    return json.dumps(value, indent=2, default=str)

@@ -58,9 +58,9 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
     }
     return [
         *specs,
-        ProcessSpec("api", [sys.executable, "-m", "api"], api),
-        ProcessSpec("gateway", [sys.executable, "-m", "gateway"], shared | _gateway(state, record)),
-        ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared | _steps(state)),
+        ProcessSpec("api", [sys.executable, "-m", "api"], api, answers=True),
+        ProcessSpec("gateway", [sys.executable, "-m", "gateway"], shared | _gateway(state, record), answers=True),
+        ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared | _steps(state), answers=True),
     ]
 
 
@@ -110,4 +110,4 @@ def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:
         "GAMEKEEPER_AGENT_POLICY_FILE": policy,
         "GAMEKEEPER_AGENT_REST_CERTIFICATES": str(state.rest_dir),
     }
-    return ProcessSpec(agent_name(node), [sys.executable, "-m", "agent_worker"], environment)
+    return ProcessSpec(agent_name(node), [sys.executable, "-m", "agent_worker"], environment, answers=True)

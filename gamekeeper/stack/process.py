@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -18,23 +20,31 @@ import psutil
 
 from gamekeeper.errors import UnavailableError
 from gamekeeper.exit_status import MISCONFIGURED
+from gamekeeper.liveness import LIVENESS, TELL_STACKS
 from gamekeeper.logging import get_logger
+from gamekeeper.stack.liveness import LivenessWatch
 
 log = get_logger(__name__)
 
 STARTED_AS = "GAMEKEEPER_STARTED_AS"
 TEMPORAL_PREFIX = "TEMPORAL_"  # the way to Temporal, credentials included, is for those alone whose spec names it
 STOP_SECONDS = 10.0
+OWN_FILES = 0o077  # umask: what the stack writes is for its user alone
+LAST_WORDS_SECONDS = 0.2
 MAX_LOG_BYTES = 20 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """Command and environment of a process. By ``fingerprint`` a living one shows that it was started the same way."""
+    """Command and environment of a process. By ``fingerprint`` a living one shows that it was started the same way.
+
+    ``answers`` says that it is one of ours, which answers the liveness call.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    answers: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -85,10 +95,10 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(TEMPORAL_PREFIX)}
 
 
-def _started_as(process: psutil.Process) -> str:
-    """The fingerprint that the process was started with. Its environment holds it: a file would need room on a disk."""
+def _started_with(process: psutil.Process, name: str) -> str:
+    """A word that the process was started with. Its environment holds it: a file would need room on a disk."""
     with suppress(psutil.Error, OSError):
-        return process.environ().get(STARTED_AS, "")
+        return process.environ().get(name, "")
     return ""
 
 
@@ -111,6 +121,7 @@ class ManagedProcess:
         self._log_file = log_dir / f"{spec.name}.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._adopted: psutil.Process | None = None
+        self._liveness: LivenessWatch | None = None
 
     @property
     def pid(self) -> int | None:
@@ -137,10 +148,11 @@ class ManagedProcess:
         lock, no memory), UnavailableError when the one before does not end.
         """
         living = self._lock.holder()
-        if living is not None and _started_as(living) == self.spec.fingerprint:
+        if living is not None and _started_with(living, STARTED_AS) == self.spec.fingerprint:
             if self._adopted is None:
                 log.info("%s lives as pid %d: adopted", self.spec.name, living.pid)
             self._adopted = living
+            self._watch(_started_with(living, LIVENESS), living.pid, has_answered=True)
             return False
         if living is not None:
             log.info("%s lives as pid %d but was started differently: replacing it", self.spec.name, living.pid)
@@ -152,22 +164,54 @@ class ManagedProcess:
         descriptor = self._lock.try_lock()
         if descriptor is None:
             raise UnavailableError(f"{self.spec.name}: {self._lock.path} is held by a process that does not end")
+        liveness = f"gamekeeper-{secrets.token_hex(16)}" if self.spec.answers else ""
+        own = {STARTED_AS: self.spec.fingerprint} | ({LIVENESS: liveness} if liveness else {})
         try:
             with self._open_log() as output:
                 self._child = subprocess.Popen(
                     list(self.spec.command),
-                    env={**_inherited(), **self.spec.environment, STARTED_AS: self.spec.fingerprint},
+                    env={**_inherited(), **self.spec.environment, **own},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[descriptor],
                     start_new_session=True,
+                    umask=OWN_FILES,
                     cwd=self._lock.path.parent,  # a folder of ours, so that no other "api" is found first
                 )
         finally:
             os.close(descriptor)  # the child's copy keeps the lock
         self._adopted = None
+        self._watch(liveness, self._child.pid, has_answered=False)
         log.info("%s started as pid %d", self.spec.name, self._child.pid)
+
+    def _watch(self, liveness: str, pid: int, *, has_answered: bool) -> None:
+        """One without a socket's name, as of a version before, is judged by its pid alone."""
+        if self._liveness is not None:
+            self._liveness.close()
+        self._liveness = LivenessWatch(liveness, pid, has_answered=has_answered) if liveness else None
+
+    def look_at_liveness(self) -> float:
+        """To be called again and again. The seconds for which the process did not answer, where it counts as frozen;
+        else 0."""
+        if self._liveness is None:
+            return 0.0
+        self._liveness.look()
+        return self._liveness.silence if self._liveness.is_frozen else 0.0
+
+    def kill(self) -> None:
+        """Ends one that hears nothing any more, and what it has started. Its log gets what its threads did."""
+        if self.pid is None:
+            return
+        found = psutil.Process(self.pid)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            found.send_signal(TELL_STACKS)
+            time.sleep(LAST_WORDS_SECONDS)
+            if os.getpgid(found.pid) == found.pid:
+                os.killpg(found.pid, signal.SIGKILL)
+            found.kill()
+            with suppress(psutil.TimeoutExpired):
+                found.wait(STOP_SECONDS)
 
     def _open_log(self) -> BinaryIO:
         """A process without a log is better than none: where the file can't be made, its words are dropped."""
@@ -198,6 +242,7 @@ class ManagedProcess:
 
     def stop(self) -> None:
         """Ends the process, and one that an earlier supervisor left."""
+        self._watch("", 0, has_answered=False)
         living = self._lock.holder()
         if living is not None:
             stop_process(living)

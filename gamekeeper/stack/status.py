@@ -58,7 +58,9 @@ def _disk(path: Path) -> dict[str, Any]:
 def _part(state: StateDir, name: str, serves: bool) -> dict[str, Any]:
     holder = LockedFile(state.run_dir / f"{name}.lock").holder()
     health = "down" if holder is None else "ok" if serves else "unhealthy"
-    return {"pid": holder.pid if holder else None, "health": health, "log": str(state.process_logs / f"{name}.log")}
+    part = {"pid": holder.pid if holder else None, "health": health, "log": str(state.process_logs / f"{name}.log")}
+    replaced = state.load().replacements.get(name)
+    return part | ({"replaced": replaced.model_dump(mode="json")} if replaced else {})
 
 
 def _temporal(state: StateDir, record: StackRecord, parts: dict[str, str] | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -18,7 +19,8 @@ from gamekeeper.stack.in_background import InBackground
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.outside import wait_for_port
 from gamekeeper.stack.ports import choose_ports
-from gamekeeper.stack.process import LockedFile, ManagedProcess, ProcessSpec
+from gamekeeper.stack.process import OWN_FILES, LockedFile, ManagedProcess, ProcessSpec
+from gamekeeper.stack.replacements import Replacements
 from gamekeeper.stack.troubles import Troubles
 
 log = get_logger(__name__)
@@ -52,9 +54,11 @@ class Supervisor:
         self._troubles = Troubles()
         self._is_saved = False
         self._enrolment = InBackground(self._enrol)
+        self._replacements = Replacements(state, record)
 
     def run(self, on_ready: Callable[[StackRecord], None]) -> None:
         """Raises ConflictError when another supervisor holds this state directory."""
+        os.umask(OWN_FILES)
         self._state.prepare()
         lock = LockedFile(self._state.run_dir / "supervisor.lock").try_lock()
         if lock is None:
@@ -75,6 +79,7 @@ class Supervisor:
                 self._troubles.attempt("look at the processes", self._look)
                 self._troubles.attempt("this machine's node", self._join)
                 self._look_at_node()
+                self._troubles.attempt("telling of a replaced process", self._replacements.tell)
         self._bring_down(self._processes)
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -82,7 +87,7 @@ class Supervisor:
 
     def _bring_up(self) -> None:
         self._record.trouble = ""
-        self._state.ensure_admin_key()
+        key = self._state.ensure_admin_key()
         self._state.ensure_ca_passphrase()
         address = bind_address(self._record.host)
         unused = frozenset({"temporal", "temporal_ui"} if self._record.temporal else ())
@@ -96,6 +101,7 @@ class Supervisor:
         for spec in plan.control_plane(self._state, self._record):
             self._add(spec)
         self._wait(lambda: enrol.wait_ready(self._state, self._record, 1.0))
+        self._record.has_new_key = self._state.ensure_admin_key() != key
         if self._record.node is not None:
             self._wait_for_node(self._record.node)
 
@@ -187,6 +193,7 @@ class Supervisor:
         for process in self._processes:
             name = process.spec.name
             if process.is_alive():
+                self._look_at_liveness(process)
                 if time.monotonic() - self._started[name] > STEADY_SECONDS:
                     self._backoffs.pop(name, None)
             elif name not in self._due:
@@ -199,6 +206,14 @@ class Supervisor:
         if not self._is_saved:
             self._save(ready=self._record.ready)
         self._look_at_disk()
+
+    def _look_at_liveness(self, process: ManagedProcess) -> None:
+        """Ends a frozen process: the next look sees that it is not there, and starts another."""
+        if silent_seconds := process.look_at_liveness():
+            name = process.spec.name
+            log.error("%s (pid %s) did not answer for %.0f s: replacing it", name, process.pid, silent_seconds)
+            self._replacements.note(name, silent_seconds)
+            self._troubles.attempt(f"end of {name}", process.kill)
 
     def _start(self, process: ManagedProcess) -> None:
         """Starts or adopts it. One that can't be started now counts as one that died: it has its next turn."""

@@ -23,6 +23,7 @@ from gamekeeper.backoff import Backoff
 from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal import queues
+from gamekeeper.temporal.goaway import past_goaway
 
 log = get_logger(__name__)
 
@@ -57,7 +58,7 @@ async def wait_for_namespace(client: Client, seconds: float = VISIBLE_SECONDS) -
     )
     while True:
         try:
-            await client.workflow_service.describe_task_queue(asked, timeout=_CALL)
+            await past_goaway(lambda: client.workflow_service.describe_task_queue(asked, timeout=_CALL))
             return
         except RPCError as error:
             if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
@@ -75,9 +76,8 @@ async def wait_for_namespace(client: Client, seconds: float = VISIBLE_SECONDS) -
 
 async def _is_there(client: Client, retention_days: int) -> bool:
     try:
-        found = await client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=client.namespace), timeout=_CALL
-        )
+        asked = DescribeNamespaceRequest(namespace=client.namespace)
+        found = await past_goaway(lambda: client.workflow_service.describe_namespace(asked, timeout=_CALL))
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False
@@ -100,7 +100,7 @@ async def _register(client: Client, retention_days: int) -> None:
     request = RegisterNamespaceRequest(namespace=client.namespace, description="runs of Gamekeeper")
     request.workflow_execution_retention_period.FromTimedelta(timedelta(days=retention_days))
     try:
-        await client.workflow_service.register_namespace(request, timeout=_CALL)
+        await past_goaway(lambda: client.workflow_service.register_namespace(request, timeout=_CALL))
     except RPCError as error:
         if error.status in _NO_RIGHT:
             raise InvalidError(

@@ -1,5 +1,6 @@
 """Options of every activity, built here alone, so that none is without a heartbeat timeout or a time limit."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypedDict
 
@@ -10,9 +11,16 @@ from temporalio.workflow import ActivityCancellationType
 MACHINERY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10), maximum_attempts=0
 )
+UNHEARD_OF = "NotFoundError"  # the SDK's word for an activity that its worker does not have
+# An agent that keeps no instances would be asked for ever.
+TO_A_KEEPER = replace(MACHINERY, non_retryable_error_types=[UNHEARD_OF])
 HEARTBEAT_TIMEOUT = timedelta(seconds=60)
 START_TO_CLOSE_MARGIN = timedelta(minutes=5)
 STOP_MARGIN = timedelta(minutes=2)
+ORDER_LIMIT = timedelta(days=1)
+# A line of a console is for this moment. A second delivery finds an agent that was started again.
+TO_A_CONSOLE = replace(TO_A_KEEPER, maximum_attempts=2)
+LINE_LIMIT = timedelta(seconds=60)
 
 
 class ActivityOptions(TypedDict):
@@ -57,9 +65,44 @@ def node_activity(
     )
 
 
+def keeper_activity(task_queue: str, *, summary: str) -> ActivityOptions:
+    """Options of an order to a node's keeper. A node that is away gets it when it is back: its start has no limit.
+
+    The keeper bounds its own work; an order that lasts a day is given again, and waits for the same end.
+    """
+    return ActivityOptions(
+        task_queue=task_queue,
+        start_to_close_timeout=ORDER_LIMIT,
+        schedule_to_start_timeout=None,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=TO_A_KEEPER,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+        priority=Priority.default,
+    )
+
+
+def console_activity(task_queue: str, *, summary: str) -> ActivityOptions:
+    """Options of a line for a console on a node: a node that is away does not get it later."""
+    return ActivityOptions(
+        task_queue=task_queue,
+        start_to_close_timeout=LINE_LIMIT,
+        schedule_to_start_timeout=LINE_LIMIT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=TO_A_CONSOLE,
+        cancellation_type=ActivityCancellationType.ABANDON,
+        summary=summary,
+        priority=Priority.default,
+    )
+
+
+def machinery(words: str) -> str:
+    """The summary of an activity that is no step of a user: it is told apart from those in Temporal's UI."""
+    return f"machinery: {words}"
+
+
 def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
-    """Options of a short activity of the control plane: it is retried until the database answers. Its summary tells it
-    apart from the steps of users in Temporal's UI."""
+    """Options of a short activity of the control plane: it is retried until the database answers."""
     return ActivityOptions(
         task_queue=task_queue,
         start_to_close_timeout=timedelta(seconds=30),
@@ -67,6 +110,34 @@ def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
         heartbeat_timeout=None,
         retry_policy=MACHINERY,
         cancellation_type=ActivityCancellationType.ABANDON,
-        summary=f"machinery: {summary}",
+        summary=machinery(summary),
         priority=Priority.default,
+    )
+
+
+class LocalActivityOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
+def local_activity(*, summary: str) -> LocalActivityOptions:
+    """Options of a short activity that the control worker runs itself, within a workflow task."""
+    return LocalActivityOptions(
+        start_to_close_timeout=timedelta(seconds=30), retry_policy=MACHINERY, summary=machinery(summary)
+    )
+
+
+def long_control_activity(task_queue: str, *, work: timedelta, summary: str, priority: Priority) -> ActivityOptions:
+    """Options of an activity of the control plane that waits for something on a node: ``work`` bounds it, and its
+    heartbeats bring it a cancel and find a worker that died."""
+    return ActivityOptions(
+        task_queue=task_queue,
+        start_to_close_timeout=work + START_TO_CLOSE_MARGIN,
+        schedule_to_start_timeout=None,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=MACHINERY,
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=summary,
+        priority=priority,
     )

@@ -18,6 +18,8 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from gamekeeper.temporal.goaway import past_goaway
+
 CALL_TIMEOUT = timedelta(seconds=10)
 POLL_SECONDS = 60.0
 SILENCE_SECONDS = POLL_SECONDS + 15.0
@@ -48,7 +50,9 @@ class Pollers:
         # Its own time limit begins when it is sent, and while packets vanish no connection comes about to send it on.
         try:
             async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
-                answer = await client.workflow_service.describe_task_queue(request, timeout=CALL_TIMEOUT)
+                answer = await past_goaway(
+                    lambda: client.workflow_service.describe_task_queue(request, timeout=CALL_TIMEOUT)
+                )
         except TimeoutError as error:
             raise RPCError("no answer in time", RPCStatusCode.DEADLINE_EXCEEDED, b"") from error
         return self.judge(max((poller.last_access_time.ToNanoseconds() for poller in answer.pollers), default=None))

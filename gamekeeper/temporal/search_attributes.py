@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
+from gamekeeper.temporal.goaway import past_goaway
 
 log = get_logger(__name__)
 
@@ -92,7 +93,9 @@ class SearchAttributes:
         """Their names. Where nobody may list them, a search by each tells."""
         request = ListSearchAttributesRequest(namespace=self.namespace)
         try:
-            listed = await self._client.operator_service.list_search_attributes(request, timeout=_CALL)
+            listed = await past_goaway(
+                lambda: self._client.operator_service.list_search_attributes(request, timeout=_CALL)
+            )
         except RPCError as error:
             if error.status not in _NO_RIGHT:
                 raise
@@ -113,7 +116,7 @@ class SearchAttributes:
         types = {name: kind for name, kind in _TYPES.items() if name in missing}
         request = AddSearchAttributesRequest(namespace=self.namespace, search_attributes=types)
         try:
-            await self._client.operator_service.add_search_attributes(request, timeout=_CALL)
+            await past_goaway(lambda: self._client.operator_service.add_search_attributes(request, timeout=_CALL))
         except RPCError as error:
             if error.status not in (*_NO_RIGHT, *_NO_ROOM):
                 raise

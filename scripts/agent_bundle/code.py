@@ -78,11 +78,12 @@ def _owners() -> dict[str, set[str]]:
     """Distributions by each module that they hold: ``google.protobuf`` and ``google.rpc`` have different ones."""
     found: dict[str, set[str]] = {}
     for item in distributions():
+        key = _key(item)  # it reads the whole metadata each time
         for file in item.files or []:
             if file.suffix in (".py", ".so") and ".." not in file.parts:
                 parts = [*file.parts[:-1], file.name.partition(".")[0]]
                 for length in range(1, len(parts) + 1):
-                    found.setdefault(".".join(parts[:length]), set()).add(_key(item))
+                    found.setdefault(".".join(parts[:length]), set()).add(key)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import pytest
@@ -27,14 +28,17 @@ class Failing:
             self.again.set()
         raise KeyError("nobody foresaw it")
 
-    take_up = sample_forever = send_forever = renew_forever = run_forever
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        return [self.care.endless(self.run_forever)]
+
+    take_up = sample_forever = send_forever = renew_forever = look_at_policy = run_forever
 
 
 async def test_every_loop_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "FIRST_START_SECONDS", 0.001)
     monkeypatch.setattr("agent_worker.bootstrap.TAKE_UP_SECONDS", 0.001)
     names = ("engine", "journal", "spool", "link", "follower", "uploader", "reaper", "telemetry", "inventory")
-    parts = {name: Failing() for name in (*names, "subscription", "membership")}
+    parts = {name: Failing() for name in (*names, "subscription", "membership", "instances")}
     agent = Agent(**cast(Any, parts), policy=cast(Any, None))
     running = [asyncio.create_task(part) for part in agent.work()]
     working = [parts[name] for name in parts if name not in ("engine", "journal", "spool")]

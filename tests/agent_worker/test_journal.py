@@ -29,6 +29,25 @@ def test_a_new_process_takes_the_tokens_of_a_killed_one(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_step_costs_the_same_whatever_the_journal_remembers(tmp_path: Path) -> None:
+    """Over steps lie in it for a month. What each step does looks through none of its tables."""
+    journal, key, statements = SqliteJournal(tmp_path / "journal.db"), make_key(), list[str]()
+    journal._store._connection.set_trace_callback(statements.append)
+    journal.begin(key, b"token")
+    journal.record_container(key, "abc")
+    journal.record_fault(key, "port taken")
+    journal.returned(b"token")
+    journal.keep_answer(b"token", "{}")
+    journal.answered(b"token")
+    journal.forget(key)
+    journal._store._connection.set_trace_callback(None)
+    assert len(statements) > 10
+    for statement in statements:
+        plan = journal._store._connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+        assert [row[3] for row in plan if row[3].startswith("SCAN")] == [], statement
+    journal.close()
+
+
 def test_an_answered_token_is_kept_in_case_the_answer_was_lost(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db")
     journal.begin(make_key(), b"answered")

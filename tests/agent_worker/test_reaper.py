@@ -17,7 +17,7 @@ from agent_worker.journal import SqliteJournal
 from agent_worker.logs.log_follower import LogFollower
 from agent_worker.logs.spool import Spool
 from agent_worker.reaper import Reaper
-from gamekeeper.domain.run.step import StepKey
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus
 from gamekeeper.rpc.convert import key_from_pb, key_to_pb
@@ -56,7 +56,7 @@ class ControlPlane:
         self.verdicts: dict[str, pb.Verdict.ValueType] = {}
         self.reports: asyncio.Queue[pb.ReportContainersRequest] = asyncio.Queue()
         self.last = pb.ReportContainersRequest()
-        self.over: list[StepKey] = []
+        self.over: list[ContainerKey] = []
         self.unknown_runs: list[str] = []
 
     async def report_containers(self, request: pb.ReportContainersRequest) -> pb.ReportContainersResponse:
@@ -83,10 +83,10 @@ class Node:
         self.logs = LogFollower(self.engine, self.spool)
         link: Any = self.plane
         self.reaper = Reaper(self.engine, link, self.spool, self.journal, self.logs)
-        self.uploaded: list[StepKey] = []
+        self.uploaded: list[ContainerKey] = []
 
     async def container(self, *, sleep: str = "0", started: bool = True, **owner: Any) -> tuple[StepKey, str]:
-        key = owner.setdefault("key", make_key())
+        key: StepKey = owner.setdefault("key", make_key())
         new = make_new_container(make_owner(**owner), environment={"DUMMY_SLEEP": sleep, "DUMMY_OUTPUT": "a line"})
         container_id = await self.engine.create(new)
         if started:
@@ -106,7 +106,7 @@ class Node:
     def upload(self) -> None:
         for chunk in self.spool.pending(10**9):
             self.uploaded.append(chunk.key)
-            self.spool.acknowledge(chunk.key, chunk.last_seq)
+            self.spool.acknowledge({chunk.key: chunk.last_seq})
 
     async def names(self) -> set[str]:
         return {info.id for info in await self.engine.list_owned()}
@@ -157,21 +157,6 @@ async def test_a_container_that_docker_can_not_remove_holds_up_nothing_else(
     node.reaper._removals._cases[stuck].not_before = 0
     await node.round()
     assert await node.names() == set()
-
-
-async def test_a_removal_that_does_not_come_to_its_end_is_a_problem(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Docker answers "already in progress" for ever when a removal hangs in the kernel."""
-    _, container = await node.container()
-
-    async def in_progress(container_id: str) -> None:
-        assert container_id == container
-
-    monkeypatch.setattr(node.engine, "remove", in_progress)
-    for _ in range(3):
-        await node.round()
-    assert [item.problem for item in node.plane.last.containers] == ["an earlier removal of it has not come to its end"]
 
 
 async def test_what_is_gone_leaves_no_case_behind(node: Node) -> None:

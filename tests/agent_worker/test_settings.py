@@ -32,11 +32,20 @@ def test_no_policy_file_is_the_strict_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "part"), [("privilegd: true", "privilegd"), ("host_paths: 5", "host_paths"), ("a: [", "not valid YAML")]
+    ("text", "part"),
+    [
+        (b"privilegd: true", "privilegd"),
+        (b"host_paths: 5", "host_paths"),
+        (b"a: [", "not valid YAML"),
+        (b"images: [\x90]", "not UTF-8 text \\(byte 9\\)"),
+        (b"[" * 5000, "nested too deep"),
+        (b"a: 2026-02-31", "not valid YAML"),
+        (b"limits: {memory: '${{ args.memory }}'}", "limits.memory: .*filled in"),
+    ],
 )
-def test_a_policy_file_that_cannot_be_read_stops_the_agent(tmp_path: Path, text: str, part: str) -> None:
+def test_a_policy_file_that_cannot_be_read_stops_the_agent(tmp_path: Path, text: bytes, part: str) -> None:
     path = tmp_path / "policy.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(InvalidError, match=part) as caught:
         load_policy(path)
     assert str(path) in str(caught.value)

@@ -18,8 +18,8 @@ from agent_worker.logs.spool import Spool
 from agent_worker.node_link.membership import Joining, own_key
 from agent_worker.node_link.servers import parse_servers
 from agent_worker.settings import AgentSettings
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log_pack import unpack
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnauthenticatedError
 from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

@@ -58,7 +58,7 @@ async def test_a_rotation_is_learnt_by_agents_at_once_and_drops_nothing(
     await asyncio.wait_for(agent.link.connected.wait(), HANG_SECONDS)
     identity = agent.membership.identity
     async with asyncio.timeout(HANG_SECONDS):
-        while not any(call.certificate.node_id == "node-1" for call in api.process.standing._calls):
+        while not any(call.credential.node_id == "node-1" for call in api.process.standing._calls):
             await asyncio.sleep(0.02)
         before = api.process.certificates.pin
         rotated = (await api.http.post("/ca/rotate")).json()

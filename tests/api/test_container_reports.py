@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from api.grpc.containers import MAX_TRIES, report_from_pb
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_key
@@ -13,9 +14,9 @@ from tests.factories import make_key
 async def test_containers_with_odd_labels_keep_no_other_from_being_seen_to() -> None:
     good = make_key()
     odd = [
-        pb.StepKey(run_id=good.run_id, step="work"),
-        pb.StepKey(run_id="../x", step="work", **{"try": 1}),
-        pb.StepKey(),
+        pb.ContainerKey(run_id=good.run_id, step="work"),
+        key_to_pb(StepKey(run_id="../x", step="work", try_=1)),
+        pb.ContainerKey(),
     ]
     request = pb.ReportContainersRequest(
         containers=[pb.Container(id=f"c{index}", key=key) for index, key in enumerate([*odd, key_to_pb(good)])],

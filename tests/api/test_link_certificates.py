@@ -34,7 +34,7 @@ from tests.fixtures.certificates import NODE_CSR, NODE_KEY, PASSPHRASE, TestAuth
 from tests.fixtures.raw_agent import RawAgent
 from tests.hang import HANG_SECONDS
 
-STEP = pb.StepKey(run_id="0" * 32, step="a")
+STEP = pb.ContainerKey(run_id="0" * 32, step="a")
 setattr(STEP, "try", 1)
 Outside = Callable[[ApiUnderTest, str], Awaitable[None]]
 

@@ -16,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from api.grpc.server import SERVICE, build_server
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogStream
+from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from gamekeeper.rpc.version import PROTOCOL_VERSION
@@ -29,7 +31,7 @@ METHODS = pb.DESCRIPTOR.services_by_name["NodeLink"].methods
 HELLO = pb.AgentMessage(
     hello=pb.Hello(protocol_version=PROTOCOL_VERSION, agent_version="1", policy_json="{}", instance="a")
 )
-KEY = pb.StepKey(run_id="0123456789ab", step="work")
+KEY = pb.ContainerKey(run_id="0123456789ab", step="work")
 OWN_WORDS = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -106,10 +108,24 @@ async def test_noise_and_spoiled_messages_get_a_status_that_says_whose_fault_it_
     assert [record.getMessage() for record in caplog.records if record.name.startswith("api")] == []
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 10**15])
+async def test_times_that_no_calendar_has_are_told_as_unknown(raw: RawAgent, number: int) -> None:
+    _session = await raw.hello()
+    container = pb.Container(
+        id="c" * 64, key=KEY, started_at_ms=number, finished_at_ms=number, age_ms=number, ended=True
+    )
+    setattr(container.key, "try", 1)
+    await raw.dial.control.ReportContainers(pb.ReportContainersRequest(containers=[container]), metadata=raw.metadata)
+    status = pb.InstanceStatus(
+        instance="arena", serial=1, revision=1, desired="running", state="ready", since_ms=number
+    )
+    await raw.dial.control.ReportInstances(pb.ReportInstancesRequest(instances=[status]), metadata=raw.metadata)
+
+
 class Uploading:
     """Takes the place of an agent that runs a step, with its key and epoch."""
 
-    def __init__(self, raw: RawAgent, key: pb.StepKey) -> None:
+    def __init__(self, raw: RawAgent, key: pb.ContainerKey) -> None:
         self.raw = raw
         self.key = key
 
@@ -134,7 +150,7 @@ async def uploading(api: ApiUnderTest) -> AsyncIterator[Uploading]:
     await api.until_step(run["id"], "work", "running")
     raw = RawAgent(api, api.identities["node-1"])
     raw.epoch = agent.link.calls.epoch
-    yield Uploading(raw, pb.StepKey(run_id=run["id"], step="work", **{"try": 1}))
+    yield Uploading(raw, key_to_pb(StepKey(run_id=run["id"], step="work", try_=1)))
     await raw.dial.close()
 
 

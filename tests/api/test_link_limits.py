@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -12,9 +14,12 @@ from temporalio.client import Client
 
 from api.grpc.containers import MAX_CONTAINERS
 from api.grpc.limits import LIMITS
-from api.services.node.allowance import TOLD_SECONDS, Allowance, Bucket, CallLimit
-from api.services.node.container import MAX_UNOWNED
+from api.services.bucket import Bucket
+from api.services.node.allowance import TOLD_SECONDS, Allowance, CallLimit
+from api.services.node.container import MAX_UNOWNED, UNOWNED_EVENTS_AT_ONCE, UNOWNED_EVENTS_PER_SECOND
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.errors import LaterError
+from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent
@@ -82,14 +87,28 @@ async def test_a_message_that_is_too_large_is_refused_and_told(api: ApiUnderTest
 def made_up(count: int, prefix: str = "c") -> pb.ReportContainersRequest:
     request = pb.ReportContainersRequest()
     for index in range(count):
-        key = pb.StepKey(run_id=f"{index:032x}", step="work", **{"try": 1})
+        key = key_to_pb(StepKey(run_id=f"{index:032x}", step="work", try_=1))
         request.containers.append(pb.Container(id=f"{prefix}{index:06}", name="x", status="running", key=key))
     return request
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def nothing_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allowance of a node stays used up: on a busy machine a report takes as long as it takes to come back."""
+    monkeypatch.setattr("api.wiring.Allowance", partial(Allowance, clock=Clock()))
+
+
 @sqlite
+@pytest.mark.usefixtures("nothing_comes_back")
 async def test_30_000_made_up_containers_are_refused_and_3_000_are_few_rows(api: ApiUnderTest, raw: RawAgent) -> None:
-    session = await raw.hello()
+    session, begun = await raw.hello(), time.monotonic()
     report = raw.dial.control.ReportContainers
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await report(made_up(30_000), metadata=raw.metadata)
@@ -98,25 +117,18 @@ async def test_30_000_made_up_containers_are_refused_and_3_000_are_few_rows(api:
     for prefix in "abcde":  # other ones each time
         answer = await report(made_up(MAX_CONTAINERS, prefix), metadata=raw.metadata)
         assert len(answer.verdicts) == MAX_CONTAINERS
-    codes = [await _code(report(made_up(MAX_CONTAINERS), metadata=raw.metadata)) for _ in range(9)]
-    assert grpc.StatusCode.UNAVAILABLE in codes, "a report that is large costs as much as several"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await report(made_up(MAX_CONTAINERS), metadata=raw.metadata)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE, "a report that is large costs as much as several"
     kept = (await api.http.get("/nodes/node-1/containers")).json()
     assert len(kept["items"] if isinstance(kept, dict) else kept) == MAX_UNOWNED
     events = (await api.http.get("/events", params={"kind": "container", "limit": 500})).json()["items"]
-    assert MAX_UNOWNED <= len(events) <= 310, "they don't fill the log"
+    most = UNOWNED_EVENTS_AT_ONCE + UNOWNED_EVENTS_PER_SECOND * (time.monotonic() - begun)
+    assert MAX_UNOWNED <= len(events) <= most, "they don't fill the log"
     await session.write(pb.AgentMessage(heartbeat=pb.Heartbeat(seq=1)))
     async with asyncio.timeout(HANG_SECONDS):
         while "LinkFlooded" not in [item["type"] for item in (await _node(api))["conditions"]]:
             await asyncio.sleep(0.02)
-
-
-async def _code(call: Any) -> grpc.StatusCode:
-    """The status of a call, however it ends."""
-    try:
-        await call
-    except grpc.aio.AioRpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
 
 
 async def _node(api: ApiUnderTest) -> dict[str, Any]:
@@ -164,13 +176,6 @@ async def test_a_call_that_is_open_too_often_is_to_come_later(api: ApiUnderTest,
     for call in (*open_ones, mine):
         call.cancel()
     await other.dial.close()
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_node_that_calls_too_often_waits_and_no_other_does() -> None:

@@ -13,10 +13,12 @@ from temporalio.client import Client
 
 from api.services.node.console import Console
 from gamekeeper.certificates.node_name import read_node
-from gamekeeper.db.models import RunRow, StepRow
+from gamekeeper.db.models import InstanceRow, RunRow, StepRow
+from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True) 
 
 RUN = "f" * 32
 KEY = StepKey(run_id=RUN, step="work", try_=1)
+INSTANCE = InstanceKey(instance="arena", revision=1)
 METHODS = list(pb.DESCRIPTOR.services_by_name["NodeLink"].methods)
 
 
@@ -53,7 +56,9 @@ class TwoNodes:
         metrics = await get(f"/runs/{RUN}/steps/work/metrics", params={"step": 5})
         events = (await get("/events", params={"limit": 500})).json()["items"]
         found["events"] = [item for item in events if item["run"] == RUN or item["node"] == "b"]
-        return found | {"metrics": metrics.json()["points"]}
+        async with self.api.database.read() as session:
+            instance = (await InstanceRepository(session).find_many(["arena"]))["arena"].model_dump()
+        return found | {"metrics": metrics.json()["points"], "instance": instance}
 
 
 @pytest.fixture
@@ -68,6 +73,7 @@ async def two(api: ApiUnderTest) -> AsyncIterator[TwoNodes]:
         up: dict[str, Any] = {"type": "service", "state": StepState.SUCCEEDED.value, "try_number": 1}
         session.add(StepRow(run_id=RUN, name="work", node_id="b", **up))
         session.add(StepRow(run_id=RUN, name="own", node_id="a", **up))
+        session.add(InstanceRow(id="arena", node_id="b", state="ready"))
     own = pb.Container(id="b-1", name="b-1", key=key_to_pb(KEY), status="running")
     await agents["b"].dial.control.ReportContainers(
         pb.ReportContainersRequest(containers=[own]), metadata=agents["b"].metadata
@@ -114,8 +120,9 @@ async def subscribe(two: TwoNodes) -> None:
 
 
 async def metrics(two: TwoNodes) -> None:
-    sample = pb.Sample(at_ms=int(time.time() * 1000), key=key_to_pb(KEY), values=[99.0])
-    batches = once(pb.MetricsBatch(samples=[sample, sample]))
+    now = int(time.time() * 1000)
+    samples = [pb.Sample(at_ms=now, key=key_to_pb(key), values=[99.0]) for key in (KEY, INSTANCE)]
+    batches = once(pb.MetricsBatch(samples=samples))
     assert (await two.a.dial.bulk.ReportMetrics(batches, metadata=two.a.metadata)).accepted == 0
 
 
@@ -128,6 +135,20 @@ async def containers(two: TwoNodes) -> None:
     assert [(item["node"], item["run"]) for item in unknown] == [("a", "")]
 
 
+async def instances(two: TwoNodes) -> None:
+    told: dict[str, Any] = {
+        "serial": 9,
+        "revision": 1,
+        "desired": "removed",
+        "state": "deleted",
+        "since_ms": 1,
+        "seq": 99,
+    }
+    request = pb.ReportInstancesRequest(instances=[pb.InstanceStatus(instance="arena", **told)], complete=True)
+    answer = await two.a.dial.control.ReportInstances(request, metadata=two.a.metadata)
+    assert list(answer.remove) == []
+
+
 async def resources(two: TwoNodes) -> None:
     """Of a run that has no step on node a not even its state is told."""
     async with two.api.database.write() as session:
@@ -138,9 +159,10 @@ async def resources(two: TwoNodes) -> None:
 
 
 async def logs(two: TwoNodes) -> None:
-    batches = once(pb.LogBatch(key=key_to_pb(KEY), records=[pb.LogRecord(seq=1, stream=1, data=b"forged")]))
-    answer = await two.a.dial.bulk.UploadLogs(batches, metadata=two.a.metadata)
-    assert "is not on node a" in answer.acks[0].refused
+    for key in (KEY, INSTANCE):
+        batches = once(pb.LogBatch(key=key_to_pb(key), records=[pb.LogRecord(seq=1, stream=1, data=b"forged")]))
+        answer = await two.a.dial.bulk.UploadLogs(batches, metadata=two.a.metadata)
+        assert "is not on node a" in answer.acks[0].refused
 
 
 async def console(two: TwoNodes) -> None:
@@ -160,6 +182,7 @@ TRIED: dict[str, list[Callable[[TwoNodes], Awaitable[None]]]] = {
     "Subscribe": [subscribe],
     "ReportMetrics": [metrics],
     "ReportContainers": [containers, resources],
+    "ReportInstances": [instances],
     "UploadLogs": [logs],
     "Console": [console],
 }

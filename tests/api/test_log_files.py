@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from api import log_files
-from api.log_files import LogFiles
+from api.logs import files as log_files
+from api.logs.files import LogFiles
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import LinePacker
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from tests.factories import make_key
 from tests.hang import HANG_SECONDS

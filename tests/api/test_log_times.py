@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogStream
+from gamekeeper.rpc.convert import key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent
@@ -29,7 +31,7 @@ async def agent_with_clock(api: ApiUnderTest, node: str, ahead_ns: int) -> RawAg
     return raw
 
 
-async def upload(raw: RawAgent, key: pb.StepKey, lines: dict[int, int]) -> None:
+async def upload(raw: RawAgent, key: pb.ContainerKey, lines: dict[int, int]) -> None:
     """Lines ``n`` with the node's own time of each, and the end of the log."""
 
     async def batches() -> AsyncIterator[pb.LogBatch]:
@@ -49,9 +51,9 @@ async def test_lines_of_two_nodes_merge_in_one_true_order(api: ApiUnderTest) -> 
     for step in ("a", "b"):
         await api.until_step(run["id"], step, "starting")
     await upload(
-        first, pb.StepKey(run_id=run["id"], step="a", **{"try": 1}), {1: NOON + HOUR, 2: NOON + HOUR + 2 * SECOND}
+        first, key_to_pb(StepKey(run_id=run["id"], step="a", try_=1)), {1: NOON + HOUR, 2: NOON + HOUR + 2 * SECOND}
     )
-    await upload(second, pb.StepKey(run_id=run["id"], step="b", **{"try": 1}), {1: NOON - HOUR + SECOND, 2: NOON})
+    await upload(second, key_to_pb(StepKey(run_id=run["id"], step="b", try_=1)), {1: NOON - HOUR + SECOND, 2: NOON})
 
     answer = await api.http.get(f"/runs/{run['id']}/logs")
     lines = [json.loads(text) for text in answer.text.splitlines()]

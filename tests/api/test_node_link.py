@@ -186,7 +186,7 @@ async def test_a_clock_one_hour_off_is_a_condition_and_spoils_no_metric(api: Api
 
 async def test_liars_are_refused_by_the_right_code(raw: RawAgent) -> None:
     _session = await raw.hello()
-    key = pb.StepKey(run_id="../../etc", step="x")
+    key = pb.ContainerKey(run_id="../../etc", step="x")
     bad = pb.MetricsBatch(samples=[pb.Sample(at_ms=int(time.time() * 1000), key=key, values=[1.0])])
     invalid, precondition = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
     assert await code_of(raw.dial.bulk.ReportMetrics(metrics(bad), metadata=raw.metadata)) is invalid

@@ -82,7 +82,7 @@ async def test_a_run_that_temporal_refuses_ends(
 async def test_signals_of_a_node_outlive_the_database(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_signals, "FIRST_WAIT_SECONDS", 0.01)
     await api.add_node()
-    signals = NodeSignals(api.database, api.process.services.dispatcher)
+    signals = NodeSignals(api.database, api.process.services.dispatcher, api.process.instances.tell_nodes)
     await execute(api, "ALTER TABLE steps RENAME TO gone")
     await signals.node_changed("node-1")
     async with asyncio.timeout(HANG_SECONDS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,9 +16,11 @@ from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkConfig, LinkServices
 from api.grpc.node_link import NodeLink
 from api.grpc.outgoing import Outgoing
+from api.logs.files import LogFiles
 from api.services.node.agent_session import AgentSession
 from api.services.node.allowance import Allowance
 from api.services.node.condition import ConditionService
+from api.services.node.container_owner import ContainerOwners
 from api.services.node.presence import Lease, Presence
 from api.services.run.step_phase import StepPhaseService
 from gamekeeper.control_plane.intake.accept import RunAcceptance
@@ -41,7 +44,7 @@ async def ignore(_: str) -> None:
 
 
 def phase_of(run_id: str, name: str) -> pb.AgentMessage:
-    key = pb.StepKey(run_id=run_id, step="a")
+    key = pb.ContainerKey(run_id=run_id, step="a")
     setattr(key, "try", 1)
     return pb.AgentMessage(step_phase=pb.StepPhase(key=key, phase=name))
 
@@ -108,14 +111,16 @@ async def begin(database: Database) -> tuple[Session, Presence, str]:
     submission = Submission(spec=SPEC)
     run = await RunAcceptance(database, RunPlanner(database)).accept(submission, Origin(), node_wait=1)
     presence = Presence(database, Lease(2000, 8000), ignore)
-    unused = cast(Any, None)
+    unused, owners = cast(Any, None), ContainerOwners(database)
     services = LinkServices(
         joining=unused,
         standing=unused,
         presence=presence,
-        phases=StepPhaseService(database),
+        phases=StepPhaseService(database, owners),
         containers=unused,
-        logs=unused,
+        owners=owners,
+        instances=unused,
+        logs=LogFiles(Path()),
         events=unused,
         inventory=unused,
         conditions=ConditionService(database),

@@ -9,6 +9,7 @@ import pytest
 from agent_worker.docker_engine import DockerEngine
 from agent_worker.docker_engine.convert import create_config
 from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.node.host_folder import host_folders
 from gamekeeper.ports.container_engine import ContainerEngine
 from tests.factories import make_new_container, make_owner
 
@@ -58,11 +59,12 @@ KEYS: list[tuple[dict[str, Any], str, Any]] = [
     ({"dns": "1.1.1.1"}, "HostConfig.Dns", ["1.1.1.1"]),
     ({"dns_search": ["a.example", "b.example"]}, "HostConfig.DnsSearch", ["a.example", "b.example"]),
     ({"dns_opt": ["ndots:1"]}, "HostConfig.DnsOptions", ["ndots:1"]),
-    ({"volumes": ["/srv:/a:ro,rslave"]}, "HostConfig.Binds", ["/srv:/a:ro,rslave"]),
+    ({"volumes": ["/srv:/a:ro,rslave"]}, "HostConfig.Mounts.0.BindOptions", {"Propagation": "rslave"}),
+    ({"volumes": ["/srv:/a:ro"]}, "HostConfig.Mounts.0.ReadOnly", True),
     (
         {"volumes": [{"type": "bind", "source": "/srv", "target": "/a", "read_only": True}]},
-        "HostConfig.Binds",
-        ["/srv:/a:ro"],
+        "HostConfig.Mounts.0.Target",
+        "/a",
     ),
     (
         {"volumes": [{"type": "tmpfs", "target": "/a", "tmpfs": {"size": "1m", "mode": 1777}}]},
@@ -96,6 +98,29 @@ KEYS: list[tuple[dict[str, Any], str, Any]] = [
         [{"Driver": "", "Count": 0, "DeviceIDs": ["0"], "Capabilities": [["gpu"]], "Options": {"a": "b"}}],
     ),
     ({"gpus": "all"}, "HostConfig.DeviceRequests.0.Count", -1),
+    ({"gpus": [{"device_ids": ["GPU-aa"]}]}, "HostConfig.DeviceRequests.0.DeviceIDs", ["GPU-aa"]),
+    ({"gpus": [{"device_ids": ["GPU-aa"]}]}, "HostConfig.DeviceRequests.0.Count", 0),
+    (
+        {"gpus": [{"driver": "cdi", "device_ids": ["nvidia.com/gpu=GPU-aa"]}]},
+        "HostConfig.DeviceRequests.0",
+        {
+            "Driver": "cdi",
+            "Count": 0,
+            "DeviceIDs": ["nvidia.com/gpu=GPU-aa"],
+            "Capabilities": [["gpu"]],
+            "Options": {},
+        },
+    ),
+    (
+        {"gpus": [{"driver": "amd", "device_ids": ["/dev/dri/renderD129"]}], "devices": ["/dev/kfd:/dev/kfd"]},
+        "HostConfig.Devices",
+        [
+            {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"}
+            for path in ("/dev/kfd", "/dev/dri/renderD129")
+        ],
+    ),
+    ({"gpus": [{"driver": "intel", "device_ids": ["/dev/dri/renderD128"]}]}, "HostConfig.DeviceRequests", []),
+    ({"devices": ["vendor.com/gpu=0"]}, "HostConfig.DeviceRequests.0.DeviceIDs", ["vendor.com/gpu=0"]),
     ({"cap_add": ["sys_nice"]}, "HostConfig.CapAdd", ["SYS_NICE"]),
     ({"cap_drop": ["all"]}, "HostConfig.CapDrop", ["ALL"]),
     ({"security_opt": ["no-new-privileges:true"]}, "HostConfig.SecurityOpt", ["no-new-privileges:true"]),
@@ -116,7 +141,8 @@ def inspect(engine: ContainerEngine, container_id: str) -> Any:
     if isinstance(engine, DockerEngine):
         return engine._api.inspect_container(container_id)
     assert isinstance(engine, DummyEngine)
-    config = create_config(engine._by_id[container_id].new)
+    new = engine._by_id[container_id].new
+    config = create_config(new, [folder.source for folder in host_folders(new.spec)])
     return {"Config": config, "HostConfig": config["HostConfig"]}
 
 

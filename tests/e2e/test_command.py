@@ -37,6 +37,7 @@ def test_status_for_scripts(stack: Stack) -> None:
     )
     assert [item["id"] for item in answer.json()["items"]] == [NODE]
     assert "127.0.0.1" in found["temporal"]["ui"]
+    assert f"(web UI {found['temporal']['ui']})" in stack.command("status").stdout
 
 
 def test_hello_with_follow(stack: Stack) -> None:

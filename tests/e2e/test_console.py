@@ -79,17 +79,11 @@ def until(descriptor: int, wanted: bytes) -> None:
         text += os.read(descriptor, 4096)
 
 
-def take_interrupts() -> None:
-    """Heeds SIGINT, as a shell's foreground does; tests that run in a background inherit that it is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_attach_and_leave(stack: Stack, run_id: str) -> None:
     with subprocess.Popen(
-        command(stack, "attach", run_id, "work"),
+        ["env", "--default-signal=INT", *command(stack, "attach", run_id, "work")],  # also where it is ignored here
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=take_interrupts,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"tick\n"

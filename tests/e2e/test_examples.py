@@ -21,7 +21,7 @@ def states(run: dict[str, Any]) -> dict[str, str]:
 
 def test_there_is_a_test_for_each() -> None:
     tested = {"matrix", "outputs", "approval", "hold", "retry", "conditions", "service", "priority", "older"}
-    tested |= {"announce", "calls", "concurrency", "schedule", "compose"}
+    tested |= {"announce", "calls", "concurrency", "schedule", "compose", "started", "instance"}
     assert {path.stem for path in FOLDER.glob("*.yaml")} == tested
 
 
@@ -109,10 +109,21 @@ def test_conditions(stack: Stack) -> None:
     assert stack.log(run["id"], "report").endswith("the run is succeeded\n")
 
 
+def test_started(stack: Stack) -> None:
+    run = stack.until_ended(start(stack, "started"))
+    assert states(run) == {"router": "succeeded", "register": "succeeded", "play": "succeeded"}
+    assert stack.log(run["id"], "play").endswith("playing\n")
+
+
 def test_service(stack: Stack) -> None:
     run_id = start(stack, "service")
     assert stack.until_ended(run_id)["state"] == "succeeded"
     assert "hello" in stack.log(run_id, "ask")
+    (shown,) = [row for row in stack.json("runs", "show", run_id)["steps"] if row["name"] == "cache"]
+    number = shown["named_ports"]["web"]
+    assert f":{number}->8080/tcp" in " ".join(shown["ports"])
+    assert stack.log(run_id, "tell").endswith(f"web is at {number}\n")
+    assert f"web at {number}" in stack.command("runs", "show", run_id).stdout
 
 
 def test_compose(stack: Stack) -> None:
@@ -129,3 +140,21 @@ def test_older(stack: Stack) -> None:
     run = stack.until_ended(start(stack, "older", "--arg", "map=dm1", "--env", "ROOT=/srv", "--env", "DEBUG=1"))
     assert run["state"] == "succeeded"
     assert "map dm1 below /srv\n" in stack.log(run["id"], "prepare")
+
+
+def test_instance(stack: Stack) -> None:
+    def run(*options: str) -> dict[str, Any]:
+        return stack.until_ended(start(stack, "instance", *options))
+
+    try:
+        first, second = run(), run("--arg", "motd=again")
+        assert [run["state"] for run in (first, second)] == ["succeeded", "succeeded"]
+        assert stack.log(second["id"], "tell").endswith("instance instance-server has revision 2\n")
+        assert stack.log(second["id"], "server").startswith("again\n")
+        failed = run("--arg", "command=exit 7")
+        assert failed["state"] == "failed"
+        assert "the revision before it is back" in failed["message"]
+        shown = stack.json("instance", "show", "instance-server")
+        assert (shown["state"], shown["revision"]) == ("ready", 2)
+    finally:
+        stack.command("instance", "rm", "instance-server", "--yes")

@@ -56,15 +56,8 @@ def test_a_gateway_that_is_killed_or_hangs_costs_no_step(stack: Stack) -> None:
     killed = stack.kill("gateway")
     hung = stack.until(lambda: (pid := stack.status()["gateway"]["pid"]) not in (None, killed) and pid)
     os.kill(hung, signal.SIGSTOP)
-    try:
-        container.exec_run(["touch", "/tmp/end"])
-        stack.until(lambda: "WorkUnreachable" in conditions(stack))
-        agent = stack.status()["agents"][0]
-        assert (agent["status"], agent["health"]) == ("online", "unhealthy"), agent
-        assert "Temporal" in agent["message"]
-        assert says(stack, "gateway") == ("unhealthy", True)
-    finally:
-        os.kill(hung, signal.SIGCONT)
+    container.exec_run(["touch", "/tmp/end"])
+    stack.until(lambda: stack.status()["gateway"]["pid"] not in (None, hung))
     step = stack.until_ended(run_id)["steps"][0]
     assert (step["exit_code"], step["try"], step["container"]) == (7, 1, container.id)
     stack.until(lambda: "WorkUnreachable" not in conditions(stack))

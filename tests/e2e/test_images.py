@@ -22,6 +22,8 @@ import pytest
 from gamekeeper.stack.ports import free_port
 from gamekeeper.temporal.dev_server import command as temporal_command
 from scripts.base_image import ensure_base_image
+from tests.fixtures.docker import TEST_IMAGE
+from tests.fixtures.leftovers import remove_leftovers
 from tests.fixtures.stack import node_id
 from tests.hang import HANG_SECONDS
 
@@ -105,10 +107,7 @@ class Containers:
         for container in self.started:
             container.remove(force=True, v=True)
         self.certificates.remove(force=True)
-        for container in self.client.containers.list(
-            all=True, ignore_removed=True, filters={"label": f"gamekeeper.node={NODE}"}
-        ):
-            container.remove(force=True, v=True)
+        remove_leftovers(NODE)
         self.client.close()
 
 
@@ -180,7 +179,9 @@ class Deployment:
 
 
 @pytest.mark.timeout(600)
-def test_the_images_run_the_example(containers: Containers, postgres_server: str, temporal_address: str) -> None:
+def test_the_images_run_the_example(
+    containers: Containers, postgres_server: str, temporal_address: str, test_image: str
+) -> None:
     from demo import IMAGE, ensure_image, free_udp_port  # type: ignore[import-not-found]
 
     ensure_image(containers.client)
@@ -196,8 +197,10 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
             "GAMEKEEPER_AGENT_STATE_DIR": "/data",
         },
         volumes=["/var/run/docker.sock:/var/run/docker.sock"],
+        **as_in_compose("cap_add", "security_opt", pid_mode="pid"),
     )
     containers.until_healthy(parts["agent"])
+    assert_host_folder_is_mounted(deployment)
     output = deployment.gamekeeper(
         *("run", "examples/teeworlds/deploy.yaml", "--node", NODE, "--follow"),
         *("--arg", f"image={IMAGE}", "--arg", f"port={free_udp_port()}"),
@@ -208,6 +211,35 @@ def test_the_images_run_the_example(containers: Containers, postgres_server: str
         assert container.exec_run(["id", "-un"]).output.decode().strip() == user
         mounts = [mount["Destination"] for mount in container.attrs["Mounts"]]
         assert ("/var/run/docker.sock" in mounts) is (part == "agent")
+
+
+def as_in_compose(*keys: str, **spelled: str) -> dict[str, Any]:
+    """Things that the Compose file gives the agent, in the words of Docker's library."""
+    import yaml
+
+    given = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["agent_worker"]
+    return {key: given[key] for key in keys} | {key: given[name] for key, name in spelled.items()}
+
+
+def assert_host_folder_is_mounted(deployment: Deployment) -> None:
+    """A folder of the machine, though the agent's own container has none of it; and no link."""
+    folder = Path("/srv") / NODE
+    (folder / "d").mkdir(parents=True)
+    try:
+        (folder / "d" / "word").write_text("of the machine")
+        (folder / "link").symlink_to("/etc")
+        step = {"name": "read", "node": NODE, "container": {"image": TEST_IMAGE, "command": ["cat", "/d/word"]}}
+        for source, expected in ((f"{folder}/d", "of the machine"), (f"{folder}/link", "is a link")):
+            container = step["container"] | {"volumes": [f"{source}:/d"]}  # type: ignore[operator]
+            pipeline = {"name": "folder", "steps": [step | {"container": container}]}
+            (folder / "p.yaml").write_text(json.dumps(pipeline))
+            command = str(Path(sys.executable).parent / "gamekeeper")
+            address = ["--server", f"http://127.0.0.1:{deployment.rest}", "--api-key", deployment.key]
+            follow = [command, *address, "run", str(folder / "p.yaml"), "--follow"]
+            done = subprocess.run(follow, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+            assert expected in done.stdout + done.stderr
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_compose_file_is_valid_and_asks_for_its_secrets() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.xdist_group("spaces")  # they share what the module mak
 
 LINES, WIDTH = 100_000, 1_000
 RATIO = 20  # of cancels that are pushed; one that waits for a heartbeat of its step takes a hundred times as long
+
+SERVER = 'echo "up $MARK"; while read -r line && [ "$line" != quit ]; do echo "said $line"; done'
 
 LOGGER = """
 name: logger
@@ -102,3 +105,32 @@ def test_a_cancel_reaches_a_container_anywhere(spaces: Spaces) -> None:
     found: dict[str, Any] = {node: seconds_to_the_container(spaces, node) for node in spaces.nodes}
     here = found[spaces.node]
     assert all(there < RATIO * here for there in found.values()), found
+
+
+def test_an_instance_is_updated_while_the_cable_is_out(spaces: Spaces) -> None:
+    node, name = spaces.open.node, f"arena-{secrets.token_hex(4)}"
+    options = ["--node", node, "--image", spaces.image, "-e", "MARK=one", "--stop-command", "quit"]
+    assert "is ready" in spaces.command("instance", "create", name, *options, "--", "sh", "-c", SERVER).stdout
+    console = subprocess.Popen(
+        spaces.prefixed("instance", "console", name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert console.stdin is not None
+    assert console.stdout is not None
+    console.stdin.write("hello\n")
+    console.stdin.flush()
+    assert [next(console.stdout), next(console.stdout)] == ["up one\n", "said hello\n"]
+    console.kill()
+    console.communicate()
+    assert spaces.command("instance", "exec", name, "--", "sh", "-c", "exit 4", check=False).returncode == 4
+
+    before = spaces.docker.containers.get(f"gk-i-{name}-1")
+    with spaces.network.unplugged("open"):
+        spaces.until_status(node, "offline")
+        assert spaces.json("instance", "show", name)["state"] == "unknown"
+        spaces.command("instance", "update", name, "-e", "MARK=two", "--no-wait")
+        before.reload()
+        assert before.status == "running"
+    assert "is ready: revision 2" in spaces.command("instance", "wait", name).stdout
+    spaces.until(lambda: spaces.command("instance", "logs", name).stdout == "up one\nsaid hello\nup two\n")
+    spaces.until_well()
+    assert f"instance {name} is deleted" in spaces.command("instance", "rm", name, "--yes").stdout

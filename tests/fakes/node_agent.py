@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.ports.node_agent import Begun
 
 
@@ -46,15 +47,15 @@ class FakeJournal:
 
 class FakeStepLogs:
     def __init__(self) -> None:
-        self.followed: list[StepKey] = []
+        self.followed: list[ContainerKey] = []
         self.until_removed = self.one_file = False  # of the last one
-        self.drained: list[StepKey] = []
+        self.drained: list[ContainerKey] = []
 
-    def follow(self, key: StepKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
+    def follow(self, key: ContainerKey, container_id: str, *, until_removed: bool, one_file: bool = False) -> None:
         self.followed.append(key)
         self.until_removed, self.one_file = until_removed, one_file
 
-    async def drain(self, key: StepKey, deadline: float) -> bool:
+    async def drain(self, key: ContainerKey, deadline: float) -> bool:
         self.drained.append(key)
         return True
 
@@ -78,3 +79,21 @@ class FakeContainers:
 
     def changed(self) -> None:
         self.changes += 1
+
+
+class FakeInstanceLogs(FakeStepLogs):
+    """All logs are handed over, unless ``are_handed_over`` says otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun_anew: list[ContainerKey] = []
+        self.are_handed_over = True
+
+    async def begin_anew(self, key: ContainerKey) -> None:
+        self.begun_anew.append(key)
+
+    async def go_on(self, key: ContainerKey) -> None:
+        return None
+
+    async def is_handed_over(self, key: ContainerKey) -> bool:
+        return self.are_handed_over and key is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gamekeeper.disk import disk_room
+from gamekeeper.disk import DiskFloor, disk_room
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.status import stack_status
 from gamekeeper.stack.supervisor import Supervisor
@@ -61,7 +61,7 @@ def test_a_state_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_the_supervisor_tells_a_full_disk_once_and_its_end_once(mount: Mount, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    state = StateDir(mount("size=4m"))
+    state = StateDir(mount("size=4m,mode=0700"))
     state.prepare()
     supervisor = Supervisor(state, StackRecord())
     ballast = state.root / "ballast"
@@ -76,3 +76,18 @@ def test_the_supervisor_tells_a_full_disk_once_and_its_end_once(mount: Mount, ca
         f"room on disk: the disk of {state.root} is full",
         "room on disk: works again",
     ]
+
+
+def test_a_floor_is_told_before_the_disk_is_full_and_small_disks_have_a_small_one(mount: Mount, tmp_path: Path) -> None:
+    folder = mount("size=40m")
+    floor = DiskFloor([tmp_path, folder / "not-there-yet"], free_bytes=2**30)
+    own = DiskFloor([folder], free_bytes=2**20 * 8)
+    (folder / "ballast").write_bytes(bytes(37 * 2**20))
+    assert floor.trouble() == "", "three of forty MiB are more than a twentieth"
+    assert own.trouble() == ""
+    (folder / "more").write_bytes(bytes(3 * 2**19))
+    free = f"the disk of {folder} is nearly full (2 of 40 MiB are free, and the rest is for what has to go on)"
+    assert floor.trouble() == own.trouble() == free
+    (folder / "all").write_bytes(bytes(2**20))
+    assert floor.trouble() == f"the disk of {folder} is full (0.5 of 40 MiB are free)"
+    assert DiskFloor([], 2**30).trouble() == ""

@@ -75,12 +75,10 @@ ACCEPTED: list[Message] = [
     poll(),
     poll("node:edge-1:ctl"),
     poll(worker_instance_key=PROCESS, worker_control_task_queue=CONTROL),
-    pb.RecordActivityTaskHeartbeatRequest(task_token=ACTIVITY_TOKEN, details=Payloads(), **LIES),
+    pb.RecordActivityTaskHeartbeatRequest(task_token=ACTIVITY_TOKEN, **LIES),
     pb.RespondActivityTaskCompletedRequest(task_token=ACTIVITY_TOKEN, result=Payloads(), **LIES),
-    pb.RespondActivityTaskFailedRequest(
-        task_token=ACTIVITY_TOKEN, failure=Failure(), last_heartbeat_details=Payloads(), cause=1, **LIES
-    ),
-    pb.RespondActivityTaskCanceledRequest(task_token=ACTIVITY_TOKEN, details=Payloads(), **LIES),
+    pb.RespondActivityTaskFailedRequest(task_token=ACTIVITY_TOKEN, failure=Failure(), cause=1, **LIES),
+    pb.RespondActivityTaskCanceledRequest(task_token=ACTIVITY_TOKEN, **LIES),
     pb.RecordWorkerHeartbeatRequest(worker_heartbeat=[beat(), beat(CONTROL)], **LIES),
     pb.ShutdownWorkerRequest(reason="end", worker_heartbeat=beat(), task_queue="node:edge-1", **LIES),
     poll_commands(),

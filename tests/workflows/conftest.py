@@ -12,7 +12,9 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.worker import Worker
 
+from activities.control_plane.instance_ensure import InstanceEnsureActivities
 from activities.control_plane.intake import IntakeActivities
+from activities.control_plane.rooms import RoomActivities
 from activities.control_plane.runs import RunActivities
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
@@ -24,7 +26,9 @@ from gamekeeper.domain.run.run import BEHAVIOUR, RunInput, RunResult
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.temporal import queues
 from tests.factories import make_pipeline
+from tests.fakes.instance_ensurer import FakeInstances
 from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
+from tests.fakes.room_store import FakeRooms
 from tests.fakes.run_intake import FakeRunIntake
 from tests.fakes.run_store import FakeRunStore
 from tests.hang import HANG_SECONDS
@@ -38,6 +42,8 @@ class ControlPlane:
         self.client = client
         self.store = FakeRunStore()
         self.intake = FakeRunIntake()
+        self.instances = FakeInstances()
+        self.rooms = FakeRooms()
         self.node = f"node-{uuid.uuid4().hex[:8]}"
         self.engine = DummyEngine(self.node)
         self.worker_options: dict[str, Any] = {}
@@ -46,13 +52,13 @@ class ControlPlane:
         self.has_node = False
         self.indexed = True
 
-    async def start_node(self, at_once: int = 200) -> None:
+    async def start_node(self, at_once: int = 200, kind: type[StepActivities] = StepActivities) -> None:
         """``at_once``: how many steps it takes at a time."""
         self.has_node = True
         context = NodeContext(
             self.engine, FakeJournal(), FakeStepLogs(), FakePhases(), FakeContainers(), NodePolicy(), FakeInputs(), 0.2
         )
-        steps = StepActivities(context)
+        steps = kind(context)
         for queue, activities in (
             (queues.node_queue(self.node), [steps.run_job, steps.start_service]),
             (queues.node_control_queue(self.node), [steps.stop_service]),
@@ -65,7 +71,7 @@ class ControlPlane:
 
     async def start(self) -> None:
         """The control worker."""
-        runs, intake = RunActivities(self.store), IntakeActivities(self.intake, self.is_indexed)
+        runs, intake = RunActivities(self.store, self.rooms), IntakeActivities(self.intake, self.is_indexed)
         worker = Worker(
             self.client,
             task_queue=self.queue,
@@ -73,13 +79,21 @@ class ControlPlane:
             activities=[
                 *(runs.write_snapshot, runs.find_node),
                 *(intake.accept_call, intake.load, intake.enter_group, intake.next_in_line),
+                InstanceEnsureActivities(self.instances, 0.2).ensure,
+                RoomActivities(self.rooms).take,
             ],
             **self.worker_options,
         )
         await self.stack.enter_async_context(patient(worker))
 
     async def submit(
-        self, *steps: dict[str, Any], view: NodeView | None = None, node_wait: float = 30.0, **fields: Any
+        self,
+        *steps: dict[str, Any],
+        view: NodeView | None = None,
+        node_wait: float = 30.0,
+        behaviour: int = BEHAVIOUR,
+        caller: str = "",
+        **fields: Any,
     ) -> WorkflowHandle[PipelineWorkflow, RunResult]:
         pipeline = make_pipeline(*steps, node=self.node, **fields)
         pipeline.node_wait = node_wait
@@ -91,8 +105,9 @@ class ControlPlane:
                 run_id=run_id,
                 pipeline=pipeline,
                 nodes={self.node: seen},
-                behaviour=BEHAVIOUR,
+                behaviour=behaviour,
                 is_indexed=self.indexed,
+                caller=caller,
             ),
             id=f"run/{run_id}",
             task_queue=self.queue,
@@ -111,6 +126,14 @@ class ControlPlane:
     async def until(self, step: str, state: StepState) -> None:
         async with asyncio.timeout(HANG_SECONDS):
             while not any(status.state is state for status in self.store.history(step)):
+                await asyncio.sleep(0.02)
+
+    async def until_try(self, step: str, number: int) -> None:
+        """Waits until the container of that try was started."""
+        async with asyncio.timeout(HANG_SECONDS):
+            while not any(
+                (status.try_, status.started_at is None) == (number, False) for status in self.store.history(step)
+            ):
                 await asyncio.sleep(0.02)
 
     async def until_started(self, step: str) -> None:

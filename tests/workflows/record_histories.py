@@ -1,6 +1,7 @@
-"""Records the histories that ``test_replay.py`` replays: python -m tests.workflows.record_histories VERSION
+"""Records the histories that ``test_replay.py`` replays: python -m tests.workflows.record_histories VERSION [NAME ...]
 
-Run once for each released version of a workflow; what is recorded stays, and every later version must replay it.
+Run once for each released version of a workflow; what is recorded stays, and every later version must replay it. With
+names it writes those alone: of paths that came between two versions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.control_plane.instance_ensure import InstanceEnsureActivities
 from activities.control_plane.intake import IntakeActivities
+from activities.control_plane.rooms import RoomActivities
 from activities.control_plane.runs import RunActivities
 from gamekeeper.control_plane.intake.accept import RunAcceptance
 from gamekeeper.control_plane.intake.for_workflows import SqlRunIntake
@@ -37,13 +41,15 @@ from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
 from gamekeeper.temporal.ids import run_workflow_id
 from gamekeeper.temporal.search_attributes import SearchAttributes
 from tests.workflows.conftest import ControlPlane, ended
+from tests.workflows.instance.recorded import recorded_instances
+from tests.workflows.test_instance_steps import arena
 from tests.workflows.test_pipeline import step
 from workflows import ALL_WORKFLOWS, PipelineWorkflow, ScheduledRunWorkflow
 
 FOLDER = Path(__file__).parent / "histories"
 
 
-async def record(version: str) -> None:
+async def record(version: str, names: Collection[str] = ()) -> None:
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=find_binary(),
         dev_server_extra_args=dynamic_config_args(),
@@ -56,7 +62,7 @@ async def record(version: str) -> None:
     url = f"sqlite+aiosqlite:///{folder.name}/gk.db"
     await asyncio.to_thread(upgrade, url)
     database = Database(url)
-    runs = RunActivities(SqlRunStore(database))
+    runs = RunActivities(SqlRunStore(database), plane.rooms)
     intake = IntakeActivities(SqlRunIntake(database), attributes.are_there)
     async with AsyncExitStack() as stack, plane.stack:
         stack.push_async_callback(database.close)
@@ -68,6 +74,8 @@ async def record(version: str) -> None:
                 *(runs.write_snapshot, runs.find_node),
                 *(intake.accept_call, intake.accept_scheduled, intake.load),
                 *(intake.enter_group, intake.next_in_line),
+                InstanceEnsureActivities(plane.instances, 0.2).ensure,
+                RoomActivities(plane.rooms).take,
             ],
         )
         await stack.enter_async_context(worker)
@@ -77,14 +85,20 @@ async def record(version: str) -> None:
         await asyncio.sleep(1)
         await talk(handles)
         handles["called"] = await child_of(plane, handles["call"])
-        for name, handle in handles.items():
-            await ended(handle)
-            text = (await handle.fetch_history()).to_json()
-            text = re.sub(
-                r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', text
-            )  # paths of the recorder's machine
-            (FOLDER / f"{version}-{name}.json").write_text(text)
+        await kept(version, handles, names)
+    await kept(version, await recorded_instances(environment.client), names)
     await environment.shutdown()
+
+
+async def kept(version: str, handles: dict[str, WorkflowHandle[Any, Any]], names: Collection[str]) -> None:
+    """Writes the histories, once they have ended."""
+    for name, handle in handles.items():
+        if names and name not in names:
+            continue
+        await ended(handle)
+        text = (await handle.fetch_history()).to_json()
+        text = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', text)  # paths of the recorder's machine
+        (FOLDER / f"{version}-{name}.json").write_text(text)
 
 
 async def child_of(
@@ -103,6 +117,18 @@ async def submitted(plane: ControlPlane) -> dict[str, WorkflowHandle[Any, RunRes
             step("a", dummy={"exit_code": 3}, retry={"attempts": 2, "backoff": "50ms"}), finally_=[step("z")]
         ),
         "service": await plane.submit(step("db", type="service", lifetime="run"), step("a", dummy={"sleep": 0.2})),
+        "started": await plane.submit(
+            step(
+                "router",
+                type="service",
+                lifetime="run",
+                dummy={"healthy_after": 0.5},
+                container={"healthcheck": {"test": ["CMD", "true"]}},
+            ),
+            step("a", {"router": "started"}),
+        ),
+        "ensures": await plane.submit(arena(), step("a", {"arena": "started"}), step("b", {"arena": "healthy"})),
+        "ensures-blue-green": await plane.submit(arena(strategy="blue_green"), step("a")),
         "time-limit": await plane.submit(step("a", dummy={"sleep": 30}), timeout="300ms"),
         "cancel": await plane.submit(step("a", dummy={"sleep": 30}), finally_=[step("z")]),
         "late-cancel": await plane.submit(step("a"), finally_=[step("z", dummy={"sleep": 4})]),
@@ -180,4 +206,4 @@ async def talk(handles: dict[str, WorkflowHandle[Any, RunResult]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(sys.argv[1]))
+    asyncio.run(record(sys.argv[1], sys.argv[2:]))

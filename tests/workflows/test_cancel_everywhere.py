@@ -27,7 +27,7 @@ from gamekeeper.domain.run.step import StepState, StepStatus
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, NewContainer
 from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.ids import run_workflow_id
-from tests.factories import make_pipeline
+from tests.factories import make_pipeline, step_of
 from tests.fakes.run_intake import FakeRunIntake
 from tests.fakes.run_store import FakeRunStore
 from tests.workflows.conftest import ControlPlane, ended
@@ -37,6 +37,7 @@ from tests.workflows.test_random_flow import Made, pipelines
 Action = Callable[[], Awaitable[None]]
 CLOSED = {RunState.CANCELED: "CancelledError", RunState.FAILED: "ApplicationError", RunState.SUCCEEDED: "completed"}
 AT_ONCE = 12
+CHECKED = {"healthcheck": {"test": ["CMD", "true"]}}
 
 
 class Moments:
@@ -63,7 +64,7 @@ class WatchedEngine(DummyEngine):
         self.stopped: set[str] = set()
 
     async def create(self, new: NewContainer) -> str:
-        await self._moments.reach(new.owner.key.run_id)
+        await self._moments.reach(step_of(new.owner).run_id)
         return await super().create(new)
 
     async def start(self, container_id: str) -> None:
@@ -84,7 +85,7 @@ class WatchedEngine(DummyEngine):
         await self._reach(container_id)
 
     async def _reach(self, container_id: str) -> None:
-        await self._moments.reach(self._by_id[container_id].new.owner.key.run_id)
+        await self._moments.reach(step_of(self._by_id[container_id].new.owner).run_id)
 
 
 class WatchedStore(FakeRunStore):
@@ -180,7 +181,7 @@ class Run:
         return {status.name: status for snapshot in self.snapshots for status in snapshot.steps}
 
     def of_step(self, name: str) -> list[ContainerInfo]:
-        return [info for info in self.containers.values() if info.owner and info.owner.key.step == name]
+        return [info for info in self.containers.values() if info.owner and step_of(info.owner).step == name]
 
 
 def check(run: Run, undisturbed: Run, plane: WatchedPlane) -> None:
@@ -199,7 +200,9 @@ def check(run: Run, undisturbed: Run, plane: WatchedPlane) -> None:
 
 
 def check_step(status: StepStatus, run: Run, undisturbed: Run, engine: WatchedEngine) -> None:
-    last = next((info for info in run.of_step(status.name) if info.owner and info.owner.key.try_ == status.try_), None)
+    last = next(
+        (info for info in run.of_step(status.name) if info.owner and step_of(info.owner).try_ == status.try_), None
+    )
     by_itself = last is not None and last.name not in engine.stopped
     if status.state is StepState.SUCCEEDED and status.type == "job" and not status.matrix and last is not None:
         assert by_itself
@@ -224,6 +227,11 @@ def shapes(node: str) -> dict[str, ResolvedPipeline]:
     return {
         "steps": made(step("a"), step("b"), finally_=[step("y"), step("z", dummy={"exit_code": 4})]),
         "service": made(step("db", type="service", lifetime="run"), step("a", ["db"]), finally_=[step("z")]),
+        "started": made(
+            step("db", type="service", lifetime="run", dummy={"healthy_after": 0.2}, container=CHECKED),
+            step("a", {"db": "started"}),
+            finally_=[step("z")],
+        ),
         "retry": made(step("a", dummy=failing, retry={"attempts": 2, "backoff": "20ms"}), finally_=[step("z")]),
         "matrix": made(step("m", matrix={"n": [0, 1, 2]}, max_parallel=2), step("a"), finally_=[step("z")]),
         "approval": made(ask, step("a"), finally_=[step("z")]),

@@ -41,7 +41,7 @@ async def test_cancel_by_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     await SearchAttributes(environment.client).ensure()
     plane = ControlPlane(environment.client, queue)
-    runs = RunActivities(plane.store)
+    runs = RunActivities(plane.store, plane.rooms)
     beat = timedelta(seconds=POLLED_HEARTBEAT_SECONDS)
     context = NodeContext(
         plane.engine,

@@ -19,7 +19,7 @@ from workflows import PipelineWorkflow
 S, F, K, C = StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELED
 
 
-def step(name: str, needs: list[str] | None = None, **fields: Any) -> dict[str, Any]:
+def step(name: str, needs: list[str] | dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
     environment = {f"DUMMY_{key.upper()}": str(value) for key, value in fields.pop("dummy", {}).items()}
     container = {"image": "image", "environment": environment, "stop_grace_period": "1s"} | fields.pop("container", {})
     return {"name": name, "container": container} | ({} if needs is None else {"needs": needs}) | fields
@@ -75,13 +75,6 @@ async def test_a_service_lives_as_long_as_its_run(control_plane: ControlPlane) -
     assert states == {"db": S, "a": S}
     service = next(info for info in await control_plane.engine.list_owned() if "-db-" in info.name)
     assert service.status is ContainerStatus.EXITED
-
-
-async def test_an_instance_outlives_its_run(control_plane: ControlPlane) -> None:
-    await control_plane.start_node()
-    await control_plane.run(step("arena", type="service", lifetime="node"), step("probe"))
-    arena = next(info for info in await control_plane.engine.list_owned() if "-arena-" in info.name)
-    assert arena.status is ContainerStatus.RUNNING
 
 
 async def test_cancel_stops_containers_and_runs_finally(control_plane: ControlPlane) -> None:
@@ -213,14 +206,14 @@ async def test_steps_can_be_asked_for(control_plane: ControlPlane) -> None:
 
 async def test_it_reads_well_in_the_temporal_ui(control_plane: ControlPlane) -> None:
     await control_plane.start_node()
-    handle = await control_plane.submit(step("a"), step("b"))
+    handle = await control_plane.submit(step("a", type="service", lifetime="run"), step("b"))
     await ended(handle)
     summaries = [
         event.user_metadata.summary.data.decode()
         async for event in handle.fetch_history_events()
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    assert {'"a"', '"b"'} <= set(summaries)
+    assert {'"a"', '"b"', '"machinery: stop a"'} <= set(summaries)
     assert {name for name in summaries if not name.startswith('"machinery: ')} == {'"a"', '"b"'}
     activity_ids = [
         event.activity_task_scheduled_event_attributes.activity_id

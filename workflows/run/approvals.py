@@ -8,7 +8,8 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from gamekeeper.domain.language.expressions import ExpressionError, render
+    from gamekeeper.domain.language.evaluation import render
+    from gamekeeper.domain.language.expressions import ExpressionError
     from gamekeeper.domain.language.resolved import ResolvedApproval
     from gamekeeper.domain.language.units import format_duration
     from gamekeeper.domain.run.control import ApprovalAnswer

@@ -12,6 +12,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from gamekeeper.domain.language.resolved import ResolvedStep
     from gamekeeper.domain.node.node import NodeView
     from gamekeeper.domain.run.control import PauseRequest, StepCancel
     from gamekeeper.domain.run.limits import shortened
@@ -39,11 +40,11 @@ class Interpreter:
         self.progress = RunProgress(run_input.run_id, run_input.pipeline, run_input.carried)
         self._gate = NodeGate(run_input.nodes, run_input.pipeline.node_wait)
         calls = PipelineCalls(self.progress, run_input.callers)
-        self._runner = StepRunner(self.progress, self._gate, calls, run_input.behaviour)
+        self._runner = StepRunner(self.progress, self._gate, calls, run_input.behaviour, run_input.caller)
         self.queue = GroupQueue(run_input.run_id, run_input.pipeline.concurrency)
         self.approvals = ApprovalRunner(self.progress, self._runner)
         self.holds = Holds(self.progress, self._runner)
-        self._mirror = Mirror(self.progress, run_input.behaviour, self._now)
+        self._mirror = Mirror(self.progress, self._runner.rooms, run_input.behaviour, self._now)
         self._matrices = MatrixRunner(self.progress, self._runner, self._run_one, self._mirror.written)
         self._paused = False
         self._ended = {name: asyncio.Event() for name in self.progress.statuses}
@@ -101,7 +102,8 @@ class Interpreter:
         await self._wait_for_turn()
         await self._run_steps()
         await self._run_finally()
-        await self._runner.stop_services()
+        await self._runner.services.stop_all()
+        self._runner.rooms.give_all_back()
         self._result = self._outcome()
         self._mirror.finish(self._result)
         self.progress.state = self._result.state
@@ -126,10 +128,11 @@ class Interpreter:
     async def _run_steps(self) -> None:
         steps = [asyncio.create_task(self._step(step.name)) for step in self._pipeline.steps]
         limit = timedelta(seconds=self._pipeline.timeout) if self._pipeline.timeout else None
+        waiting = list(steps)
         reason: Reason | None = None
         try:
             await workflow.wait_condition(
-                lambda: all(step.done() for step in steps) or self._cancelled_for is not None,
+                lambda: _all_done(waiting) or self._cancelled_for is not None,
                 timeout=limit,
                 timeout_summary="time limit of the run",
             )
@@ -162,14 +165,20 @@ class Interpreter:
     async def _lead(self, name: str) -> None:
         if not self.progress.statuses[name].state.is_final:  # a rerun carries finished steps over
             self._expecting.add(name)
-            for need in self.progress.steps[name].needs:
-                await self._ended[need].wait()
+            await self._needs_met(self.progress.steps[name])
             self._expecting.discard(name)
         if not self.progress.statuses[name].state.is_final:  # nor was it canceled while it waited for what it needs
             with workflow.create_event_group(name).scope():  # all that is done for it stands together in the web UI
                 stopped = self._runner.stopped_result(name)
                 result = stopped or self.progress.decide(name) or await self._perform(name)
             self.progress.finish(name, result)
+
+    async def _needs_met(self, step: ResolvedStep) -> None:
+        for need in step.needs:
+            if need not in step.started_needs:
+                await self._ended[need].wait()
+        if step.started_needs:
+            await workflow.wait_condition(lambda: all(map(self.progress.has_started, step.started_needs)))
 
     async def _perform(self, name: str) -> StepResult:
         step = self.progress.steps[name]
@@ -195,7 +204,7 @@ class Interpreter:
         return None
 
     def _now(self) -> OpenRun:
-        ends_now = self.progress.all_ended and not self._runner.has_services
+        ends_now = self.progress.all_ended and not self._runner.services.any
         if self.queue.waiting:
             return OpenRun(RunState.QUEUED, self.queue.message, None, ends_now)
         state = RunState.PAUSED if self._paused else RunState.RUNNING
@@ -212,3 +221,11 @@ class Interpreter:
             message = f"step {first.name}: {first.message or first.reason or first.state}"
             return RunResult(state=RunState.FAILED, reason=first.reason, message=shortened(message))
         return RunResult(state=self.progress.outcome())
+
+
+def _all_done(waiting: list[asyncio.Task[None]]) -> bool:
+    """Drops tasks that are done from the end of the list. It is asked after every change: those before are not counted
+    anew each time."""
+    while waiting and waiting[-1].done():
+        waiting.pop()
+    return not waiting

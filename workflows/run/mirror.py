@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from gamekeeper.domain.run.run import RunResult, RunSnapshot, RunState
     from gamekeeper.temporal import queues
     from gamekeeper.temporal.policies import control_activity
+    from workflows.run.rooms import Rooms
 
 LINGER = timedelta(milliseconds=250)
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -33,8 +34,9 @@ class OpenRun(NamedTuple):
 class Mirror:
     """``now`` tells what the run is. ``finish`` gives it its result, with which ``run`` returns."""
 
-    def __init__(self, progress: RunProgress, behaviour: int, now: Callable[[], OpenRun]) -> None:
+    def __init__(self, progress: RunProgress, rooms: Rooms, behaviour: int, now: Callable[[], OpenRun]) -> None:
         self._progress = progress
+        self._rooms = rooms
         self._behaviour = behaviour
         self._now = now
         self._result: RunResult | None = None
@@ -96,7 +98,7 @@ class Mirror:
         steps = self._progress.take_changes()
         result = None if self._progress.has_changes else self._result  # the end comes with the last change
         now = self._now()
-        return RunSnapshot(
+        snapshot = RunSnapshot(
             run_id=self._progress.run_id,
             version=self._version,
             state=result.state if result else now.state,
@@ -106,3 +108,4 @@ class Mirror:
             finished_at=workflow.now() if result else None,
             steps=steps,
         )
+        return self._rooms.told(snapshot)

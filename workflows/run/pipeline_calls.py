@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 
 with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
-    from gamekeeper.domain.language.expressions import as_texts, render_tree
+    from gamekeeper.domain.language.evaluation import as_texts, render_tree
     from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedStep
     from gamekeeper.domain.language.units import format_duration
     from gamekeeper.domain.run.limits import MAX_RENDERED, check_size

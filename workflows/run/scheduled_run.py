@@ -29,7 +29,8 @@ class ScheduledRunWorkflow:
 
     async def _live(self, terms: ScheduleTerms) -> RunResult:
         run_id = f"{int(workflow.now().timestamp()):08x}{workflow.uuid4().hex[:8]}"
-        asked = terms.runs.model_copy(update={"run_id": run_id, "started_by": workflow.info().workflow_id})
+        told = {"run_id": run_id, "started_by": workflow.info().workflow_id, "caller": terms.created_by}
+        asked = terms.runs.model_copy(update=told)
         accepted = await workflow.execute_activity_method(
             IntakeActivities.accept_scheduled,
             asked,

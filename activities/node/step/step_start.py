@@ -12,7 +12,11 @@ import asyncio
 from temporalio.exceptions import ApplicationError
 
 from activities.node.context import NodeContext
+from activities.node.delivery import refused
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.node.hardened import hardened
+from gamekeeper.domain.node.judgement import Subject
 from gamekeeper.domain.run.step import RunStepInput, StepState
 from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -23,19 +27,15 @@ from gamekeeper.ports.container_engine import (
     NameTakenError,
     NewContainer,
     Ownership,
+    group_network,
 )
 from gamekeeper.ports.node_agent import Begun
 
 log = get_logger(__name__)
 
 PULL_IDLE_SECONDS = 120.0
+PULLS = 3
 START_TRIES = 10  # with Temporal's waits between them 43 s, in which an engine restarts and a port becomes free
-
-
-def refused(reason: str) -> ApplicationError:
-    """The error of a delivery that this node will have nothing to do with, now or later."""
-    log.error("a step is refused: %s", reason)
-    return ApplicationError(f"the node refuses the step: {reason}", type="step_refused", non_retryable=True)
 
 
 class GaveUpError(Exception):
@@ -130,22 +130,24 @@ class StepStart:
         gone on with, whatever the delivery is."""
         reason = "its try was over before" if self._begun.is_over else self._context.inputs.refusal()
         if reason:
-            raise refused(reason)
+            raise refused("step", reason)
 
     async def _create(self) -> str:
         self._check_input()
-        violations = self._context.policy.violations(self._step.container, resolve_links=True)
+        subject = Subject(self._step.pipeline, "", self._step.caller)
+        violations = self._context.policy.violations(self._step.container, subject)
         if violations:
             raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(map(str, violations))}")
         await self._stop_older_tries()
         new = await self._new_container()
         if self._step.container.pull_policy == "always":
             await self._pull()
-        try:
-            return await self._create_or_attach(new)
-        except ImageError:
-            await self._get_missing(new.spec.image)
-        self._context.phases.report(self._key, StepState.STARTING)
+        for _ in range(PULLS):  # somebody may prune it before a container has it
+            try:
+                return await self._create_or_attach(new)
+            except ImageError:
+                await self._get_missing(new.spec.image)
+            self._context.phases.report(self._key, StepState.STARTING)
         return await self._create_or_attach(new)
 
     async def _get_missing(self, image: str) -> None:
@@ -169,7 +171,7 @@ class StepStart:
         if self._key.try_ == 1:
             return
         for info in await self._engine.list_owned(run_id=self._key.run_id, step=self._key.step):
-            if info.owner and info.owner.key.try_ < self._key.try_:
+            if info.owner and isinstance(info.owner.key, StepKey) and info.owner.key.try_ < self._key.try_:
                 await self._engine.stop(info.id, self._grace)
 
     async def _pull(self) -> None:
@@ -181,11 +183,24 @@ class StepStart:
         report(f"pulling {image}")
         await self._engine.pull(image, report, PULL_IDLE_SECONDS)
 
+    async def _network(self) -> str | None:
+        """The network in which the step finds the services of its run: that of the instances among them, or its
+        run's own."""
+        step = self._step
+        if step.container.network_mode is not None:
+            return None
+        if step.group is not None:
+            await self._engine.ensure_group(step.group)
+            return group_network(step.group)
+        if not step.network:
+            return None
+        network = f"gk-{self._key.run_id}"
+        await self._engine.ensure_network(network, self._key.run_id)
+        return network
+
     async def _new_container(self) -> NewContainer:
         step, run_id = self._step, self._key.run_id
-        network = f"gk-{run_id}" if step.network and step.container.network_mode is None else None
-        if network:
-            await self._engine.ensure_network(network, run_id)
+        network = await self._network()
         if self._workspace:
             await self._engine.ensure_volume(self._workspace, run_id)
         owner = Ownership(
@@ -198,7 +213,7 @@ class StepStart:
         )
         return NewContainer(
             owner=owner,
-            spec=step.container,
+            spec=hardened(step.container, self._context.policy.default_limits()),
             network=network,
             workspace=self._workspace,
             alias=self._key.step,

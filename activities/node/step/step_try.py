@@ -19,6 +19,7 @@ from activities.node.step.startup import Startup
 from activities.node.step.step_start import GaveUpError, StepStart
 from gamekeeper.domain.language.outputs import read_outputs, salvage_outputs
 from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.log.last_words import last_words
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
 from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
 from gamekeeper.ports.container_engine import (
@@ -28,7 +29,6 @@ from gamekeeper.ports.container_engine import (
 )
 from gamekeeper.ports.node_agent import Begun
 
-MAX_LINE = 300
 HEALTH_POLL_SECONDS = 0.1
 
 
@@ -65,6 +65,8 @@ class StepTry:
         try:
             async with self._limited():
                 container_id = await self._start.attach_or_start()
+                if self._step.until_started:
+                    return await self._started(container_id)
                 if wait_healthy:
                     return await self._healthy(container_id)
                 await self._engine.wait(container_id)
@@ -90,6 +92,12 @@ class StepTry:
         except TimeoutError as error:
             raise _TimeLimitError from error
 
+    async def _started(self, container_id: str) -> StepResult:
+        """No outcome yet: a further delivery finds out what becomes of the container."""
+        running = StepResult(state=StepState.RUNNING, container_id=container_id)
+        info = await self._engine.find(container_id)
+        return give_reason(running, info) if info else running
+
     async def _healthy(self, container_id: str) -> StepResult:
         """Waits until one start of the service has held, and shows meanwhile what keeps it from that."""
         shown = ""
@@ -110,9 +118,8 @@ class StepTry:
             await asyncio.sleep(HEALTH_POLL_SECONDS)
 
     async def _with_last_line(self, text: str, container_id: str) -> str:
-        line = await self._engine.last_log_line(container_id)
-        shown = line.data.decode(errors="replace").strip()[:MAX_LINE] if line else ""
-        return f'{text}; its last line: "{shown}"' if shown else text
+        words = last_words(await self._engine.last_log_lines(container_id, 1))
+        return f"{text}; {words}" if words else text
 
     async def _outcome(self, container_id: str, *, service: bool = False) -> StepResult:
         info = await self._engine.find(container_id)

@@ -23,7 +23,7 @@ async function show(key) {
   const answer = await fetch("api/v1/openapi.json", { headers, credentials: "omit" });
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
-    throw new Error([problem.detail || `The server answers ${answer.status}.`, problem.hint].filter(Boolean).join(" "));
+    throw new Error([problem.detail || `The server answers ${answer.status}.`, problem.hint].filter(Boolean).join("; "));
   }
   const ui = SwaggerUIBundle({
     spec: await answer.json(),

@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from api.dependencies import AuthorityDep
 from api.problems import problems
+from api.rest.body import Body
 from api.services.access.authority import AuthorityState
 from gamekeeper.certificates.authority import OVERLAP
 from gamekeeper.errors import ConflictError
@@ -45,7 +46,7 @@ class Authority(BaseModel):
         return cls(roots=roots, outside=state.is_outside, nodes_behind=state.behind)
 
 
-class Rotation(BaseModel):
+class Rotation(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     overlap_days: int = Field(default=OVERLAP.days, ge=1, le=365, description="Days that the root of now stays trusted")

@@ -22,7 +22,15 @@ from api.rest.v1.log import StepName
 from api.rest.v1.run import RunId
 from api.services.node.console import Console
 from gamekeeper.domain.language.plain_words import first_words
-from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleEnd, ConsoleInput, ConsoleSize, EndOfInput
+from gamekeeper.domain.log.log import LogStream
+from gamekeeper.domain.run.console import (
+    MAX_PIECE_BYTES,
+    ConsoleEnd,
+    ConsoleInput,
+    ConsoleSize,
+    ConsoleViewers,
+    EndOfInput,
+)
 from gamekeeper.errors import InvalidError, UnavailableError
 
 router = APIRouter(prefix="/runs", tags=["consoles"])
@@ -59,18 +67,21 @@ async def execute(
     """Runs a command in a step's running container, beside its process."""
     size = ConsoleSize(columns, rows)
     async with consoles.opened(run_id, step, tuple(command), tty=tty, size=size) as console:
-        await _carry(websocket, console)
+        await carry(websocket, console)
 
 
 @router.websocket("/{run_id}/steps/{step}/attach")
 async def attach(websocket: WebSocket, run_id: RunId, step: StepName, consoles: ConsolesDep) -> None:
     """The console of the container's own process: what it writes from now on, and its input where that is open."""
     async with consoles.opened(run_id, step, (), tty=False, size=ConsoleSize()) as console:
-        await _carry(websocket, console)
+        await carry(websocket, console)
 
 
-async def _carry(websocket: WebSocket, console: Console) -> None:
+async def carry(websocket: WebSocket, console: Console, before: bytes = b"") -> None:
+    """Carries both directions until one side goes. ``before`` is shown first."""
     await websocket.accept()
+    for at in range(0, len(before), MAX_PIECE_BYTES):
+        await websocket.send_bytes(bytes([LogStream.STDOUT]) + before[at : at + MAX_PIECE_BYTES])
     receiving = asyncio.create_task(_receive(websocket, console))
     sending = asyncio.create_task(_send(websocket, console))
     try:
@@ -125,6 +136,8 @@ async def _send(websocket: WebSocket, console: Console) -> None:
     async for output in console.to_client.receiving:
         if isinstance(output, ConsoleEnd):
             end = output
+        elif isinstance(output, ConsoleViewers):
+            await websocket.send_text(json.dumps({"viewers": output.names}))
         else:
             await websocket.send_bytes(bytes([output.stream]) + output.data)
     last = {"failed": end.failed} if end.exit_code is None else {"exit_code": end.exit_code}

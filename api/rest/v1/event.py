@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
+from api.rest.fields import Moment
 from api.rest.items import shown_items
 from api.services.event import EventService
 from gamekeeper.domain.event.event_filter import EventFilter
@@ -39,6 +40,7 @@ class Event(BaseModel):
                     "run": "",
                     "step": "",
                     "container": "",
+                    "instance": "",
                     "reason": "silent",
                     "message": "no heartbeat for 10.4 s; its lease is 10.0 s",
                     "actor": "system",
@@ -58,6 +60,7 @@ class Event(BaseModel):
     run: str
     step: str
     container: str
+    instance: str
     reason: str
     message: str
     actor: str = Field(description="Who did it: `key:NAME`, `agent:NODE` or `system`")
@@ -83,8 +86,9 @@ async def list_events(
     node: Annotated[str, Query(max_length=63)] = "",
     run: Annotated[str, Query(max_length=32)] = "",
     step: Annotated[str, Query(max_length=63)] = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
+    instance: Annotated[str, Query(max_length=63)] = "",
+    since: Moment | None = None,
+    until: Moment | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
@@ -95,7 +99,7 @@ async def list_events(
             raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
     for given in kind or ():
         _check_kind(given)
-    wanted = EventFilter(kinds=kind or (), node=node, run=run, step=step, since=since, until=until)
+    wanted = EventFilter(kind or (), node, run, step, instance, since, until)
     if follow:
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted))

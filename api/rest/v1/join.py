@@ -9,14 +9,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.dependencies import JoinDep
+from api.dependencies import JoinDep, ServicesDep
 from api.problems import problems, text
+from api.rest.body import Body
 from api.rest.fields import HOST, OPTIONAL_ID, Shown
-from api.services.access.joining import Joined
+from api.services.access.joining import Joined, JoinService
 from api.services.access.key_join import Machine
 from gamekeeper.db.models import JoinRow
 from gamekeeper.domain.node.join import JoinReason
-from gamekeeper.errors import PreconditionError
+from gamekeeper.errors import PreconditionError, UnauthenticatedError
 
 router = APIRouter(tags=["join"])
 
@@ -38,7 +39,7 @@ class MachineFacts(BaseModel):
     agent_version: Shown = ""
 
 
-class JoinRequest(BaseModel):
+class JoinRequest(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     token: str = Field(
@@ -98,6 +99,7 @@ async def get_roots(joining: JoinDep) -> Response:
 async def join_node(
     body: JoinRequest,
     joining: JoinDep,
+    services: ServicesDep,
     request: Request,
     authorization: Annotated[str, Header(max_length=200, include_in_schema=False)] = "",
 ) -> JoinAnswer | JSONResponse:
@@ -105,23 +107,31 @@ async def join_node(
 
     202 where an operator has to approve the machine first: by `POST /joins/{join}/approve`.
     """
+    address = request.client.host if request.client else ""
+    try:
+        found = await _asked(body, joining, authorization, address)
+    except UnauthenticatedError:
+        services.rates.wrong(address)
+        raise
+    if isinstance(found, JoinRow):
+        waits = JoinWaits(join=found.id, node_id=found.node_id, reason=JoinReason(found.reason))
+        return JSONResponse(waits.model_dump(mode="json"), status.HTTP_202_ACCEPTED)
+    return JoinAnswer.of(found)
+
+
+async def _asked(body: JoinRequest, joining: JoinService, authorization: str, address: str) -> Joined | JoinRow:
     if body.token or not authorization:
-        found = await joining.join(
+        return await joining.join(
             token=body.token,
             csr=body.csr,
             protocol_version=body.protocol_version,
             machine=Machine(
                 host=body.host,
                 node_id=body.node_id,
-                address=request.client.host[:64] if request.client else "",
+                address=address[:64],
                 facts=body.facts.model_dump(),
             ),
         )
-        if isinstance(found, JoinRow):
-            waits = JoinWaits(join=found.id, node_id=found.node_id, reason=JoinReason(found.reason))
-            return JSONResponse(waits.model_dump(mode="json"), status.HTTP_202_ACCEPTED)
-    else:
-        found = await joining.return_by_key(
-            authorization=authorization, csr=body.csr, protocol_version=body.protocol_version
-        )
-    return JoinAnswer.of(found)
+    return await joining.return_by_key(
+        authorization=authorization, csr=body.csr, protocol_version=body.protocol_version
+    )

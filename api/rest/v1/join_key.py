@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, JoinKeysDep, Limit
 from api.problems import problems
+from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
 from api.rest.items import shown_items
 from api.services.access.join_key import KEY_LIFETIME, MAX_KEY_LIFETIME, MAX_USES
@@ -41,7 +42,7 @@ class JoinKeyFields(BaseModel):
     approve: bool = Field(default=False, description="Each machine waits until an operator approves it")
 
 
-class JoinKeyCreate(JoinKeyFields):
+class JoinKeyCreate(JoinKeyFields, Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     uses: int = Field(default=1, ge=1, le=MAX_USES, description="How many machines may join by it")

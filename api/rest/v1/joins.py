@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, JoinApprovalsDep, Limit
 from api.problems import problems
+from api.rest.body import Body
 from api.rest.items import shown_items
 from gamekeeper.db.models import JoinRow
 from gamekeeper.domain.node.join import JoinState
@@ -50,7 +51,7 @@ class JoinList(BaseModel):
     next_cursor: str | None = None
 
 
-class JoinApproval(BaseModel):
+class JoinApproval(Body):
     model_config = ConfigDict(extra="forbid")
 
     node_id: str | None = Field(default=None, pattern=NODE_ID, description="Another id than the key gives it")
@@ -59,7 +60,7 @@ class JoinApproval(BaseModel):
     )
 
 
-class JoinRefusal(BaseModel):
+class JoinRefusal(Body):
     model_config = ConfigDict(extra="forbid")
 
     message: str = Field(default="", max_length=200, description="Told to the machine")

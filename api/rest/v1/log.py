@@ -15,10 +15,11 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
 from api.problems import problems
 from api.rest.v1.run import RunId
-from api.services.run.log import LogPart, LogService, StampedRecord
+from api.services.log_part import StampedRecord
+from api.services.run.log import LogPart, LogService
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError, NotFoundError
 
 router = APIRouter(prefix="/runs", tags=["logs"])
@@ -55,7 +56,7 @@ async def get_step_log(
 ) -> Response:
     """A step's log: as text, byte for byte; or with `follow=true` as events that resume by `Last-Event-ID`."""
     key = await logs.find(run_id, step, try_number)
-    after = last_event_id or await logs.start(key, tail, _moment(since))
+    after = last_event_id or await logs.start(key, tail, moment_of(since))
     if follow:
         return EventSourceResponse(_events(logs, key, after))
     await logs.wait_for_end(key)
@@ -67,7 +68,7 @@ async def get_step_log(
     return StreamingResponse(_text(logs, key, after), media_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment_of(text: str | None) -> datetime | None:
     """Raises InvalidError for a text that is neither a time nor a duration."""
     if text is None:
         return None
@@ -86,10 +87,10 @@ def _moment(text: str | None) -> datetime | None:
 
 async def _text(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterator[bytes]:
     async for records in logs.read(key, after_seq):
-        yield b"".join(_plain(record) for record in records)
+        yield b"".join(plain_bytes(record) for record in records)
 
 
-def _plain(record: LogRecord) -> bytes:
+def plain_bytes(record: LogRecord) -> bytes:
     if record.stream is LogStream.END:
         return b""
     if record.stream is LogStream.GAP:
@@ -101,26 +102,28 @@ async def _events(logs: LogService, key: StepKey, after_seq: int) -> AsyncIterat
     async for records in logs.follow(key, after_seq):
         clocks = await logs.clocks(key)
         for record in records:
-            yield _event(record, clocks)
+            yield _event(key, record, clocks)
     end = (await logs.state(key)).end
     if end is not None and (await logs.state(key)).last_seq <= after_seq:
         yield JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end")
 
 
-def _event(record: LogRecord, clocks: LogClocks) -> JSONServerSentEvent:
+def _event(key: StepKey, record: LogRecord, clocks: LogClocks) -> JSONServerSentEvent:
     if record.stream is LogStream.END:
         end = LogEnd.decode(record.data)
         return JSONServerSentEvent({"complete": end.complete, "reason": end.reason}, event="end", id=str(record.seq))
+    offset = {"clock_offset_ms": clocks.offset_ns(record.seq) / 1e6}
+    return line_event(StampedRecord(clocks.server_ns(record), key, record), offset, record.seq)
+
+
+def line_event(item: StampedRecord, more: dict[str, Any], position: int) -> JSONServerSentEvent:
+    """A line, or a gap, as an event with ``more`` about it. A reader resumes behind ``position``."""
+    record = item.record
     if record.stream is LogStream.GAP:
-        return JSONServerSentEvent(json.loads(record.data), event="gap", id=str(record.seq))
-    data = {
-        "stream": record.stream.name.lower(),
-        "at": _iso(clocks.server_ns(record)),
-        "node_at": _iso(record.ts_ns),
-        "clock_offset_ms": clocks.offset_ns(record.seq) / 1e6,
-        **_text_of(record),
-    }
-    return JSONServerSentEvent(data, event="line", id=str(record.seq))
+        return JSONServerSentEvent(json.loads(record.data) | more, event="gap", id=str(position))
+    times = {"at": _iso(item.at_ns), "node_at": _iso(record.ts_ns)}
+    data = {"stream": record.stream.name.lower()} | times | more | _text_of(record)
+    return JSONServerSentEvent(data, event="line", id=str(position))
 
 
 def _text_of(record: LogRecord) -> dict[str, str]:
@@ -149,13 +152,14 @@ async def get_run_log(
     since: Since = None,
 ) -> Response:
     """The lines of all steps so far, in one order: that of the server's clock, whatever the nodes' clocks say."""
-    merged = await logs.merged(run_id, LogPart(step, try_number if step else None, tail, _moment(since)))
+    merged = await logs.merged(run_id, LogPart(step, try_number if step else None, tail, moment_of(since)))
     return StreamingResponse(_lines(merged), media_type="application/x-ndjson")
 
 
 async def _lines(merged: AsyncIterator[StampedRecord]) -> AsyncIterator[bytes]:
     async for stamped in merged:
         record = stamped.record
+        assert isinstance(stamped.key, StepKey)
         line: dict[str, Any] = {
             "step": stamped.key.step,
             "try": stamped.key.try_,

@@ -14,7 +14,7 @@ from api.problems import problems
 from api.rest.v1.log import StepName
 from api.rest.v1.node import NodeId
 from api.rest.v1.run import RunId
-from api.services.node.metric import MetricService, node_subject, step_subject
+from api.services.node.metric import MetricService, container_subject, node_subject
 from gamekeeper.errors import NotFoundError
 
 router = APIRouter(tags=["metrics"])
@@ -45,7 +45,7 @@ class MetricSeries(BaseModel):
     points: list[Point]
 
 
-async def _series(
+async def series_of(
     metrics: MetricService, subject: str, start: float | None, end: float | None, step: int
 ) -> MetricSeries:
     end = end or time.time()
@@ -60,7 +60,7 @@ async def get_node_metrics(
 ) -> MetricSeries:
     """CPU, memory, disks, network, GPU and temperature of a node: raw for an hour, then by minute, then by hour."""
     await nodes.get(node_id)
-    return await _series(metrics, node_subject(node_id), start, to, step)
+    return await series_of(metrics, node_subject(node_id), start, to, step)
 
 
 @router.get("/runs/{run_id}/steps/{step_name}/metrics", responses=problems(NotFoundError))
@@ -75,5 +75,5 @@ async def get_step_metrics(
     try_number: Annotated[int | None, Query(alias="try", ge=1, le=10_000)] = None,
 ) -> MetricSeries:
     """CPU, memory, network, block I/O and processes of a step's container."""
-    key = await logs.find(run_id, step_name, try_number)
-    return await _series(metrics, step_subject(key), start, to, step)
+    key = await logs.stored(await logs.find(run_id, step_name, try_number))
+    return await series_of(metrics, container_subject(key), start, to, step)

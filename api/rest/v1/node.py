@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,13 +12,15 @@ from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
 from api.problems import problems
+from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
 from api.rest.items import shown_item, shown_items
-from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME
+from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME, NodeService
 from gamekeeper.db.models import ContainerRow, NodeRow
 from gamekeeper.domain.node.capacity import effective
 from gamekeeper.domain.node.condition import Condition
 from gamekeeper.domain.node.node import NODE_ID, NodeMode, NodeStatus
+from gamekeeper.domain.node.room import Room
 from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 
 router = APIRouter(prefix="/nodes", tags=["nodes"])
@@ -26,7 +29,7 @@ _EXAMPLE: JsonDict = {"id": "gpu-01", "location": "rack 4", "labels": {"pool": "
 NodeId = Annotated[str, Path(max_length=63, pattern=SAFE_ID, examples=["gpu-01"])]
 
 
-class NodeFields(BaseModel):
+class NodeFields(Body):
     """The fields of a node that an operator sets."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +47,7 @@ class NodeCreate(NodeFields):
     id: str = Field(pattern=NODE_ID, description="A DNS label, chosen by you; it never changes", examples=["gpu-01"])
 
 
-class NodeUpdate(BaseModel):
+class NodeUpdate(Body):
     """A change of a node: only the given fields change."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"mode": "maintenance"}]})
@@ -82,6 +85,8 @@ class Node(BaseModel):
     created_at: datetime
     updated_at: datetime
     version: int = Field(description="Also the ETag")
+    drain_until: datetime | None = Field(description="Deadline of the drain that goes on; null without one")
+    room: Room | None = Field(default=None, description="What of it is promised to instances, and what is free")
 
     @classmethod
     def of(cls, row: NodeRow) -> Node:
@@ -89,13 +94,17 @@ class Node(BaseModel):
         node.capacity = effective(node.capacity, node.capacity_override)
         return node
 
+    def with_room(self, rooms: Mapping[str, Room]) -> Node:
+        self.room = rooms.get(self.id)
+        return self
+
 
 class NodeList(BaseModel):
     items: list[Node]
     next_cursor: str | None = None
 
 
-class TokenRequest(BaseModel):
+class TokenRequest(Body):
     model_config = ConfigDict(extra="forbid")
 
     minutes: int = Field(
@@ -141,9 +150,10 @@ class ContainerList(BaseModel):
     items: list[NodeContainer]
 
 
-def _shown(row: NodeRow, response: Response) -> Node:
+async def shown_node(row: NodeRow, nodes: NodeService, response: Response) -> Node:
+    """The node with its room and its ETag."""
     response.headers["ETag"] = f'"{row.version}"'
-    return shown_item(row, Node.of, f"node {row.id}")
+    return shown_item(row, Node.of, f"node {row.id}").with_room(await nodes.rooms([row]))
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(ConflictError))
@@ -151,7 +161,7 @@ async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> 
     """Creates a node. It is `never_seen` until its agent registers with an enrolment token."""
     row = await nodes.create(body.model_dump(mode="json"))
     response.headers["Location"] = f"/api/v1/nodes/{row.id}"
-    return _shown(row, response)
+    return await shown_node(row, nodes, response)
 
 
 @router.get("")
@@ -165,13 +175,14 @@ async def list_nodes(
 ) -> NodeList:
     """Nodes in order of their ids."""
     page = await nodes.page(status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
-    return NodeList(items=shown_items(nodes.odd_rows, page.rows, Node.of), next_cursor=page.next_cursor)
+    items, rooms = shown_items(nodes.odd_rows, page.rows, Node.of), await nodes.rooms(page.rows)
+    return NodeList(items=[item.with_room(rooms) for item in items], next_cursor=page.next_cursor)
 
 
 @router.get("/{node_id}", responses=problems(NotFoundError))
 async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
     """One node. Its `ETag` is what `If-Match` of a change takes."""
-    return _shown(await nodes.get(node_id), response)
+    return await shown_node(await nodes.get(node_id), nodes, response)
 
 
 @router.patch("/{node_id}", responses=problems(NotFoundError, PreconditionError))
@@ -181,7 +192,7 @@ async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match
     `maintenance`: no new steps, running ones go on. `disabled`: running ones are stopped too.
     """
     fields = {key: value for key, value in body.model_dump(mode="json").items() if value is not None}
-    return _shown(await nodes.edit(node_id, fields, if_match), response)
+    return await shown_node(await nodes.edit(node_id, fields, if_match), nodes, response)
 
 
 @router.delete(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
 from api.problems import SPEC, problems
+from api.rest.body import Body
 from api.rest.v1.run import RunCreate, submission_of
 from api.rest.yaml_body import YamlRoute
 from gamekeeper.domain.language.key_docs import json_schema
@@ -30,7 +31,7 @@ class Validation(BaseModel):
     warnings: list[Problem] = Field(description="What is right and yet probably not meant")
 
 
-class PipelineCreate(BaseModel):
+class PipelineCreate(Body):
     """One of `yaml` and `spec`."""
 
     model_config = ConfigDict(

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, RunsDep
+from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, PartsDep, RunsDep
 from api.problems import SPEC, problems, text
+from api.rest.body import Body
 from api.rest.items import shown_item, shown_items
 from api.rest.yaml_body import YamlRoute
 from api.services.label import label_pair
@@ -40,7 +41,7 @@ steps:
 _EXAMPLE: JsonDict = {"yaml": _HELLO, "node": "gpu-01"}
 
 
-class RunCreate(BaseModel):
+class RunCreate(Body):
     """A pipeline as `yaml` text, as a `spec` object or as the name of a stored one, with what the call gives it."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
@@ -70,6 +71,7 @@ class Step(BaseModel):
     container: str
     digest: str
     ports: list[str]
+    named_ports: dict[str, int] = Field(description="Of a service: the node's port by its name, or else the one inside")
     needs: list[str]
     is_finally: bool = Field(serialization_alias="finally")
     started_at: datetime | None
@@ -139,7 +141,7 @@ class RunPlan(BaseModel):
     warnings: list[Problem] = Field(description="What is right and yet probably not meant")
 
 
-class CancelRequest(BaseModel):
+class CancelRequest(Body):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", max_length=500)
@@ -215,6 +217,7 @@ async def create_run(
     request: Request,
     response: Response,
     runs: RunsDep,
+    parts: PartsDep,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Check everything, start nothing")] = False,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="As `node` of the body")] = None,
@@ -228,6 +231,7 @@ async def create_run(
         response.status_code = status.HTTP_200_OK
         plan = await runs.plan(submission)
         return RunPlan(pipeline=plan, warnings=plan.warnings)
+    parts.check_room()
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"

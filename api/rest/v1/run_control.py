@@ -6,10 +6,11 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from api.dependencies import RerunsDep, RunControlDep, RunsDep
+from api.dependencies import PartsDep, RerunsDep, RunControlDep, RunsDep
 from api.problems import SPEC, problems
+from api.rest.body import Body
 from api.rest.v1.log import StepName
 from api.rest.v1.run import CancelRequest, Run, RunId, shown
 from gamekeeper.domain.run.control import HoldAction
@@ -19,20 +20,20 @@ from gamekeeper.errors import ConflictError, NotFoundError
 router = APIRouter(prefix="/runs", tags=["runs"])
 
 
-class ApprovalRequest(BaseModel):
+class ApprovalRequest(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"approved": True, "comment": "go"}]})
 
     approved: bool
     comment: str = Field(default="", max_length=500)
 
 
-class HoldRequest(BaseModel):
+class HoldRequest(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"action": "retry"}]})
 
     action: HoldAction
 
 
-class RerunRequest(BaseModel):
+class RerunRequest(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"from": "failed", "args": {}}]})
 
     start: str = Field(default=FAILED, alias="from", max_length=63, description="failed, all, or a step's name")
@@ -91,11 +92,13 @@ async def rerun_run(
     response: Response,
     reruns: RerunsDep,
     runs: RunsDep,
+    parts: PartsDep,
     body: RerunRequest | None = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Run:
     """A new run of an ended one. What ended well before the steps that run again is carried over, files in
     /workspace are not."""
+    parts.check_room()
     asked = body or RerunRequest()
     fingerprint = hashlib.sha256(run_id.encode() + await request.body()).hexdigest()
     accepted = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, status
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, SchedulesDep
+from api.dependencies import SAFE_ID, PartsDep, SchedulesDep
 from api.problems import SPEC, problems
+from api.rest.body import Body
+from api.rest.fields import ZonedMoment
 from api.rest.v1.pipeline import PipelineName
 from api.services.run.schedule import ScheduleCall
 from gamekeeper.domain.language.pipeline import Overlap
@@ -21,7 +23,7 @@ router = APIRouter(tags=["schedules"])
 ScheduleId = Annotated[str, Path(max_length=80, pattern=SAFE_ID)]
 
 
-class SchedulesApply(BaseModel):
+class SchedulesApply(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"args": {"map": "dm1"}, "node": "gpu-01"}]}
     )
@@ -32,20 +34,20 @@ class SchedulesApply(BaseModel):
     node: str | None = Field(default=None, max_length=63)
 
 
-class PauseRequest(BaseModel):
+class PauseRequest(Body):
     model_config = ConfigDict(extra="forbid")
 
     note: str = Field(default="", max_length=500, description="Why, for those who look later")
 
 
-class BackfillRequest(BaseModel):
+class BackfillRequest(Body):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={"examples": [{"from": "2026-11-01T00:00:00Z", "to": "2026-11-02T00:00:00Z"}]},
     )
 
-    start: AwareDatetime = Field(alias="from", description="Is of the span, as `to` is; at most five years back")
-    end: AwareDatetime = Field(alias="to")
+    start: ZonedMoment = Field(alias="from", description="Is of the span, as `to` is; at most five years back")
+    end: ZonedMoment = Field(alias="to")
     overlap: Overlap = Field(default="queue", description="What of runs that would go on at once")
 
 
@@ -126,12 +128,16 @@ async def resume_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: P
 
 
 @router.post("/schedules/{schedule}/trigger", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
-async def trigger_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> Schedule:
+async def trigger_schedule(schedule: ScheduleId, schedules: SchedulesDep, parts: PartsDep) -> Schedule:
     """One run now, whatever else of it goes on. `GET /runs?schedule=` shows it."""
+    parts.check_room()
     return Schedule.of(await schedules.trigger(schedule))
 
 
 @router.post("/schedules/{schedule}/backfill", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
-async def backfill_schedule(schedule: ScheduleId, body: BackfillRequest, schedules: SchedulesDep) -> Backfill:
+async def backfill_schedule(
+    schedule: ScheduleId, body: BackfillRequest, schedules: SchedulesDep, parts: PartsDep
+) -> Backfill:
     """Starts the runs of a span of the past, at most 1,000."""
+    parts.check_room()
     return Backfill(runs=await schedules.backfill(schedule, body.start, body.end, body.overlap))

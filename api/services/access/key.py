@@ -1,43 +1,83 @@
-"""API keys: the users who may call."""
+"""API keys as they open the door: the users who may call, for as long as their keys are good."""
 
 from __future__ import annotations
 
-from gamekeeper.db.engine import Database
-from gamekeeper.db.models import ApiKeyRow
-from gamekeeper.db.repositories.key import KeyRepository
-from gamekeeper.errors import UnauthenticatedError
+from contextlib import AbstractContextManager, suppress
+
+from api.services.access.held_call import HeldCall, HeldCalls
+from api.services.access.key_use import KeyUses
+from api.services.access.known_keys import KnownKey, KnownKeys
+from api.services.access.rates import Rates
+from gamekeeper.errors import UnauthenticatedError, UnavailableError
 from gamekeeper.keys import hash_key
 
-ADMIN = "admin"
 _HINT = "send the header Authorization: Bearer KEY; `gamekeeper status --json` names the key's file"
+
+_METRICS_HINT = "give GAMEKEEPER_METRICS_KEY to the api, and send it as Authorization: Bearer KEY; see docs/fleet.md"
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+class KeyCall(HeldCall[KnownKey]):
+    """One call of an API key."""
+
+    def __init__(self, key: KnownKey) -> None:
+        super().__init__(key, _refusal)
 
 
 class KeyService:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: dict[str, str] = {}
+    """``metrics_key`` reads the metrics and nothing else; empty where there is none. ``watch`` is to be called every
+    second: it ends what goes on for a key that is no longer good."""
 
-    async def ensure_admin(self, key: str) -> None:
-        """Makes ``key`` the admin key; an older one from an earlier start stays good."""
-        async with self._database.write() as session:
-            keys = KeyRepository(session)
-            if await keys.find(hash_key(key)) is None:
-                keys.add(ApiKeyRow(key_hash=hash_key(key), name=ADMIN))
+    def __init__(self, known: KnownKeys, uses: KeyUses, rates: Rates, metrics_key: str = "") -> None:
+        self._known = known
+        self._uses = uses
+        self._rates = rates
+        self._metrics_hash = hash_key(metrics_key) if metrics_key else ""
+        self._calls = HeldCalls(self._is_good, KeyCall)
 
-    async def authenticate(self, authorization: str) -> str:
-        """The name behind a header's key. Raises UnauthenticatedError for none and for a wrong one.
+    async def authenticate_metrics(self, authorization: str, address: str) -> None:
+        """Passes the key of the metrics and every API key. Raises as ``authenticate`` does."""
+        key = _bearer(authorization)
+        if not key:
+            raise UnauthenticatedError("the metrics need a key", hint=_METRICS_HINT)
+        if not self._metrics_hash or hash_key(key) != self._metrics_hash:
+            await self.authenticate(authorization, address)
+
+    async def authenticate(self, authorization: str, address: str) -> KnownKey:
+        """The key of a header. Raises UnauthenticatedError for none and for one that is not good, TooOftenError for
+        an address that brought too many of those.
 
         Only the hash is compared, by a look-up, so timing tells nothing of the key.
         """
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        key = _bearer(authorization)
+        if not key:
             raise UnauthenticatedError("an API key is needed", hint=_HINT)
-        key_hash = hash_key(key.strip())
-        if key_hash in self._known:
-            return self._known[key_hash]
-        async with self._database.read() as session:
-            row = await KeyRepository(session).find(key_hash)
-        if row is None:
-            raise UnauthenticatedError("the API key is not known here", hint=_HINT)
-        self._known[key_hash] = row.name
-        return row.name
+        key_hash = hash_key(key)
+        if not self._known.has(key_hash):
+            self._rates.check_sign_in(address)
+        found = await self._known.find(key_hash)
+        if found is None:
+            self._rates.wrong(address)
+            raise UnauthenticatedError("the API key is not known here, was revoked or ran out", hint=_HINT)
+        self._uses.note(found.id, address)
+        return found
+
+    def held(self, key: KnownKey) -> AbstractContextManager[KeyCall]:
+        """A call that may go on for long, which is told when the key is no longer good."""
+        return self._calls.held(key)
+
+    async def watch(self) -> None:
+        with suppress(UnavailableError):  # nobody is thrown out because the database is away
+            await self._known.refresh(call.credential.key_hash for call in self._calls)
+        await self._calls.watch()
+
+    async def _is_good(self, key: KnownKey) -> bool:
+        return self._known.is_good(key.key_hash)
+
+
+def _refusal(key: KnownKey) -> UnauthenticatedError:
+    return UnauthenticatedError(f'the API key "{key.name}" was revoked or ran out', hint="use another key")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gamekeeper.errors import LaterError, TooLargeError
+from api.services.bucket import Bucket
+from gamekeeper.errors import LaterError, QuotaError, TooLargeError
 
 TOLD_SECONDS = 60.0  # for so long a refusal stands as the node's condition
 MAX_NODES = 10_000
@@ -27,31 +28,6 @@ class CallLimit:
     per_second: float
     burst: int
     at_once: int
-
-
-class Bucket:
-    """Holds up to ``burst`` units; ``per_second`` come back."""
-
-    def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
-        self._burst = burst
-        self._clock = clock
-        self._held = burst
-        self._at = clock()
-
-    def take(self, units: float = 1.0) -> float:
-        """Takes the units, and returns the seconds for which their taker has to wait: 0 where they were there."""
-        now = self._clock()
-        self._held = min(self._burst, self._held + (now - self._at) * self._per_second) - units
-        self._at = now
-        return max(0.0, -self._held / self._per_second)
-
-    def try_take(self, units: float = 1.0) -> float:
-        """The same, but nothing is taken where the taker would have to wait."""
-        wait = self.take(units)
-        if wait:
-            self._held += units
-        return wait
 
 
 @dataclass
@@ -83,6 +59,9 @@ class Allowance:
             yield
         except TooLargeError as error:
             self.refused(node_id, name, "size", str(error))
+            raise
+        except QuotaError as error:  # told as a condition of its own, or as the server's
+            self.refusals[name, error.code] += 1
             raise
         finally:
             use.open[name] -= 1

@@ -14,27 +14,32 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from anyio import create_memory_object_stream
+from anyio import BrokenResourceError, ClosedResourceError, WouldBlock, create_memory_object_stream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from api.services.instance.instance import running_key
 from api.services.node.agent_session import AgentSession
 from api.services.node.presence import Presence
 from api.services.run.run import RunService
+from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
-from gamekeeper.db.models import StepRow
+from gamekeeper.db.models import InstanceRow, StepRow
+from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.run.console import (
     MAX_UNTAKEN,
     ConsoleEnd,
     ConsoleInput,
-    ConsoleOutput,
+    ConsoleNews,
     ConsoleRequest,
     ConsoleSize,
+    ConsoleViewers,
 )
-from gamekeeper.domain.run.step import StepKey, StepState, observed_state
+from gamekeeper.domain.run.step import StepState, observed_state
 from gamekeeper.errors import ConflictError, NotFoundError, UnavailableError
 
 T = TypeVar("T")
@@ -68,11 +73,18 @@ class Console:
     request: ConsoleRequest
     node_id: str
     to_agent: Pipe[ConsoleInput] = field(default_factory=Pipe)
-    to_client: Pipe[ConsoleOutput] = field(default_factory=Pipe)
+    to_client: Pipe[ConsoleNews] = field(default_factory=Pipe)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UNTAKEN))
+    viewer: str = ""
     end: ConsoleEnd | None = None
     closed: bool = False
+
+    def views(self, instance: str) -> bool:
+        """True for a console of the instance's own process whose agent is there."""
+        key = self.request.key
+        is_its_own = isinstance(key, InstanceKey) and key.instance == instance and not self.request.command
+        return is_its_own and self.joined.is_set()
 
     def close(self) -> None:
         self.closed = True
@@ -92,26 +104,55 @@ class ConsoleService:
     async def opened(
         self, run_id: str, step: str, command: tuple[str, ...], *, tty: bool, size: ConsoleSize
     ) -> AsyncIterator[Console]:
-        """A console whose agent has called back, closed with the block.
-
-        Raises NotFoundError, ConflictError for a step that does not run, UnavailableError for a node that is away.
-        """
+        """A console of a step, or of the instance that it ensures, as ``opened_at``. Raises also NotFoundError,
+        ConflictError for one that does not run."""
         row = await self._runs.get_step(run_id, step)
         _check_runs(row)
-        key = StepKey(run_id=run_id, step=step, try_=max(row.try_number, row.phase_try, 1))
-        console = Console(ConsoleRequest(secrets.token_urlsafe(16), key, command, tty, size), row.node_id)
+        key: ContainerKey = StepKey(run_id=run_id, step=step, try_=max(row.try_number, row.phase_try, 1))
+        instance = await self._instance_of(row)
+        if instance is not None:
+            key = running_key(instance)
+        async with self.opened_at(row.node_id, key, command, tty=tty, size=size) as console:
+            yield console
+
+    async def _instance_of(self, row: StepRow) -> InstanceRow | None:
+        if row.type != StepType.SERVICE:
+            return None
+        async with self._database.read() as session:
+            return await InstanceRepository(session).of_step(row)
+
+    @asynccontextmanager
+    async def opened_at(
+        self, node_id: str, key: ContainerKey, command: tuple[str, ...], *, tty: bool, size: ConsoleSize
+    ) -> AsyncIterator[Console]:
+        """A console whose agent has called back, closed with the block. Raises UnavailableError for a node that is
+        away."""
+        request = ConsoleRequest(secrets.token_urlsafe(16), key, command, tty, size)
+        console = Console(request, node_id, viewer=current_actor())
         asked = self._ask(console)
         if asked is None:
-            raise UnavailableError(f"node {row.node_id} is not connected", hint="try again when it is online")
+            raise UnavailableError(f"node {node_id} is not connected", hint="try again when it is online")
         self._open[console.request.id] = console
         try:
             await self._joined(console, asked)
+            self._tell_viewers(key)
             yield console
         finally:
             self._open.pop(console.request.id, None)
             console.close()
             if console.joined.is_set():
-                await self._tell(console, EventKind.STEP_CONSOLE_CLOSED, _how(console.end))
+                self._tell_viewers(key)
+                await self._tell(console, _kind(key, opened=False), _how(console.end))
+
+    def _tell_viewers(self, key: ContainerKey) -> None:
+        """Tells those who look at the process of an instance who they all are. One that does not read misses it."""
+        if not isinstance(key, InstanceKey):
+            return
+        viewing = [console for console in self._open.values() if console.views(key.instance)]
+        names = tuple(console.viewer for console in viewing)
+        for console in viewing:
+            with suppress(WouldBlock, BrokenResourceError, ClosedResourceError):
+                console.to_client.sending.send_nowait(ConsoleViewers(names))
 
     def _ask(self, console: Console, before: AgentSession | None = None) -> AgentSession | None:
         """Asks the agent for the console and returns the session that was asked; None where there is no other than
@@ -136,13 +177,18 @@ class ConsoleService:
             raise UnavailableError(
                 f"the agent of node {console.node_id} did not answer in {JOIN_SECONDS:.0f} s"
             ) from error
-        await self._tell(console, EventKind.STEP_CONSOLE_OPENED, " ".join(console.request.command)[:300] or "attached")
+        await self._tell(
+            console, _kind(console.request.key, opened=True), " ".join(console.request.command)[:300] or "attached"
+        )
 
     async def _tell(self, console: Console, kind: EventKind, message: str) -> None:
         key = console.request.key
         async with self._database.write() as session:
-            event = Event(kind=kind, node=console.node_id, run=key.run_id, step=key.step, message=message)
-            record(session, event)
+            if isinstance(key, StepKey):
+                owner = {"run": key.run_id, "step": key.step}
+            else:
+                owner = {"instance": key.instance}
+            record(session, Event(kind=kind, node=console.node_id, message=message, **owner))
 
     def join(self, node_id: str, console_id: str) -> Console:
         """Joins the agent that was asked. Raises NotFoundError for a console that is not its own, or taken."""
@@ -151,6 +197,11 @@ class ConsoleService:
             raise NotFoundError("there is no such console; its client may have gone")
         console.joined.set()
         return console
+
+
+def _kind(key: ContainerKey, *, opened: bool) -> EventKind:
+    subject = "instance" if isinstance(key, InstanceKey) else "step"
+    return EventKind.of(subject, "console_opened" if opened else "console_closed")
 
 
 def _check_runs(row: StepRow) -> None:

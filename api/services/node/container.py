@@ -10,19 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.services.node.allowance import Bucket
+from api.services.bucket import Bucket
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ContainerRow, RunRow, StepRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language.pipeline import Lifetime, StepType
+from gamekeeper.domain.language.step import Lifetime, StepType
 from gamekeeper.domain.run.disposal import Disposal, HeldContainer, Owner, dispose
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.service_trouble import ServiceFacts, service_trouble
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 
 MAX_UNOWNED = 100  # of one node that are kept; each gets its verdict all the same
 UNOWNED_EVENTS_PER_SECOND = 0.2

@@ -14,6 +14,7 @@ from typing import Any
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.metric import MetricRepository
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey
 from gamekeeper.domain.node.metric import (
     CONTAINER_METRICS,
     NODE_METRICS,
@@ -25,7 +26,6 @@ from gamekeeper.domain.node.metric import (
     pack,
     unpack,
 )
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import InvalidError
 
 RAW, MINUTE, HOUR = 0, 60, 3600
@@ -39,8 +39,9 @@ def node_subject(node_id: str) -> str:
     return f"node:{node_id}"
 
 
-def step_subject(key: StepKey) -> str:
-    return f"step:{key}"
+def container_subject(key: ContainerKey) -> str:
+    """An instance has one curve over all its revisions, and each try of a step its own."""
+    return f"instance:{key.instance}" if isinstance(key, InstanceKey) else f"step:{key}"
 
 
 class MetricService:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from api.services.label import label_pair
+from gamekeeper.control_plane.placement.room import rooms_of
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
-from gamekeeper.errors import ConflictError, PreconditionError
+from gamekeeper.domain.node.port_range import HIGHEST, NODE_RANGE
+from gamekeeper.domain.node.room import Room
+from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
 from gamekeeper.keys import PIN_MARK, TOKEN_PREFIX, hash_key, new_key
 
 TOKEN_LIFETIME = timedelta(minutes=10)
@@ -86,6 +90,9 @@ class NodeService:
             }
             for name, value in fields.items():
                 setattr(row, name, value)
+            if row.mode != mode_before:
+                row.drain_until = None  # the operator has decided otherwise
+            _check_ports(row.capacity_override)
             if changes:
                 message = f"mode {mode_before} -> {row.mode}" if row.mode != mode_before else ", ".join(changes)
                 record(session, Event(kind=EventKind.NODE_EDITED, node=node_id, message=message, data=changes))
@@ -94,6 +101,11 @@ class NodeService:
         if row.mode != mode_before:
             await self._changed(node_id)
         return row
+
+    async def rooms(self, rows: Sequence[NodeRow]) -> dict[str, Room]:
+        """The room of each node, by its id."""
+        async with self._database.read() as session:
+            return await rooms_of(session, rows)
 
     async def delete(self, node_id: str, if_match: int | None, *, force: bool) -> None:
         """Raises ConflictError while steps live on the node or services are to stay there, unless forced.
@@ -107,8 +119,10 @@ class NodeService:
             _match(row, if_match)
             live = await nodes.live_steps(node_id)
             staying = await nodes.staying_containers(node_id)
+            instances = await InstanceRepository(session).on_node(node_id)
             if not force:
                 _check_unused(node_id, live, staying)
+                _check_no_instances(node_id, instances)
             row.mode = NodeMode.DISABLED.value
         if live:
             await self._changed(node_id)
@@ -117,10 +131,13 @@ class NodeService:
         async with self._database.write() as session:
             nodes = NodeRepository(session)
             await nodes.delete(await nodes.get(node_id))
-            reason = "forced" if live or staying else ""
-            message = f"left on its machine: {_some(staying)}" if staying else ""
+            left = [*staying, *(f"instance {name}" for name in instances)]
+            reason = "forced" if live or left else ""
+            message = f"left on its machine: {_some(left)}" if left else ""
             record(session, Event(kind=EventKind.NODE_REMOVED, node=node_id, reason=reason, message=message))
         self._removed(node_id)
+        if instances:  # whose actions would wait for it
+            await self._changed(node_id)
 
     async def _until_ended(self, node_id: str) -> None:
         """The agent stops its containers and tells their ends with the certificate that the removal makes void."""
@@ -164,6 +181,14 @@ class NodeService:
         return {status.value: found[status.value] for status in NodeStatus}
 
 
+def _check_ports(override: Mapping[str, int]) -> None:
+    first, last = override.get("port_first", NODE_RANGE.first), override.get("port_last", NODE_RANGE.last)
+    if not 1 <= first <= last <= HIGHEST:
+        raise InvalidError(
+            f"the ports {first}-{last} are no range", hint=f"port_first and port_last are 1 to {HIGHEST}, in this order"
+        )
+
+
 def _check_unused(node_id: str, live: Sequence[StepRow], staying: Sequence[str]) -> None:
     if live:
         raise ConflictError(
@@ -175,6 +200,14 @@ def _check_unused(node_id: str, live: Sequence[StepRow], staying: Sequence[str])
             f'node "{node_id}" has {len(staying)} service(s) that nobody would look after: {_some(staying)}',
             hint=f"end their runs, or remove them on the machine (docker rm -f {' '.join(staying[:SHOWN])}); "
             "or force it, which leaves them running there",
+        )
+
+
+def _check_no_instances(node_id: str, instances: Sequence[str]) -> None:
+    if instances:
+        raise ConflictError(
+            f'node "{node_id}" has {len(instances)} instance(s) that nobody would look after: {_some(instances)}',
+            hint=f"remove them (gamekeeper instance rm {instances[0]}); or force it, which leaves them on its machine",
         )
 
 

@@ -1,8 +1,9 @@
-"""Tells the runs that touch a node when its mode or status changed."""
+"""Tells the runs that touch a node, and its instances, when its mode or status changed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from api.services.run.dispatch import RunDispatcher
 from gamekeeper.backoff import Backoff
@@ -21,7 +22,11 @@ FIRST_WAIT_SECONDS = 0.5
 class NodeSignals:
     """Signals are repeated a few times; a waiting step also looks for itself every half minute."""
 
-    def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
+    def __init__(
+        self, database: Database, dispatcher: RunDispatcher, tell_instances: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """``tell_instances`` tells those of a node whose mode concerns them."""
+        self._tell_instances = tell_instances
         self._database = database
         self._dispatcher = dispatcher
         self.care = Supervised("node_signals")
@@ -58,6 +63,7 @@ class NodeSignals:
         told = await asyncio.gather(
             *[self._dispatcher.tell_node(run_id, view) for run_id in run_ids], return_exceptions=True
         )
+        await self._tell_instances(node_id)
         for error in told:
             if isinstance(error, Exception):
                 self.care.failed(error)

@@ -113,7 +113,7 @@ class _Opening:
 def _write_facts(row: NodeRow, facts: NodeFacts, policy: NodePolicy) -> None:
     row.hardware = facts.model_dump(include={"cpu_model", "cpu_count", "memory_bytes", "disk_bytes", "architecture"})
     row.system = facts.model_dump(
-        include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver"}
+        include={"hostname", "os", "kernel", "addresses", "docker_version", "docker_storage_driver", "abilities"}
     )
     if not row.inventory:  # which says more
         row.capacity = capacity.of_facts(facts)

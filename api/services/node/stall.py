@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+from gamekeeper.processor_wait import ProcessorWait
 
 PULSE_SECONDS = 0.25  # how often ``observe`` is called where all is well
 TOLERANCE_SECONDS = 0.5  # a busy loop is this late every now and then, which no lease notices
@@ -19,27 +19,6 @@ TOLERANCE_SECONDS = 0.5  # a busy loop is this late every now and then, which no
 def _boottime() -> float:
     """Goes on while the machine sleeps, which the monotonic clock does not."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-class ProcessorWait:
-    """Seconds in which the thread that had to wait longest waited for a processor."""
-
-    def __init__(self, threads: Path = Path("/proc/self/task")) -> None:
-        self._threads = threads
-        self._before = self._read()
-
-    def since_last(self) -> float:
-        now = self._read()
-        waited = max((total - self._before.get(thread, total) for thread, total in now.items()), default=0)
-        self._before = now
-        return waited / 1e9
-
-    def _read(self) -> dict[str, int]:
-        found = {}
-        for thread in self._threads.glob("*/schedstat"):
-            with suppress(OSError, IndexError, ValueError):  # it has ended, or the kernel does not count
-                found[thread.parent.name] = int(thread.read_text().split()[1])
-        return found
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
-from temporalio.client import (
-    Client,
-    WorkflowExecutionStatus,
-    WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run.run import RunInput, RunResult, Supersession
-from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, UnavailableError
+from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, NotFoundError, UnavailableError
 from gamekeeper.temporal import queues, search_attributes
+from gamekeeper.temporal.asking import UPDATE_LIMIT, asking
+from gamekeeper.temporal.goaway import past_goaway
 from gamekeeper.temporal.ids import run_workflow_id
 from gamekeeper.temporal.pollers import Pollers
 from workflows.run.pipeline import PipelineWorkflow
 
-UPDATE_LIMIT = timedelta(seconds=10)
 PING_LIMIT = timedelta(seconds=10)
 
 
@@ -43,29 +38,11 @@ class FoundWorkflow:
 
 @asynccontextmanager
 async def _updating(run_id: str) -> AsyncIterator[None]:
-    """Temporal's errors of an update as ours."""
     try:
-        yield
-    except WorkflowUpdateFailedError as error:
-        cause = error.cause
-        raise ConflictError(cause.message if isinstance(cause, ApplicationError) else str(cause)) from error
-    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-        hint = "is the control_worker up? gamekeeper status"
-        raise UnavailableError(f"run {run_id} did not answer in {UPDATE_LIMIT.seconds} s", hint=hint) from error
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise ConflictError(f"run {run_id} does not go on: it ended, or has not begun yet") from error
-        raise UnavailableError(f"Temporal does not answer: {error.message}") from error
-
-
-@asynccontextmanager
-async def _asking() -> AsyncIterator[None]:
-    """Temporal's errors of a call to one workflow as ours. One that is not there is no error."""
-    try:
-        yield
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise UnavailableError(f"Temporal does not answer: {error.message}") from error
+        async with asking(f"run {run_id}"):
+            yield
+    except NotFoundError as error:
+        raise ConflictError(f"run {run_id} does not go on: it ended, or has not begun yet") from error
 
 
 def _refusal_or_away(error: RPCError) -> GamekeeperError:
@@ -117,26 +94,30 @@ class RunDispatcher:
     async def cancel(self, run_id: str, reason: str, superseded_by: str | None = None) -> None:
         """Cancels a run, for a person or for the newer run that supersedes it. Nothing is left to do when no workflow
         of the run goes on."""
-        async with _asking():
-            handle = self._run(run_id)
-            if superseded_by is not None:
-                await handle.signal(PipelineWorkflow.superseded, Supersession(by_run=superseded_by))
-            await handle.cancel(reason=reason)
+        with suppress(NotFoundError):
+            async with asking(f"run {run_id}"):
+                handle = self._run(run_id)
+                if superseded_by is not None:
+                    await handle.signal(PipelineWorkflow.superseded, Supersession(by_run=superseded_by))
+                await handle.cancel(reason=reason)
 
     async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> None:
         """Cancels a workflow that has not heard of it yet, and no other: each signal stays in a history."""
-        async with _asking():
-            described = await self._run(run_id).describe()
+        with suppress(NotFoundError):
+            async with asking(f"run {run_id}"):
+                described = await self._run(run_id).describe()
             if not described.raw_description.workflow_extended_info.cancel_requested:
                 await self.cancel(run_id, reason, superseded_by)
 
     async def tell_node(self, run_id: str, node: NodeView) -> bool:
         """Signals a node's new state to one run. True when nothing is left to do, the run having ended included."""
         try:
-            handle = self._client.get_workflow_handle(run_workflow_id(run_id))
-            await handle.signal(PipelineWorkflow.node_changed, node)
-        except RPCError as error:
-            return error.status is RPCStatusCode.NOT_FOUND
+            async with asking(f"run {run_id}"):
+                await self._run(run_id).signal(PipelineWorkflow.node_changed, node)
+        except NotFoundError:
+            return True
+        except UnavailableError:
+            return False
         return True
 
     async def answer_approval(self, run_id: str, answer: ApprovalAnswer) -> None:
@@ -161,17 +142,20 @@ class RunDispatcher:
 
     async def find(self, workflow_id: str) -> FoundWorkflow | None:
         """None for a workflow that does not exist. Raises UnavailableError."""
-        async with _asking():
-            found = await self._client.get_workflow_handle(workflow_id).describe()
-            failed = max(0, found.raw_description.pending_workflow_task.attempt - 1)
-            return FoundWorkflow(found.status or WorkflowExecutionStatus.RUNNING, failed)
-        return None
+        try:
+            async with asking(workflow_id):
+                found = await self._client.get_workflow_handle(workflow_id).describe()
+        except NotFoundError:
+            return None
+        failed = max(0, found.raw_description.pending_workflow_task.attempt - 1)
+        return FoundWorkflow(found.status or WorkflowExecutionStatus.RUNNING, failed)
 
     async def ping(self) -> None:
         """Raises UnavailableError when Temporal does not answer. The question is one that every server lets everybody
         ask who may start runs; one after its health is not."""
         try:
-            await self._client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=PING_LIMIT)
+            question = GetSystemInfoRequest()
+            await past_goaway(lambda: self._client.workflow_service.get_system_info(question, timeout=PING_LIMIT))
         except (RPCError, RuntimeError) as error:  # the second from a client that never was connected
             raise UnavailableError(f"Temporal does not answer: {error}") from error
 

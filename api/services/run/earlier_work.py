@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from api.services.instance.schedule import InstanceScheduleService
 from api.services.run.schedule import ScheduleService
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger
@@ -13,7 +14,9 @@ from gamekeeper.temporal.proofs import WorkKey
 log = get_logger(__name__)
 
 
-async def take_over_earlier_work(client: Client, schedules: ScheduleService, key: WorkKey) -> None:
+async def take_over_earlier_work(
+    client: Client, schedules: ScheduleService, of_instances: InstanceScheduleService, key: WorkKey
+) -> None:
     """Proves the schedules that stand, and notes the workflows that go on. Until then the control worker waits.
 
     The schedules come first: one that fires in between is noted. Idempotent. Raises UnavailableError.
@@ -21,6 +24,7 @@ async def take_over_earlier_work(client: Client, schedules: ScheduleService, key
     if key.is_complete:
         return
     await schedules.prove_all()
+    await of_instances.prove_all()
     try:
         going_on = [found.id async for found in client.list_workflows("ExecutionStatus='Running'")]
     except RPCError as error:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from api.services.log_part import StampedRecord, merge, stamped, start_of
+from api.services.run.kept_log import KeptLogs
 from api.services.run.run import RunService
-from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.container.container_key import ContainerKey, StepKey
+from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import InvalidError, NotFoundError
 from gamekeeper.ports.log_store import LogState, LogStore
 
 END_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 MAX_MERGED = 200  # logs; each is read in pieces of its own
-
-
-@dataclass(frozen=True, slots=True)
-class StampedRecord:
-    """A record of one of several logs; ``at_ns`` is when it was written, by the server's clock."""
-
-    at_ns: int
-    key: StepKey
-    record: LogRecord
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,12 @@ class LogPart:
 
 
 class LogService:
-    def __init__(self, runs: RunService, logs: LogStore) -> None:
+    """Logs by the keys of steps. ``kept`` knows the steps whose container is an instance's."""
+
+    def __init__(self, runs: RunService, logs: LogStore, kept: KeptLogs) -> None:
         self._runs = runs
         self._logs = logs
+        self._kept = kept
 
     async def find(self, run_id: str, step: str, try_number: int | None) -> StepKey:
         """The key of a step's log; by default of its newest try. Raises NotFoundError."""
@@ -65,14 +60,19 @@ class LogService:
         if not StepState(row.state).is_final or goes_on or not row.container_id:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(END_SECONDS):
-                await self._logs.wait_for_end(key)
+            if isinstance(stored := await self.stored(key), StepKey):  # an instance's goes on
+                async with asyncio.timeout(END_SECONDS):
+                    await self._logs.wait_for_end(stored)
+
+    async def stored(self, key: StepKey) -> ContainerKey:
+        """The key under which the log of a try lies."""
+        return await self._kept.key_of(key)
 
     async def state(self, key: StepKey) -> LogState:
-        return await self._logs.state(key)
+        return await self._logs.state(await self.stored(key))
 
     async def clocks(self, key: StepKey) -> LogClocks:
-        return await self._logs.clocks(key)
+        return await self._logs.clocks(await self.stored(key))
 
     async def merged(self, run_id: str, wanted: LogPart) -> AsyncIterator[StampedRecord]:
         """The lines of every step's newest try so far, on whatever nodes, in the order of the server's clock. Of one
@@ -81,7 +81,7 @@ class LogService:
         Raises NotFoundError, and InvalidError for a run of more than ``MAX_MERGED`` steps that ran.
         """
         if wanted.step is not None:
-            return _merge([self._stamped(await self.find(run_id, wanted.step, wanted.try_number), wanted)])
+            return merge([self._stamped(await self.find(run_id, wanted.step, wanted.try_number), wanted)])
         _, rows = await self._runs.get(run_id)
         keys = [
             StepKey(run_id=row.carried_from or run_id, step=row.name, try_=max(row.try_number, row.phase_try))
@@ -90,25 +90,23 @@ class LogService:
         keys = [key for key in keys if key.try_ > 0]
         if len(keys) > MAX_MERGED:
             raise InvalidError(f"run {run_id} has {len(keys)} logs, more than {MAX_MERGED}", hint="read them by step")
-        return _merge([self._stamped(key, wanted) for key in keys])
+        return merge([self._stamped(key, wanted) for key in keys])
 
     async def _stamped(self, key: StepKey, wanted: LogPart) -> AsyncIterator[StampedRecord]:
-        """One log; a line is never before the one that it follows."""
-        clocks, newest = await self._logs.clocks(key), 0
-        after = await self.start(key, wanted.tail, wanted.since)
-        async for records in self._logs.read(key, after, follow=False):
-            for record in records:
-                if record.stream is not LogStream.END:
-                    newest = max(newest, clocks.server_ns(record))
-                    yield StampedRecord(newest, key, record)
+        stored = await self.stored(key)
+        after = await start_of(self._logs, stored, wanted.tail, wanted.since)
+        async for record in stamped(self._logs, stored, after):
+            yield replace(record, key=key)
 
-    def read(self, key: StepKey, after_seq: int) -> AsyncIterator[Sequence[LogRecord]]:
+    async def read(self, key: StepKey, after_seq: int) -> AsyncIterator[Sequence[LogRecord]]:
         """The records that there are now after ``after_seq``."""
-        return self._logs.read(key, after_seq, follow=False)
+        async for records in self._logs.read(await self.stored(key), after_seq, follow=False):
+            yield records
 
     async def follow(self, key: StepKey, after_seq: int) -> AsyncIterator[Sequence[LogRecord]]:
         """Records as they come, until the END record; or an END of our own, when none can come any more."""
-        records = self._logs.read(key, after_seq, follow=True)
+        stored = await self.stored(key)
+        records = self._logs.read(stored, after_seq, follow=True)
         following = asyncio.ensure_future(anext(records, None))
         quiet = 0.0
         try:
@@ -122,6 +120,11 @@ class LogService:
                     following = asyncio.ensure_future(anext(records, None))
                     continue
                 quiet += LOOK_SECONDS
+                if after_seq == 0 and stored == key and (stored := await self.stored(key)) != key:
+                    following.cancel()  # its revision was made only now
+                    records = self._logs.read(stored, after_seq, follow=True)
+                    following = asyncio.ensure_future(anext(records, None))
+                    continue
                 end = await self.end_without_record(key)
                 if end is not None and (end.complete or quiet >= END_SECONDS):
                     yield [LogRecord(after_seq, LogStream.END, 0, end.encode())]
@@ -141,37 +144,10 @@ class LogService:
             return LogEnd(True, f"the step had no container: it is {state}")
         if row.type == StepType.SERVICE and state is StepState.SUCCEEDED:
             return None
+        if (stored := await self.stored(key)) != key:
+            return LogEnd(True, f"this is the log of {stored} so far, which goes on")
         return LogEnd(False, f"node {row.node_id} has not sent the rest")
 
     async def start(self, key: StepKey, tail: int | None, since: datetime | None) -> int:
         """The number of the record after which the wanted lines begin."""
-        if tail is None and since is None:
-            return 0
-        clocks = await self._logs.clocks(key)
-        since_ns = since.timestamp() * 1e9 if since else 0
-        lines: deque[int] = deque(maxlen=tail)  # the last records before the wanted lines
-        last, is_open = 0, False
-        async for records in self._logs.read(key, 0, follow=False):
-            for record in records:
-                if record.stream is LogStream.END:
-                    continue
-                if not is_open and clocks.server_ns(record) >= since_ns:
-                    if tail is None:
-                        return last
-                    lines.append(last)
-                last, is_open = record.seq, not record.data.endswith(b"\n") and record.stream is not LogStream.GAP
-        return lines[0] if lines else last
-
-
-async def _merge(logs: Sequence[AsyncIterator[StampedRecord]]) -> AsyncIterator[StampedRecord]:
-    firsts = [(index, await anext(log, None)) for index, log in enumerate(logs)]
-    heap = [(first.at_ns, index, first) for index, first in firsts if first is not None]
-    heapq.heapify(heap)
-    while heap:
-        _, index, stamped = heap[0]
-        yield stamped
-        following = await anext(logs[index], None)
-        if following is None:
-            heapq.heappop(heap)
-        else:
-            heapq.heapreplace(heap, (following.at_ns, index, following))
+        return await start_of(self._logs, await self.stored(key), tail, since)

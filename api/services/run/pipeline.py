@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gamekeeper.actor import current_actor
+from gamekeeper.control_plane.judging.judge import Judge
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import PipelineRow
@@ -15,21 +14,20 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.pipeline_diff import unified_diff
 from gamekeeper.domain.language.problem import Problem
-from gamekeeper.domain.language.resolve import validate
-from gamekeeper.domain.language.source import parse_text
 from gamekeeper.errors import NotFoundError
 
 
 class PipelineService:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.judge = Judge()
 
     async def push(self, source: str) -> tuple[PipelineRow, bool, list[Problem]]:
         """The stored version, whether it is new (a text equal to the newest version makes none), and its warnings.
 
         Raises SpecError with every problem, and ConflictError when two store the same pipeline at once.
         """
-        pipeline, _, warnings = await asyncio.to_thread(lambda: validate(parse_text(source)))
+        pipeline, _, warnings = await self.judge.validate(source)
         async with self._database.write() as session:
             pipelines = PipelineRepository(session)
             newest = await pipelines.find(pipeline.name)

@@ -15,6 +15,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models import StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.run import OpenRun, RunRepository
+from gamekeeper.db.repositories.step_room import StepRoomRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.limits import shortened
@@ -47,6 +48,15 @@ class RunReconciler:
             with self.care.row(f"run {row.id}"):
                 async with asyncio.timeout(ROW_SECONDS):
                     await self._look_after(row)
+        await self._release_rooms()
+
+    async def _release_rooms(self) -> None:
+        """Gives back what a run left behind whose last question for room came after its end."""
+        async with self._database.read() as session:
+            left = await StepRoomRepository(session).ended_holders()
+        for run_id in left:
+            async with self._database.write() as session:
+                await StepRoomRepository(session).release_run(run_id)
 
     async def _look_after(self, row: OpenRun) -> None:
         if not row.started_workflow:

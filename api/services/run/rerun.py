@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from gamekeeper.control_plane.intake.accept import Accepted
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.db.models import StepRow
 from gamekeeper.db.repositories.run import step_status
-from gamekeeper.domain.language.resolve import Call, resolve
+from gamekeeper.domain.language.resolve import Call
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.rerun import changed_steps, steps_to_carry
 from gamekeeper.domain.run.run import RunState
@@ -48,16 +47,17 @@ class RerunService:
             idempotency_key=idempotency[0],
             fingerprint=idempotency[1],
         )
-        changed = await asyncio.to_thread(_changed, submission, call.get("args", {}), run_id) if args else set()
+        changed = await self._changed(submission, call.get("args", {}), run_id) if args else set()
         rerun = Rerun(run_id, lambda resolved: _carried(resolved, steps, start, changed))
         return await self._runs.submit(submission, rerun)
 
-
-def _changed(submission: Submission, old_args: Mapping[str, Any], run_id: str) -> set[str]:
-    """The steps that the new arguments change. Both are resolved for the same run, so that its id is no change."""
-    document = submission.document()
-    call = Call(submission.args, submission.envs, submission.node, run_id)
-    return changed_steps(resolve(document, replace(call, args=old_args)), resolve(document, call))
+    async def _changed(self, submission: Submission, old_args: Mapping[str, Any], run_id: str) -> set[str]:
+        """The steps that the new arguments change. Both are resolved for the same run, so that its id is no change."""
+        planner = self._runs.planner
+        document = await planner.document(submission)
+        call = Call(submission.args, submission.envs, submission.node, run_id)
+        before = await planner.judge.resolve(document, replace(call, args=old_args))
+        return changed_steps(before, await planner.judge.resolve(document, call))
 
 
 def _carried(resolved: ResolvedPipeline, rows: list[StepRow], start: str, changed: Collection[str]) -> list[StepStatus]:

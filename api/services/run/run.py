@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from api.services.event import EventBatch, EventService
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.waiting import Waits
+from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.intake.accept import Accepted, RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
@@ -51,8 +52,8 @@ class RunService:
     ) -> None:
         self._database = database
         self.odd_rows = database.odd_rows
-        self._planner = RunPlanner(database)
-        self._acceptance = RunAcceptance(database, self._planner)
+        self.planner = RunPlanner(database)
+        self._acceptance = RunAcceptance(database, self.planner)
         self._dispatcher = dispatcher
         self._events = events
         self._node_wait = node_wait_seconds
@@ -60,14 +61,14 @@ class RunService:
 
     async def plan(self, submission: Submission) -> ResolvedPipeline:
         """The plan of a run. Raises SpecError with every problem."""
-        submission = await self._planner.with_node(submission)
-        return (await self._planner.plan(submission, self._node_wait)).pipeline
+        submission = await self.planner.with_node(submission)
+        return (await self.planner.plan(submission, self._node_wait, caller=current_actor())).pipeline
 
     async def submit(self, submission: Submission, rerun: Rerun | None = None) -> Accepted:
         """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does."""
         accepted = await self._acceptance.accept(
-            await self._planner.with_node(submission),
-            Origin(rerun_of=rerun.of if rerun else None),
+            await self.planner.with_node(submission),
+            Origin(rerun_of=rerun.of if rerun else None, caller=current_actor()),
             node_wait=self._node_wait,
             carry=rerun.choose if rerun else None,
         )

@@ -4,17 +4,15 @@ so there is no second copy to disagree."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from temporalio import client as temporal
-from temporalio.service import RPCError, RPCStatusCode
 
-from api.services.run.schedule_times import for_temporal, matching_times, says_the_same
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Submission
@@ -23,10 +21,8 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.clock_change import covered_since
 from gamekeeper.domain.language.pipeline import MAX_SCHEDULES, Overlap
-from gamekeeper.domain.language.source import parse_text
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.schedule import (
     MAX_BACKFILL,
@@ -36,9 +32,11 @@ from gamekeeper.domain.run.schedule import (
     StandingSchedule,
     schedule_id,
 )
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.temporal import queues, workflow_names
-from gamekeeper.temporal.ids import schedule_workflow_id
+from gamekeeper.temporal.ids import INSTANCE_PREFIX, schedule_workflow_id
+from gamekeeper.temporal.schedule_errors import asking_for
+from gamekeeper.temporal.schedule_times import for_temporal, matching_times, says_the_same
 
 NEXT_SHOWN = 5
 _OVERLAP = {
@@ -59,21 +57,6 @@ class ScheduleCall:
     node: str | None = None
 
 
-@asynccontextmanager
-async def _asking(name: str = "") -> AsyncIterator[None]:
-    """Temporal's errors as ours."""
-    try:
-        yield
-    except temporal.ScheduleAlreadyRunningError as error:
-        raise ConflictError(f'schedule "{name}" was made by somebody else just now', hint="apply it again") from error
-    except RPCError as error:
-        if error.status is RPCStatusCode.INVALID_ARGUMENT:
-            raise InvalidError(f"Temporal does not take the schedule: {error.message}") from error
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise NotFoundError(f'there is no schedule "{name}"', hint="gamekeeper schedule ls lists them") from error
-        raise UnavailableError(f"Temporal does not answer: {error.message}", hint="gamekeeper status") from error
-
-
 class ScheduleService:
     def __init__(self, database: Database, client: temporal.Client, node_wait_seconds: float) -> None:
         self._database = database
@@ -89,8 +72,8 @@ class ScheduleService:
         submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
         submission = await self._planner.with_node(submission)
         call = replace(call, node=submission.node)
-        planned = (await self._planner.plan(submission, self._node_wait)).submission
-        checked, _, _ = check_document(parse_text(planned.source()))
+        planned = (await self._planner.plan(submission, self._node_wait, caller=current_actor())).submission
+        checked, _, _ = await self._planner.judge.check(await self._planner.document(planned))
         if not checked.schedule:
             message = f'pipeline "{pipeline}" version {planned.version} has no "schedule"'
             raise InvalidError(message, hint='add schedule: [{cron: "0 5 * * *"}] and push it')
@@ -118,7 +101,7 @@ class ScheduleService:
         known = await self._find(name)
         if known is not None and (known.spec, known.runs) == (spec, runs):
             return await self.get(name)
-        async with _asking(name):
+        async with asking_for(name):
             if known is None:
                 await self._client.create_schedule(name, _schedule(terms, temporal.ScheduleState()))
             else:
@@ -141,7 +124,7 @@ class ScheduleService:
 
     async def _find(self, name: str) -> StandingSchedule | None:
         try:
-            async with _asking(name):
+            async with asking_for(name):
                 described = await self._client.get_schedule_handle(name).describe()
         except NotFoundError:
             return None
@@ -187,8 +170,10 @@ class ScheduleService:
             raise ConflictError(f'pipeline "{pipeline}" is started by {", ".join(found)}', hint=hint)
 
     async def _ids(self) -> list[str]:
-        async with _asking():
-            return sorted([listed.id async for listed in await self._client.list_schedules()])
+        """Those of instances are left out: their rows are what counts (``api.services.instance.schedule``)."""
+        async with asking_for():
+            found = [listed.id async for listed in await self._client.list_schedules()]
+        return sorted(name for name in found if not name.startswith(INSTANCE_PREFIX))
 
     async def prove_all(self) -> None:
         """Gives the terms of all schedules to Temporal once more, by the client as it is now. Idempotent."""
@@ -196,7 +181,7 @@ class ScheduleService:
             known = await self._find(name)
             if known is not None:
                 terms = ScheduleTerms(spec=known.spec, runs=known.runs, created_by=known.created_by)
-                async with _asking(name):
+                async with asking_for(name):
                     await self._client.get_schedule_handle(name).update(_with_terms(terms))
 
     async def keep_times(self) -> None:
@@ -207,7 +192,7 @@ class ScheduleService:
 
     async def _keep_times(self, name: str) -> None:
         handle = self._client.get_schedule_handle(name)
-        async with _asking(name):
+        async with asking_for(name):
             known = (await handle.describe()).schedule
             terms = await self._terms(known.action)
             if terms is not None and not says_the_same(known.spec, for_temporal(terms.spec, datetime.now(UTC))):
@@ -216,7 +201,7 @@ class ScheduleService:
     async def delete(self, name: str) -> None:
         """Runs that it has started go on."""
         await self.get(name)
-        async with _asking(name):
+        async with asking_for(name):
             await self._client.get_schedule_handle(name).delete()
         await self._tell(name, EventKind.SCHEDULE_DELETED, "")
 
@@ -224,7 +209,7 @@ class ScheduleService:
         await self.get(name)
         handle = self._client.get_schedule_handle(name)
         text = note or f"{'paused' if paused else 'resumed'} by {current_actor()}"
-        async with _asking(name):
+        async with asking_for(name):
             await (handle.pause(note=text) if paused else handle.unpause(note=text))
         await self._tell(name, EventKind.SCHEDULE_PAUSED if paused else EventKind.SCHEDULE_RESUMED, note)
         return await self.get(name)
@@ -232,7 +217,7 @@ class ScheduleService:
     async def trigger(self, name: str) -> StandingSchedule:
         """One run now, whatever else of it runs; a concurrency group holds all the same."""
         await self.get(name)
-        async with _asking(name):
+        async with asking_for(name):
             await self._client.get_schedule_handle(name).trigger(overlap=temporal.ScheduleOverlapPolicy.ALLOW_ALL)
         await self._tell(name, EventKind.SCHEDULE_TRIGGERED, "")
         return await self.get(name)
@@ -247,14 +232,14 @@ class ScheduleService:
             raise InvalidError("a backfill needs a span of the past: from before to, and to not after now")
         if start < covered_since(now):
             raise InvalidError(f"a backfill goes back to {covered_since(now):%Y} at most", hint="take a later from")
-        async with _asking(name):
+        async with asking_for(name):
             count = await self._count(name, start, end)
         if count == 0:
             raise InvalidError(f'"{spec.cron}" {spec.timezone} does not come between {start} and {end}')
         if count > MAX_BACKFILL:
             message = f'"{spec.cron}" comes more than {MAX_BACKFILL} times between {start} and {end}'
             raise InvalidError(message, hint="take a shorter span")
-        async with _asking(name):
+        async with asking_for(name):
             await self._client.get_schedule_handle(name).backfill(
                 temporal.ScheduleBackfill(start_at=start, end_at=end, overlap=_OVERLAP[overlap])
             )

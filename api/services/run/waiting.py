@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gamekeeper.db.models import NodeRow, RunRow, StepRow
-from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.domain.run.step import StepState
+from gamekeeper.domain.run.step import ROOM_WAIT, StepState
 
 _FOR_NODE = (StepState.WAITING_NODE, StepState.STARTING)
 
@@ -43,6 +43,8 @@ class Waits:
             return f"for a user's decision{_until(step)}: {step.message or step.reason or 'it failed'}"
         if step.type == StepType.APPROVAL and state is StepState.RUNNING:
             return f"for an approval{_until(step)}" + (f": {step.message}" if step.message else "")
+        if state is StepState.WAITING_NODE and step.message.startswith(ROOM_WAIT):
+            return step.message.removeprefix("waits ")
         has_begun = step.phase and step.phase_try == step.try_number
         if state in _FOR_NODE and not has_begun and step.node_id in self.nodes:
             return self._for_node(self.nodes[step.node_id], state)

@@ -66,7 +66,10 @@ class RunAcceptance:
             return known
         new_id = run_id or new_run_id()
         held = await self._held_above(origin.parent_run)
-        plan = await self._planner.plan(submission, node_wait, new_id, origin.callers, held)
+        first = await self._first_run(origin.rerun_of)
+        plan = await self._planner.plan(
+            submission, node_wait, new_id, origin.callers, held, first, caller=origin.caller
+        )
         carried = carry(plan.pipeline) if carry else []
         check_can_begin(plan, carried)
         try:
@@ -92,6 +95,7 @@ class RunAcceptance:
             carried=carried,
             callers=callers,
             behaviour=BEHAVIOUR,
+            caller=origin.caller,
         )
         return Accepted(run, row, steps, is_new=True, superseded=superseded)
 
@@ -121,6 +125,15 @@ class RunAcceptance:
                     run_id = row.parent_run
         return frozenset(group for group in groups if group is not None)
 
+    async def _first_run(self, rerun_of: str | None) -> str:
+        """The earliest of the runs that a rerun repeats, as far as they are kept; empty for none."""
+        first = ""
+        async with self._database.read() as session:
+            while rerun_of is not None:
+                row = await RunRepository(session).find(rerun_of)
+                first, rerun_of = rerun_of, row.rerun_of if row is not None else None
+        return first
+
     async def find(self, run_id: str) -> RunInput | None:
         """Reads the argument of an accepted run's workflow from the run's row."""
         async with self._database.read() as session:
@@ -141,7 +154,13 @@ async def stored_input(session: AsyncSession, row: RunRow) -> RunInput:
     nodes = {node.id: node_view(node) for node in await NodeRepository(session).find_many(resolved.nodes())}
     carried = [StepStatus.model_validate(status) for status in row.carried]
     return RunInput(
-        run_id=row.id, pipeline=resolved, nodes=nodes, carried=carried, callers=row.callers, behaviour=BEHAVIOUR
+        run_id=row.id,
+        pipeline=resolved,
+        nodes=nodes,
+        carried=carried,
+        callers=row.callers,
+        behaviour=BEHAVIOUR,
+        caller=row.caller,
     )
 
 
@@ -184,6 +203,7 @@ def _rows(run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) ->
         idempotency_key=submission.idempotency_key,
         request_hash=submission.fingerprint,
         started_by=origin.started_by,
+        caller=origin.caller[:210],
         started_workflow=origin.started_by is not None,
         created_at=utc_now(),
     )

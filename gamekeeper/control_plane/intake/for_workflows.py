@@ -7,6 +7,7 @@ from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
+from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -32,6 +33,7 @@ class SqlRunIntake:
             parent_step=call.parent_step,
             started_by=call.started_by,
             callers=tuple(call.callers),
+            caller=await self._caller_of(call.parent_run),
         )
         return await self._accept(call.run_id, submission, origin, call.node_wait)
 
@@ -43,12 +45,17 @@ class SqlRunIntake:
             envs=scheduled.envs,
             node=scheduled.node,
         )
-        origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by)
+        origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by, caller=scheduled.caller)
         try:
             return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
         except (InvalidError, NotFoundError, ConflictError) as error:
             await self._tell_refused(scheduled.schedule, str(error))
             raise
+
+    async def _caller_of(self, run_id: str) -> str:
+        async with self._database.read() as session:
+            row = await RunRepository(session).find(run_id)
+        return row.caller if row is not None else ""
 
     async def _tell_refused(self, schedule: str, why: str) -> None:
         """Nobody waits for the answer, so it goes into the event log."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from gamekeeper.control_plane.intake.admission import admit
+from gamekeeper.control_plane.intake.admission import admit, admit_instances
 from gamekeeper.control_plane.intake.submission import Submission
+from gamekeeper.control_plane.judging.judge import Judge
+from gamekeeper.control_plane.placement.steps import place_steps
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import PipelineRow
+from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.pipeline import PipelineRepository
 from gamekeeper.domain.language.arguments import check_call
-from gamekeeper.domain.language.check import check_document
 from gamekeeper.domain.language.problem import Path, ProblemList
-from gamekeeper.domain.language.resolve import Call, resolve
+from gamekeeper.domain.language.resolve import Call
 from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
-from gamekeeper.domain.language.source import Document, parse_text
+from gamekeeper.domain.language.source import Document, read_value
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.limits import MAX_INPUT, check_size
 from gamekeeper.domain.run.step import StepStatus
@@ -39,20 +40,22 @@ class Plan:
 @dataclass
 class _Chain:
     """The pipelines that call one another down to the one that is planned now, with the concurrency groups that they
-    hold, and the calls looked at in all."""
+    hold, the actor who asks for all of it, and the calls looked at in all."""
 
     names: tuple[str, ...]
     groups: frozenset[str] = frozenset()
+    caller: str | None = None
     looked_at: list[str] = field(default_factory=list)
 
     def below(self, name: str, group: ResolvedConcurrency | None = None) -> _Chain:
         groups = self.groups | {group.group} if group else self.groups
-        return _Chain((*self.names, name), groups, self.looked_at)
+        return _Chain((*self.names, name), groups, self.caller, self.looked_at)
 
 
 class RunPlanner:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.judge = Judge()
 
     async def plan(
         self,
@@ -61,20 +64,27 @@ class RunPlanner:
         run_id: str = "",
         callers: tuple[str, ...] = (),
         held_groups: frozenset[str] = frozenset(),
+        first_run: str = "",
+        caller: str | None = None,
     ) -> Plan:
-        """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold.
+        """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold. A rerun has
+        its ``first_run``. The actor ``caller`` asks for it; where nobody is named, nodes alone judge by that.
 
         Raises SpecError with every problem, InvalidError for more than a workflow can begin with, and NotFoundError for
         a stored pipeline that is not there.
         """
         submission = await self.stored(submission)
-        document = await asyncio.to_thread(submission.document)
-        call = Call(submission.args, submission.envs, submission.node, run_id)
-        resolved, views = await self._plan(document, call, _Chain(callers, held_groups))
+        document = await self.document(submission)
+        call = Call(submission.args, submission.envs, submission.node, run_id, first_run=first_run)
+        resolved, views = await self._plan(document, call, _Chain(callers, held_groups, caller))
         resolved.node_wait = node_wait
         plan = Plan(submission, resolved, views)
         check_can_begin(plan, [])
         return plan
+
+    async def document(self, submission: Submission) -> Document:
+        """Raises as the judge does."""
+        return await self.judge.parse(submission.yaml) if submission.yaml is not None else read_value(submission.spec)
 
     async def with_node(self, submission: Submission) -> Submission:
         """A submission that names no node gets the only one of a fleet of one, and keeps it when others come."""
@@ -97,11 +107,17 @@ class RunPlanner:
     async def _plan(
         self, document: Document, call: Call, chain: _Chain
     ) -> tuple[ResolvedPipeline, dict[str, NodeView]]:
-        resolved = await asyncio.to_thread(resolve, document, call)
+        resolved = await self.judge.resolve(document, call)
         async with self._database.read() as session:
+            if any(step.selector is not None for step in resolved.all_steps()):
+                placed = await place_steps(session, resolved, document)
+                resolved = await self.judge.resolve(document, replace(call, placed=placed))
             nodes = NodeRepository(session)
-            views = admit(resolved, await nodes.find_many(resolved.nodes()), await nodes.ids(), document)
+            rows, ids = await nodes.find_many(resolved.nodes()), await nodes.ids()
+            views = admit(resolved, rows, ids, document, chain.caller)
+            instances = await InstanceRepository(session).find_many(resolved.instances())
         problems = ProblemList(document.positions)
+        admit_instances(resolved, instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
             message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
             problems.add(("concurrency", "group"), "cycle", message, "give one of them another group")
@@ -128,7 +144,7 @@ class RunPlanner:
         try:
             row = await self._find(call.name, call.version)
             call.version = row.version
-            document = await asyncio.to_thread(parse_text, row.source)
+            document = await self.judge.parse(row.source)
             if _is_static(call):
                 await self._plan(document, Call(call.args, call.envs, call.node), chain)
             else:
@@ -143,7 +159,7 @@ class RunPlanner:
         self, document: Document, call: ResolvedCall, chain: _Chain, problems: ProblemList, path: Path
     ) -> None:
         """Checks a call whose arguments are not all known yet: those that are, and the pipelines it calls in turn."""
-        pipeline, _, _ = await asyncio.to_thread(check_document, document)
+        pipeline, _, _ = await self.judge.check(document)
         if len(chain.names) == 1:  # below it nothing is known
             found = ProblemList({})
             check_call(pipeline.args, call.args, found)

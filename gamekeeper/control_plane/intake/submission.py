@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gamekeeper.domain.language.source import Document, parse_text
 from gamekeeper.errors import InvalidError
 
 
@@ -28,9 +27,6 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str = ""
 
-    def document(self) -> Document:
-        return parse_text(self.yaml) if self.yaml is not None else Document(self.spec)
-
     def source(self) -> str:
         """The pipeline as text, which JSON is too."""
         return self.yaml if self.yaml is not None else json.dumps(self.spec)
@@ -42,7 +38,7 @@ class Submission:
 @dataclass(frozen=True)
 class Origin:
     """The origin of a run, beside a person: an earlier run, a step of another run, or a schedule. ``started_by`` is the
-    id of the workflow that begins it."""
+    id of the workflow that begins it, and ``caller`` the actor who asked for it, by whom nodes judge its containers."""
 
     rerun_of: str | None = None
     parent_run: str | None = None
@@ -50,6 +46,7 @@ class Origin:
     schedule: str | None = None
     started_by: str | None = None
     callers: tuple[str, ...] = ()
+    caller: str = ""
 
 
 def new_run_id() -> str:

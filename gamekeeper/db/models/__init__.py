@@ -2,24 +2,33 @@
 
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
+from gamekeeper.db.models.instance import InstanceRevisionRow, InstanceRow
+from gamekeeper.db.models.instance_schedule import InstanceScheduleRow
 from gamekeeper.db.models.join import JoinKeyRow, JoinRow
-from gamekeeper.db.models.key import ApiKeyRow, EnrolmentTokenRow
+from gamekeeper.db.models.key import ApiKeyRow, ApiKeySecretRow, EnrolmentTokenRow
 from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
 from gamekeeper.db.models.pipeline import PipelineRow
+from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.step import StepRow
 
 __all__ = [
     "ApiKeyRow",
+    "ApiKeySecretRow",
     "ContainerRow",
     "EnrolmentTokenRow",
     "EventRow",
+    "InstanceRevisionRow",
+    "InstanceRow",
+    "InstanceScheduleRow",
     "JoinKeyRow",
     "JoinRow",
     "MetricRow",
     "NodeRow",
     "PipelineRow",
+    "PortReservationRow",
+    "ReservationRow",
     "RunRow",
     "StepRow",
 ]

@@ -25,6 +25,7 @@ class EventRow(SQLModel, table=True):
     run: str = Field(default="", index=True, max_length=32)
     step: str = Field(default="", max_length=63)
     container: str = Field(default="", max_length=255)
+    instance: str = Field(default="", index=True, max_length=63)
     reason: str = Field(default="", max_length=40)
     message: str = ""
     actor: str = Field(default="", max_length=210)

@@ -17,6 +17,8 @@ def first_generation() -> int:
 
 
 class NodeRow(SQLModel, table=True):
+    """``drain_until`` is the deadline of a drain that goes on."""
+
     __tablename__ = "nodes"
 
     id: str = Field(primary_key=True, max_length=63)
@@ -38,6 +40,7 @@ class NodeRow(SQLModel, table=True):
     generation: int = Field(default_factory=first_generation)
     epoch: int = 0
     version: int = 1
+    drain_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_seen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

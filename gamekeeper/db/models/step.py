@@ -7,7 +7,7 @@ reports of a service after that; neither ever changes the outcome.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Index
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime
@@ -16,12 +16,13 @@ from gamekeeper.domain.run.step import StepState
 
 class StepRow(SQLModel, table=True):
     __tablename__ = "steps"
+    __table_args__ = (Index("ix_steps_node_state", "node_id", "state"),)
 
     run_id: str = Field(foreign_key="runs.id", ondelete="CASCADE", primary_key=True, max_length=32)
     name: str = Field(primary_key=True, max_length=63)
     position: int = 0
     type: str = Field(default="job", max_length=20)
-    node_id: str = Field(index=True, max_length=63)
+    node_id: str = Field(max_length=63)
     state: str = Field(default=StepState.PENDING.value, index=True, max_length=20)
     reason: str | None = Field(default=None, max_length=32)
     message: str = ""
@@ -33,6 +34,7 @@ class StepRow(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     deadline_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ports: list[Any] = Field(default_factory=list, sa_type=JSON)
+    named_ports: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
     needs: list[Any] = Field(default_factory=list, sa_type=JSON)
     is_finally: bool = False
     outputs: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

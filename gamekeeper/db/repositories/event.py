@@ -14,11 +14,14 @@ from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import InvalidError
+from gamekeeper.whole_number import whole_number
 
 
 def _conditions(wanted: EventFilter) -> list[Any]:
     found: list[Any] = [
-        col(getattr(EventRow, name)) == value for name in ("node", "run", "step") if (value := getattr(wanted, name))
+        col(getattr(EventRow, name)) == value
+        for name in ("node", "run", "step", "instance")
+        if (value := getattr(wanted, name))
     ]
     if wanted.kinds:
         found.append(or_(*[_kind(kind) for kind in wanted.kinds]))
@@ -66,8 +69,21 @@ class EventRepository:
         result = await self._session.exec(delete(EventRow).where(col(EventRow.seq).in_(old)))
         return int(result.rowcount)
 
+    async def count_told(self, node_id: str, actor: str) -> int:
+        """The number of events of the node that are that actor's."""
+        query = select(func.count()).where(col(EventRow.node) == node_id, col(EventRow.actor) == actor)
+        return int((await self._session.exec(query)).one())
+
+    async def prune_told(self, node_id: str, actor: str, limit: int) -> int:
+        """Drops the oldest of them; how many."""
+        told = select(EventRow.seq).where(col(EventRow.node) == node_id, col(EventRow.actor) == actor)
+        old = told.order_by(col(EventRow.seq)).limit(limit)
+        result = await self._session.exec(delete(EventRow).where(col(EventRow.seq).in_(old)))
+        return int(result.rowcount)
+
 
 def _seq(text: str) -> int:
-    if not text.isdigit() or len(text) > 18:
+    number = whole_number(text)
+    if number is None:
         raise InvalidError("the cursor is not one of this list", hint="use the next_cursor of the page before")
-    return int(text)
+    return number

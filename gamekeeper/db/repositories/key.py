@@ -1,20 +1,83 @@
-"""SQL of API keys."""
+"""SQL of API keys and their secrets."""
 
-from sqlmodel import select
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, delete, or_, text, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.db.models import ApiKeyRow
+from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
+from gamekeeper.db.readable import column
+from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.errors import NotFoundError
+
+_LOCK_KEY = 4_207_003  # any number, the same in every api process
 
 
 class KeyRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def find(self, key_hash: str) -> ApiKeyRow | None:
-        return await self._session.get(ApiKeyRow, key_hash)
+    async def lock(self) -> None:
+        """Changes of keys take turns until the transaction's end. On SQLite a writer is alone already."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            await (await self._session.connection()).execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
 
-    async def by_name(self, name: str) -> list[ApiKeyRow]:
-        return list((await self._session.exec(select(ApiKeyRow).where(ApiKeyRow.name == name))).all())
-
-    def add(self, row: ApiKeyRow) -> None:
+    def add(self, row: ApiKeyRow | ApiKeySecretRow) -> None:
         self._session.add(row)
+
+    async def flush(self) -> None:
+        """Keys have to be there before the secrets that refer to them."""
+        await self._session.flush()
+
+    async def get(self, key_id: str) -> ApiKeyRow:
+        row = await self._session.get(ApiKeyRow, key_id)
+        if row is None:
+            raise NotFoundError(f'there is no API key "{key_id}"', hint="gamekeeper key ls lists them")
+        return row
+
+    async def by_hash(self, key_hash: str) -> tuple[ApiKeySecretRow, ApiKeyRow] | None:
+        return next(iter(await self.by_hashes([key_hash])), None)
+
+    async def by_hashes(self, key_hashes: Sequence[str]) -> Sequence[tuple[ApiKeySecretRow, ApiKeyRow]]:
+        query = select(ApiKeySecretRow, ApiKeyRow).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
+        return (await self._session.exec(query.where(col(ApiKeySecretRow.key_hash).in_(key_hashes)))).all()
+
+    async def names_of_good(self, now: datetime, *, but: str = "") -> list[str]:
+        """The names of the keys that are good, but for the one with this id."""
+        query = select(ApiKeyRow.name).where(_is_good(now), col(ApiKeyRow.id) != but)
+        return list((await self._session.exec(query)).all())
+
+    async def page(self, *, cursor: str | None, limit: int) -> Page[ApiKeyRow]:
+        query = select(ApiKeyRow).order_by(ApiKeyRow.id)
+        if cursor:
+            query = query.where(col(ApiKeyRow.id) > decode_cursor(cursor))
+        return await read_page(self._session, query, column(ApiKeyRow.id), limit)
+
+    async def end_secrets(self, key_id: str, until: datetime) -> None:
+        """All secrets of the key are good until then, unless they end before."""
+        secrets, ends = col(ApiKeySecretRow.key_id) == key_id, col(ApiKeySecretRow.good_until)
+        ended = update(ApiKeySecretRow).where(secrets, or_(ends.is_(None), ends > until))
+        await self._session.exec(ended.values(good_until=until))
+
+    async def note_use(self, key_id: str, at: datetime, address: str, seldom: datetime) -> None:
+        """Unless one later than ``seldom`` was noted already."""
+        before = col(ApiKeyRow.last_used_at)
+        used = update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id, or_(before.is_(None), before <= seldom))
+        await self._session.exec(used.values(last_used_at=at, last_used_from=address))
+
+    async def ended_before(self, time: datetime) -> list[str]:
+        ended = or_(col(ApiKeyRow.revoked_at) < time, col(ApiKeyRow.expires_at) < time)
+        return list((await self._session.exec(select(ApiKeyRow.id).where(ended, ~col(ApiKeyRow.is_given)))).all())
+
+    async def delete(self, key_ids: Sequence[str]) -> None:
+        """Deletes keys, and their secrets with them."""
+        await self._session.exec(delete(ApiKeyRow).where(col(ApiKeyRow.id).in_(key_ids)))
+
+
+def _is_good(now: datetime) -> ColumnElement[bool]:
+    ends = col(ApiKeyRow.expires_at)
+    return and_(col(ApiKeyRow.revoked_at).is_(None), or_(ends.is_(None), ends > now))

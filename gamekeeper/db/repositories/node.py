@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, update
+from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,7 +15,8 @@ from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, RunRo
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
-from gamekeeper.domain.language.pipeline import Lifetime, StepType
+from gamekeeper.domain.language.step import Lifetime, StepType
+from gamekeeper.domain.node.capacity import BOUNDS
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
 from gamekeeper.domain.run.run import FINAL_RUN_STATES
 from gamekeeper.domain.run.step import FINAL_STATES, StepState
@@ -44,6 +46,12 @@ class NodeRepository:
     async def find_many(self, node_ids: Sequence[str]) -> list[NodeRow]:
         found = await self._session.exec(select(NodeRow).where(col(NodeRow.id).in_(node_ids)))
         return list(found.all())
+
+    async def statuses_of(self, node_ids: Sequence[str]) -> list[NodeRow]:
+        """The nodes with their status, and when they were last seen. Nothing else of them is read."""
+        told = [column(name) for name in (NodeRow.id, NodeRow.status, NodeRow.last_seen_at)]
+        query = select(NodeRow).where(col(NodeRow.id).in_(node_ids)).options(load_only(*told, raiseload=True))
+        return list((await self._session.exec(query)).all())
 
     async def ids(self) -> list[str]:
         return list((await self._session.exec(select(NodeRow.id).order_by(NodeRow.id).limit(_PAGE))).all())
@@ -125,6 +133,27 @@ class NodeRepository:
         query = select(StepRow).where(StepRow.node_id == node_id, col(StepRow.state).not_in(final))
         return list((await self._session.exec(query)).all())
 
+    async def works(self, node_id: str) -> list[str]:
+        """The work of the node: its running steps, and services of runs that go on, as ``RUN/STEP``."""
+        working = [state.value for state in (StepState.PULLING, StepState.STARTING, StepState.RUNNING)]
+        steps = select(StepRow.run_id, StepRow.name).where(
+            StepRow.node_id == node_id, StepRow.type != StepType.APPROVAL.value
+        )
+        runs = (await self._session.exec(steps.where(col(StepRow.state).in_(working)))).all()
+        serves = (
+            steps.join(RunRow, col(RunRow.id) == StepRow.run_id)
+            .join(ContainerRow, (col(ContainerRow.run_id) == StepRow.run_id) & (col(ContainerRow.step) == StepRow.name))
+            .where(StepRow.type == StepType.SERVICE.value, StepRow.state == StepState.SUCCEEDED.value)
+            .where(col(RunRow.state).not_in([state.value for state in FINAL_RUN_STATES]))
+            .where(ContainerRow.node_id == node_id, ContainerRow.lifetime == Lifetime.RUN.value)
+        )
+        found = {*runs, *(await self._session.exec(serves)).all()}
+        return sorted(f"{run_id}/{name}" for run_id, name in found)
+
+    async def draining(self) -> list[str]:
+        query = select(NodeRow.id).where(col(NodeRow.drain_until).is_not(None)).order_by(NodeRow.id)
+        return list((await self._session.exec(query)).all())
+
     async def staying_containers(self, node_id: str) -> list[str]:
         """Names of the node's containers that are to stay after their steps: services that outlive their runs, and
         services of runs that go on elsewhere. Each is as the node last told of it."""
@@ -195,4 +224,5 @@ def _there(row: NodeRow | None, node_id: str) -> NodeRow:
 
 
 def node_view(row: NodeRow) -> NodeView:
-    return NodeView(id=row.id, mode=NodeMode(row.mode), status=NodeStatus(row.status))
+    limits = bool(BOUNDS & row.capacity_override.keys())
+    return NodeView(id=row.id, mode=NodeMode(row.mode), status=NodeStatus(row.status), has_limits=limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,12 +18,14 @@ from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
 from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.db.repositories.step_room import StepRoomRepository
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.domain.language.pipeline import StepType
+from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.run.run import RunSnapshot, RunState
 from gamekeeper.domain.run.run_filter import RunFilter
-from gamekeeper.domain.run.step import FINAL_STATES, StepKey, StepState, StepStatus
+from gamekeeper.domain.run.step import FINAL_STATES, StepState, StepStatus
 from gamekeeper.errors import NotFoundError
 
 # Every change of a step reads its run; these columns hold the whole pipeline, three times over.
@@ -72,6 +74,11 @@ class RunRepository:
         """Those of the runs that have a step on the node."""
         query = select(StepRow.run_id).where(StepRow.node_id == node_id, col(StepRow.run_id).in_(sorted(run_ids)))
         return set((await self._session.exec(query.distinct())).all())
+
+    async def nodes_of_steps(self, run_ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """The node of each step of the runs."""
+        query = select(StepRow.run_id, StepRow.name, StepRow.node_id).where(col(StepRow.run_id).in_(sorted(run_ids)))
+        return {(run_id, name): node for run_id, name, node in (await self._session.exec(query)).all()}
 
     async def by_idempotency_key(self, key: str) -> RunRow | None:
         """Whole, as ``find_whole`` gives it."""
@@ -136,6 +143,15 @@ class RunRepository:
             found |= {(run_id, row.name): row for row in await self._named_steps(run_id, names)}
         return found
 
+    async def nodes_of_named(self, keys: Sequence[StepKey]) -> dict[tuple[str, str], str]:
+        """The nodes of the steps that there are, by run and name."""
+        found: dict[tuple[str, str], str] = {}
+        for run_id in {key.run_id for key in keys}:
+            names = {key.step for key in keys if key.run_id == run_id}
+            query = select(StepRow.name, StepRow.node_id).where(StepRow.run_id == run_id, col(StepRow.name).in_(names))
+            found |= {(run_id, name): node for name, node in (await self._session.exec(query)).all()}
+        return found
+
     async def _named_steps(self, run_id: str, names: Sequence[str]) -> list[StepRow]:
         """A run may have thousands, of which few change at a time."""
         query = select(StepRow).where(StepRow.run_id == run_id, col(StepRow.name).in_(names))
@@ -184,7 +200,17 @@ class RunRepository:
         run.started_at = snapshot.started_at
         run.finished_at = snapshot.finished_at
         run.started_workflow = True
+        await self._keep_rooms(snapshot)
         return True
+
+    async def _keep_rooms(self, snapshot: RunSnapshot) -> None:
+        """In the same transaction as the states of the tries whose room it is."""
+        rooms = StepRoomRepository(self._session)
+        if snapshot.state.is_final:
+            await rooms.release_run(snapshot.run_id)
+            return
+        await rooms.note(snapshot.noted)
+        await rooms.release(snapshot.released)
 
     def _add_cells(self, snapshot: RunSnapshot, known: Mapping[str, StepRow]) -> dict[str, StepRow]:
         """Adds the cells of a matrix: their number is known only when its step begins."""
@@ -224,7 +250,7 @@ class RunRepository:
         row.try_number = status.try_
         for name in (
             *("message", "exit_code", "container_id", "digest", "started_at", "finished_at"),
-            *("deadline_at", "ports", "outputs", "carried_from"),
+            *("deadline_at", "ports", "named_ports", "outputs", "carried_from"),
         ):
             setattr(row, name, getattr(status, name))
         row.message = storable(status.message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, extract, func, or_, select
@@ -11,15 +11,17 @@ from sqlalchemy.engine import Row
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.db.models import PipelineRow, RunRow
+from gamekeeper.db.models import PipelineRow, RunRow, StepRow
 from gamekeeper.domain.run.run import FINAL_RUN_STATES, RunState
+from gamekeeper.domain.run.step import StepState
 
 MAX_SHOWN = 200
 
 
 @dataclass
 class RunOutcomes:
-    """``ended`` and the durations are by state. ``failed_in_a_row`` are those since the newest success."""
+    """``ended`` and the durations are by state. ``waits_since`` is when the oldest wait began, in the queue or for a
+    node. ``failed_in_a_row`` are those since the newest success."""
 
     pipeline: str
     schedule: str | None
@@ -35,7 +37,7 @@ class RunOutcomes:
     def add(self, row: Row[Any]) -> None:
         self.newest_id = max(self.newest_id, row.newest_id)
         if row.state == RunState.QUEUED:
-            self.waits_since = row.created_at
+            self.wait(row.created_at)
         if row.state not in FINAL_RUN_STATES:  # which a state of a newer version is not, as far as this one knows
             return
         self.ended[row.state], self.timed[row.state] = row.runs, row.timed
@@ -45,6 +47,9 @@ class RunOutcomes:
         elif row.state == RunState.FAILED:
             self.last_failure = row.finished_at
 
+    def wait(self, since: datetime) -> None:
+        self.waits_since = min(since, self.waits_since or since)
+
 
 class RunOutcomeRepository:
     def __init__(self, session: AsyncSession) -> None:
@@ -53,17 +58,36 @@ class RunOutcomeRepository:
     async def newest(self) -> list[RunOutcomes]:
         """At most ``MAX_SHOWN``, those with the newest runs. A stored pipeline that was deleted is none of them.
 
-        Every column stands in one index, so that no run's text is read.
+        Every column stands in one index, so that no run's text is read, but that of one run for each pipeline and
+        schedule of which a step waits for its node.
         """
         connection = await self._session.connection()
         found: dict[tuple[str, str | None], RunOutcomes] = {}
         for row in await connection.execute(_sums(connection.dialect.name)):
             found.setdefault((row.pipeline, row.schedule), RunOutcomes(row.pipeline, row.schedule)).add(row)
+        for whose, since in await self._node_waits():
+            if whose in found:
+                found[whose].wait(since)
         shown = sorted(found.values(), key=lambda each: each.newest_id, reverse=True)[:MAX_SHOWN]
         for each in shown:
             if each.last_failure and (each.last_success is None or each.last_failure > each.last_success):
                 each.failed_in_a_row = await self._failed_since(each)
         return shown
+
+    async def _node_waits(self) -> list[tuple[tuple[str, str | None], datetime]]:
+        """Pipelines and schedules of which a step waits for its node, and since when: its deadline tells, which is
+        always as far off as the run says."""
+        connection = await self._session.connection()
+        oldest: dict[tuple[str, str | None], tuple[datetime, str]] = {}
+        for row in await connection.execute(_NODE_WAITS):
+            whose = (row.pipeline, row.schedule)
+            oldest[whose] = min(oldest.get(whose, (row.until, row.id)), (row.until, row.id))
+        limit = col(RunRow.resolved)["node_wait"].as_float().label("seconds")
+        query = select(col(RunRow.id), limit).where(col(RunRow.id).in_([run for _, run in oldest.values()]))
+        limits = {row.id: row.seconds for row in await connection.execute(query) if row.seconds is not None}
+        return [
+            (whose, until - timedelta(seconds=limits[run])) for whose, (until, run) in oldest.items() if run in limits
+        ]
 
     async def _failed_since(self, each: RunOutcomes) -> int:
         query = select(func.count()).where(
@@ -74,6 +98,18 @@ class RunOutcomeRepository:
         if each.last_success:
             query = query.where(col(RunRow.finished_at) > each.last_success)
         return (await (await self._session.connection()).execute(query)).scalar_one()
+
+
+_NODE_WAITS = (
+    select(col(RunRow.pipeline), col(RunRow.schedule), col(RunRow.id), func.min(StepRow.deadline_at).label("until"))
+    .join(StepRow, col(StepRow.run_id) == col(RunRow.id))
+    .where(
+        col(StepRow.state) == StepState.WAITING_NODE.value,
+        col(StepRow.deadline_at).is_not(None),
+        col(RunRow.state).not_in([state.value for state in FINAL_RUN_STATES]),
+    )
+    .group_by(col(RunRow.pipeline), col(RunRow.schedule), col(RunRow.id))
+)
 
 
 def _sums(dialect: str) -> Select[Any]:

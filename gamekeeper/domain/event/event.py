@@ -29,6 +29,7 @@ class Event(NodeTime):
     run: str = ""
     step: str = ""
     container: str = ""
+    instance: str = ""
     reason: str = ""
     message: str = ""
     actor: str = Field(default="", description="Empty for whoever acts in this context")

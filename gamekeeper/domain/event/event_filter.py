@@ -15,6 +15,7 @@ class Told(Protocol):
     node: str
     run: str
     step: str
+    instance: str
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class EventFilter:
     node: str = ""
     run: str = ""
     step: str = ""
+    instance: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -32,4 +34,4 @@ class EventFilter:
         """Says of one event what the event log's query says of all of them; ``since`` and ``until`` aside."""
         kind_fits = not self.kinds or event.kind in self.kinds or event.kind.partition(".")[0] in self.kinds
         place_fits = self.node in ("", event.node) and self.run in ("", event.run)
-        return kind_fits and place_fits and self.step in ("", event.step)
+        return kind_fits and place_fits and self.step in ("", event.step) and self.instance in ("", event.instance)

@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     NODE_CREATED = "node.created", "A user made the node."
     NODE_EDITED = "node.edited", "A user changed the node; `data` has the old and the new value of each field."
     NODE_REMOVED = "node.removed", "A user removed the node; reason `forced` when it had live steps or services."
+    NODE_DRAINING = "node.draining", "A user drains the node: nothing new, and disabled when its steps have ended."
+    NODE_DRAINED = "node.drained", "The drain is over, and the node disabled; the reason is `empty` or `deadline`."
     NODE_TOKEN_MADE = "node.token_made", "A user made an enrolment token."
     NODE_REGISTERED = (
         "node.registered",
@@ -49,6 +51,10 @@ class EventKind(StrEnum):
     )
     NODE_CONDITION_RAISED = "node.condition_raised", "Something is wrong with the node; the reason names the condition."
     NODE_CONDITION_CLEARED = "node.condition_cleared", "A condition of the node is over."
+    NODE_EVENTS_DROPPED = (
+        "node.events_dropped",
+        "What the node told by itself was more than is kept; its oldest events are gone, `data` has how many.",
+    )
 
     RUN_QUEUED = "run.queued", "The run was accepted, and waits."
     RUN_RUNNING = "run.running", "Steps of the run go on, for the first time or after a pause."
@@ -58,6 +64,7 @@ class EventKind(StrEnum):
     RUN_CANCELED = "run.canceled", "The run ended because a user or a newer run asked for it."
     RUN_CANCEL_REQUESTED = "run.cancel_requested", "A user, or a newer run of its group, asked the run to end."
     RUN_STUCK = "run.stuck", "The control worker fails at the run again and again; it goes on trying."
+    RUN_LOGS_CUT = "run.logs_cut", "The logs of the run are over their quota: lines from here on are not kept."
     RUN_PAUSE_REQUESTED = "run.pause_requested", "A user asked the run to pause."
     RUN_RESUME_REQUESTED = "run.resume_requested", "A user asked the run to go on."
 
@@ -96,6 +103,53 @@ class EventKind(StrEnum):
     CONTAINER_REMOVED = "container.removed", "The container is gone, after the outcome of its step was known."
     CONTAINER_MISSING = "container.missing", "The container is gone, and its step has not ended."
     CONTAINER_UNKNOWN = "container.unknown", "No step of the node owns the container."
+
+    INSTANCE_CREATED = "instance.created", "A user or a run made the instance; the message says by what."
+    INSTANCE_EDITED = "instance.edited", "A user changed the name, the labels or the end of the instance."
+    INSTANCE_REVISION_MADE = "instance.revision_made", "The instance has a new revision; `data` has its number."
+    INSTANCE_ASKED = "instance.asked", "Somebody asked for a power action; the message names it, the reason is theirs."
+    INSTANCE_REVERTED = "instance.reverted", "A new revision did not get ready; the one before takes its place again."
+    INSTANCE_UNKNOWN = "instance.unknown", "A node keeps an instance that the control plane does not have."
+    INSTANCE_DIFFERS = "instance.differs", "Node and control plane had different orders; the newer one was given again."
+    INSTANCE_SCHEDULE_SET = (
+        "instance.schedule_set",
+        "A user gave the instance a schedule, or changed it; the message has its times and what it does.",
+    )
+    INSTANCE_SCHEDULE_REMOVED = "instance.schedule_removed", "A user removed a schedule of the instance."
+    INSTANCE_SCHEDULE_PAUSED = "instance.schedule_paused", "A user paused a schedule; the message has their note."
+    INSTANCE_SCHEDULE_RESUMED = "instance.schedule_resumed", "A user resumed a schedule of the instance."
+    INSTANCE_SCHEDULE_TRIGGERED = "instance.schedule_triggered", "A user had a schedule do its work out of turn."
+    INSTANCE_SCHEDULE_FIRED = (
+        "instance.schedule_fired",
+        "A time of a schedule came, and what it does has ended; the reason is the outcome: `done`, `skipped`, `busy` "
+        "or `failed`.",
+    )
+    INSTANCE_SCHEDULE_MISSED = "instance.schedule_missed", "Times of a schedule passed and nothing was done."
+    INSTANCE_CONSOLE_OPENED = "instance.console_opened", "A user opened a console; the message is the command."
+    INSTANCE_CONSOLE_CLOSED = "instance.console_closed", "The console ended; the message says how."
+    INSTANCE_CREATING = "instance.creating", "The instance waits for its node."
+    INSTANCE_PREPARING = "instance.preparing", "The node gets the instance's image."
+    INSTANCE_STARTING = "instance.starting", "The instance's process runs and is not ready."
+    INSTANCE_READY = "instance.ready", "The instance is ready."
+    INSTANCE_RESTARTING = "instance.restarting", "The process ended; it is started again, the message says when."
+    INSTANCE_STOPPING = "instance.stopping", "The instance is asked to end; the message names the rung of the ladder."
+    INSTANCE_STOPPED = "instance.stopped", "The instance does not run."
+    INSTANCE_CRASH_LOOP = "instance.crash_loop", "The process ended too often; the message has its last lines."
+    INSTANCE_FAILED = "instance.failed", "The instance can't be started; the message says why."
+    INSTANCE_DELETING = "instance.deleting", "The instance and its containers are being removed."
+    INSTANCE_DELETED = "instance.deleted", "The instance is gone."
+
+    SERVER_DISK_LOW = "server.disk_low", "A disk of the server is nearly full: logs and new work are not taken."
+    SERVER_DISK_FREE = "server.disk_free", "The disks of the server have room again."
+
+    PROCESS_REPLACED = (
+        "process.replaced",
+        "A process of the stack did not answer, and its supervisor put a new one in its place; `data` names it.",
+    )
+
+    KEY_MADE = "key.made", "A user made an API key, or a start of the api was given one; the message is its name."
+    KEY_ROTATED = "key.rotated", "A user gave an API key a new secret; `data` has the end of its earlier ones."
+    KEY_REVOKED = "key.revoked", "A user revoked an API key: what goes on by it ends within seconds."
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gamekeeper.domain.language.declared_input import Arg, Env
 from gamekeeper.domain.language.pattern import matches
-from gamekeeper.domain.language.pipeline import Arg, Env
 from gamekeeper.domain.language.problem import ProblemList, did_you_mean
 from gamekeeper.domain.language.source import Plain, core_value
 from gamekeeper.domain.language.values import INT64_MAX, as_text, kind_of

@@ -19,13 +19,15 @@ from gamekeeper.domain.language.expressions import (
     find_expressions,
     whole_expression,
 )
-from gamekeeper.domain.language.graph import ancestors, find_cycle
+from gamekeeper.domain.language.graph import Ancestors, find_cycle
 from gamekeeper.domain.language.matrix import SPECIAL
-from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, NodeSelector, Pipeline, StepType, Until
+from gamekeeper.domain.language.node_choice import NodeSelector
+from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.placed_step import Placed, place_steps
 from gamekeeper.domain.language.problem import Path, Problem, ProblemList, did_you_mean
 from gamekeeper.domain.language.read_model import read_pipeline
-from gamekeeper.domain.language.source import Document, refuse_half_characters
+from gamekeeper.domain.language.source import Document, refuse_broken_text
+from gamekeeper.domain.language.step import StepType, Until
 from gamekeeper.domain.language.warnings import find_warnings
 from gamekeeper.errors import SpecError
 
@@ -41,7 +43,7 @@ class Checked(NamedTuple):
 def check_document(document: Document) -> Checked:
     """The pipeline in a document. Raises SpecError with all problems found."""
     problems = ProblemList(document.positions)
-    refuse_half_characters(document.value, problems)
+    refuse_broken_text(document.value, problems)
     pipeline = read_pipeline(document.value, problems)
     if pipeline is None:
         raise SpecError(_in_order(problems.problems))
@@ -87,8 +89,6 @@ def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
             problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
     for name, arg in pipeline.args.items():
         check_declared(name, arg, problems)
-    if isinstance(pipeline.defaults.node, NodeSelector):
-        problems.add(("defaults", "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
 
 
 def _check_names(placed: list[Placed], problems: ProblemList) -> None:
@@ -106,6 +106,8 @@ def _check_needs(placed: list[Placed], problems: ProblemList) -> None:
     regular = {item.step.name for item in placed if not item.is_finally}
     types = {item.step.name: item.step.type for item in placed}
     for item in placed:
+        if problems.is_full:
+            return
         same = finals if item.is_finally else regular
         for need in item.needs:
             if need in same:
@@ -128,22 +130,21 @@ def _check_until(item: Placed, need: str, needed: StepType, problems: ProblemLis
     """The long form's word fits what is needed."""
     until = None if item.step.needs is None else item.step.needs[need]
     path = (*item.path, "needs", need)
-    if until is Until.STARTED and needed is StepType.SERVICE:
-        problems.add(path, "not_supported", f'"{until}" {NOT_YET}', f"write {need}: healthy")
-    elif until is not None and (until is Until.SUCCEEDED) == (needed is StepType.SERVICE):
+    if until is not None and (until is Until.SUCCEEDED) == (needed is StepType.SERVICE):
         right = Until.HEALTHY if needed is StepType.SERVICE else Until.SUCCEEDED
         message = f'"{need}" is of type {needed}, which is never {until}'
         problems.add(path, "needs", message, f"write {need}: {right}")
 
 
 def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: ProblemList) -> None:
-    needs = {item.step.name: item.needs for item in placed}
+    above = Ancestors({item.step.name: item.needs for item in placed})
     regular = frozenset(item.step.name for item in placed if not item.is_finally)
     names = (frozenset(pipeline.args), frozenset(pipeline.envs))
-    outputs = {item.step.name: frozenset(FIXED_OUTPUTS.get(item.step.type, item.step.outputs or [])) for item in placed}
+    outputs = {item.step.name: frozenset(item.outputs) for item in placed}
+    ports = {item.step.name: item.port_keys for item in placed if item.step.type is StepType.SERVICE}
     for item in placed:
-        readable = frozenset(ancestors(needs, item.step.name)) | (regular if item.is_finally else frozenset())
-        _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs), problems)
+        readable = above.of(item.step.name) | (regular if item.is_finally else frozenset())
+        _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs, ports=ports), problems)
     static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
     static |= {"concurrency": pipeline.concurrency.model_dump()} if pipeline.concurrency else {}
     for key, value in static.items():
@@ -161,9 +162,11 @@ def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -
     for part in ("container", "pipeline"):
         if (given := getattr(step, part)) is not None:
             _check_tree(given.model_dump(exclude_defaults=True), (*path, part), replace(scope, matrix=axes), problems)
-    for key in ("node", "timeout", "priority", "max_parallel", "fail_fast"):
+    for key in ("node", "instance", "auto_revert", "timeout", "priority", "max_parallel", "fail_fast"):
         value = getattr(step, key)
-        if isinstance(value, str):
+        if isinstance(value, NodeSelector):
+            value = value.model_dump()
+        if isinstance(value, str | dict):
             _check_tree(value, (*path, key), Scope(scope.args, scope.envs), problems)
 
 
@@ -189,6 +192,8 @@ def _check_tree(value: Any, path: Path, scope: Scope, problems: ProblemList) -> 
 
 
 def _check_one(expression: str, path: Path, scope: Scope, problems: ProblemList) -> None:
+    if problems.is_full:
+        return
     try:
         check_expression(expression, scope)
     except ExpressionError as error:

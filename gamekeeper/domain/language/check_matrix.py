@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.expressions import ExpressionError, as_environment, render_tree
+from gamekeeper.domain.language.evaluation import as_environment, render_tree
+from gamekeeper.domain.language.expressions import ExpressionError
 from gamekeeper.domain.language.matrix import Cell, describe, expand
+from gamekeeper.domain.language.metering import size
 from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.language.problem import Path
 from gamekeeper.domain.language.rendering import Rendering
@@ -35,6 +37,7 @@ def try_cells(matrix: Any, container: Container | None, path: Path, rendering: R
 
 
 def _try_cell(dumped: dict[str, Any], cell: Cell, path: Path, rendering: Rendering) -> None:
+    rendering.values.budget.left -= size(dumped)  # each cell is a container to look at
     try:
         rendered = render_tree(dumped, replace(rendering.values, matrix=cell), static_only=True)
         rendered["environment"] = as_environment(dumped.get("environment", {}), rendered.get("environment", {}))

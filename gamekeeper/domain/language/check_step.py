@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.given_port import asks_same_number
+from gamekeeper.domain.language.node_choice import NodeSelector
 from gamekeeper.domain.language.outputs import NAME as OUTPUT_NAME
-from gamekeeper.domain.language.pipeline import Lifetime, NodeSelector, Step, StepType
 from gamekeeper.domain.language.placed_step import Placed
 from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.published_port import parse_entry
 from gamekeeper.domain.language.shell_text import find_fault
-from gamekeeper.domain.language.values import NAME
+from gamekeeper.domain.language.step import Lifetime, Step, StepType, Strategy
+from gamekeeper.domain.language.values import NAME, has_template
 
 UNSUPPORTED_STEP_KEYS = ("disconnect", "artifacts")
+INSTANCE_KEYS = ("instance", "strategy", "auto_revert")
 JOB_KEYS = ("matrix", "outputs", "max_parallel", "fail_fast")
 NO_CALL_KEYS = ("container", "lifetime", "outputs", "priority", "approval")
 CONTAINER_KEYS = (*JOB_KEYS, "container", "retry", "lifetime", "node", "timeout", "priority", "on_failure")
@@ -26,6 +30,7 @@ def check_step(item: Placed, problems: ProblemList) -> None:
     if step.lifetime is not None and step.type is not StepType.SERVICE:
         message = f'lifetime is for services; step "{step.name}" is a {step.type}'
         problems.add((*path, "lifetime"), "lifetime", message, "remove it, or set type: service")
+    _check_instance_keys(item, problems)
     if item.is_finally and step.type is not StepType.JOB:
         problems.add((*path, "type"), "finally", "a finally step is a job", f"put the {step.type} among the steps")
     if step.type is StepType.APPROVAL:
@@ -45,8 +50,36 @@ def _check_supported(step: Step, path: Path, problems: ProblemList) -> None:
     for key in UNSUPPORTED_STEP_KEYS:
         if getattr(step, key) is not None:
             problems.add((*path, key), "not_supported", f'"{key}" {NOT_YET}', NOT_YET_HINT)
-    if isinstance(step.node, NodeSelector):
-        problems.add((*path, "node"), "not_supported", f"a node by labels {NOT_YET}", "name the node by its id")
+    if isinstance(step.node, NodeSelector) and step.type is StepType.PIPELINE:
+        problems.add(
+            (*path, "node"),
+            "not_supported",
+            f"a node by labels for a called pipeline {NOT_YET}",
+            "name the node by its id",
+        )
+
+
+def _check_instance_keys(item: Placed, problems: ProblemList) -> None:
+    step, path = item.step, item.path
+    for key in INSTANCE_KEYS:
+        if getattr(step, key) is not None and item.lifetime is not Lifetime.NODE:
+            message = f'"{key}" is for a service that stays up'
+            problems.add((*path, key), "instance", message, "write type: service and lifetime: node, or remove it")
+    if step.strategy is Strategy.BLUE_GREEN and step.container is not None:
+        check_side_by_side(step.container, path, problems)
+
+
+def check_side_by_side(container: Container, path: Path, problems: ProblemList) -> None:
+    """Adds a problem for each port with a number of its own, and for GPUs: the next revision could not have them beside
+    this one."""
+    for index, port in enumerate(container.ports):
+        if not has_template(port) and (entry := parse_entry(port)).is_fixed:
+            message = f'blue_green: "{port}" can\'t be held by two revisions at once'
+            hint = f'write "0:{entry.inside[0]}/{entry.protocol}" for a free port, another one with each update, or'
+            problems.add((*path, "container", "ports", index), "port_of_both", message, f"{hint} strategy: recreate")
+    if container.device_requests:
+        message = "blue_green: GPUs can't be held by two revisions at once"
+        problems.add((*path, *container.path_of_gpus), "gpu_of_both", message, "write strategy: recreate")
 
 
 def _check_approval(item: Placed, problems: ProblemList) -> None:
@@ -106,6 +139,10 @@ def _check_container(item: Placed, container: Container, problems: ProblemList) 
         fault = find_fault(command)
         if fault is not None:
             problems.add((*path, "commands", index), *fault)
+    for index, port in enumerate(container.ports):
+        if item.lifetime is not Lifetime.NODE and asks_same_number(port):
+            message, hint = "same_number is for what outlives its run", "write lifetime: node on a service"
+            problems.add((*path, "ports", index), "port", message, hint)
     if container.restart != "no" and item.lifetime is not Lifetime.NODE:
         if item.lifetime is None:
             message, hint = f"restart: {container.restart} is for services", "use retry for a job"

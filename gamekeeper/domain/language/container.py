@@ -330,6 +330,11 @@ class Container(Model):
     def device_requests(self) -> list[DeviceReservation]:
         return [*self.deploy.resources.reservations.devices, *self.gpus]
 
+    @property
+    def path_of_gpus(self) -> tuple[str, ...]:
+        """The key that asks for GPUs, in its document."""
+        return ("container", "gpus") if self.gpus else ("container", "deploy", "resources", "reservations", "devices")
+
     @model_validator(mode="after")
     def _one_way_to_run(self) -> Container:
         if self.commands and (self.command is not None or self.entrypoint is not None):

@@ -25,6 +25,7 @@ WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+MAX_LENGTH = 500
 _LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS = {name: index for index, name in enumerate("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
 _DAYS = {name: index for index, name in enumerate("SUN MON TUE WED THU FRI SAT".split())}
@@ -39,12 +40,7 @@ def check_cron(text: str) -> str:
     """The line itself. Raises pydantic's custom error that names the field and its limits."""
     if text in WORDS:
         return text
-    if text.startswith("@"):
-        raise wrong("cron", f'"{text}" is not known; use five fields, or one of {", ".join(sorted(WORDS))}')
-    fields = text.split()
-    if len(fields) != len(_LIMITS):
-        count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
-        raise wrong("cron", f'"{text}" has {count}; write minute, hour, day, month and weekday, as in "0 5 * * *"')
+    fields = _fields(text)
     for index, field in enumerate(fields):
         for part in field.split(","):
             _check_part(index, field, part)
@@ -55,6 +51,18 @@ def check_cron(text: str) -> str:
     if comes is None:
         raise wrong("cron", f'"{text}" never comes')
     return text
+
+
+def _fields(text: str) -> list[str]:
+    if len(text) > MAX_LENGTH:
+        raise wrong("cron", f"has {len(text)} characters; the limit is {MAX_LENGTH}")
+    if text.startswith("@"):
+        raise wrong("cron", f'"{text}" is not known; use five fields, or one of {", ".join(sorted(WORDS))}')
+    fields = text.split()
+    if len(fields) != len(_LIMITS):
+        count = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+        raise wrong("cron", f'"{text}" has {count}; write minute, hour, day, month and weekday, as in "0 5 * * *"')
+    return fields
 
 
 def _check_part(index: int, field: str, part: str) -> None:

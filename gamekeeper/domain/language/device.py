@@ -10,7 +10,10 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.values import Pairs, Text, Texts, Whole, as_text, has_template, wrong
 
+CDI = "cdi"  # the driver of Docker's that takes CDI names
+RENDER_NODE = re.compile(r"/dev/dri/renderD\d+")
 _PERMISSIONS = re.compile(r"[rwm]{1,3}")
+_CDI = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _RULE = re.compile(r"[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}")
 
 
@@ -29,14 +32,21 @@ class Device(Model):
 def read_device(value: Any) -> str:
     """The short form of an entry of ``devices``, checked where it holds no template."""
     text = Device.model_validate(value).short() if isinstance(value, dict) else as_text(value)
-    if has_template(text):
+    if has_template(text) or is_cdi(text):
         return text
     parts = text.split(":")
     if len(parts) > 3 or not all(part.startswith("/") for part in parts[:2]):
-        raise wrong("device", f'"{text}" is not a device; write /dev/HOST or /dev/HOST:/dev/CONTAINER')
+        raise wrong(
+            "device", f'"{text}" is not a device; write /dev/HOST, /dev/HOST:/dev/CONTAINER or VENDOR/CLASS=NAME'
+        )
     if len(parts) == 3 and not _PERMISSIONS.fullmatch(parts[2]):
         raise wrong("device", f'"{parts[2]}" are no permissions of a device; use r, w and m')
     return text
+
+
+def is_cdi(text: str) -> bool:
+    """True for a device by its name of the Container Device Interface, as ``nvidia.com/gpu=0``."""
+    return _CDI.fullmatch(text) is not None
 
 
 def read_rule(value: Any) -> str:

@@ -6,43 +6,52 @@ at submission: a name that is unknown there would otherwise be found at night, i
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import cel
 
-from gamekeeper.domain.language.expression_words import FOREIGN_FUNCTIONS, FOREIGN_NAMES, failure_words, parse_words
+from gamekeeper.domain.language.counted_expression import Region, with_counters
+from gamekeeper.domain.language.expression_tokens import strange_signs
+from gamekeeper.domain.language.expression_words import FOREIGN_FUNCTIONS, FOREIGN_NAMES, parse_words
 from gamekeeper.domain.language.problem import did_you_mean
 from gamekeeper.errors import InvalidError
 
-TEMPLATE = re.compile(r"\$\{\{((?:[^}'\"]|'[^']*'|\"[^\"]*\"|\}(?!\}))*)\}\}")
+# It warns of a function of ours that refuses its arguments, which is an answer to the user and told as one.
+logging.getLogger("cel").setLevel(logging.CRITICAL)
+
+# No template stands in another, not even in a text of it. So however many have no end, each is looked at up to the next
+# one alone.
+_CHAR = r"[^}'\"$]|\$(?!\{\{)"
+_TEXTS = r"'(?:[^'$]|\$(?!\{\{))*'|\"(?:[^\"$]|\$(?!\{\{))*\""
+TEMPLATE = re.compile(rf"\$\{{\{{((?:{_CHAR}|{_TEXTS}|\}}(?!\}}))*)\}}\}}")
 _STRING = re.compile(r"((?<=[\w\]])\[\s*(?:'[^']*'|\"[^\"]*\")\s*\])|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 _MEMBER = re.compile(r"(?<![\w.])(args|envs|matrix|steps|run|node)\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?)\3\s*\])")
 _NAME_OR_INDEX = r"(?:\.\s*([A-Za-z_]\w*)|\[\s*(['\"])(.*?){quote}\s*\])"
-_OUTPUT = re.compile(
+_PART = re.compile(
     r"(?<![\w.])steps\s*"
     + _NAME_OR_INDEX.replace("{quote}", r"\2")
-    + r"\s*\.\s*outputs\s*"
-    + _NAME_OR_INDEX.replace("{quote}", r"\5")
+    + r"\s*\.\s*(outputs|ports)\s*"
+    + r"(?:\[\s*(\d+)\s*\]|"
+    + _NAME_OR_INDEX.replace("{quote}", r"\7")
+    + ")"
 )
 _FIELD = re.compile(
     r"(?<![\w.])steps\s*" + _NAME_OR_INDEX.replace("{quote}", r"\2") + r"\s*" + _NAME_OR_INDEX.replace("{quote}", r"\5")
 )
 STATUS_FUNCTIONS = frozenset({"success", "failure", "cancelled", "always"})
 FUNCTIONS = frozenset({"range", "from_json", "hash"}) | STATUS_FUNCTIONS
-RANGE_LIMIT = 256
 EXPRESSION_LIMIT = 4096
+ROOTS = frozenset({"args", "envs", "matrix", "steps", "run", "node"})
+MAX_STRANGE = 3
 
 RUN_FIELDS = frozenset({"id", "name", "status"})
 NODE_FIELDS = frozenset({"id"})
-STEP_FIELDS = frozenset({"status", "exit_code", "outputs"})
+STEP_FIELDS = frozenset({"status", "exit_code", "outputs", "ports"})
 
 
 @dataclass(frozen=True)
@@ -53,42 +62,60 @@ class Scope:
     envs: frozenset[str] = frozenset()
     steps: frozenset[str] = frozenset()
     outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by step, those it declares
+    ports: Mapping[str, frozenset[str] | None] = field(default_factory=dict)  # by service; None where nobody knows yet
     matrix: frozenset[str] | None = None  # None outside a matrix
-
-
-@dataclass
-class Values:
-    """The values of the names in an expression when it is evaluated."""
-
-    args: Mapping[str, Any] = field(default_factory=dict)
-    envs: Mapping[str, str] = field(default_factory=dict)
-    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    run: Mapping[str, Any] = field(default_factory=dict)
-    node: Mapping[str, Any] = field(default_factory=dict)
-    matrix: Mapping[str, Any] = field(default_factory=dict)
-    status: Mapping[str, bool] = field(default_factory=dict)
-    unknown: frozenset[str] = frozenset()  # "args.NAME", "envs.NAME" or "node": not given, or given wrong
 
 
 class ExpressionError(InvalidError):
     """An expression that does not parse, names the unknown, or fails on its values."""
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:200]}..."
 
 
+class Compiled(NamedTuple):
+    """An expression as it was written, which tells its names, and as it is evaluated: with counters."""
+
+    written: cel.Program
+    counting: cel.Program
+    regions: Sequence[Region]
+
+
 @lru_cache(maxsize=4096)
-def compile_expression(text: str) -> cel.Program:
+def compile_expression(text: str) -> Compiled:
     """Raises ExpressionError with the reason in one line."""
     if len(text) > EXPRESSION_LIMIT:
         raise ExpressionError(f"the expression is over {EXPRESSION_LIMIT} characters")
+    text = text.strip()
     try:
-        return cel.compile(text.strip())
+        written = _parsed(text)
+        counted = with_counters(text, ROOTS)
+        counting = written if counted.text == text else _with_its_counters(counted.text)
+        return Compiled(written, counting, counted.regions)
+    except InvalidError as error:
+        raise ExpressionError(f'"{shown(text)}" is not an expression: {error.message}', hint=error.hint) from error
+
+
+def _parsed(text: str) -> cel.Program:
+    strange = strange_signs(text)
+    if len(strange) > MAX_STRANGE:  # CEL's parser takes a while to tell of each
+        place, sign = strange[0]
+        raise InvalidError(f'at column {place + 1}: "{sign}" is no word of an expression; is a quote missing?')
+    try:
+        return cel.compile(text)
     except Exception as error:
-        reason = parse_words(error) if text.strip() else "it is empty"
-        raise ExpressionError(f'"{_shown(text)}" is not an expression: {reason}') from error
+        raise InvalidError(parse_words(error) if text else "it is empty") from error
+
+
+def _with_its_counters(text: str) -> cel.Program:
+    """CEL reads odd spellings that take no counter, such as a macro behind nothing (``.map(x, x)``). Nobody needs
+    them, and what can't be counted is not evaluated."""
+    try:
+        return cel.compile(text)
+    except Exception as error:
+        raise InvalidError("a macro stands behind no value", hint="write it as args.list.map(x, x + 1)") from error
 
 
 def find_expressions(text: str) -> Iterator[str]:
@@ -104,18 +131,12 @@ def whole_expression(text: str) -> str | None:
 
 def check_expression(text: str, scope: Scope) -> None:
     """Raises ExpressionError when ``text`` does not parse or names something that is not in ``scope``."""
-    program = compile_expression(text)
+    program = compile_expression(text).written
     bare = _STRING.sub(lambda found: found.group(1) or "''", text)  # without strings, but for an index such as ['a']
-    for member in _MEMBER.finditer(bare):
-        _check_member(member.group(1), member.group(2) or member.group(4), scope)
-    for output in _OUTPUT.finditer(bare):
-        _check_output(output.group(1) or output.group(3), output.group(4) or output.group(6), scope)
-    for found in _FIELD.finditer(bare):
-        _check_field(found.group(1) or found.group(3), found.group(4) or found.group(6), scope)
-    roots = {"args", "envs", "matrix", "steps", "run", "node"}
+    _check_members(bare, scope)
     bound = set(re.findall(r"\.(?:map|filter|all|exists|exists_one)\(\s*(\w+)\s*,", text))
-    for name in sorted(set(program.variables()) - roots - bound):
-        raise ExpressionError(f'unknown name "{name}"', hint=_name_hint(name, text, roots))
+    for name in sorted(set(program.variables()) - ROOTS - bound):
+        raise ExpressionError(f'unknown name "{name}"', hint=_name_hint(name, text))
     for name in sorted(set(program.functions()) - FUNCTIONS):
         if name.isidentifier() and not name.startswith("_") and name not in _CEL_FUNCTIONS:
             hint = FOREIGN_FUNCTIONS.get(name) or did_you_mean(name, FUNCTIONS | _CEL_FUNCTIONS)
@@ -123,6 +144,19 @@ def check_expression(text: str, scope: Scope) -> None:
     method = _METHOD_ALONE.search(bare)
     if method:
         raise ExpressionError(f'"{method.group(1)}" stands behind a text', hint=FOREIGN_FUNCTIONS[method.group(1)])
+
+
+def _check_members(bare: str, scope: Scope) -> None:
+    for member in _MEMBER.finditer(bare):
+        _check_member(member.group(1), member.group(2) or member.group(4), scope)
+    for found in _PART.finditer(bare):
+        step, name = found.group(1) or found.group(3), found.group(5) or found.group(6) or found.group(8)
+        if found.group(4) == "ports":
+            _check_port(step, name, scope, is_number=found.group(5) is not None)
+        elif found.group(5) is None:
+            _check_output(step, name, scope)
+    for found in _FIELD.finditer(bare):
+        _check_field(found.group(1) or found.group(3), found.group(4) or found.group(6), scope)
 
 
 _CEL_FUNCTIONS = frozenset(
@@ -134,13 +168,13 @@ _CEL_FUNCTIONS = frozenset(
 _METHOD_ALONE = re.compile(r"(?<![\w.])(contains|startsWith|endsWith)\s*\(")
 
 
-def _name_hint(name: str, text: str, roots: set[str]) -> str:
+def _name_hint(name: str, text: str) -> str:
     if name in FOREIGN_NAMES:
         return FOREIGN_NAMES[name]
     dashed = re.search(rf"steps\.([\w]+(?:-[\w]+)*-{re.escape(name)})", text)
     if dashed:
         return f'a step whose name has "-" is written steps["{dashed.group(1)}"]'
-    close = did_you_mean(name, roots)
+    close = did_you_mean(name, ROOTS)
     if close.startswith("did you mean"):
         rest = re.search(rf"{re.escape(name)}(\.\w+)", text)
         return close.replace('"?', f'{rest.group(1)}"?') if rest else close
@@ -172,18 +206,28 @@ def _check_output(step: str, name: str, scope: Scope) -> None:
         raise ExpressionError(f'step "{step}" declares no output "{name}"', hint=hint)
 
 
+def _check_port(step: str, name: str, scope: Scope, *, is_number: bool) -> None:
+    known = scope.ports.get(step)
+    if is_number:
+        raise ExpressionError("the name of a port is a text", hint=f'write steps["{step}"].ports["{name}"]')
+    if known is not None and name not in known:
+        hint = did_you_mean(name, known) or f'add "ports" to its container, as {{name: {name}, target: 80}}'
+        raise ExpressionError(f'step "{step}" publishes no port "{name}"', hint=hint)
+
+
 def _check_field(step: str, field: str, scope: Scope) -> None:
+    if step in scope.steps and field == "ports" and step not in scope.ports:
+        message = f'step "{step}" is no service: nothing of it is published any more when it has ended'
+        raise ExpressionError(message, hint="write type: service, or take its outputs")
     if step not in scope.steps or field in STEP_FIELDS:
         return
-    if field == "ports":
-        raise ExpressionError("the ports of a step are not supported yet", hint="publish a fixed port by an argument")
     hint = did_you_mean(field, STEP_FIELDS)
     raise ExpressionError(f'a step has no "{field}"', hint=hint)
 
 
 def is_dynamic(text: str, *, in_cell: bool = False) -> bool:
     """True when an expression can only be known while the run goes on: it reads steps, the run's status, or a cell."""
-    program = compile_expression(text)
+    program = compile_expression(text).written
     names = set(program.variables())
     progressing = ({"steps"} if in_cell else {"steps", "matrix"}) & names or STATUS_FUNCTIONS & set(program.functions())
     return bool(progressing) or _reads_status(text, names)
@@ -195,10 +239,11 @@ def _reads_status(text: str, names: set[str]) -> bool:
 
 def reads_args(text: str) -> set[str]:
     """The arguments that an expression names; ``*`` when it reads ``args`` in a way that names none."""
-    return _reads(text, "args")
+    return reads(text, "args")
 
 
-def _reads(text: str, root: str) -> set[str]:
+def reads(text: str, root: str) -> set[str]:
+    """The members of a root that an expression names; ``*`` when it reads the root in a way that names none."""
     bare = _STRING.sub(lambda found: found.group(1) or "''", text)
     members = [member for member in _MEMBER.finditer(bare) if member.group(1) == root]
     names = {member.group(2) or member.group(4) for member in members}
@@ -206,145 +251,5 @@ def _reads(text: str, root: str) -> set[str]:
     return names if mentioned == len(members) else names | {"*"}
 
 
-def reads_unknown(text: str, values: Values) -> bool:
-    """True when an expression reads something that is not known, so that its value can't be told."""
-    if "node" in values.unknown and _reads(text, "node"):
-        return True
-    for root in ("args", "envs"):
-        unknown = {name.removeprefix(f"{root}.") for name in values.unknown if name.startswith(f"{root}.")}
-        if unknown and (unknown | {"*"}) & _reads(text, root):
-            return True
-    return False
-
-
 def uses_status_function(text: str) -> bool:
-    return bool(STATUS_FUNCTIONS & set(compile_expression(text).functions()))
-
-
-def evaluate(text: str, values: Values) -> Any:
-    """The value of one expression, as JSON has values. Raises ExpressionError with the reason."""
-    try:
-        return _plain(compile_expression(text).execute(_context(values)))
-    except ExpressionError as error:
-        raise ExpressionError(f'"{_shown(text)}": {error.message}', hint=error.hint) from error
-    except Exception as error:
-        raise ExpressionError(f'"{_shown(text)}" failed: {failure_words(error)}') from error
-
-
-_KINDS = {bytes: "bytes", type: "a type"}
-
-
-def _plain(value: Any) -> Any:
-    """``value`` with nothing in it that JSON doesn't have: a value goes into containers, histories and the database.
-
-    A duration reads as ``300s`` and a timestamp as ``2026-01-31T12:00:00Z``, as CEL's own ``string()`` writes them.
-    Raises ExpressionError for bytes, types, NaN and infinity.
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {as_template_text(_plain(key)): _plain(item) for key, item in value.items()}
-    what = f"the number {value}" if isinstance(value, float) else _KINDS.get(type(value), "a value")
-    raise ExpressionError(f"it gives {what}, which can't be used", hint="convert it, as with string()")
-
-
-def _context(values: Values) -> cel.Context:
-    variables = {
-        "args": dict(values.args),
-        "envs": dict(values.envs),
-        "steps": {name: dict(step) for name, step in values.steps.items()},
-        "run": dict(values.run),
-        "node": dict(values.node),
-        "matrix": dict(values.matrix),
-    }
-    functions: dict[str, Callable[..., Any]] = {"range": _range, "from_json": _from_json, "hash": _hash}
-    for name in STATUS_FUNCTIONS:
-        functions[name] = lambda held=values.status.get(name, name in ("success", "always")): held
-    return cel.Context(variables, functions)
-
-
-def _range(*given: Any) -> list[int]:
-    if len(given) != 1 or isinstance(given[0], bool) or not isinstance(given[0], int):
-        raise InvalidError("range() takes one whole number")
-    if not 0 <= given[0] <= RANGE_LIMIT:
-        raise InvalidError(f"range({given[0]}) is outside 0 to {RANGE_LIMIT}")
-    return list(range(given[0]))
-
-
-def _from_json(*given: Any) -> Any:
-    if len(given) != 1 or not isinstance(given[0], str):
-        raise InvalidError("from_json() takes one text")
-    try:
-        return json.loads(given[0])
-    except ValueError:
-        raise InvalidError("from_json() takes a text that is JSON") from None
-
-
-def _hash(*given: Any) -> str:
-    if len(given) != 1:
-        raise InvalidError("hash() takes one value")
-    value = _plain(given[0])
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def as_template_text(value: Any) -> str:
-    """The text of a value inside a longer string."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, separators=(",", ":"))
-
-
-def as_texts(rendered: Mapping[str, Any]) -> dict[str, str]:
-    """Rendered values where only text can stand, as in an environment: a list or a mapping becomes JSON."""
-    return {name: value if isinstance(value, str) else as_template_text(value) for name, value in rendered.items()}
-
-
-def as_environment(given: Mapping[str, Any], rendered: Mapping[str, Any]) -> dict[str, str | None]:
-    """As texts, but for the names that are given without a value: these stay None, and take the image's own away."""
-    return {name: None if given[name] is None else text for name, text in as_texts(rendered).items()}
-
-
-def render(text: str, values: Values, *, static_only: bool = False) -> Any:
-    """``text`` with its templates replaced; a whole-value template keeps its type.
-
-    With ``static_only`` expressions that read the run's progress, or what is unknown, stay as they are.
-    """
-    whole = whole_expression(text)
-    in_cell = bool(values.matrix)
-
-    def stays(expression: str) -> bool:
-        return is_dynamic(expression, in_cell=in_cell) or reads_unknown(expression, values)
-
-    if whole is not None:
-        return text if static_only and stays(whole) else evaluate(whole, values)
-
-    def replace(match: re.Match[str]) -> str:
-        if static_only and stays(match.group(1)):
-            return match.group()
-        return as_template_text(evaluate(match.group(1), values))
-
-    return TEMPLATE.sub(replace, text)
-
-
-def render_tree(value: Any, values: Values, *, static_only: bool = False) -> Any:
-    """Every string in a structure of dicts and lists, rendered."""
-    if isinstance(value, dict):
-        return {key: render_tree(item, values, static_only=static_only) for key, item in value.items()}
-    if isinstance(value, list):
-        return [render_tree(item, values, static_only=static_only) for item in value]
-    if isinstance(value, str) and "${{" in value:
-        return render(value, values, static_only=static_only)
-    return value
+    return bool(STATUS_FUNCTIONS & set(compile_expression(text).written.functions()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gamekeeper.domain.language.compose_keys import INSTEAD
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.pipeline import Step
+from gamekeeper.domain.language.step import Step
 
 _STEPS = "write steps, a list: steps: [{name: build, container: {image: debian:12, commands: [make]}}]"
 _SERVICES = "write each as a step: {name: db, type: service, lifetime: node, container: {image: mysql:8}}"
@@ -14,7 +14,6 @@ _ENVIRONMENT = "write container: {environment: {NAME: value}}"
 _NETWORK = "leave it out: a service is reached by its step's name"
 _ANCHORS = "write an anchor below a key of your own, x-base: &base, and merge it: <<: *base"
 _SECRET = "secrets are not supported yet; mount a file of the node: volumes: [/srv/secrets:/run/secrets:ro]"
-_NOT_YET = "it is not supported yet; leave it out"
 _ONE = "leave it out: each service is a step of its own, and a job of many cells a matrix"
 _NODE = "write node on the step: node: gpu-01"
 _HEALTH = "write container: {healthcheck: {test: [CMD, probe]}}"
@@ -108,9 +107,6 @@ WORDS: dict[str, dict[str, str]] = {
         "liveness_probe": _HEALTH,
         "readiness_probe": _HEALTH,
         "resources": "write container: {deploy: {resources: {limits: {cpus: '1.5', memory: 512m}}}}",
-        "strategy": f"for a matrix write matrix: {{bots: [4, 16]}} on the step; strategy itself: {_NOT_YET}",
-        "instance": _NOT_YET,
-        "auto_revert": _NOT_YET,
     },
     "Container": {
         "env": "write environment: {NAME: value}",

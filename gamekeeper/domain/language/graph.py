@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 Needs = Mapping[str, Sequence[str]]
 
 
 def find_cycle(needs: Needs) -> list[str] | None:
-    """The first cycle, as ``[a, b, a]`` in the order of running, or None. Iterative: 10,000 steps are no recursion."""
-    done: set[str] = set()
-    for root in needs:
-        path: list[str] = []
-        stack: list[tuple[str, int]] = [(root, 0)]
-        while stack:
-            name, index = stack.pop()
-            if index == 0:
-                if name in done:
-                    continue
-                if name in path:
-                    return [*path[path.index(name) :], name][::-1]
-                path.append(name)
-            following = [need for need in needs.get(name, ()) if need in needs]
-            if index < len(following):
-                stack.append((name, index + 1))
-                stack.append((following[index], 0))
-            else:
-                done.add(name)
-                path.remove(name)
+    """A cycle, as ``[a, b, a]`` in the order of running, from its first step in the file on; or None."""
+    try:
+        _sorter(needs).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1][:-1]
+        order = {name: index for index, name in enumerate(needs)}
+        first = cycle.index(min(cycle, key=order.__getitem__))
+        return [*cycle[first:], *cycle[:first], cycle[first]]
     return None
 
 
-def ancestors(needs: Needs, name: str) -> set[str]:
-    """Every step that ``name`` waits for, directly or not."""
-    found: set[str] = set()
-    open_names = list(needs.get(name, ()))
-    while open_names:
-        need = open_names.pop()
-        if need not in found:
-            found.add(need)
-            open_names.extend(needs.get(need, ()))
-    return found
+def _sorter(needs: Needs) -> TopologicalSorter[str]:
+    return TopologicalSorter({name: [need for need in given if need in needs] for name, given in needs.items()})
+
+
+class Ancestors:
+    """The steps that each step waits for, directly or not.
+
+    They are kept as the bits of one number for each step, because a thousand steps that need hundreds each are a
+    million ways and a million names. In a graph with a cycle every step waits for all.
+    """
+
+    def __init__(self, needs: Needs) -> None:
+        self._names = list(dict.fromkeys([*needs, *(need for given in needs.values() for need in given)]))
+        self._bits = {name: 1 << index for index, name in enumerate(self._names)}
+        try:
+            order = list(_sorter(needs).static_order())
+        except CycleError:
+            self._masks = dict.fromkeys(needs, (1 << len(self._names)) - 1)
+            return
+        self._masks = {}
+        for name in order:
+            self._masks[name] = self._above(needs[name])
+
+    def _above(self, given: Sequence[str]) -> int:
+        mask = 0
+        for need in given:
+            mask |= self._bits[need] | self._masks.get(need, 0)
+        return mask
+
+    def of(self, name: str) -> frozenset[str]:
+        return frozenset(self._named(self._masks[name]))
+
+    def _named(self, mask: int) -> list[str]:
+        digits = bin(mask)[:1:-1]
+        return [self._names[index] for index, digit in enumerate(digits) if digit == "1"]

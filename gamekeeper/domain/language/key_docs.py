@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gamekeeper.domain.language.container import LONG_FORMS
-from gamekeeper.domain.language.pipeline import Arg, Env, Pipeline
+from gamekeeper.domain.language.declared_input import Arg, Env
+from gamekeeper.domain.language.pipeline import Pipeline
 
 Keys = dict[str, tuple[str, Any]]
 
@@ -67,10 +68,27 @@ MODELS: dict[str, Keys] = {
     "Step": {
         "name": ("Unique in the pipeline, a DNS label; of a service, its host name", "build"),
         "type": ("job (ends), service (goes on when healthy), approval (somebody says yes) or pipeline", "job"),
-        "lifetime": ("Of a service: run, the default, ends it with the run; node leaves it up", "node"),
+        "lifetime": (
+            "Of a service: run, the default, ends it with the run; node makes it an instance, which stays up",
+            "node",
+        ),
+        "instance": (
+            "Of a service with lifetime node: the instance that it ensures; by default pipeline and step",
+            "arena-${{ args.port }}",
+        ),
+        "strategy": (
+            "Of the same: recreate, the default, stops the old server once the new container is made; blue_green stops"
+            " it once the new one is ready",
+            "recreate",
+        ),
+        "auto_revert": (
+            "Of the same: whether the revision before comes back when the new one isn't ready in time",
+            True,
+        ),
         "node": ("Id of the node, or labels of one; by default the call's", "gpu-01"),
         "needs": (
-            "Steps that must have ended well; by default the one before, [] starts at once. Long form: {db: healthy}",
+            "Steps that must have ended well; by default the one before, [] starts at once. Long form: {db: healthy},"
+            " or {db: started} for a service whose container only has to run",
             ["fetch"],
         ),
         "if": ("A boolean expression; without a status function it also needs success()", "${{ args.full }}"),
@@ -102,8 +120,9 @@ MODELS: dict[str, Keys] = {
     },
     "NodeSelector": {
         "labels": ("Labels that the node must have", {"pool": "arena"}),
-        "spread": ("Label by whose values steps are spread", "rack"),
-        "pack": ("Label by whose values steps are packed", "rack"),
+        "spread": ("Label over whose values a group is spread, or node", "rack"),
+        "pack": ("Label of which one value is filled before the next, or node", "rack"),
+        "anti_affinity": ("Nothing is placed beside what has all these labels", {"game": "arena"}),
     },
     "Disconnect": {
         "lost_after": ("Silence after which the node counts as lost", "2m"),
@@ -178,7 +197,8 @@ MODELS: dict[str, Keys] = {
             ["/srv/games:/games:ro", "saves:/var/lib/game", {"type": "tmpfs", "target": "/cache"}],
         ),
         "ports": (
-            "[ADDRESS:]HOST:CONTAINER[/udp] or ranges of one length, published on the node; host port 0 is a free one",
+            "[ADDRESS:]HOST:CONTAINER[/udp] or ranges of one length, published on the node; host port 0 is a free one,"
+            " which an instance keeps; later steps read a service's as steps.NAME.ports.PORT",
             ["8303:8303/udp", "2456-2458:2456-2458/udp", {"target": 80, "published": 8080}],
         ),
         "expose": ("Ports that the container says it serves; steps of a run reach all of them anyway", ["25575"]),
@@ -233,7 +253,8 @@ MODELS: dict[str, Keys] = {
         "published": ("Port or range on the node; a free one by default", "8080-8090"),
         "host_ip": ("Address of the node", "127.0.0.1"),
         "protocol": ("tcp, udp or sctp", "udp"),
-        "name": ("For people", "web"),
+        "name": ("Of an instance: the port's name in GAMEKEEPER_PORT_NAME; elsewhere for people", "web"),
+        "same_number": ("Of an instance: the port in the container is that of the node, whichever it is given", True),
         "app_protocol": ("For people", "http"),
         "mode": ("host or ingress, which mean the same without a swarm", "host"),
     },

@@ -44,6 +44,8 @@ def _list(name: str, values: Any) -> list[Any]:
 def _entries(name: str, entries: Any) -> list[Cell]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InvalidError(f"matrix.{name} must be a list of mappings")
+    if len(entries) > MAX_CELLS:
+        raise InvalidError(f"matrix.{name} has {len(entries):,} entries; the limit is {MAX_CELLS}")
     return entries
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 
-from gamekeeper.domain.language.pipeline import Pipeline, StepType
+from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.placed_step import place_steps
+from gamekeeper.domain.language.step import StepType
 
 _SHAPES = {
     StepType.JOB: ('["', '"]'),
@@ -36,5 +37,6 @@ def mermaid(pipeline: Pipeline) -> str:
     for item in placed:
         arrow = "-.->" if item.is_finally and not item.needs else "-->"
         for need in item.needs or (last if item.is_finally else []):
-            lines.append(f"    {ids[need]} {arrow} {ids[item.step.name]}")
+            word = "|started|" if need in item.started_needs else ""
+            lines.append(f"    {ids[need]} {arrow}{word} {ids[item.step.name]}")
     return "\n".join(lines) + "\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gamekeeper.domain.language.pipeline import Lifetime, Pipeline, Step, StepType
+from gamekeeper.domain.language.given_port import keys_of
+from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.problem import Path
+from gamekeeper.domain.language.step import FIXED_OUTPUTS, INSTANCE_OUTPUTS, Lifetime, Step, StepType, Until
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,23 @@ class Placed:
     needs: list[str]
     is_finally: bool
     lifetime: Lifetime | None
+
+    @property
+    def started_needs(self) -> list[str]:
+        """The services of which it only needs that they have started."""
+        return [name for name, until in (self.step.needs or {}).items() if until is Until.STARTED]
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names that expressions may read."""
+        if self.lifetime is Lifetime.NODE:
+            return INSTANCE_OUTPUTS
+        return FIXED_OUTPUTS.get(self.step.type, self.step.outputs or [])
+
+    @property
+    def port_keys(self) -> frozenset[str] | None:
+        """The names of its ports that expressions may read; None where they are known only when the run begins."""
+        return keys_of(self.step.container.ports) if self.step.container is not None else frozenset()
 
 
 def place_steps(pipeline: Pipeline) -> list[Placed]:

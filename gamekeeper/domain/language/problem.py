@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 Path = tuple[str | int, ...]
+MAX_PROBLEMS = 200
+MAX_COMPARED = 100  # words that are looked at for one that was meant
 
 
 class Problem(BaseModel):
@@ -40,6 +42,8 @@ def dotted(path: Path) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint naming the closest known word, or all known words when they are few, else nothing."""
     words = sorted(known)
+    if len(words) > MAX_COMPARED:
+        words = [word for word in words if word[:1] == name[:1]][:MAX_COMPARED]
     close = difflib.get_close_matches(name, words, n=1)
     if close:
         return f'did you mean "{close[0]}"?'
@@ -57,9 +61,18 @@ class ProblemList:
         self.warnings: list[Problem] = []
 
     def add(self, path: Path, code: str, message: str, hint: str = "") -> None:
+        if self.is_full:
+            return
         problem = self._placed(path, code, message, hint)
+        if len(self.problems) == MAX_PROBLEMS:
+            problem = Problem(path="", code="too_many", message="there are more problems", hint="mend these first")
         if self.problems[-1:] != [problem]:  # of two keys that one value fills in
             self.problems.append(problem)
+
+    @property
+    def is_full(self) -> bool:
+        """True when the last problem says that there are more: nobody reads a thousand, and each costs time."""
+        return len(self.problems) > MAX_PROBLEMS
 
     def warn(self, path: Path, code: str, message: str, hint: str = "") -> None:
         """Adds what keeps nothing from starting."""

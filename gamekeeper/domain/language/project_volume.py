@@ -8,6 +8,8 @@ from __future__ import annotations
 
 EXTERNAL = "external:"
 PREFIX = "gk-p-"
+INSTANCE_PREFIX = "gk-i-"
+_OWNED = (PREFIX, INSTANCE_PREFIX, "gk-u-")
 
 
 def of_pipeline(volume: str, pipeline: str) -> str:
@@ -18,3 +20,16 @@ def of_pipeline(volume: str, pipeline: str) -> str:
     if not source or source[0] in "/.~$" or volume.startswith((EXTERNAL, own)):
         return volume
     return own + volume
+
+
+def of_instance(volume: str, instance: str) -> str:
+    """``data:/data`` as ``gk-i-INSTANCE.data:/data``, where it has no owner yet. No id of an instance holds a dot."""
+    source = volume.partition(":")[0]
+    if not source or source[0] in "/.~$" or volume.startswith((EXTERNAL, *_OWNED)):
+        return volume
+    return f"{own_prefix(instance)}{volume}"
+
+
+def own_prefix(instance: str) -> str:
+    """The beginning of the names of an instance's own volumes, and of no other ones."""
+    return f"{INSTANCE_PREFIX}{instance}."

@@ -1,6 +1,7 @@
 """Published ports in Compose's spellings: ``[IP:][HOST:]CONTAINER[/PROTOCOL]`` of ports or ranges, and the long form.
 
-The long form becomes the short one, so that one spelling is left. ``0:80`` picks a free port, as does ``80``.
+The long form becomes the short one, so that one spelling is left. ``0:80`` picks a free port, as does ``80``. Two marks
+of it are our own: ``NAME=`` before all else, and ``=`` behind the container's ports, which are then the host's.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import Field, field_validator
+
 from gamekeeper.domain.language.model import Model
-from gamekeeper.domain.language.values import Text, as_text, has_template, not_filled_in, wrong
+from gamekeeper.domain.language.values import Flag, Text, as_text, has_template, not_filled_in, wrong
 
 _PORT = re.compile(
-    r"(?:(?:(\[[0-9a-fA-F:.]+\]|\d+\.\d+\.\d+\.\d+):)?(\d+(?:-\d+)?)?:)?(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?"
+    r"(?:([A-Za-z0-9_-]{1,63})=)?"
+    r"(?:(?:(\[[0-9a-fA-F:.]+\]|\d+\.\d+\.\d+\.\d+):)?(\d+(?:-\d+)?)?:)?"
+    r"(\d+)(?:-(\d+))?(=)?(?:/(tcp|udp|sctp))?"
 )
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 MAX_PORTS = 1000
 
 
@@ -28,8 +34,33 @@ class PublishedPort:
     host_ip: str
 
 
+@dataclass(frozen=True)
+class PortEntry:
+    """An entry of ``ports``, taken apart. ``outside`` is None for any free port of the node, and may be longer than
+    ``inside`` where that is one port: then a free one of it is meant."""
+
+    name: str
+    host_ip: str
+    outside: range | None
+    inside: range
+    same_number: bool
+    protocol: str
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.outside is not None and len(self.outside) == len(self.inside)
+
+    def at(self, first: int) -> str:
+        """The short form with these ports of the node, as every agent reads it."""
+        outside = range(first, first + len(self.inside))
+        inside = outside if self.same_number else self.inside
+        address = f"{self.host_ip}:" if self.host_ip else ""
+        return f"{address}{_spelled(outside)}:{_spelled(inside)}/{self.protocol}"
+
+
 class Port(Model):
-    """The long form. ``name`` and ``app_protocol`` are for people, ``mode`` is for swarms, as in Compose."""
+    """The long form. ``app_protocol`` is for people, ``mode`` is for swarms, as in Compose. ``same_number`` makes the
+    port in the container that of the node, whichever it is given; ``target`` then says how many."""
 
     target: Text
     published: Text | None = None
@@ -38,6 +69,14 @@ class Port(Model):
     name: Text | None = None
     app_protocol: Text | None = None
     mode: Literal["host", "ingress"] | None = None
+    same_number: Flag | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @field_validator("same_number")
+    @classmethod
+    def _written_out(cls, value: bool | str | None) -> bool | str | None:
+        if isinstance(value, str):
+            raise wrong("type", "same_number is written out: true or false")
+        return value
 
     def short(self) -> str:
         address = self.host_ip or ""
@@ -45,7 +84,12 @@ class Port(Model):
             address = f"[{address}]"
         host = f"{address}:" if address else ""
         host += f"{self.published or ''}:" if host or self.published else ""
-        return f"{host}{self.target}/{self.protocol}"
+        return f"{self._mark()}{host}{self.target}{'=' if self.same_number else ''}/{self.protocol}"
+
+    def _mark(self) -> str:
+        name = self.name or ""
+        name = name if has_template(name) else _NO_NAME.sub("-", name)[:63]
+        return f"{name}=" if name else ""
 
 
 def read_port(value: Any) -> str:
@@ -53,7 +97,7 @@ def read_port(value: Any) -> str:
     text = Port.model_validate(value).short() if isinstance(value, dict) else as_text(value)
     if not has_template(text):
         try:
-            parse_ports(text)
+            parse_entry(text)
         except ValueError as error:
             raise wrong("port", str(error)) from None
     return text
@@ -62,29 +106,41 @@ def read_port(value: Any) -> str:
 def read_exposed(value: Any) -> str:
     """An entry of ``expose``: a port or a range in the container."""
     text = as_text(value)
-    if ":" in text and not has_template(text):
+    if (":" in text or "=" in text) and not has_template(text):
         raise wrong("port", f'"{text}" is published by ports; write the port in the container here')
     return read_port(text)
 
 
-def parse_ports(text: str) -> list[PublishedPort]:
-    """One port, or each of a range. Raises ValueError that names the text and the right spelling."""
+def parse_entry(text: str) -> PortEntry:
+    """Raises ValueError that names the text and the right spelling."""
     match = _PORT.fullmatch(text)
     if not match:
         why = not_filled_in(text) or "write HOST:CONTAINER or HOST:CONTAINER/udp"
         raise ValueError(f'"{text}" is not a port; {why}')
-    host_ip, host, first, last, protocol = match.groups()
+    name, host_ip, host, first, last, same, protocol = match.groups()
     inside = _range(text, first, last or first)
     if inside[0] == 0:
         raise ValueError(f'"{text}": a container port is 1 to 65535')
-    outside = _range(text, *host.partition("-")[::2]) if host else range(1)
-    if len(inside) > 1 and host and len(inside) != len(outside):
+    outside = _range(text, *host.partition("-")[::2]) if host and host != "0" else None
+    if outside is not None and len(outside) != len(inside) and (len(inside) > 1 or same):
         message = f'"{text}": {len(outside)} host ports can\'t be {len(inside)} container ports'
         raise ValueError(f"{message}; write two ranges of one length")
-    if len(inside) == 1:
-        return [PublishedPort(int(first), protocol or "tcp", "" if host in (None, "0") else host, host_ip or "")]
-    hosts = map(str, outside) if host else [""] * len(inside)
-    return [PublishedPort(port, protocol or "tcp", at, host_ip or "") for port, at in zip(inside, hosts, strict=True)]
+    return PortEntry(name or "", host_ip or "", outside, inside, same is not None, protocol or "tcp")
+
+
+def parse_ports(text: str) -> list[PublishedPort]:
+    """One port, or each of a range, for Docker to publish. Raises ValueError as ``parse_entry`` does."""
+    entry = parse_entry(text)
+    protocol, address = entry.protocol, entry.host_ip
+    if len(entry.inside) == 1:
+        host = "" if entry.outside is None else _spelled(entry.outside)
+        return [PublishedPort(entry.inside[0], protocol, host, address)]
+    hosts = [""] * len(entry.inside) if entry.outside is None else map(str, entry.outside)
+    return [PublishedPort(port, protocol, at, address) for port, at in zip(entry.inside, hosts, strict=True)]
+
+
+def _spelled(ports: range) -> str:
+    return str(ports[0]) if len(ports) == 1 else f"{ports[0]}-{ports[-1]}"
 
 
 def _range(text: str, first: str, last: str) -> range:

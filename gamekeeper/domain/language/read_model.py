@@ -10,9 +10,10 @@ from pydantic_core import ErrorDetails
 
 from gamekeeper.domain.language.container import LONG_FORMS, Container
 from gamekeeper.domain.language.foreign_words import instead_of
-from gamekeeper.domain.language.pipeline import NodeSelector, Pipeline
+from gamekeeper.domain.language.node_choice import NodeSelector
+from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.plain_words import plain_words
-from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
+from gamekeeper.domain.language.problem import MAX_PROBLEMS, Path, ProblemList, did_you_mean
 
 # Without these of a step the rules would tell consequences: of its name, say, that nobody may need it.
 _TOLD_ALONE = frozenset({"name", "type", "needs", "matrix", "outputs"})
@@ -23,7 +24,7 @@ def add_problems(
     error: ValidationError, value: Any, model: type[BaseModel], where: Path, problems: ProblemList
 ) -> None:
     """Adds the problems of a value that stands at ``where`` in the document."""
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[: MAX_PROBLEMS + 1]:
         _add_problem(detail, value, model, where, problems)
 
 
@@ -34,7 +35,9 @@ def read_pipeline(document: Any, problems: ProblemList) -> Pipeline | None:
         return Pipeline.model_validate(document)
     except ValidationError as error:
         details = error.errors(include_url=False)
-    paths = [_add_problem(detail, document, Pipeline, (), problems) for detail in details]
+    paths = [_add_problem(detail, document, Pipeline, (), problems) for detail in details[: MAX_PROBLEMS + 1]]
+    if problems.is_full:
+        return None
     rest = deepcopy(document)
     try:
         return Pipeline.model_validate(rest) if all(_cut(rest, path) for path in paths) else None

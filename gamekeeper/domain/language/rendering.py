@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gamekeeper.domain.language.expressions import (
-    ExpressionError,
-    Values,
-    as_texts,
-    find_expressions,
-    reads_unknown,
-    render,
-    render_tree,
-)
+from gamekeeper.domain.language.evaluation import Values, as_texts, reads_unknown, render, render_tree
+from gamekeeper.domain.language.expressions import ExpressionError, find_expressions
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.language.values import kind_of

@@ -13,16 +13,11 @@ from gamekeeper.domain.language.arguments import read_args, read_envs
 from gamekeeper.domain.language.check import Checked, check_document
 from gamekeeper.domain.language.check_matrix import try_cells
 from gamekeeper.domain.language.container import Container, with_own_volumes
-from gamekeeper.domain.language.expressions import (
-    ExpressionError,
-    Values,
-    as_environment,
-    evaluate,
-    is_dynamic,
-    reads_unknown,
-    whole_expression,
-)
-from gamekeeper.domain.language.pipeline import Approval, Lifetime, Pipeline, PipelineCall, Retry, Step, StepType
+from gamekeeper.domain.language.evaluation import Values, as_environment, evaluate, reads_unknown
+from gamekeeper.domain.language.expressions import ExpressionError, is_dynamic, whole_expression
+from gamekeeper.domain.language.kept_service import resolve_instance, with_group
+from gamekeeper.domain.language.node_choice import NodeSelector
+from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.placed_step import Placed
 from gamekeeper.domain.language.problem import Path, ProblemList, dotted
 from gamekeeper.domain.language.read_model import add_problems
@@ -36,7 +31,8 @@ from gamekeeper.domain.language.resolved import (
     ResolvedStep,
 )
 from gamekeeper.domain.language.script import build_script
-from gamekeeper.domain.language.source import Document, refuse_half_characters
+from gamekeeper.domain.language.source import Document, refuse_broken_text
+from gamekeeper.domain.language.step import Approval, Lifetime, PipelineCall, Retry, Step, StepType
 from gamekeeper.domain.language.units import format_duration, parse_duration
 from gamekeeper.domain.language.values import has_template, kind_of
 from gamekeeper.errors import SpecError
@@ -54,17 +50,32 @@ ANY_NODE = "any-node"
 
 @dataclass(frozen=True)
 class Call:
-    """A call: the arguments that a caller gives with a pipeline. Every step that names no node uses ``node``."""
+    """A call: the arguments that a caller gives with a pipeline. Every step that names no node uses ``node``; steps
+    that describe theirs by labels have the one in ``placed``, by their names. A rerun goes on with what ``first_run``
+    made, the earliest of its runs."""
 
     args: Mapping[str, Any] = field(default_factory=dict)
     envs: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
     run_id: str = ""
+    placed: Mapping[str, str] = field(default_factory=dict)
+    first_run: str = ""
 
 
 def resolve(document: Document, call: Call) -> ResolvedPipeline:
-    """Raises SpecError with every problem of the pipeline's own, or else every problem with this call."""
-    return _resolve(call, check_document(document), ProblemList(document.positions))
+    """A step that describes its node by labels, and is not placed, has a ``selector`` and no node: it is to be placed,
+    and then the pipeline is resolved again, with the node's id where steps read it.
+
+    Raises SpecError with every problem of the pipeline's own, or else every problem with this call.
+    """
+    checked = check_document(document)
+    open_ = any(isinstance(_chosen(item.step, checked.pipeline, call), NodeSelector) for item in checked.placed)
+    unknown = {"node"} if open_ and not call.placed else set[str]()
+    return _resolve(call, checked, ProblemList(document.positions), unknown)
+
+
+def _chosen(step: Step, pipeline: Pipeline, call: Call) -> str | NodeSelector | None:
+    return step.node or call.node or pipeline.defaults.node
 
 
 def validate(document: Document) -> Checked:
@@ -91,7 +102,7 @@ class _ProblemsOfNoCall(ProblemList):
 
 def _resolve(call: Call, checked: Checked, problems: ProblemList, unknown: Set[str] = frozenset()) -> ResolvedPipeline:
     pipeline, placed, warnings = checked
-    refuse_half_characters({"args": call.args, "envs": call.envs}, problems)
+    refuse_broken_text({"args": call.args, "envs": call.envs}, problems)
     args = read_args(pipeline.args, call.args, problems)
     envs = read_envs(pipeline.envs, call.envs, problems)
     wrong = {problem.path for problem in problems.problems}  # the rest is looked at without them
@@ -99,6 +110,7 @@ def _resolve(call: Call, checked: Checked, problems: ProblemList, unknown: Set[s
     values = Values(args=args, envs=envs, unknown=frozenset(wrong | not_given | unknown))
     resolver = _Resolver(pipeline, call, values, problems)
     steps = [resolver.step(item) for item in placed]
+    with_group(pipeline, steps, placed, problems)
     timeout = resolver.seconds(pipeline.timeout, ("timeout",)) if pipeline.timeout else None
     labels = resolver.texts(pipeline.labels, ("labels",))
     concurrency = resolver.concurrency()
@@ -155,13 +167,16 @@ class _Resolver(Rendering):
             type=step.type,
             node=node,
             needs=item.needs,
+            started_needs=item.started_needs,
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
             continue_on_error=self._forgiving(step, path),
             timeout=(self.seconds(timeout, (*path, "timeout")) if timeout else default.total_seconds())
             + _start_period(step, container),
             container=container,
+            selector=self._selector(step, path),
             lifetime=item.lifetime,
+            instance=resolve_instance(item, self.pipeline, self.call.first_run or self.call.run_id, self),
             outputs=step.outputs or [],
             priority=self.number(step.priority, defaults.priority, DEFAULT_PRIORITY, (0, 100), (*path, "priority")),
             hold=self._hold(step, path),
@@ -177,6 +192,7 @@ class _Resolver(Rendering):
             type=step.type,
             node="",
             needs=item.needs,
+            started_needs=item.started_needs,
             if_=self._condition(step, path),
             retry=self._retry(step.retry or defaults.retry, path),
             continue_on_error=self._forgiving(step, path),
@@ -218,6 +234,7 @@ class _Resolver(Rendering):
             type=item.step.type,
             node="",
             needs=item.needs,
+            started_needs=item.started_needs,
             if_=self._condition(item.step, item.path),
             continue_on_error=self._forgiving(item.step, item.path),
             timeout=expires,
@@ -253,12 +270,23 @@ class _Resolver(Rendering):
         return {"matrix": matrix, "fail_fast": fail_fast, "max_parallel": parallel}
 
     def _node(self, step: Step, path: Path) -> str:
-        chosen = step.node or self.call.node or self.pipeline.defaults.node
-        if not isinstance(chosen, str):
+        chosen = _chosen(step, self.pipeline, self.call)
+        if isinstance(chosen, NodeSelector):
+            return self.call.placed.get(step.name, "")
+        if chosen is None:
             message = f'step "{step.name}" names no node'
             self.problems.add((*path, "node"), "missing", message, 'add "node", or give one with --node')
             return ""
         return str(self.tree(chosen, (*path, "node")))
+
+    def _selector(self, step: Step, path: Path) -> NodeSelector | None:
+        """The labels of a step that is not placed yet."""
+        chosen = _chosen(step, self.pipeline, self.call)
+        if not isinstance(chosen, NodeSelector) or step.name in self.call.placed:
+            return None
+        where = (*path, "node") if step.node is not None else ("defaults", "node")
+        keys = ("labels", "anti_affinity")
+        return chosen.model_copy(update={key: self.texts(getattr(chosen, key), (*where, key)) for key in keys})
 
     def _condition(self, step: Step, path: Path) -> str | None:
         """The expression of ``if``; a static one becomes true or false now, so that a wrong type shows early."""
@@ -292,7 +320,7 @@ class _Resolver(Rendering):
             environment |= script.environment
         raw["environment"] = environment
         if item.lifetime is Lifetime.NODE:
-            raw.setdefault("restart", "unless-stopped")
+            raw.setdefault("restart", "on-failure")
         rendered = self.tree(raw, where)
         if rendered is not None:
             rendered["environment"] = as_environment(environment, rendered["environment"])

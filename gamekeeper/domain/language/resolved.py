@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.pipeline import Lifetime, OnBusy, StepType
+from gamekeeper.domain.language.node_choice import NodeSelector
+from gamekeeper.domain.language.pipeline import OnBusy
 from gamekeeper.domain.language.problem import Problem
+from gamekeeper.domain.language.step import Lifetime, StepType, Strategy
 
 
 class ResolvedRetry(BaseModel):
@@ -49,9 +51,22 @@ class ResolvedConcurrency(BaseModel):
     on_busy: OnBusy = "queue"
 
 
+class ResolvedInstance(BaseModel):
+    """The instance that a service ensures, which outlives the run. ``group`` is where its name and its step's are host
+    names; ``auto_revert`` goes back to the revision before when the new one does not get ready. ``strategy`` is the way
+    from that one to the new one."""
+
+    id: str
+    group: str = ""
+    auto_revert: bool = True
+    strategy: Strategy = Strategy.RECREATE
+
+
 class ResolvedStep(BaseModel):
     """A step with every default filled in. Strings may still hold templates that read the run's progress.
 
+    ``selector`` describes the node of a step that is not placed yet; no run that was accepted has one.
+    ``started_needs`` are those of ``needs`` that only have to have started, not to be healthy.
     ``node`` is empty and ``container`` None for an approval and for a ``call`` of another pipeline. ``hold`` is in
     seconds. ``matrix`` holds lists, or expressions that give them. A cell of a matrix is a step too: ``cell_of`` names
     the matrix, ``cell`` its values.
@@ -61,12 +76,15 @@ class ResolvedStep(BaseModel):
     type: StepType
     node: str
     needs: list[str]
+    started_needs: list[str] = Field(default_factory=list)
     if_: str | None = None
     retry: ResolvedRetry = Field(default_factory=ResolvedRetry)
     continue_on_error: bool = False
     timeout: float
     container: Container | None = None
     lifetime: Lifetime | None = None
+    instance: ResolvedInstance | None = None
+    selector: NodeSelector | None = Field(default=None, exclude_if=lambda value: value is None)
     outputs: list[str] = Field(default_factory=list)
     priority: int = 50
     hold: float | None = None
@@ -106,3 +124,7 @@ class ResolvedPipeline(BaseModel):
 
     def nodes(self) -> list[str]:
         return sorted({step.node for step in self.all_steps() if step.node})
+
+    def instances(self) -> list[str]:
+        """Ids of the instances that its steps ensure."""
+        return sorted({step.instance.id for step in self.steps if step.instance is not None})

@@ -16,10 +16,11 @@ VARIABLE = "GAMEKEEPER_EXPR_"
 
 @dataclass
 class Script:
-    """``environment`` maps each variable of the script to the template it stands for."""
+    """``environment`` maps each variable of the script to the template it stands for, ``variables`` the other way."""
 
     text: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def build_script(commands: list[str]) -> Script:
@@ -46,9 +47,6 @@ def _echoed(script: Script, command: str) -> str:
 
 
 def _variable(script: Script, template: str) -> str:
-    for name, known in script.environment.items():
-        if known == template:
-            return "${" + name + "}"
-    name = f"{VARIABLE}{len(script.environment) + 1}"
+    name = script.variables.setdefault(template, f"{VARIABLE}{len(script.environment) + 1}")
     script.environment[name] = template
     return "${" + name + "}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 from gamekeeper.domain.language.expressions import TEMPLATE
@@ -13,6 +12,7 @@ from gamekeeper.domain.language.expressions import TEMPLATE
 _WORD = re.compile(r"<<(?!<)(-?)[ \t]*((?:'[^'\n]*'|\"[^\"\n]*\"|\\.|[^\s;&|<>()'\"\\])+)")
 _CLOSED_BY = {"$(": ")", "(": ")", "${": "}", "`": "`", '"': '"', "'": "'"}
 _CODE = frozenset({"", "$(", "(", "`"})
+MAX_DEPTH = 8  # of here-documents in one another: each is read again within the one around it
 _TEXT = frozenset({'"', "<<"})  # in which a single quote is a character
 _BEFORE_COMMENT = frozenset({"", " ", "\t", "\n", ";", "&", "|", "("})
 
@@ -37,10 +37,12 @@ class _Document:
 @dataclass
 class _Frame:
     """The middle of code, of a pair of quotes, a substitution or a here-document (``<<``). ``in_text`` is true of a
-    ``${ }`` in double quotes, in which a single quote is a character too."""
+    ``${ }`` in double quotes, in which a single quote is a character too. ``in_arithmetic`` is true within
+    ``$((1 << 2))``, which shifts and begins no here-document."""
 
     opened_by: str
     in_text: bool = False
+    in_arithmetic: bool = False
     documents: list[_Document] = field(default_factory=list)
 
 
@@ -50,8 +52,9 @@ def find_fault(command: str) -> Fault | None:
 
 
 class _Reader:
-    def __init__(self, text: str, opened_by: str = "") -> None:
+    def __init__(self, text: str, opened_by: str = "", depth: int = 0) -> None:
         self._text = text
+        self._depth = depth
         self._at = 0
         self._frames = [_Frame(opened_by)]
 
@@ -94,7 +97,7 @@ class _Reader:
         if char == "#" and self._text[max(0, self._at - 1) : self._at] in _BEFORE_COMMENT:
             self._at = self._line_end(self._at)
             return None
-        word = None if self._in_arithmetic() else _WORD.match(self._text, self._at)
+        word = None if frame.in_arithmetic else _WORD.match(self._text, self._at)
         if word:
             self._at = word.end()
             end = re.sub(r"\\(.)|['\"]", r"\1", word.group(2))
@@ -103,20 +106,17 @@ class _Reader:
         self._open_or_close(frame, char)
         return None
 
-    def _in_arithmetic(self) -> bool:
-        """``$((1 << 2))`` shifts, and begins no here-document."""
-        openings = [frame.opened_by for frame in self._frames]
-        return any(pair == ("$(", "(") for pair in pairwise(openings))
-
     def _open_or_close(self, frame: _Frame, char: str) -> None:
         two = self._text[self._at : self._at + 2]
         if char == _CLOSED_BY.get(frame.opened_by):
             self._frames.pop()
         elif two in ("$(", "${"):
-            self._frames.append(_Frame(two, in_text=frame.in_text or frame.opened_by in _TEXT))
+            in_text = frame.in_text or frame.opened_by in _TEXT
+            self._frames.append(_Frame(two, in_text=in_text, in_arithmetic=frame.in_arithmetic))
             self._at += 1
         elif self._opens(frame, char):
-            self._frames.append(_Frame(char))
+            in_arithmetic = frame.in_arithmetic or (frame.opened_by, char) == ("$(", "(")
+            self._frames.append(_Frame(char, in_arithmetic=in_arithmetic))
         self._at += 1
 
     def _opens(self, frame: _Frame, char: str) -> bool:
@@ -137,24 +137,28 @@ class _Reader:
                 line, self._at = self._text[self._at : end], end + 1
                 ended = (line.lstrip("\t") if document.tabs else line) == document.end
                 lines += [] if ended else [line]
-            fault = _body_fault(document, "\n".join(lines)) or (None if ended else _endless(document))
+            fault = self._body_fault(document, "\n".join(lines)) or (None if ended else _endless(document))
             if fault is not None:
                 return fault
         return None
+
+    def _body_fault(self, document: _Document, body: str) -> Fault | None:
+        if document.is_quoted:
+            template = TEMPLATE.search(body)
+            return None if template is None else _not_filled_in(template.group(), document.end)
+        if self._depth == MAX_DEPTH:
+            message = f"here-documents stand in one another more than {MAX_DEPTH} deep"
+            return Fault("script", message, "put the script into a file, or into the image")
+        return _Reader(body, "<<", self._depth + 1).read()
 
     def _line_end(self, at: int) -> int:
         end = self._text.find("\n", at)
         return len(self._text) if end < 0 else end
 
 
-def _body_fault(document: _Document, body: str) -> Fault | None:
-    if document.is_quoted:
-        template = TEMPLATE.search(body)
-        if template is None:
-            return None
-        message = f'"{template.group()}" stands in a here-document whose end word is quoted, so nothing is filled in'
-        return Fault("single_quotes", message, f"write <<{document.end} without quotes")
-    return _Reader(body, "<<").read()
+def _not_filled_in(template: str, end: str) -> Fault:
+    message = f'"{template}" stands in a here-document whose end word is quoted, so nothing is filled in'
+    return Fault("single_quotes", message, f"write <<{end} without quotes")
 
 
 def _single_quoted(template: str) -> Fault:

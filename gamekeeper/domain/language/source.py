@@ -6,6 +6,7 @@ written (``3.10`` stays "3.10", ``no`` stays "no") and lets the model that reads
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +17,17 @@ from gamekeeper.domain.language.problem import Path, Problem, ProblemList, dotte
 from gamekeeper.errors import SpecError
 
 MAX_TEXT_BYTES = 1024 * 1024
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 MAX_DEPTH = 64
+MAX_ENTRIES = 5_000  # of one list or mapping
+HALF_A_PAIR = "holds half of a surrogate pair, which is no text"
+TOO_MANY = f"a list or mapping has over {MAX_ENTRIES:,} entries"
+LIGHT_BYTES = 8 * 1024
+_MACRO = re.compile(r"\.\s*(?:map|filter|all|exists\w*)\s*\(")
 _MERGE = "tag:yaml.org,2002:merge"  # libyaml's tag of a plain "<<"
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_HALF = re.compile("[\ud800-\udfff]")
+_NO_TEXT = re.compile("[\ud800-\udfff\x00]")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
@@ -33,10 +39,12 @@ class Plain(str):
 
 @dataclass
 class Document:
-    """``value`` is made of dict, list, str, Plain and None; ``positions`` gives (line, column) from 1 by path."""
+    """``value`` is made of dict, list, str, Plain and None; ``positions`` gives (line, column) from 1 by path. One that
+    ``is_light`` is judged within a moment."""
 
     value: Any
     positions: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    is_light: bool = True
 
 
 def core_value(value: Any) -> Any:
@@ -62,29 +70,44 @@ def _core_scalar(text: str) -> Any:
     return text
 
 
-def refuse_half_characters(value: Any, problems: ProblemList, path: Path = ()) -> None:
-    """JSON can spell half of a surrogate pair, and no file, database or payload takes it. Raises SpecError at once: a
-    message that quotes such a text could not be sent either."""
+def refuse_half_pairs(text: str) -> None:
+    """Raises SpecError for text that has no UTF-8: JSON can spell half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _one_problem("unicode", HALF_A_PAIR, (text.count("\n", 0, error.start) + 1, 0)) from None
+
+
+def refuse_broken_text(value: Any, problems: ProblemList, path: Path = ()) -> None:
+    """JSON can spell half of a surrogate pair, and YAML a NUL: no argument, database or payload takes them. Raises
+    SpecError at once: a message that quotes such a text could not be sent either."""
     left: list[tuple[Path, Any]] = [(path, value)]
     while left:
         path, value = left.pop()
         if isinstance(value, dict):
             keys = {str(key): item for key, item in value.items()}
             left += [(path, key) for key in keys]
-            left += [((*path, key), item) for key, item in keys.items() if not _HALF.search(key)]
+            left += [((*path, key), item) for key, item in keys.items() if not _NO_TEXT.search(key)]
         elif isinstance(value, list):
             left += [((*path, index), item) for index, item in enumerate(value)]
-        elif isinstance(value, str) and _HALF.search(value):
-            message = "holds half of a surrogate pair, which is no text"
-            problems.add(path, "unicode", message, "write the character itself")
+        elif isinstance(value, str) and (found := _NO_TEXT.search(value)):
+            if found.group() == "\0":
+                problems.add(
+                    path, "nul", "holds a NUL, which no container takes", "leave it out, or write it as base64"
+                )
+            else:
+                problems.add(path, "unicode", HALF_A_PAIR, "write the character itself")
             raise SpecError(problems.problems)
 
 
-def parse_text(text: str) -> Document:
-    """The document in ``text``. Raises SpecError with the line for YAML that does not parse."""
-    if len(text.encode()) > MAX_TEXT_BYTES:
-        raise _one_problem("too_large", f"the pipeline is over {MAX_TEXT_BYTES // 1024} KiB", (0, 0), "split it")
+def parse_text(text: str, limit: int = MAX_TEXT_BYTES) -> Document:
+    """The document in ``text``, of at most ``limit`` bytes. Raises SpecError with the line for YAML that does not
+    parse."""
+    refuse_half_pairs(text)
+    if len(text.encode()) > limit:
+        raise _one_problem("too_large", f"the text is over {limit // 1024} KiB", (0, 0), "split it")
     try:
+        _refuse_large(text)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -99,7 +122,56 @@ def parse_text(text: str) -> Document:
     value = builder.build(root, ())
     if builder.problems:
         raise SpecError(builder.problems)
-    return Document(value, builder.positions)
+    return Document(value, builder.positions, is_light(text))
+
+
+def is_light(text: str) -> bool:
+    """True for a pipeline of a few KiB that repeats nothing."""
+    return len(text) <= LIGHT_BYTES and not _MACRO.search(text)
+
+
+def read_value(value: Any) -> Document:
+    """The document of a value that came as JSON. Raises SpecError for one that is too large, as ``parse_text`` does."""
+    left: list[tuple[Any, int]] = [(value, 0)]
+    count = 0
+    while left:
+        item, depth = left.pop()
+        count += 1
+        entries = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        if depth > MAX_DEPTH:
+            raise _one_problem("too_deep", f"nested more than {MAX_DEPTH} levels deep", (0, 0))
+        if len(entries) > MAX_ENTRIES:
+            raise _one_problem("too_large", TOO_MANY, (0, 0), "split it, or pass it as a file")
+        if count > MAX_VALUES:
+            raise _one_problem("too_large", f"over {MAX_VALUES:,} values", (0, 0), "split it")
+        left += [(entry, depth + 1) for entry in entries]
+    return Document(value, is_light=is_light(json.dumps(value)))
+
+
+def _refuse_large(text: str) -> None:
+    """libyaml composes by recursion, without a bound: 40,000 "[" end the process. So all is counted before."""
+    count = 0
+    entries: list[int] = []  # of each list and mapping that is open; a mapping's are its keys and its values
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            entries.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            count += 1
+            if entries:
+                entries[-1] += 1
+            _refuse_event(event, count, entries)
+            if isinstance(event, yaml.CollectionStartEvent):
+                entries.append(0 if isinstance(event, yaml.SequenceStartEvent) else -MAX_ENTRIES)
+
+
+def _refuse_event(event: yaml.Event, count: int, entries: list[int]) -> None:
+    place = (event.start_mark.line + 1, event.start_mark.column + 1) if event.start_mark else (0, 0)
+    if len(entries) > MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+        raise _one_problem("too_deep", f"nested more than {MAX_DEPTH} levels deep", place)
+    if count > 2 * MAX_VALUES:
+        raise _one_problem("too_large", f"over {MAX_VALUES:,} values", place)
+    if entries and entries[-1] > MAX_ENTRIES:
+        raise _one_problem("too_large", TOO_MANY, place, "split it, or pass it as a file")
 
 
 def _one_problem(code: str, message: str, where: tuple[int, int], hint: str = "") -> SpecError:
@@ -170,7 +242,7 @@ class _Builder:
             self._problem((*path, "<<"), source, "merge", "a merge takes mappings", hint)
 
     def _problem(self, path: Path, node: yaml.Node, code: str, message: str, hint: str = "") -> None:
-        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        line, column = (node.start_mark.line + 1, node.start_mark.column + 1)
         problem = Problem(path=dotted(path), line=line, column=column, code=code, message=message, hint=hint)
         self.problems.append(problem)
 

@@ -51,7 +51,7 @@ def parse_bytes(text: str | int) -> int:
     match = _SIZE.fullmatch(str(text).strip())
     if not match:
         raise ValueError(f'"{text}" is not a size; write one as 512m or 2g')
-    size = int(float(match.group(1)) * _BYTES[match.group(2).lower()])
-    if size > MAX_BYTES:
+    size = float(match.group(1)) * _BYTES[match.group(2).lower()]
+    if size > MAX_BYTES:  # infinity as well, which 400 digits are
         raise ValueError(f'"{text}" is over the limit of {MAX_BYTES} bytes')
-    return size
+    return int(size)

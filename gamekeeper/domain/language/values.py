@@ -151,3 +151,11 @@ Texts = Annotated[
     WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}),
 ]
 Json = Annotated[Any, BeforeValidator(core_value), PlainSerializer(lambda value: value)]
+
+
+def as_label(text: str) -> str:
+    """The nearest valid name: lower case, everything else a dash."""
+    label = "".join(char if char.isascii() and char.isalnum() else "-" for char in text.lower())
+    while "--" in label:
+        label = label.replace("--", "-")
+    return label.strip("-")[:63] or "my-name"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.language.placed_step import Placed
 from gamekeeper.domain.language.problem import Path, ProblemList
+from gamekeeper.domain.language.step import Lifetime
 
 _VARIABLE = re.compile(r"(?<!\$)\$(?:\{([A-Za-z_]\w*)[^}{]*\}|([A-Z_][A-Z0-9_]*)\b)")
 _ESCAPED = re.compile(r"\$\$(?=[A-Za-z_{])")

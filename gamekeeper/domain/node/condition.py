@@ -5,6 +5,7 @@ A threshold to raise and a milder one to clear keep a value that wavers from rai
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ class ConditionType(StrEnum):
     AGENT_OUTDATED = "AgentOutdated"
     LINK_DEGRADED = "LinkDegraded"
     LINK_FLOODED = "LinkFlooded"
+    LOG_QUOTA = "LogQuota"
 
 
 class Condition(BaseModel):
@@ -67,6 +69,7 @@ class Vitals:
     round_trip_seconds: float | None = None
     spool_bytes: float | None = None
     link_refusal: str | None = None
+    logs_held_back: str | None = None
     agent_version: str | None = None
     server_version: str = ""
     had_no_certificate: bool = False  # so its agent is of a version that knew none, and can't tell its own
@@ -80,12 +83,13 @@ def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionT
         if value is not None:
             found[kind] = reason if threshold.holds(value, raised=kind in standing) else None
 
-    if vitals.docker_error is not None:
-        found[ConditionType.DOCKER_UNRESPONSIVE] = vitals.docker_error or None
-    if vitals.work_error is not None:
-        found[ConditionType.WORK_UNREACHABLE] = vitals.work_error or None
-    if vitals.link_refusal is not None:
-        found[ConditionType.LINK_FLOODED] = vitals.link_refusal or None
+    told = {
+        ConditionType.DOCKER_UNRESPONSIVE: vitals.docker_error,
+        ConditionType.WORK_UNREACHABLE: vitals.work_error,
+        ConditionType.LINK_FLOODED: vitals.link_refusal,
+        ConditionType.LOG_QUOTA: vitals.logs_held_back,
+    }
+    found.update({kind: words or None for kind, words in told.items() if words is not None})
     if vitals.agent_version is not None:
         outdated = _version(vitals.agent_version) < _version(vitals.server_version)
         reason = f"the agent is {vitals.agent_version or 'unknown'}, the server {vitals.server_version}"
@@ -106,7 +110,7 @@ def judge(vitals: Vitals, standing: frozenset[ConditionType]) -> dict[ConditionT
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in text.split("."))
+    return tuple(int(part) if re.fullmatch("[0-9]{1,9}", part) else 0 for part in text.split("."))
 
 
 def _link(vitals: Vitals, *, raised: bool) -> dict[ConditionType, str | None]:

@@ -8,10 +8,15 @@ from gamekeeper.domain.node.node import NodeFacts
 
 
 class Gpu(BaseModel):
+    """``encoders`` are the codecs that it encodes, where that is known; ``render_node`` is its file in /dev/dri."""
+
     name: str = ""
     uuid: str = ""
     memory_bytes: int = 0
     driver: str = ""
+    vendor: str = ""
+    render_node: str = ""
+    encoders: list[str] = Field(default_factory=list)
 
 
 class Disk(BaseModel):

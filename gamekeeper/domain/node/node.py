@@ -32,16 +32,19 @@ class NodeStatus(StrEnum):
 
 
 class NodeView(BaseModel):
-    """A node as a workflow sees it: enough to decide that a step may start there."""
+    """A node as a workflow sees it: enough to decide that a step may start there. ``has_limits`` where its operator has
+    said how much room it has: there even a step that states nothing waits for its share."""
 
     id: str
     mode: NodeMode = NodeMode.ACTIVE
     status: NodeStatus = NodeStatus.NEVER_SEEN
+    is_removed: bool = False
+    has_limits: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @classmethod
     def removed(cls, node_id: str) -> NodeView:
         """A node that is none any more: what waits for it, or runs there, ends as on a disabled one."""
-        return cls(id=node_id, mode=NodeMode.DISABLED, status=NodeStatus.OFFLINE)
+        return cls(id=node_id, mode=NodeMode.DISABLED, status=NodeStatus.OFFLINE, is_removed=True)
 
 
 class NodeFacts(BaseModel):
@@ -59,3 +62,4 @@ class NodeFacts(BaseModel):
     docker_version: str = ""
     docker_storage_driver: str = ""
     agent_version: str = ""
+    abilities: list[str] = Field(default_factory=list)

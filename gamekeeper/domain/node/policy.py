@@ -6,173 +6,213 @@ so that submission can refuse early with the same words.
 
 from __future__ import annotations
 
-import fnmatch
-import os.path
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.problem import Path
-from gamekeeper.domain.language.project_volume import EXTERNAL
-from gamekeeper.domain.language.values import has_template
-from gamekeeper.domain.language.volume import split_volume
+from gamekeeper.domain.language.values import Size, has_template
+from gamekeeper.domain.node.judgement import NOBODY, Subject, Violation, has_no_value_yet, judge
+from gamekeeper.domain.node.patterns import image_matches, matches, parse_ports
 
-DOCKER_DEFAULT_CAPABILITIES = frozenset(
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID"
-    " SYS_CHROOT".split()
-)
-DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock")
-LABEL_PREFIX = "gamekeeper."
-_STRICTER_SECURITY = frozenset({"no-new-privileges", "no-new-privileges=true"})
+__all__ = ["Allowances", "Defaults", "NodePolicy", "Rule", "Subject", "Violation"]
+
+MAX_ENTRIES = 1000
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A part of a container that a policy forbids: ``path`` is its place in the container, ``message`` names it.
-    ``line`` is the line of the policy file that would allow it; empty where no policy can."""
-
-    path: Path
-    message: str
-    line: str = ""
-
-    def __str__(self) -> str:
-        return self.message
+def _new(default: Any, description: str) -> Any:
+    """A key that a control plane of the version before does not know: it is not told where it says nothing."""
+    factory = (lambda: default.copy()) if isinstance(default, list | dict) else (lambda: default)
+    return Field(default_factory=factory, exclude_if=lambda value: value == default, description=description)
 
 
-class NodePolicy(BaseModel):
-    """The policy file. Everything beyond the defaults is the owner's explicit decision."""
+def _known(size: str) -> str:
+    """A limit that nothing fills in would refuse every container that names one, and give those that don't no size."""
+    if has_template(size):
+        raise ValueError(f'"{size[:40]}" is a template, and nothing is filled in here')
+    return size
+
+
+PolicySize = Annotated[Size, AfterValidator(_known)]
+
+
+class Defaults(BaseModel):
+    """Limits and confinement of containers that name none. Without one for memory an instance has nine tenths of the
+    machine's, so that no single server takes the machine along."""
 
     model_config = ConfigDict(extra="forbid")
 
-    host_paths: list[str] = Field(default_factory=lambda: ["/srv"], description="Host paths that may be mounted")
+    memory: PolicySize | None = Field(default=None, description="Memory; without one nine tenths of the machine's")
+    cpus: float | None = Field(default=None, gt=0, description="CPUs; without one there is no limit")
+    pids: int = Field(default=4096, ge=16, description="Processes and threads")
+    no_new_privileges: bool = _new(True, "No program gains rights by its file, as sudo does")
+    cap_drop: list[str] = _new(
+        ["AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"],
+        "Capabilities of Docker's default that a container has to ask for",
+    )
+    ulimits: dict[str, int] = _new({}, 'Limits of a process, as {"nofile": 65536}')
+
+
+class Limits(BaseModel):
+    """The most that a container may ask for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    memory: PolicySize | None = Field(default=None, description="Memory")
+    cpus: float | None = Field(default=None, gt=0, description="CPUs")
+    pids: int | None = Field(default=None, ge=16, description="Processes and threads")
+    shm: PolicySize = Field(default="16g", description="`shm_size`")
+    tmpfs: PolicySize = Field(default="16g", description="Each file system in memory")
+
+
+class Allowances(BaseModel):
+    """The things that a container may have. In a rule all that is left out adds nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host_paths: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_ENTRIES,
+        description='Host folders with all below; ":ro" behind one: read-only',
+    )
     volumes: list[str] = Field(default_factory=list, description="Volumes of others (external:NAME), as patterns")
-    privileged: bool = False
+    images: list[str] = _new([], 'Images as patterns ("ghcr.io/me/*", "debian:12", "docker.io/**", "me/x@sha256:*")')
+    ports: list[str] = _new([], 'Ports of the node ("25565", "8000-8100", "53/udp")')
+    privileged: bool = Field(default=False, description="Containers may be privileged")
+    root: bool = _new(False, "Processes may be root in their container")
     devices: list[str] = Field(default_factory=list, description='Host devices as patterns ("/dev/dri/*"), or "gpu"')
     capabilities: list[str] = Field(default_factory=list, description="Capabilities beyond Docker's default")
     security_opt: list[str] = Field(default_factory=list, description="Options that weaken the default confinement")
-    host_network: bool = False
+    host_network: bool = Field(default=False, description="Containers may use the machine's own network")
+    host_gateway: bool = _new(False, "`extra_hosts` may name the node itself (host-gateway)")
     host_namespaces: list[str] = Field(default_factory=list, description="Of: pid, ipc")
     device_cgroup_rules: list[str] = Field(default_factory=list, description='Rules as patterns ("c 13:* rmw")')
     groups: list[str] = Field(default_factory=list, description="Groups that group_add may name, as patterns")
     runtimes: list[str] = Field(default_factory=list, description="Runtimes besides the Engine's default")
     sysctls: list[str] = Field(default_factory=list, description='Kernel parameters as patterns ("net.core.*")')
     oom_score_adj: int = Field(default=0, description="The lowest; below 0 others are killed first for memory")
+    engine_socket: Literal["none", "own"] = _new(
+        "none", "A mount of Docker's socket is refused (none), or shows the containers of its own project alone (own)"
+    )
 
-    def violations(self, container: Container, *, resolve_links: bool = False) -> list[Violation]:
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _ports_spelled(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        texts = [str(item) for item in value]
+        for text in texts:
+            parse_ports(text)
+        return texts
+
+    def and_those_of(self, other: Allowances) -> Allowances:
+        """Both together."""
+        merged: dict[str, Any] = {}
+        for name in Allowances.model_fields:
+            own, more = getattr(self, name), getattr(other, name)
+            if isinstance(own, list):
+                merged[name] = [*own, *more]
+            else:
+                merged[name] = _WIDER.get(name, lambda one, other: one or other)(own, more)
+        return Allowances.model_construct(**merged)
+
+
+_WIDER: dict[str, Callable[[Any, Any], Any]] = {
+    "oom_score_adj": min,
+    "engine_socket": lambda one, other: other if one == "none" else one,
+}
+
+
+class Rule(BaseModel):
+    """More for some containers: those that all of its conditions meet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str | None = Field(default=None, description="Pattern of the image")
+    pipeline: str | None = Field(default=None, description="Pattern of the pipeline")
+    instance: str | None = Field(default=None, description="Pattern of the instance's id")
+    caller: str | None = _new(None, 'Pattern of who asked for the run or wrote the revision, as "key:admin"')
+    allow: Allowances = Field(description="All that these may have besides")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_platform(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "platform" in value:
+            raise ValueError("no rule can ask for a platform: containers have none; leave it out")
+        return value
+
+    def meets(self, container: Container, subject: Subject) -> bool:
+        named = (
+            (self.pipeline, subject.pipeline),
+            (self.instance, subject.instance),
+            (self.caller, subject.caller),
+        )
+        if any(None not in (pattern, text) and not matches(str(text), [str(pattern)]) for pattern, text in named):
+            return False
+        return self.image is None or image_matches(container.image, [self.image])
+
+
+class NodePolicy(Allowances):
+    """The policy file. Everything beyond the defaults is the owner's explicit decision."""
+
+    version: Literal[1, 2] = _new(2, "Of the file. One without it is read as it always was")
+    host_paths: list[str] = Field(
+        default_factory=lambda: ["/srv"],
+        max_length=MAX_ENTRIES,
+        description=Allowances.model_fields["host_paths"].description,
+    )
+    images: list[str] = _new(["*"], "Images that may be used, as patterns")
+    ports: list[str] = _new(["1024-65535"], "Ports of the node that may be published")
+    root: bool = _new(True, "Processes may be root in their container")
+    host_gateway: bool = _new(True, "`extra_hosts` may name the node itself (host-gateway)")
+    rules: list[Rule] = _new([], "More for some images, pipelines, instances or callers")
+    limits: Limits = Field(
+        default_factory=Limits, exclude_if=lambda value: value == Limits(), description="The most of each"
+    )
+    defaults: Defaults = Field(
+        default_factory=Defaults,
+        exclude_if=lambda value: value == Defaults(),
+        description="Limits and confinement of containers that name none",
+    )
+
+    @property
+    def revision(self) -> str:
+        """Short, and another one for other rules: by it a node's log and a refusal name the same policy."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+
+    def default_limits(self) -> Defaults:
+        return self.defaults
+
+    def advice(self, violation: Violation, node_id: str) -> str:
+        """The words to whoever was refused, with the policy that they were judged by."""
+        if not violation.line:
+            return "no policy can allow it: leave it out"
+        allow = f"its owner may allow it by the line `{violation.line}` in the policy file on {node_id}"
+        return f"{allow} (judged by its policy {self.revision}, as its agent told it last)"
+
+    def allowed(self, container: Container, subject: Subject = NOBODY) -> Allowances:
+        """All that this container may have, by the file's own lines and the rules that it meets."""
+        found: Allowances = self
+        for rule in self.rules:
+            if rule.meets(container, subject):
+                found = found.and_those_of(rule.allow)
+        return found
+
+    def violations(
+        self,
+        container: Container,
+        subject: Subject = NOBODY,
+        *,
+        on_node: bool = False,
+        files_of: Callable[[str], Sequence[str]] | None = None,
+    ) -> list[Violation]:
         """The parts of ``container`` that this policy forbids, in words that name the thing.
 
-        ``resolve_links`` is for the node itself, where a symbolic link may lead out of an allowed path. Before,
-        a template has no value yet and can't be judged.
+        ``on_node`` is for the node itself: before, a template has no value yet and can't be judged. ``files_of`` tells
+        there which device files a path means, behind links. Links in host folders are no matter here: the node's engine
+        follows none.
         """
-        found = [
-            *self._mounts(container, resolve_links),
-            *self._devices(container),
-            *self._privileges(container),
-            *self._kernel(container),
-            *self._host_namespaces(container),
-            *_reserved_labels(container),
-        ]
-        return [item for item in found if resolve_links or not has_template(item.message)]
-
-    def _mounts(self, container: Container, resolve_links: bool) -> Iterator[Violation]:
-        for index, volume in enumerate(container.volumes):
-            try:
-                source = split_volume(volume).source
-            except ValueError as error:
-                yield Violation(("volumes", index), str(error))
-                continue
-            if volume.startswith(EXTERNAL):
-                if not _matches(source, self.volumes):
-                    yield _missing(("volumes", index), f"external volume {source}", f"volumes: [{source}]")
-            elif source.startswith("/"):
-                yield from self._host_path(source, resolve_links, ("volumes", index))
-
-    def _host_path(self, source: str, resolve_links: bool, place: Path) -> Iterator[Violation]:
-        paths = {os.path.normpath(source)}
-        if resolve_links:
-            paths.add(os.path.realpath(source))
-        for path in sorted(paths):
-            if any(_is_inside(socket, path) for socket in DOCKER_SOCKETS):
-                yield Violation(place, f"host path {path} holds the Docker socket, which no step may have")
-            elif not any(_is_inside(path, allowed) for allowed in self.host_paths):
-                yield _missing(place, f"host path {path}", f"host_paths: [{path}]")
-
-    def _devices(self, container: Container) -> Iterator[Violation]:
-        for index, device in enumerate(container.devices):
-            path = os.path.normpath(device.split(":")[0])
-            if not _matches(path, self.devices):
-                yield _missing(("devices", index), f"device {path}", f"devices: [{path}]")
-        if container.device_requests and "gpu" not in self.devices:
-            place: Path = ("gpus",) if container.gpus else ("deploy", "resources", "reservations", "devices")
-            yield _missing(place, 'device "gpu"', "devices: [gpu]")
-        for index, rule in enumerate(container.device_cgroup_rules):
-            if not any(_covers(allowed, rule) for allowed in self.device_cgroup_rules):
-                line = f'device_cgroup_rules: ["{rule}"]'
-                yield _missing(("device_cgroup_rules", index), f'device cgroup rule "{rule}"', line)
-
-    def _privileges(self, container: Container) -> Iterator[Violation]:
-        if container.privileged and not self.privileged:
-            yield _missing(("privileged",), "privileged", "privileged: true")
-        allowed = DOCKER_DEFAULT_CAPABILITIES | {name.upper().removeprefix("CAP_") for name in self.capabilities}
-        for index, name in enumerate(container.cap_add):
-            if (bare := name.removeprefix("CAP_")) not in allowed:
-                yield _missing(("cap_add", index), f"capability {name}", f"capabilities: [{bare}]")
-        weaker = _STRICTER_SECURITY | {_with_equals(option) for option in self.security_opt}
-        for index, option in enumerate(container.security_opt):
-            if (spelled := _with_equals(option)) not in weaker:
-                yield _missing(("security_opt", index), f"security_opt {option}", f'security_opt: ["{spelled}"]')
-        for index, group in enumerate(container.group_add):
-            if not _matches(group, self.groups):
-                yield _missing(("group_add", index), f"group {group}", f'groups: ["{group}"]')
-
-    def _kernel(self, container: Container) -> Iterator[Violation]:
-        if container.runtime and container.runtime not in self.runtimes:
-            yield _missing(("runtime",), f"runtime {container.runtime}", f"runtimes: [{container.runtime}]")
-        for name in container.sysctls:
-            if not _matches(name, self.sysctls):
-                yield _missing(("sysctls", name), f"sysctl {name}", f"sysctls: [{name}]")
-        score = container.oom_score_adj
-        if isinstance(score, int) and score < self.oom_score_adj:
-            yield _missing(("oom_score_adj",), f"oom_score_adj {score}", f"oom_score_adj: {score}")
-
-    def _host_namespaces(self, container: Container) -> Iterator[Violation]:
-        if container.network_mode == "host" and not self.host_network:
-            yield _missing(("network_mode",), "host network", "host_network: true")
-        for namespace in ("pid", "ipc"):
-            if getattr(container, namespace) == "host" and namespace not in self.host_namespaces:
-                yield _missing((namespace,), f"host namespace {namespace}", f"host_namespaces: [{namespace}]")
-
-
-def _missing(place: Path, what: str, line: str) -> Violation:
-    return Violation(place, f"{what} is not in the policy", line)
-
-
-def _matches(text: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
-
-
-def _covers(allowed: str, rule: str) -> bool:
-    """True when a rule of the devices cgroup asks for nothing beyond one that is allowed."""
-    kind, _, rights = rule.rpartition(" ")
-    allowed_kind, _, allowed_rights = " ".join(allowed.split()).rpartition(" ")
-    return fnmatch.fnmatchcase(kind, allowed_kind) and set(rights) <= set(allowed_rights)
-
-
-def _with_equals(option: str) -> str:
-    """``seccomp=unconfined`` of ``seccomp:unconfined``, its older spelling."""
-    name, mark, value = option.partition("=") if "=" in option else option.partition(":")
-    return f"{name}={value}" if mark else name
-
-
-def _is_inside(path: str, parent: str) -> bool:
-    return PurePosixPath(path).is_relative_to(PurePosixPath(parent))
-
-
-def _reserved_labels(container: Container) -> Iterator[Violation]:
-    for name in container.labels:
-        if name.startswith(LABEL_PREFIX):
-            message = f'label "{name}" is reserved: labels that begin with "{LABEL_PREFIX}" say who owns a container'
-            yield Violation(("labels", name), message)
+        found = judge(container, self.allowed(container, subject), self.limits, subject, files_of)
+        return [item for item in found if on_node or not has_no_value_yet(item)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogStream
-from gamekeeper.domain.run.step import StepKey
 
 MAX_PIECE_BYTES = 16 * 1024
 MAX_UNTAKEN = 2  # pieces of input: fewer than a stream holds, so that a sender is never stuck in it
@@ -22,7 +22,7 @@ class ConsoleRequest:
     """``command`` is run in the container; without one the console is that of the container's own process."""
 
     id: str
-    key: StepKey
+    key: ContainerKey
     command: tuple[str, ...]
     tty: bool
     size: ConsoleSize
@@ -45,9 +45,17 @@ class ConsoleEnd:
 
 
 @dataclass(frozen=True)
+class ConsoleViewers:
+    """Everybody who has this console open, whenever somebody comes or goes."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EndOfInput:
     """No more will be typed; a command that reads its input to the end then ends."""
 
 
 ConsoleOutput = ConsoleText | ConsoleEnd
+ConsoleNews = ConsoleOutput | ConsoleViewers  # for the client
 ConsoleInput = bytes | ConsoleSize | EndOfInput

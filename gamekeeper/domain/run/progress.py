@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any
 
 from gamekeeper.domain.language.container import Container, with_own_volumes
-from gamekeeper.domain.language.expressions import (
-    ExpressionError,
-    Values,
-    as_environment,
-    evaluate,
-    render_tree,
-    uses_status_function,
-)
-from gamekeeper.domain.language.graph import ancestors
+from gamekeeper.domain.language.evaluation import Values, as_environment, evaluate, render_tree
+from gamekeeper.domain.language.expressions import ExpressionError, uses_status_function
+from gamekeeper.domain.language.given_port import keys_of
+from gamekeeper.domain.language.graph import Ancestors
 from gamekeeper.domain.language.matrix import describe, expand
-from gamekeeper.domain.language.pipeline import FIXED_OUTPUTS, StepType
+from gamekeeper.domain.language.metering import Budget
 from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
+from gamekeeper.domain.language.step import FIXED_OUTPUTS, INSTANCE_OUTPUTS, StepType
 from gamekeeper.domain.run.limits import (
     MAX_CELL,
     MAX_MESSAGE,
@@ -33,6 +30,7 @@ from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import Reason, StepResult, StepState, StepStatus, ended_well
 
 BAD_STATES = frozenset({StepState.FAILED, StepState.ERROR, StepState.CANCELED})
+SHOWN_ROWS = 200  # in the table of the Temporal web UI
 NOTE_LENGTH = 200  # of a step's message in the table of the Temporal web UI
 RETRYABLE = {
     Reason.EXIT_CODE: "failure",
@@ -68,7 +66,11 @@ class RunProgress:
             for index, step in enumerate(steps)
         }
         self._needs = {step.name: step.needs for step in steps}
+        self._budget = Budget()
+        self._above = Ancestors(self._needs)
+        self._awaited_starts = {need for step in steps for need in step.started_needs}
         self._service_nodes = {step.node for step in steps if step.type is StepType.SERVICE}
+        self._groups = {step.node: step.instance.group for step in steps if step.instance is not None}
         self._failed: set[str] = set()
         self._open = set(self.steps)
         self._cells: dict[str, list[str]] = {}
@@ -186,8 +188,21 @@ class RunProgress:
         state = StepState.WAITING_NODE if waits_until else StepState.STARTING
         cleared = dict.fromkeys(("reason", "exit_code", "started_at", "finished_at"))
         empty = dict.fromkeys(("container_id", "digest"), "") | {"message": message}
-        lists: dict[str, Any] = {"ports": [], "outputs": {}}
+        lists: dict[str, Any] = {"ports": [], "named_ports": {}, "outputs": {}}
         self.update(name, state=state, try_=number, deadline_at=waits_until, **lists, **cleared, **empty)
+
+    def start_is_awaited(self, name: str) -> bool:
+        """True for a service of which another step needs that it has started, and no more."""
+        return name in self._awaited_starts
+
+    def start(self, name: str, seen: StepResult) -> None:
+        """The container of a service runs; whether it is healthy, nobody knows yet."""
+        facts = {key: getattr(seen, key) for key in ("container_id", "digest", "started_at", "ports", "named_ports")}
+        self.update(name, state=StepState.RUNNING, deadline_at=None, **facts)
+
+    def has_started(self, name: str) -> bool:
+        """True while the container of a service runs, and when the step has ended."""
+        return self.statuses[name].state.is_final or self.statuses[name].state is StepState.RUNNING
 
     def finish(self, name: str, result: StepResult) -> None:
         fields = {key: getattr(result, key) for key in StepResult.model_fields}
@@ -200,7 +215,7 @@ class RunProgress:
         """
         step = self.steps[name]
         condition = step.if_
-        if (condition is None or not uses_status_function(condition)) and not self._needs_ended_well(name):
+        if (condition is None or not uses_status_function(condition)) and not self._needs_are_well(name):
             return StepResult(
                 state=StepState.SKIPPED, reason=Reason.UPSTREAM, message="a step it needs did not end well"
             )
@@ -216,12 +231,14 @@ class RunProgress:
             )
         return None if value else StepResult(state=StepState.SKIPPED, reason=Reason.CONDITION, message="if was false")
 
-    def _needs_ended_well(self, name: str) -> bool:
-        return all(self._ended_well(need) for need in self._needs[name])
+    def _needs_are_well(self, name: str) -> bool:
+        return all(self._is_well(need) for need in self._needs[name])
 
-    def _ended_well(self, name: str) -> bool:
+    def _is_well(self, name: str) -> bool:
+        """True when a dependent may go on: the step has ended well, or it has started and no more is needed of it."""
         status = self.statuses[name]
-        return ended_well(status.state, status.reason, self.steps[name].continue_on_error)
+        well = ended_well(status.state, status.reason, self.steps[name].continue_on_error)
+        return well or not status.state.is_final
 
     def render_container(self, name: str) -> Container:
         """The step's container with the last templates filled in.
@@ -242,10 +259,10 @@ class RunProgress:
 
     def values(self, name: str) -> Values:
         """The values that the expressions of step ``name`` may read."""
-        upstream = ancestors(self._needs, name)
+        upstream = self._above.of(self.statuses[name].cell_of or name)
         if self.statuses[name].finally_:
             upstream = upstream | {other.name for other in self.pipeline.steps}
-        failed = any(not self._ended_well(other) for other in upstream)
+        failed = any(not self._is_well(other) for other in upstream)
         return Values(
             args=self.pipeline.args,
             envs=self.pipeline.envs,
@@ -253,6 +270,7 @@ class RunProgress:
             run={"id": self.run_id, "name": self.pipeline.name, "status": self.outcome().value},
             node={"id": self.statuses[name].node},
             matrix=self.steps[name].cell,
+            budget=self._budget,
             status={
                 "success": not failed and not self.cancelled,
                 "failure": failed and not self.cancelled,
@@ -262,10 +280,12 @@ class RunProgress:
         )
 
     def _as_value(self, name: str) -> Mapping[str, Any]:
-        """A step as expressions read it: an output that it did not give is null."""
+        """A step as expressions read it: an output that it did not give is null, and so is a port."""
         step, status = self.steps[name], self.statuses[name]
-        nothing = dict.fromkeys(FIXED_OUTPUTS.get(step.type, step.outputs))
-        return {"status": status.state.value, "exit_code": status.exit_code, "outputs": nothing | status.outputs}
+        named = FIXED_OUTPUTS.get(step.type, step.outputs) if step.instance is None else INSTANCE_OUTPUTS
+        outputs = dict.fromkeys(named) | status.outputs
+        ports = dict.fromkeys(_port_keys(step)) | status.named_ports
+        return {"status": status.state.value, "exit_code": status.exit_code, "outputs": outputs, "ports": ports}
 
     def outcome(self) -> RunState:
         """The state that the run would end in with what is known now."""
@@ -280,16 +300,27 @@ class RunProgress:
         """True when the run's containers on ``node`` share a network, so that a service's name is a host name."""
         return node in self._service_nodes
 
+    def group_on(self, node: str) -> str | None:
+        """The group of the instances that the run ensures on ``node``: there its steps find them by name."""
+        return self._groups.get(node)
+
     def markdown(self) -> str:
         """The run as a table, for the Temporal web UI: the first 200 steps, cells below their step."""
         rows = [_table_row("step", "state", "node", "try", ""), "| --- | --- | --- | --- | --- |"]
-        placed = sorted(
-            self.statuses.values(), key=lambda status: (status.position, -1 if status.cell is None else status.cell)
+        placed = nsmallest(
+            SHOWN_ROWS,
+            self.statuses.values(),
+            key=lambda status: (status.position, -1 if status.cell is None else status.cell),
         )
-        for status in placed[:200]:
+        for status in placed:
             note = status.message[:NOTE_LENGTH] or (status.reason.value if status.reason else "")
             rows.append(_table_row(status.name, status.state, status.node, str(status.try_ or ""), note))
         return "\n".join(rows)
+
+
+def _port_keys(step: ResolvedStep) -> frozenset[str]:
+    is_service = step.type is StepType.SERVICE and step.container is not None
+    return (keys_of(step.spec.ports) if is_service else None) or frozenset()
 
 
 def _table_row(*cells: str) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from gamekeeper.domain.language.expressions import find_expressions, reads_args
-from gamekeeper.domain.language.graph import ancestors
-from gamekeeper.domain.language.pipeline import Lifetime
+from gamekeeper.domain.language.graph import Ancestors
 from gamekeeper.domain.language.problem import did_you_mean
 from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
+from gamekeeper.domain.language.step import Lifetime
 from gamekeeper.domain.run.step import StepStatus, ended_well
 from gamekeeper.errors import InvalidError
 
@@ -66,9 +66,9 @@ def steps_to_carry(
         if start not in needs:
             raise InvalidError(f'there is no step "{start}" to begin at', hint=did_you_mean(start, needs))
         again.add(start)
-    above = {name: ancestors(needs, name) for name in needs}
-    again |= {name for name in needs if above[name] & again}
-    needed = {need for name in again for need in above[name]}
+    above = Ancestors(needs)
+    again |= {name for name in needs if above.of(name) & again}
+    needed = {need for name in again for need in above.of(name)}
     services = {step.name for step in pipeline.steps if step.lifetime is Lifetime.RUN}
     return set(needs) - again - (services & needed)
 

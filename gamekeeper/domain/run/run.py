@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from gamekeeper.domain.language.resolved import ResolvedCall, ResolvedConcurrency, ResolvedPipeline
 from gamekeeper.domain.node.node import NodeView
 from gamekeeper.domain.run.step import Reason, StepStatus
+from gamekeeper.domain.run.step_room import RoomRelease, StepRoom
 
 
 class RunState(StrEnum):
@@ -30,8 +31,9 @@ FINAL_RUN_STATES = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANC
 
 
 # Of a new run. 2 tells changes that come close together at once; 3 starts steps in portions that fit a workflow task;
-# 4 tells with each further try how the one before it ended.
-BEHAVIOUR = 4
+# 4 tells with each further try how the one before it ended; 5 hears of the start of a service that others need started;
+# 6 ensures an instance for each service that outlives its run; 7 takes room of its node for each try.
+BEHAVIOUR = 7
 
 
 class RunInput(BaseModel):
@@ -39,7 +41,8 @@ class RunInput(BaseModel):
     are steps that an earlier run has ended, which this one takes as they are; ``callers`` are the pipelines whose
     steps this run is, the outermost first. ``behaviour`` counts changes of the order in which the workflow works: a
     run goes on as it began, so whoever starts a run says with which. 1 is the first. In histories it is ``engine``.
-    ``is_indexed`` tells that the namespace has our search attributes, as every one had before."""
+    ``is_indexed`` tells that the namespace has our search attributes, as every one had before. ``caller`` is the actor
+    who asked for the run, or for the one that calls it."""
 
     model_config = {"populate_by_name": True}
 
@@ -50,6 +53,7 @@ class RunInput(BaseModel):
     callers: list[str] = Field(default_factory=list)
     behaviour: int = Field(default=1, alias="engine")
     is_indexed: bool = True
+    caller: str = ""
 
 
 class RunById(BaseModel):
@@ -107,7 +111,8 @@ class GroupRequest(BaseModel):
 
 
 class RunSnapshot(BaseModel):
-    """The newest state of a run for the read model; ``version`` only grows, ``steps`` holds what changed."""
+    """The newest state of a run for the read model; ``version`` only grows, ``steps`` holds what changed. ``noted`` are
+    tries that started without asking for their room, ``released`` those whose containers are over."""
 
     run_id: str
     version: int
@@ -117,11 +122,13 @@ class RunSnapshot(BaseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     steps: list[StepStatus] = Field(default_factory=list)
+    noted: list[StepRoom] = Field(default_factory=list, exclude_if=lambda value: not value)
+    released: list[RoomRelease] = Field(default_factory=list, exclude_if=lambda value: not value)
 
     def bare(self) -> RunSnapshot:
         """The same without what a step brought in: its states alone, which every database takes."""
         note = "its message and outputs could not be kept"
-        lost: dict[str, Any] = {"message": note, "outputs": {}, "ports": []}
+        lost: dict[str, Any] = {"message": note, "outputs": {}, "ports": [], "named_ports": {}}
         steps = [status.model_copy(update=lost) for status in self.steps]
         message = self.message and "its message could not be kept"
         return self.model_copy(update={"steps": steps, "message": message})

@@ -14,7 +14,7 @@ MAX_BACKFILL = 1000
 
 class ScheduledRun(BaseModel):
     """A run that a schedule starts. ``version`` None means the newest at each time; the workflow of that time fills in
-    ``run_id`` and ``started_by``."""
+    ``run_id``, ``started_by`` and the ``caller``, who wrote the schedule."""
 
     schedule: str
     pipeline: str
@@ -25,6 +25,7 @@ class ScheduledRun(BaseModel):
     node_wait: float = 600.0
     run_id: str = ""
     started_by: str = ""
+    caller: str = ""
 
 
 class ScheduleSpec(BaseModel):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, Field
 
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.pipeline import Lifetime
+from gamekeeper.domain.language.step import Lifetime
 
 
 class StepState(StrEnum):
@@ -40,7 +40,7 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 class Reason(StrEnum):
     """The reason of an end. A step is skipped for its own ``condition``, for a failure ``upstream``, or by a ``user``
     who had it held. ``output`` says that a declared output is missing, ``rejected`` is an approval's, ``engine`` says
-    that the container engine failed to start the container."""
+    that the container engine failed to start the container, ``no_room`` that its node never has the room for it."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
@@ -58,44 +58,20 @@ class Reason(StrEnum):
     UPSTREAM = "upstream"
     OUTPUT = "output"
     REJECTED = "rejected"
+    NO_ROOM = "no_room"
 
 
-_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,63}")
-_STEP_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(\.[0-9]{1,3})?")  # a cell of a matrix has its number
-MAX_TRY = 10_000
-
-
-class StepKey(BaseModel):
-    """One try of one step: the owner of a container, its log and its outcome. The workflow counts ``try_`` from 1."""
-
-    model_config = {"frozen": True, "populate_by_name": True}
-
-    run_id: str
-    step: str
-    try_: int = Field(alias="try")
-
-    @property
-    def container_name(self) -> str:
-        return f"gk-{self.run_id}-{self.step}-{self.try_}"
-
-    @property
-    def is_possible(self) -> bool:
-        """True for a key that a workflow can have made. It becomes a file name, and anybody may write labels."""
-        named = _RUN_ID.fullmatch(self.run_id) and _STEP_NAME.fullmatch(self.step)
-        return named is not None and 1 <= self.try_ <= MAX_TRY
-
-    def __str__(self) -> str:
-        return f"{self.run_id}/{self.step}/{self.try_}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The key that ``str`` made ``text`` of."""
-        run_id, step, number = text.split("/")
-        return cls(run_id=run_id, step=step, try_=int(number))
+ROOM_WAIT = "waits for room on "
 
 
 class RunStepInput(BaseModel):
-    """Argument of the node's step activities. ``timeout`` is in seconds, for one try, the pull included."""
+    """Argument of the node's step activities. ``timeout`` is in seconds, for one try, the pull included. ``group`` is
+    the instances' whose host names the step finds on its node, in place of the network of its run alone. ``caller`` is
+    the actor who asked for the run.
+
+    With ``until_started`` a service's delivery ends when its container runs, with that state, and a second one waits
+    until it is healthy. An agent that doesn't know the word waits at once.
+    """
 
     key: StepKey
     node: str
@@ -105,7 +81,10 @@ class RunStepInput(BaseModel):
     service: bool = False
     lifetime: Lifetime | None = None
     network: bool = False
+    group: str | None = None
     outputs: list[str] = Field(default_factory=list)
+    until_started: bool = False
+    caller: str = ""
 
     @property
     def outlives_run(self) -> bool:
@@ -113,7 +92,8 @@ class RunStepInput(BaseModel):
 
 
 class StepResult(BaseModel):
-    """The one outcome of one try, as Docker's own state tells it. Times are UTC."""
+    """The one outcome of one try, as Docker's own state tells it. Times are UTC. ``ports`` are Docker's words;
+    ``named_ports`` has the node's number of each port of a service, by its name or else its port in the container."""
 
     state: StepState
     reason: Reason | None = None
@@ -124,6 +104,7 @@ class StepResult(BaseModel):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     ports: list[str] = Field(default_factory=list)
+    named_ports: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
     outputs: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -154,6 +135,7 @@ class StepStatus(BaseModel):
     finished_at: datetime | None = None
     deadline_at: datetime | None = None
     ports: list[str] = Field(default_factory=list)
+    named_ports: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
     needs: list[str] = Field(default_factory=list)
     finally_: bool = Field(default=False, alias="finally")
     outputs: dict[str, Any] = Field(default_factory=dict)
@@ -170,6 +152,11 @@ def observed_state(owned: StepState, phase: StepState | None) -> StepState:
     if phase is None or phase not in _PROGRESS or owned not in _PROGRESS or owned is StepState.PENDING:
         return owned
     return phase
+
+
+def waits_for_room(why: str) -> str:
+    """The message of a step whose node has no room for it now."""
+    return f"{ROOM_WAIT}{why}"
 
 
 def ended_well(state: StepState, reason: Reason | None, continue_on_error: bool) -> bool:

@@ -166,27 +166,36 @@ CONTAINER_METRIC_OOM_EVENTS: ContainerMetric.ValueType  # 8
 Global___ContainerMetric: _TypeAlias = ContainerMetric  # noqa: Y015
 
 @_typing.final
-class StepKey(_message.Message):
+class ContainerKey(_message.Message):
+    """The owner of a container: one try of a step, or, with "instance" set, one revision of an instance."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     TRY_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     step: _builtins.str
+    instance: _builtins.str
+    """then run_id, step and try are empty"""
+    revision: _builtins.int
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         step: _builtins.str = ...,
+        instance: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "step", b"step", "try", b"try"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "revision", b"revision", "run_id", b"run_id", "step", b"step", "try", b"try"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___StepKey: _TypeAlias = StepKey  # noqa: Y015
+Global___ContainerKey: _TypeAlias = ContainerKey  # noqa: Y015
 
 @_typing.final
 class RenewCertificateRequest(_message.Message):
@@ -244,6 +253,7 @@ class Hello(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     POLICY_JSON_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     agent_version: _builtins.str
     policy_json: _builtins.str
@@ -252,6 +262,10 @@ class Hello(_message.Message):
     """made anew by each agent process; tells a reconnect from a second agent with the same key"""
     @_builtins.property
     def facts(self) -> Global___Facts: ...
+    @_builtins.property
+    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what it does beyond the first version, as "instances"; older agents tell none"""
+
     def __init__(
         self,
         *,
@@ -260,10 +274,11 @@ class Hello(_message.Message):
         facts: Global___Facts | None = ...,
         policy_json: _builtins.str = ...,
         instance: _builtins.str = ...,
+        abilities: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_version", b"agent_version", "facts", b"facts", "instance", b"instance", "policy_json", b"policy_json", "protocol_version", b"protocol_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "agent_version", b"agent_version", "facts", b"facts", "instance", b"instance", "policy_json", b"policy_json", "protocol_version", b"protocol_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -389,11 +404,11 @@ class StepPhase(_message.Message):
     """by the node's clock"""
     hlc: _builtins.int
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     def __init__(
         self,
         *,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         phase: _builtins.str = ...,
         message: _builtins.str = ...,
         container_id: _builtins.str = ...,
@@ -596,7 +611,7 @@ class Container(_message.Message):
     last_exit_code: _builtins.int
     """of its newest end, also when it runs again; not set where the engine told of none"""
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     @_builtins.property
     def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -607,7 +622,7 @@ class Container(_message.Message):
         image: _builtins.str = ...,
         status: _builtins.str = ...,
         health: _builtins.str = ...,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         pipeline: _builtins.str = ...,
         lifetime: _builtins.str = ...,
         exit_code: _builtins.int = ...,
@@ -644,7 +659,7 @@ class ReportContainersRequest(_message.Message):
         """runs that still have a network or a volume on the node"""
 
     @_builtins.property
-    def tries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepKey]:
+    def tries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerKey]:
         """that the node remembers, at least ten minutes old, without a container here"""
 
     def __init__(
@@ -652,7 +667,7 @@ class ReportContainersRequest(_message.Message):
         *,
         containers: _abc.Iterable[Global___Container] | None = ...,
         run_resources: _abc.Iterable[_builtins.str] | None = ...,
-        tries: _abc.Iterable[Global___StepKey] | None = ...,
+        tries: _abc.Iterable[Global___ContainerKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -703,7 +718,7 @@ class ReportContainersResponse(_message.Message):
         """of run_resources, the runs that the server does not have"""
 
     @_builtins.property
-    def over(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepKey]:
+    def over(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerKey]:
         """of tries, those that no delivery can come for any more"""
 
     def __init__(
@@ -712,7 +727,7 @@ class ReportContainersResponse(_message.Message):
         verdicts: _abc.Iterable[Global___ContainerVerdict] | None = ...,
         ended_runs: _abc.Iterable[_builtins.str] | None = ...,
         unknown_runs: _abc.Iterable[_builtins.str] | None = ...,
-        over: _abc.Iterable[Global___StepKey] | None = ...,
+        over: _abc.Iterable[Global___ContainerKey] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -721,6 +736,117 @@ class ReportContainersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportContainersResponse: _TypeAlias = ReportContainersResponse  # noqa: Y015
+
+@_typing.final
+class InstanceStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DESIRED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    CRASH_COUNT_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    CONTAINER_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    serial: _builtins.int
+    """of the order that the keeper has"""
+    revision: _builtins.int
+    desired: _builtins.str
+    """running, stopped, removed"""
+    state: _builtins.str
+    reason: _builtins.str
+    message: _builtins.str
+    since_ms: _builtins.int
+    """by the node's clock"""
+    crash_count: _builtins.int
+    exit_code: _builtins.int
+    container_id: _builtins.str
+    digest: _builtins.str
+    seq: _builtins.int
+    """counts the changes of this node's instances"""
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        serial: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        desired: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
+        crash_count: _builtins.int = ...,
+        exit_code: _builtins.int | None = ...,
+        container_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        ports: _abc.Iterable[_builtins.str] | None = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "container_id", b"container_id", "crash_count", b"crash_count", "desired", b"desired", "digest", b"digest", "exit_code", b"exit_code", "instance", b"instance", "message", b"message", "ports", b"ports", "reason", b"reason", "revision", b"revision", "seq", b"seq", "serial", b"serial", "since_ms", b"since_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
+
+Global___InstanceStatus: _TypeAlias = InstanceStatus  # noqa: Y015
+
+@_typing.final
+class ReportInstancesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCES_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """these are all"""
+    @_builtins.property
+    def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceStatus]: ...
+    def __init__(
+        self,
+        *,
+        instances: _abc.Iterable[Global___InstanceStatus] | None = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "instances", b"instances"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportInstancesRequest: _TypeAlias = ReportInstancesRequest  # noqa: Y015
+
+@_typing.final
+class ReportInstancesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of those that were reported, the ones that the control plane has deleted"""
+
+    def __init__(
+        self,
+        *,
+        remove: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportInstancesResponse: _TypeAlias = ReportInstancesResponse  # noqa: Y015
 
 @_typing.final
 class LogRecord(_message.Message):
@@ -760,13 +886,13 @@ class LogBatch(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogRecord]: ...
     def __init__(
         self,
         *,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         records: _abc.Iterable[Global___LogRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
@@ -789,11 +915,11 @@ class LogAck(_message.Message):
     refused: _builtins.str
     """why the server will never take this log; the agent stops sending it and keeps it"""
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     def __init__(
         self,
         *,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         seq: _builtins.int = ...,
         refused: _builtins.str = ...,
     ) -> None: ...
@@ -833,10 +959,21 @@ class Gpu(_message.Message):
     UUID_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     DRIVER_FIELD_NUMBER: _builtins.int
+    VENDOR_FIELD_NUMBER: _builtins.int
+    RENDER_NODE_FIELD_NUMBER: _builtins.int
+    ENCODERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     uuid: _builtins.str
     memory_bytes: _builtins.int
     driver: _builtins.str
+    vendor: _builtins.str
+    """nvidia, amd, intel"""
+    render_node: _builtins.str
+    """/dev/dri/renderD128"""
+    @_builtins.property
+    def encoders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """h264, hevc, av1, vp8, vp9, where vainfo tells"""
+
     def __init__(
         self,
         *,
@@ -844,10 +981,13 @@ class Gpu(_message.Message):
         uuid: _builtins.str = ...,
         memory_bytes: _builtins.int = ...,
         driver: _builtins.str = ...,
+        vendor: _builtins.str = ...,
+        render_node: _builtins.str = ...,
+        encoders: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["driver", b"driver", "memory_bytes", b"memory_bytes", "name", b"name", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["driver", b"driver", "encoders", b"encoders", "memory_bytes", b"memory_bytes", "name", b"name", "render_node", b"render_node", "uuid", b"uuid", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -921,12 +1061,15 @@ class Inventory(_message.Message):
     CONTAINERD_VERSION_FIELD_NUMBER: _builtins.int
     RUNC_VERSION_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    POLICY_JSON_FIELD_NUMBER: _builtins.int
     physical_cores: _builtins.int
     swap_bytes: _builtins.int
     containerd_version: _builtins.str
     runc_version: _builtins.str
     problem: _builtins.str
     """what could not be found out, and why"""
+    policy_json: _builtins.str
+    """the policy file as of now; empty from agents that tell it with Hello alone"""
     @_builtins.property
     def facts(self) -> Global___Facts: ...
     @_builtins.property
@@ -947,10 +1090,11 @@ class Inventory(_message.Message):
         containerd_version: _builtins.str = ...,
         runc_version: _builtins.str = ...,
         problem: _builtins.str = ...,
+        policy_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["containerd_version", b"containerd_version", "disks", b"disks", "facts", b"facts", "gpus", b"gpus", "networks", b"networks", "physical_cores", b"physical_cores", "problem", b"problem", "runc_version", b"runc_version", "swap_bytes", b"swap_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["containerd_version", b"containerd_version", "disks", b"disks", "facts", b"facts", "gpus", b"gpus", "networks", b"networks", "physical_cores", b"physical_cores", "policy_json", b"policy_json", "problem", b"problem", "runc_version", b"runc_version", "swap_bytes", b"swap_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1113,7 +1257,7 @@ class OpenConsole(_message.Message):
     console_id: _builtins.str
     tty: _builtins.bool
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """to run beside the container's process; none: attach to that process itself"""
@@ -1124,7 +1268,7 @@ class OpenConsole(_message.Message):
         self,
         *,
         console_id: _builtins.str = ...,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         command: _abc.Iterable[_builtins.str] | None = ...,
         tty: _builtins.bool = ...,
         size: Global___ConsoleSize | None = ...,
@@ -1241,7 +1385,7 @@ class Sample(_message.Message):
     at_ms: _builtins.int
     container: _builtins.str
     @_builtins.property
-    def key(self) -> Global___StepKey: ...
+    def key(self) -> Global___ContainerKey: ...
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     def __init__(
@@ -1249,7 +1393,7 @@ class Sample(_message.Message):
         *,
         at_ms: _builtins.int = ...,
         container: _builtins.str = ...,
-        key: Global___StepKey | None = ...,
+        key: Global___ContainerKey | None = ...,
         values: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015

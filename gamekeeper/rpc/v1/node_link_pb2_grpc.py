@@ -64,6 +64,11 @@ class NodeLinkStub:
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersRequest.SerializeToString,
                 response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersResponse.FromString,
                 _registered_method=True)
+        self.ReportInstances = channel.unary_unary(
+                '/gamekeeper.rpc.v1.NodeLink/ReportInstances',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.FromString,
+                _registered_method=True)
         self.UploadLogs = channel.stream_unary(
                 '/gamekeeper.rpc.v1.NodeLink/UploadLogs',
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.LogBatch.SerializeToString,
@@ -129,6 +134,14 @@ class NodeLinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportInstances(self, request, context):
+        """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
+        change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadLogs(self, request_iterator, context):
         """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
         not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
@@ -180,6 +193,11 @@ def add_NodeLinkServicer_to_server(servicer, server):
                     servicer.ReportContainers,
                     request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersRequest.FromString,
                     response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersResponse.SerializeToString,
+            ),
+            'ReportInstances': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportInstances,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.SerializeToString,
             ),
             'UploadLogs': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadLogs,
@@ -354,6 +372,33 @@ class NodeLink:
             '/gamekeeper.rpc.v1.NodeLink/ReportContainers',
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersRequest.SerializeToString,
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportContainersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportInstances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/ReportInstances',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -71,6 +71,10 @@ class NodeLinkStub:
     """
     ReportContainers: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.ReportContainersRequest, _node_link_pb2.ReportContainersResponse]
     """All containers of the node that carry our labels. Idempotent. The answer says what to do with each."""
+    ReportInstances: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.ReportInstancesRequest, _node_link_pb2.ReportInstancesResponse]
+    """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
+    change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+    """
     UploadLogs: _grpc.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
     not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
@@ -110,6 +114,10 @@ class NodeLinkAsyncStub(NodeLinkStub):
     """
     ReportContainers: _aio.UnaryUnaryMultiCallable[_node_link_pb2.ReportContainersRequest, _node_link_pb2.ReportContainersResponse]  # type: ignore[assignment]
     """All containers of the node that carry our labels. Idempotent. The answer says what to do with each."""
+    ReportInstances: _aio.UnaryUnaryMultiCallable[_node_link_pb2.ReportInstancesRequest, _node_link_pb2.ReportInstancesResponse]  # type: ignore[assignment]
+    """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
+    change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+    """
     UploadLogs: _aio.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]  # type: ignore[assignment]
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
     not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
@@ -182,6 +190,16 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_link_pb2.ReportContainersResponse, _abc.Awaitable[_node_link_pb2.ReportContainersResponse]]:
         """All containers of the node that carry our labels. Idempotent. The answer says what to do with each."""
+
+    @_abc_1.abstractmethod
+    def ReportInstances(
+        self,
+        request: _node_link_pb2.ReportInstancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_link_pb2.ReportInstancesResponse, _abc.Awaitable[_node_link_pb2.ReportInstancesResponse]]:
+        """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
+        change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+        """
 
     @_abc_1.abstractmethod
     def UploadLogs(

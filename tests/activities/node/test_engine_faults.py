@@ -14,8 +14,9 @@ from activities.node.context import NodeContext
 from activities.node.step.step_start import START_TRIES
 from activities.node.step.steps import StepActivities
 from agent_worker.dummy_engine import DummyEngine
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.domain.run.step import Reason, RunStepInput, StepKey, StepState
+from gamekeeper.domain.run.step import Reason, RunStepInput, StepState
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, EngineFaultError, NewContainer
 from gamekeeper.ports.node_agent import Begun

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.node.context import NodeContext
 from activities.node.step.steps import StepActivities
 from agent_worker.docker_engine import DockerEngine
-from gamekeeper.domain.language.pipeline import Lifetime
+from gamekeeper.domain.language.step import Lifetime
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health
@@ -186,26 +186,30 @@ def image_of_a_user(docker_engine: DockerEngine, test_image: str) -> Iterator[st
     made = api.create_container_from_config({"Image": test_image, "Cmd": ["true"]})["Id"]  # type: ignore[no-untyped-call]
     name = f"gamekeeper/of-a-user:{docker_engine._node}"
     repository, _, tag = name.partition(":")
-    api.commit(made, repository, tag, conf={"User": "1000:1000"})
-    api.remove_container(made)
+    try:
+        api.commit(made, repository, tag, conf={"User": "1000:1000"})
+    finally:
+        api.remove_container(made)
     yield name
     api.remove_image(name, force=True)
 
 
 async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:
     limits = {"resources": {"limits": {"memory": "16m"}}}
-    # It ends after the engine has told of it: of a container that ends with its child, containerd may never tell.
-    script = "busybox dd if=/dev/zero of=/dev/null bs=200M count=1; until [ -e /told ]; do sleep 0.05; done; exit"
+    # containerd watches from a moment after the start until the end of the container: what happens outside is never told.
+    child = "busybox dd if=/dev/zero of=/dev/null bs=200M count=1"
     for code in (0, 3):
-        step = node.step(f"{script} {code}", deploy=limits)
+        step = node.step(f"{until_there('/watched')}; {child}; {until_there('/told')}; exit {code}", deploy=limits)
         job = asyncio.create_task(node.job(step))
         async with asyncio.timeout(HANG_SECONDS):
+            running = await the_running(node)
+            watched = await node.engine.open_console(running.id, make_console("touch", "/watched"))
             while not any(usage.oom_events for usage in await node.engine.usage()):
                 await asyncio.sleep(0.05)
-        running = next(info for info in await node.engine.list_owned() if info.status is ContainerStatus.RUNNING)
-        console = await node.engine.open_console(running.id, make_console("touch", "/told"))
-        result = await job
-        await console.close()
+            told = await node.engine.open_console(running.id, make_console("touch", "/told"))
+            result = await job
+        await watched.close()
+        await told.close()
         assert result.exit_code == code
         if code:
             assert (result.state, result.reason) == (StepState.FAILED, Reason.OOM)
@@ -213,3 +217,16 @@ async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:
             assert result.state is StepState.SUCCEEDED
             assert "killed for memory" in result.message
         assert await node.job(step) == result, "another delivery tells the same"
+
+
+def until_there(path: str) -> str:
+    return f"until [ -e {path} ]; do sleep 0.05; done"
+
+
+async def the_running(node: Node) -> ContainerInfo:
+    """The one container that runs: Docker calls it so once containerd has answered its start."""
+    while True:
+        for info in await node.engine.list_owned():
+            if info.status is ContainerStatus.RUNNING:
+                return info
+        await asyncio.sleep(0.05)

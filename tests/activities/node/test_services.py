@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.node.step.step_try import MAX_LINE
+from gamekeeper.domain.log.last_words import MAX_LINE
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepState, StopServiceInput
 from gamekeeper.ports.container_engine import ContainerStatus
 from gamekeeper.ports.node_agent import Begun
@@ -35,6 +35,31 @@ async def test_a_service_goes_on_after_its_step(check: dict[str, Any] | None) ->
     for _ in range(2):
         assert (await ActivityEnvironment().run(node.activities.stop_service, stop)).state is StepState.SUCCEEDED
     assert (await node.only()).exit_code == 143
+
+
+async def test_a_service_that_only_has_to_start_is_told_at_once_and_waited_for_by_a_further_delivery() -> None:
+    node = Node()
+    slow = service(environment={"DUMMY_HEALTHY_AFTER": "0.3"}, healthcheck={"test": ["CMD", "true"]})
+    begun = await node.service(slow.model_copy(update={"until_started": True}))
+    held = await node.only()
+    assert (begun.state, begun.container_id, begun.started_at) == (StepState.RUNNING, held.id, held.started_at)
+    result = await node.service(slow)
+    assert (result.state, result.container_id) == (StepState.SUCCEEDED, held.id)
+    assert (await node.only()).id == held.id
+
+
+async def test_what_has_started_and_ended_is_an_outcome_of_the_further_delivery_alone() -> None:
+    node = Node()
+    short = service(environment={"DUMMY_SLEEP": "0", "DUMMY_EXIT_CODE": "3"})
+    assert (await node.service(short.model_copy(update={"until_started": True}))).state is StepState.RUNNING
+    result = await node.service(short)
+    assert (result.state, result.exit_code) == (StepState.FAILED, 3)
+
+
+async def test_a_service_that_cannot_start_has_no_further_delivery() -> None:
+    wrong = service(environment={"DUMMY_START_ERROR": "no such file"})
+    result = await Node().service(wrong.model_copy(update={"until_started": True}))
+    assert (result.state, result.message) == (StepState.FAILED, "no such file")
 
 
 async def test_a_service_that_ends_has_failed() -> None:

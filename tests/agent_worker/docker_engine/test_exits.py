@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from docker.api.client import APIClient
 
-from agent_worker.docker_engine import DockerEngine
+from agent_worker.docker_engine import DockerEngine, new_connection
 from agent_worker.docker_engine.convert import LABEL, LIMITED
 from agent_worker.docker_engine.exits import ExitWatch
 from tests.factories import make_key, make_new_container, make_owner
@@ -34,7 +37,7 @@ async def test_what_is_heard_is_what_the_engine_says_later(docker_engine: Docker
     container = await run_job(docker_engine, test_image, "sleep 0.3", "second")
     end = datetime.now(UTC)
     heard = await docker_engine.find(container)
-    docker_engine._ended.clear()
+    docker_engine._known.ended.clear()
     docker_engine._watch.forget(container)
     read = await docker_engine.find(container)
     assert heard is not None
@@ -54,9 +57,9 @@ async def test_what_the_engine_told_while_nobody_listened_is_heard_later(
 
     def connect() -> APIClient:
         assert may_connect.wait(HANG_SECONDS)
-        return docker_engine._connect()
+        return docker_engine._connection.connect()
 
-    watch = ExitWatch(connect, docker_engine._socket, f"{LABEL}node={docker_engine._node}")
+    watch = ExitWatch(connect, docker_engine._connection.address, f"{LABEL}node={docker_engine._node}")
     changed = asyncio.Event()
     watch.on_change(changed.set)
     container = await run_job(docker_engine, test_image, "exit 7", "early")
@@ -78,7 +81,7 @@ async def test_what_was_made_is_forgotten_with_its_container(docker_engine: Dock
     docker_engine._api.remove_container(await run_job(docker_engine, test_image, "true", "foreign"))
     await docker_engine.remove(removed)
     await docker_engine.list_owned()
-    assert list(docker_engine._made) == [kept]
+    assert list(docker_engine._known.made) == [kept]
 
 
 async def test_a_failure_is_read_from_the_engine(docker_engine: DockerEngine, test_image: str) -> None:
@@ -166,3 +169,84 @@ async def test_what_nobody_asks_for_does_not_pile_up() -> None:
     assert not watch.expect("c0").done()
     assert watch.expect("c4999").done()
     assert len(watch._exits) <= 2000
+
+
+async def test_no_error_ends_the_hearing_of_events(
+    docker_engine: DockerEngine, test_image: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [ValueError("not of the engine's kind")]
+
+    def connect() -> APIClient:
+        if failures:
+            raise failures.pop()
+        return docker_engine._connection.connect()
+
+    watch = ExitWatch(connect, docker_engine._connection.address, f"{LABEL}node={docker_engine._node}")
+    changed = asyncio.Event()
+    watch.on_change(changed.set)
+    try:
+        await run_job(docker_engine, test_image, "exit 3", "crash")
+        await asyncio.wait_for(changed.wait(), HANG_SECONDS)
+    finally:
+        watch.close()
+    assert "asked for anew" in caplog.text
+
+
+class SlowEngine:
+    """Takes every connection, and answers from the moment on that it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self.address = f"unix://{path}"
+        self.answers = threading.Event()
+        self.asked = 0
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(path))
+        self._listening.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                asking, _ = self._listening.accept()
+                with asking:
+                    question = asking.recv(1000)
+                    self.asked += b"/_ping" in question
+                    if self.asked > 2:
+                        self.answers.set()
+                    if self.answers.is_set():
+                        status = b"200 OK" if b"/_ping" in question else b"404 Not Found"
+                        asking.sendall(b"HTTP/1.0 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+                    else:
+                        asking.recv(1)  # until the other side goes
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+@pytest.fixture
+def slow_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngine]:
+    monkeypatch.setattr(new_connection, "ANSWER_SECONDS", 0.05)
+    made = SlowEngine(tmp_path / "s")
+    yield made
+    made.close()
+
+
+def watch_of(engine: SlowEngine) -> ExitWatch:
+    return ExitWatch(lambda: APIClient(base_url=engine.address, version="1.41"), engine.address, "none")
+
+
+def test_an_engine_that_is_busy_ended_nothing(slow_engine: SlowEngine) -> None:
+    """Else a server that crashes on a busy machine would be no crash, and nor would any be that came after it."""
+    watch, moment = watch_of(slow_engine), datetime.now(UTC)
+    assert not watch.ended_with_engine(moment, moment)
+    assert slow_engine.asked == 3
+    assert watch._lost is None
+
+
+def test_an_engine_that_goes_down_behind_a_socket_that_stays_ended_its_servers(slow_engine: SlowEngine) -> None:
+    """As with systemd, which keeps the socket: nobody answers, and then its events end."""
+    watch, moment = watch_of(slow_engine), datetime.now(UTC)
+    threading.Timer(0.05, lambda: setattr(watch, "_lost", datetime.now(UTC))).start()
+    slow_engine.asked = -1000
+    assert watch.ended_with_engine(moment, moment)

@@ -21,12 +21,13 @@ def pushed(registry: str, test_image: str) -> Iterator[str]:
     """An image with a layer that takes a moment, in the registry and no longer here."""
     client = docker.from_env()
     name = f"{registry}/gamekeeper/pulled:1"
-    container = client.containers.run(
-        test_image, ["sh", "-c", f"head -c {LAYER_BYTES} /dev/urandom > /layer"], detach=True
-    )
-    container.wait()
-    container.commit(name.rpartition(":")[0], "1")
-    container.remove()
+    container = client.containers.create(test_image, ["sh", "-c", f"head -c {LAYER_BYTES} /dev/urandom > /layer"])
+    try:
+        container.start()
+        container.wait()
+        container.commit(name.rpartition(":")[0], "1")
+    finally:
+        container.remove(force=True)
     assert "error" not in str(client.images.push(name))
     client.images.remove(name, force=True)
     yield name

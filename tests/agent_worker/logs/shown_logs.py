@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Sequence
 from agent_worker.dummy_engine import DummyEngine
 from agent_worker.logs.log_follower import LogFollower
 from agent_worker.logs.spool import Spool
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogLine, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import unpack
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_new_container, make_owner
@@ -58,7 +58,7 @@ class RotatingEngine(DummyEngine):
                 yield [line(number)]
 
 
-async def follow_to_the_end(engine: DummyEngine, spool: Spool, *, one_file: bool = False) -> StepKey:
+async def follow_to_the_end(engine: DummyEngine, spool: Spool, *, one_file: bool = False) -> ContainerKey:
     new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0"})
     container_id = await engine.create(new)
     await engine.start(container_id)

@@ -38,9 +38,9 @@ def never_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 class OneFileEngine(RotatingEngine):
     """Tells the newest line of its last view, as the end of the file does."""
 
-    async def last_log_line(self, container_id: str) -> LogLine | None:
-        assert container_id
-        return line(self._views[-1][-1])
+    async def last_log_lines(self, container_id: str, count: int) -> Sequence[LogLine]:
+        assert (bool(container_id), count) == (True, 1)
+        return [line(self._views[-1][-1])]
 
 
 async def test_a_long_log_of_one_file_is_read_once(spool: Spool) -> None:
@@ -217,8 +217,8 @@ class StuckEngine(RotatingEngine):
         if follow:
             await asyncio.Event().wait()
 
-    async def last_log_line(self, container_id: str) -> LogLine | None:
-        return line(self._views[-1][-1])
+    async def last_log_lines(self, container_id: str, count: int) -> Sequence[LogLine]:
+        return [line(self._views[-1][-1])]
 
 
 async def test_a_follower_that_the_engine_forgot_reads_what_is_there(

@@ -16,8 +16,8 @@ from agent_worker.logs import log_reader
 from agent_worker.logs.log_follower import REMOVED_MEANWHILE, LogFollower
 from agent_worker.logs.log_reader import LOST
 from agent_worker.logs.spool import Spool
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd, LogLine, LogStream
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import ContainerInfo
 from tests.agent_worker.logs.shown_logs import RotatingEngine, end_of, follow_to_the_end, gaps, line, lines_of, records
@@ -119,7 +119,7 @@ async def test_what_docker_lost_of_a_log_is_a_gap(
     assert end_of(spool) == LogEnd(False, LOST)
 
 
-async def started(engine: DummyEngine, **environment: str) -> tuple[StepKey, str]:
+async def started(engine: DummyEngine, **environment: str) -> tuple[ContainerKey, str]:
     """A service that goes on, with a line in its log."""
     new = make_new_container(
         make_owner(node="node-1", kind="service"), environment={"DUMMY_OUTPUT": "x", **environment}
@@ -209,7 +209,7 @@ async def test_a_server_that_somebody_starts_and_removes_between_two_looks(
     follower.follow(key, container_id, until_removed=True)
     await engine.stop(container_id, 1)
     await until(lambda: engine.finds_in_a_row > 1)
-    engine._begin(engine._by_id[container_id])
+    engine._by_id[container_id].start()
     await engine.remove(container_id)
     assert await follower.drain(key, HANG_SECONDS)
     assert end_of(spool) == LogEnd(False, log_reader.RESTARTED)
@@ -276,9 +276,7 @@ async def test_a_server_that_is_started_again_is_read_on(
     follower.follow(key, container_id, until_removed=True)
     await engine.stop(container_id, 1)
     await until(lambda: engine.finds_in_a_row > 1)
-    container = engine._by_id[container_id]
-    container.ended.clear()
-    engine._begin(container)
+    engine._by_id[container_id].start()
     if not goes_on:
         await engine.stop(container_id, 1)
     await until(lambda: len(lines_of(spool)) == 2)

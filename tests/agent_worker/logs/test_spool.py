@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from agent_worker.logs.log_cursor import WHOLE_BYTES, LogCursor
 from agent_worker.logs.spool import CHUNK_BYTES, Spool
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogLine, LogStream
 from gamekeeper.domain.log.log_pack import unpack
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.errors import UnavailableError
 from gamekeeper.rpc.convert import record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
@@ -71,11 +71,11 @@ def test_only_what_is_acknowledged_goes(spool: Spool) -> None:
     key = make_key()
     keep(spool, key, line(1))
     keep(spool, key, line(2))
-    spool.acknowledge(key, 1)
+    spool.acknowledge({key: 1})
     assert [seq for seq, _, _ in sent(spool)] == [2]
     assert not spool.is_settled(key)
     spool.end(key, LogEnd(True), 3)
-    spool.acknowledge(key, 3)
+    spool.acknowledge({key: 3})
     assert spool.is_settled(key)
     assert sent(spool) == []
 
@@ -95,7 +95,7 @@ def test_what_the_server_lost_becomes_a_gap(spool: Spool) -> None:
     key = make_key()
     keep(spool, key, line(1))
     keep(spool, key, line(2))
-    spool.acknowledge(key, 1)
+    spool.acknowledge({key: 1})
     spool.fill_hole(key, 0, "the server lost it")
     records = sent(spool)
     assert records[0][:2] == (1, LogStream.GAP)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
             fill(spool, key)
         kept = [seq for seq, _, _ in sent(spool)]
         assert kept == list(range(1, kept[-1] + 1))
-        spool.acknowledge(key, kept[-1] - 1)  # what the server took must be able to go, full disk or not
+        spool.acknowledge({key: kept[-1] - 1})  # what the server took must be able to go, full disk or not
         assert [seq for seq, _, _ in sent(spool)] == [kept[-1]]
         subprocess.run(["mount", "-o", "remount,size=16m", str(tmp_path)], check=True)
         keep(spool, key, line(1000, b"after"))
@@ -135,6 +135,19 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
         spool.close()
     finally:
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_full_spool_takes_no_line_and_every_end(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", reserve_bytes=0, limit_bytes=1024 * 1024)
+    key, other = make_key(), make_key(step="other")
+    keep(spool, other, line(1, b"first"))
+    with pytest.raises(UnavailableError, match=r"the spool of logs is full \(.*GAMEKEEPER_AGENT_SPOOL_BYTES"):
+        fill(spool, key)
+    assert 1024 * 1024 <= spool.held_bytes < 2 * 1024 * 1024
+    spool.end(other, LogEnd(True), 2)
+    spool.acknowledge({key: max(seq for seq, _, _ in sent(spool))})
+    keep(spool, key, line(1000, b"after"))
+    spool.close()
 
 
 def test_a_disk_that_takes_no_write_at_all_is_named(tmp_path: Path) -> None:

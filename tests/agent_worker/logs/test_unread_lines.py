@@ -15,8 +15,8 @@ from agent_worker.logs.log_cursor import LogCursor
 from agent_worker.logs.log_follower import LogFollower
 from agent_worker.logs.log_reader import UNREAD
 from agent_worker.logs.spool import Spool
+from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd
-from gamekeeper.domain.run.step import StepKey
 from gamekeeper.ports.container_engine import ContainerInfo
 from tests.agent_worker.logs.shown_logs import RotatingEngine, end_of, follow_to_the_end, gaps, line, lines_of
 from tests.factories import make_key, make_new_container, make_owner
@@ -91,10 +91,10 @@ async def test_docker_had_dropped_lines_before_they_were_read(
         assert (len(lines) == count, told, end.complete) == (
             (True, [], True) if count == 100 else (False, [UNREAD], False)
         )
-        spool.acknowledge(key, 10**9)
+        spool.acknowledge({key: 10**9})
 
 
-async def ended_with(engine: DummyEngine) -> StepKey:
+async def ended_with(engine: DummyEngine) -> ContainerKey:
     new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0"})
     container_id = await engine.create(new)
     await engine.start(container_id)

@@ -13,7 +13,7 @@ import pytest
 from agent_worker.identity import Credentials
 from agent_worker.node_link.calls import LinkCalls
 from agent_worker.node_link.dial import Dial
-from gamekeeper.errors import UnavailableError
+from gamekeeper.errors import LaterError, UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from tests.fixtures.certificates import TestAuthority
@@ -92,9 +92,14 @@ async def test_a_cut_stream_is_told_apart_from_a_cancel() -> None:
 class Refusing(pb_grpc.NodeLinkServicer):
     """Ends a stream as a node is shut out: after its first message, and while it has more to tell."""
 
+    after_ms = "2500"
+
     async def ReportMetrics(self, messages: Any, context: Any) -> Any:
         await anext(aiter(messages))
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, "revoked")
+
+    async def UploadLogs(self, messages: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "held back", (("retry-after-ms", self.after_ms),))
 
     async def Console(self, messages: Any, context: Any) -> Any:
         await anext(aiter(messages))
@@ -123,5 +128,23 @@ async def test_what_a_stream_is_told_from_ends_with_it(pki: TestAuthority, name:
     with pytest.raises(UnavailableError, match="revoked"):
         await (calls.stream_metrics(told()) if name == "stream_metrics" else read(calls.console(told())))
     await asyncio.wait_for(ended.wait(), HANG_SECONDS)
+    await calls.dial.close()
+    await server.stop(0)
+
+
+async def test_a_refusal_says_when_to_come_again_or_nothing_of_use(pki: TestAuthority) -> None:
+    server, refusing = grpc.aio.server(), Refusing()  # type: ignore[abstract]
+    pb_grpc.add_NodeLinkServicer_to_server(refusing, server)
+    port = server.add_secure_port("127.0.0.1:0", pki.server_credentials())
+    await server.start()
+    calls = LinkCalls(Dial(f"127.0.0.1:{port}", pki.identity(port).good_credentials))
+    calls.connected.set()
+    with pytest.raises(LaterError, match="held back") as caught:
+        await calls.upload([])
+    assert caught.value.after_seconds == 2.5
+    refusing.after_ms = "-1"
+    with pytest.raises(UnavailableError, match="held back") as refused:
+        await calls.upload([])
+    assert not isinstance(refused.value, LaterError)
     await calls.dial.close()
     await server.stop(0)

@@ -65,12 +65,14 @@ async def test_a_command_and_its_exit_code(api: ApiUnderTest, run_id: str) -> No
     assert await until_event(api, "step.console_closed") == "exit code 7"
 
 
-async def test_attach_and_the_end_of_input(api: ApiUnderTest, run_id: str) -> None:
+async def test_attach_goes_on_behind_the_end_of_input(api: ApiUnderTest, run_id: str) -> None:
     async with console(api, run_id, "attach") as client:
         assert await client.receive() == b"\x01attached\n"
         await client.receive()
         await client.send('{"end_of_input": true}')
-        assert await client.receive() == b"\x02end of input\n"
+        await client.send(b"\x00it goes on\n")
+        assert await client.receive() == b"\x01it goes on\n"
+        await client.send(b"\x00exit 0")
         assert await client.receive() == '{"exit_code": 0}'
         await client.receive()
 
@@ -185,11 +187,11 @@ async def test_refusals_say_why(api: ApiUnderTest, run_id: str) -> None:
 @pytest.mark.parametrize("key", ["", "wrong"])
 async def test_every_websocket_needs_a_key(api: ApiUnderTest, key: str) -> None:
     paths = [
-        str(route.path).format(run_id="x", step="x")
+        str(route.path).format(run_id="x", step="x", instance_id="x")
         for route in iter_route_contexts(api.process.app.routes)
         if isinstance(route.route, APIWebSocketRoute)
     ]
-    assert len(paths) == 2
+    assert len(paths) == 4
     for path in paths:
         async with websocket(api.process.app, path, [("command", "sh")], key) as client:
             closed: Any = await client.receive()

@@ -154,9 +154,9 @@ async def test_the_identity_of_a_node_is_given_by_an_operator_alone(api: ApiUnde
         {"more": 1},
     ],
 )
-async def test_keys_that_are_not_made(api: ApiUnderTest, fields: dict[str, Any]) -> None:
-    assert (await api.http.post("/join-keys", json=fields)).status_code == 422
-    assert (await api.http.get("/join-keys")).json()["items"] == []
+async def test_keys_that_are_not_made(refusing_api: ApiUnderTest, fields: dict[str, Any]) -> None:
+    assert (await refusing_api.http.post("/join-keys", json=fields)).status_code == 422
+    assert (await refusing_api.http.get("/join-keys")).json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ async def test_keys_that_are_not_made(api: ApiUnderTest, fields: dict[str, Any])
         ("DELETE", "/joins/nothing", 404),
     ],
 )
-async def test_bad_paths(api: ApiUnderTest, method: str, path: str, status: int) -> None:
-    assert (await api.http.request(method, path)).status_code == status
+async def test_bad_paths(refusing_api: ApiUnderTest, method: str, path: str, status: int) -> None:
+    assert (await refusing_api.http.request(method, path)).status_code == status
 
 
 async def test_an_older_agent_joins_where_no_host_name_is_needed(api: ApiUnderTest) -> None:

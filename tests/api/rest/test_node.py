@@ -37,7 +37,7 @@ async def test_two_at_once_make_one(api: ApiUnderTest) -> None:
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
 
 
-async def test_missing(api: ApiUnderTest) -> None:
+async def test_missing(refusing_api: ApiUnderTest) -> None:
     for method, path in (
         ("GET", ""),
         ("PATCH", ""),
@@ -46,7 +46,7 @@ async def test_missing(api: ApiUnderTest) -> None:
         ("POST", "/revoke"),
         ("GET", "/containers"),
     ):
-        answer = await api.http.request(method, f"/nodes/nope{path}", json={} if method != "GET" else None)
+        answer = await refusing_api.http.request(method, f"/nodes/nope{path}", json={} if method != "GET" else None)
         assert answer.status_code == 404
         assert answer.json()["detail"] == 'there is no node "nope"'
 
@@ -66,8 +66,8 @@ BAD_NODES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("body", BAD_NODES)
-async def test_bad_nodes(api: ApiUnderTest, body: dict[str, Any]) -> None:
-    answer = await api.http.post("/nodes", json=body)
+async def test_bad_nodes(refusing_api: ApiUnderTest, body: dict[str, Any]) -> None:
+    answer = await refusing_api.http.post("/nodes", json=body)
     assert answer.status_code == 422
     assert answer.json()["problems"]
 
@@ -76,8 +76,8 @@ async def test_bad_nodes(api: ApiUnderTest, body: dict[str, Any]) -> None:
     "query",
     ["limit=-1", "limit=0", "limit=501", f"limit={2**63}", "limit=x", "cursor=%21%21", "label=novalue", "status=up"],
 )
-async def test_bad_queries(api: ApiUnderTest, query: str) -> None:
-    answer = await api.http.get(f"/nodes?{query}")
+async def test_bad_queries(refusing_api: ApiUnderTest, query: str) -> None:
+    answer = await refusing_api.http.get(f"/nodes?{query}")
     assert answer.status_code == 422, answer.text
 
 

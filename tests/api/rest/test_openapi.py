@@ -22,8 +22,9 @@ OPERATIONS = {
     for method, operation in operations.items()
 }
 VERBS = frozenset(
-    "answer apply approve backfill cancel create delete diff edit follow get join list pause push refresh refuse "
-    "remove rerun resume revoke rotate trigger validate".split()
+    "answer apply approve backfill cancel cordon create delete diff drain edit follow get join kill list pause push "
+    "refresh refuse remove rerun restart resume revoke rollback rotate start stop trigger try uncordon update "
+    "validate".split()
 )
 
 
@@ -139,3 +140,16 @@ def test_the_rules_find_what_breaks_them() -> None:
     assert len(list(operation_problems(BAD | {"operationId": "nodes"}))) == 9
     twin: dict[str, Any] = {"properties": {"id": {}}}
     assert len(list(schema_problems("Node-Input", twin))) == 3
+
+
+def test_an_event_of_a_stream_is_not_told_to_be_a_text() -> None:
+    document: Any = openapi_document(create_routes())
+    answers = [
+        answer["content"]["text/event-stream"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        if "text/event-stream" in answer.get("content", {})
+    ]
+    assert len(answers) > 3
+    assert [answer for answer in answers if "schema" in answer] == []

@@ -74,8 +74,8 @@ async def test_a_run_is_pinned_to_its_version(api: ApiUnderTest) -> None:
         ({"spec": 7}, 422),
     ],
 )
-async def test_what_is_not_stored(api: ApiUnderTest, body: dict[str, Any], status: int) -> None:
-    answer = await api.http.post("/pipelines", json=body)
+async def test_what_is_not_stored(refusing_api: ApiUnderTest, body: dict[str, Any], status: int) -> None:
+    answer = await refusing_api.http.post("/pipelines", json=body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
 

@@ -33,5 +33,5 @@ async def test_all_that_it_loads_is_served_here(api: ApiUnderTest) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs/index.html", "/docs/../app.py", "/docs/redoc.standalone.js", "/redoc"])
-async def test_nothing_else_is_there(api: ApiUnderTest, path: str) -> None:
-    assert (await api.anonymous.get(path)).status_code == 404
+async def test_nothing_else_is_there(refusing_api: ApiUnderTest, path: str) -> None:
+    assert (await refusing_api.anonymous.get(path)).status_code == 404

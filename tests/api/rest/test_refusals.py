@@ -70,15 +70,16 @@ def offline(folder: Path, text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-async def test_a_pipeline_is_refused_everywhere_in_the_same_words(api: ApiUnderTest, tmp_path: Path, text: str) -> None:
-    await api.add_node()
+async def test_a_pipeline_is_refused_everywhere_in_the_same_words(
+    refusing_api: ApiUnderTest, tmp_path: Path, text: str
+) -> None:
     found = offline(tmp_path, text)
     assert found
     body = {"yaml": text, "node": "node-1"}
-    validated = await api.http.post("/pipelines/validate", json=body)
+    validated = await refusing_api.http.post("/pipelines/validate", json=body)
     assert validated.json() == {"valid": False, "problems": found, "warnings": []}
-    submitted = await api.http.post("/runs", json=body)
-    pushed = await api.http.post("/pipelines", json={"yaml": text})
+    submitted = await refusing_api.http.post("/runs", json=body)
+    pushed = await refusing_api.http.post("/pipelines", json={"yaml": text})
     assert (submitted.status_code, submitted.json()["problems"]) == (422, found)
     assert (pushed.status_code, pushed.json()["problems"]) == (422, found)
 
@@ -95,3 +96,13 @@ async def test_what_a_call_gives_is_no_matter_of_the_pipeline(api: ApiUnderTest)
     wrong = {"args": {"t": "soon"}, "envs": {"E": "e", "F": "f"}}
     answer = await api.http.post("/pipelines/validate", json={"yaml": text, "node": "node-1", **wrong})
     assert [problem["path"] for problem in answer.json()["problems"]] == ["args.size", "envs.F", "timeout"]
+
+
+@pytest.mark.parametrize("value", ["duration('5m')", "timestamp('2026-01-31T12:00:00Z')", "[duration('90s')]"])
+async def test_a_duration_or_a_time_in_a_container_is_taken_everywhere(api: ApiUnderTest, value: str) -> None:
+    await api.add_node()
+    text = STEP.format(more="").replace("image: i", f'image: i, environment: {{D: "${{{{ {value} }}}}"}}')
+    body = {"yaml": text, "node": "node-1"}
+    validated = await api.http.post("/pipelines/validate", json=body)
+    assert validated.json() == {"valid": True, "problems": [], "warnings": []}
+    assert (await api.http.post("/runs", json=body)).status_code == 201

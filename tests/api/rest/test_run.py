@@ -86,10 +86,10 @@ async def test_containers_go_when_all_is_known(api: ApiUnderTest) -> None:
     made = await api.submit(step("a", dummy={"output": "x\n"}), step("arena", type="service", lifetime="node"))
     await api.until_run(made["id"], "succeeded")
     async with asyncio.timeout(HANG_SECONDS):
-        while [item["step"] for item in (await api.http.get("/nodes/node-1/containers")).json()["items"]] != ["arena"]:
+        while (await api.http.get("/nodes/node-1/containers")).json()["items"]:
             await asyncio.sleep(0.05)
-    arena = (await api.http.get("/nodes/node-1/containers")).json()["items"][0]
-    assert (arena["status"], arena["lifetime"], arena["run_id"], arena["try"]) == ("running", "node", made["id"], 1)
+    (arena,) = (await api.http.get("/instances", params={"node": "node-1"})).json()["items"]
+    assert (arena["state"], arena["step"], arena["run"], arena["revision"]) == ("ready", "arena", made["id"], 1)
 
 
 async def test_cancel(api: ApiUnderTest) -> None:
@@ -212,18 +212,19 @@ async def test_policy_is_refused_early_with_the_nodes_own_words(api: ApiUnderTes
     answer = await api.http.post("/runs", json={"spec": spec, "node": "node-1"})
     assert answer.status_code == 422
     found = {problem["path"]: (problem["message"], problem["hint"]) for problem in answer.json()["problems"]}
+    judged = f"(judged by its policy {NodePolicy(host_paths=['/games']).revision}, as its agent told it last)"
     assert found == {
         "steps[0].container.volumes[0]": (
             'step "a": host path /etc is not in the policy of node-1',
-            "its owner may allow it by the line `host_paths: [/etc]` in the policy file on node-1",
+            f"its owner may allow it by the line `host_paths: [/etc]` in the policy file on node-1 {judged}",
         ),
         "steps[0].container.volumes[1]": (
-            "host path /run holds the Docker socket, which no step may have",
+            "host path /run reaches /run/docker.sock, the engine's own, which no container may have",
             "no policy can allow it: leave it out",
         ),
         "steps[0].container.privileged": (
             'step "a": privileged is not in the policy of node-1',
-            "its owner may allow it by the line `privileged: true` in the policy file on node-1",
+            f"its owner may allow it by the line `privileged: true` in the policy file on node-1 {judged}",
         ),
     }
 

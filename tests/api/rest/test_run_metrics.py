@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from sqlalchemy import delete
 
 from api.services.run.outcome import FRESH_SECONDS, RunOutcomeService
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import PipelineRow, RunRow
+from gamekeeper.db.models import PipelineRow, RunRow, StepRow
 from gamekeeper.db.repositories import run_outcome
+from gamekeeper.domain.run.step import StepState
 from tests.fixtures.api import ApiUnderTest
+from tests.hang import HANG_SECONDS
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -64,6 +68,28 @@ async def test_outcomes_by_pipeline_and_schedule(api: ApiUnderTest) -> None:
     assert told["failed_in_a_row", "backup", ""] == 1
     assert told["waiting_seconds", "backup", ""] > 0
     assert ("last_success_seconds", "backup", "") not in told
+
+
+async def test_a_step_that_waits_for_its_node_makes_its_run_wait(api: ApiUnderTest) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=20)
+    await add_runs(api.database, "backup", "rrs", resolved={"node_wait": 1800.0})
+    async with api.database.write() as session:
+        for run, minutes in (("000", 35), ("001", 30), ("002", 9)):
+            state = StepState.RUNNING if run == "000" else StepState.WAITING_NODE
+            until = since + timedelta(minutes=minutes)
+            session.add(StepRow(run_id=f"backup-None-{run}", name="a", node_id="n", state=state, deadline_at=until))
+    assert (await values(api))["waiting_seconds", "backup", ""] == pytest.approx(1200, abs=HANG_SECONDS)
+
+
+async def test_the_rules_of_the_page_read_what_is_told(api: ApiUnderTest) -> None:
+    """Prometheus finds nothing wrong with a rule about a metric that nobody tells; it never fires."""
+    await add_runs(api.database, "backup", "sfq", "backup-0")
+    page = (Path(__file__).parents[3] / "docs" / "fleet.md").read_text()
+    rules = re.findall(r"```yaml\n(groups:.*?)```", page, re.DOTALL)[0]
+    named = set(re.findall(r"(gamekeeper_\w+)", "\n".join(re.findall(r"expr: (.*)", rules))))
+    assert len(named) == rules.count("alert:")
+    told = (await api.anonymous.get("/metrics")).text
+    assert {name for name in named if f"\n{name}{{" not in told} == set()
 
 
 async def test_a_success_ends_the_row(api: ApiUnderTest) -> None:

@@ -35,7 +35,7 @@ from tests.hang import HANG_SECONDS
 
 AN_ODD_EVENT = (
     "INSERT INTO events SELECT 4, hlc, at, kind, node, run, step, container, reason, message, actor, '{', node_at,"
-    " clock_offset_ms FROM events WHERE seq = 1"
+    " clock_offset_ms, instance FROM events WHERE seq = 1"
 )
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL checks JSON itself
 

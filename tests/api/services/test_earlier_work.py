@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 
 from temporalio.client import ScheduleActionStartWorkflow
 
 from api.services.run.earlier_work import take_over_earlier_work
 from api.services.run.schedule import ScheduleCall, ScheduleService
+from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.temporal import queues
+from gamekeeper.temporal.ids import instance_schedule_id
 from gamekeeper.temporal.proofs import PROOF, WorkKey
 from tests.api.rest.test_run_control import step
 from tests.fixtures.api import ApiUnderTest
@@ -32,7 +35,7 @@ async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
     assert not key.is_complete
     schedules = api.process.services.schedules
     before = await schedules.get(schedule.id)
-    await take_over_earlier_work(api.client, schedules, key)
+    await take_over_earlier_work(api.client, schedules, api.process.services.instances.schedules, key)
     assert key.is_complete
     assert running in key.earlier()
     assert await schedules.get(schedule.id) == before
@@ -40,6 +43,37 @@ async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
     assert isinstance(action, ScheduleActionStartWorkflow)
     assert [PROOF in payload.metadata for payload in action.args] == [True]
     await handle.terminate()
-    await take_over_earlier_work(api.client, schedules, key)
+    await take_over_earlier_work(api.client, schedules, api.process.services.instances.schedules, key)
     assert running in key.earlier()  # once is enough: later ones need a proof
     await schedules.delete(schedule.id)
+
+
+async def test_schedules_of_instances_are_proven_by_a_new_key(api: ApiUnderTest) -> None:
+    """The file with the key was lost: Temporal's schedules carry proofs by the old one."""
+    await api.add_node()
+    body = {
+        "id": "arena",
+        "container": {"image": "a"},
+        "schedules": [{"name": "n", "cron": "@yearly", "action": "stop"}],
+    }
+    assert (await api.http.post("/instances", json=body)).status_code == 201
+    kept, old = api.process.services.instances, with_codec(api.client, None)
+    client = kept.schedules._calls._client
+    kept.schedules._calls._client = old
+    await api.http.post("/instances/arena/schedules/n/pause")
+    kept.schedules._calls._client = client
+    handle = client.get_schedule_handle(instance_schedule_id("arena", "n"))
+
+    async def is_proven() -> bool:
+        action = (await handle.describe()).schedule.action
+        assert isinstance(action, ScheduleActionStartWorkflow)
+        return PROOF in action.args[0].metadata
+
+    assert not await is_proven()
+    key = WorkKey(api.folder / "ca" / "steps" / "work.key")
+    await take_over_earlier_work(api.client, api.process.services.schedules, kept.schedules, key)
+    async with api.database.write() as session:
+        (await InstanceScheduleRepository(session).get("arena", "n")).updated_at -= timedelta(minutes=1)
+    await kept.schedule_reconciler.reconcile()
+    assert await is_proven()
+    await api.http.delete("/instances/arena/schedules/n")

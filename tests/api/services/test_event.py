@@ -102,6 +102,7 @@ async def test_a_slow_follower_loses_nothing(
 ) -> None:
     monkeypatch.setattr(event_module, "PENDING", 5)
     monkeypatch.setattr(event_module, "BATCH", 7)
+    monkeypatch.setattr(event_module, "OWN_BATCH", 7)
     await write(database, "node.created")
     stream = events.follow(0, EventFilter())
     seen = await take(stream, 1)

@@ -13,6 +13,7 @@ import pytest
 from api.services import gateway_look, parts
 from api.services.gateway_look import GatewayLook
 from api.services.parts import Parts
+from gamekeeper.disk import DiskFloor
 from gamekeeper.errors import UnavailableError
 from tests.fixtures.gateway import Certificates, Gated, gated
 from tests.hang import HANG_SECONDS
@@ -75,7 +76,7 @@ async def test_a_part_that_hangs_holds_up_no_answer_and_is_asked_once(
 ) -> None:
     monkeypatch.setattr(parts, "PATIENCE_SECONDS", 0.2)
     frozen = Frozen()
-    found = Parts(cast(Any, frozen), cast(Any, frozen), tmp_path, cast(Any, frozen), None)
+    found = Parts(cast(Any, frozen), cast(Any, frozen), tmp_path, DiskFloor([], 0), cast(Any, frozen), None)
     for _ in range(2):
         told = await found.ask()
         assert {name for name, said in told.items() if said != "ok"} == {"database", "temporal"}

@@ -31,12 +31,14 @@ def test_a_stopped_api_blames_no_node(stack: Stack) -> None:
     )
     stack.until(lambda: stack.step(run_id, "a")["state"] == "running")
     before = max(event["seq"] for event in stack.json("events"))
-    pid = stack.pid("api")
+    pid, supervisor = stack.pid("api"), stack.pid("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)  # it would put another api in the place of one that is frozen
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(1.5 * LEASE.total_seconds())
     finally:
         os.kill(pid, signal.SIGCONT)
+        os.kill(supervisor, signal.SIGCONT)
     thawed = datetime.now(UTC)
     stack.until(lambda: last_seen(stack) > thawed + LEASE)  # by then a wrong word would have been spoken
     told = [event for event in stack.json("events", "--kind", "node", "--limit", "500") if event["seq"] > before]

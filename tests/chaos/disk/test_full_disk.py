@@ -33,7 +33,7 @@ class SmallDisk:
         self.path = path
         self._ballast = path / "ballast"
         path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(path)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=0700", "tmpfs", str(path)], check=True)
 
     def fill(self, leave_mib: int = 0) -> None:
         """Leaves ``leave_mib`` free: none at all, or so much that the next write has room."""

@@ -16,6 +16,9 @@ import yaml
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.hang import HANG_SECONDS
 
+# As a shell's foreground does; tests that run in a background inherit that SIGINT is ignored. There is no preexec_fn,
+# because the copy of a process in which gRPC runs may abort.
+TAKES_INTERRUPTS = ("env", "--default-signal=INT")
 GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
 
 
@@ -41,6 +44,7 @@ class Command:
         options = ["--server", f"http://{self.api.rest_address}", "--api-key", ADMIN_KEY]
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self._folder), "PYTHONUNBUFFERED": "1"}
         return await asyncio.create_subprocess_exec(
+            *TAKES_INTERRUPTS,
             GAMEKEEPER,
             *options,
             *words,
@@ -48,7 +52,6 @@ class Command:
             stdout=PIPE,
             stderr=PIPE,
             env=environment,
-            preexec_fn=take_interrupts,
         )
 
     async def __call__(self, *words: str, given: bytes = b"") -> Said:
@@ -74,11 +77,6 @@ class Command:
         path = self._folder / "pipeline.yaml"
         path.write_text(yaml.safe_dump({"version": 1, "name": "test", "steps": list(steps)} | keys))
         return str(path)
-
-
-def take_interrupts() -> None:
-    """Heeds SIGINT, as a shell's foreground does; tests that run in a background inherit that it is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def step(name: str, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pkgutil
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,21 @@ from gamekeeper import cli
 from gamekeeper.cli.app import COMMANDS, GROUPS, build, root
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.examples import EXAMPLES
+from gamekeeper.cli.lazy_group import Command, Group
 
-WORDS = [*COMMANDS, *(f"{name} {below}" for name in GROUPS for below in GROUPS[name].commands)]
+
+def entries(table: Mapping[str, Command | Group], before: str = "") -> dict[str, Command | Group]:
+    """Commands and groups by the words that call them."""
+    found: dict[str, Command | Group] = {}
+    for name, entry in table.items():
+        words = f"{before} {name}".strip()
+        found[words] = entry
+        found |= entries(entry.commands if isinstance(entry, Group) else entry.below, words)
+    return found
+
+
+ALL = entries({**COMMANDS, **GROUPS})
+WORDS = [words for words, entry in ALL.items() if isinstance(entry, Command)]
 RUN = "6b0b067adb268570"
 HEAVY = ["temporalio", "grpc", "sqlmodel", "sqlalchemy", "fastapi", "docker", "pydantic_settings", "rich.console"]
 
@@ -39,14 +52,13 @@ def written_commands() -> Iterator[Callable[..., None]]:
 
 
 def test_every_command_that_is_written_is_registered_once() -> None:
-    entries = [*COMMANDS.values(), *(entry for group in GROUPS.values() for entry in group.commands.values())]
-    registered = [entry.load() for entry in entries]
+    registered = [entry.load() for entry in ALL.values() if isinstance(entry, Command)]
     assert len(registered) == len(set(registered))
     assert set(written_commands()) <= set(registered)
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-@pytest.mark.parametrize("name", ["", *GROUPS, *WORDS])
+@pytest.mark.parametrize("name", ["", *ALL])
 def test_every_command_has_a_help(name: str, option: str) -> None:
     shown = CliRunner().invoke(build(), [*name.split(), option])
     assert shown.exit_code == 0
@@ -69,7 +81,7 @@ def test_a_summary_begins_the_docstring(name: str) -> None:
 @pytest.mark.parametrize("name", WORDS)
 def test_every_example_is_a_command(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in ("policy.yaml", "join.key", "deploy.yaml"):
+    for file in ("policy.yaml", "join.key", "deploy.yaml", "arena.yaml"):
         Path(file).touch()
     lines = EXAMPLES[name].strip().splitlines()
     assert lines
@@ -80,7 +92,7 @@ def test_every_example_is_a_command(name: str, tmp_path: Path, monkeypatch: pyte
         parent = command.make_context("gamekeeper", [], resilient_parsing=True)
         parent.obj = Context("http://127.0.0.1:1", "none", tmp_path)
         for word in name.split():
-            command = command.get_command(parent, word)
+            command = command.below[word] if hasattr(command, "below") else command.get_command(parent, word)
         command.make_context(name, words[1 + len(name.split()) :], parent=parent)  # raises for words that are wrong
 
 
@@ -91,12 +103,15 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.rpartition("LOADED ")[2].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--server", "http://127.0.0.1:1", "--api-key", "k", "runs", "ls"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], [*"--server http://127.0.0.1:1 --api-key k --state-dir /nowhere runs ls --state failed".split()]],
+)
 def test_a_command_starts_without_what_it_does_not_use(words: list[str]) -> None:
     """Imports are most of the time that a command takes."""
     argv = ["gamekeeper", *words]
     loaded = modules_after(f"sys.argv = {argv}; from gamekeeper.cli.app import main; main()")
     assert "typer" in loaded
-    assert not loaded & {*HEAVY, "gamekeeper.domain.language", "websockets", "psutil"}
+    assert not loaded & {*HEAVY, "gamekeeper.domain.language", "websockets", "psutil", "pydantic"}
     if words == ["--help"]:
-        assert not loaded & {"httpx", "pydantic", "gamekeeper.cli.runs", "ssl"}
+        assert not loaded & {"httpx", "gamekeeper.cli.runs", "ssl"}

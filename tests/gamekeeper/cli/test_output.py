@@ -8,7 +8,8 @@ import pty
 import pytest
 
 from gamekeeper.cli.log_lines import LinePrinter, LogView
-from gamekeeper.cli.output import print_fields, print_table
+from gamekeeper.cli.output import print_error, print_fields, print_table
+from gamekeeper.errors import InvalidError
 
 
 def test_a_long_message_squeezes_no_other_column(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +52,42 @@ def test_pieces_of_a_line_are_one_line_with_its_name(capfdbinary: pytest.Capture
     assert capfdbinary.readouterr().out == b"a | " + b"L" * 16386 + b"\na | next\na | 10%\r50%\na | \xff\n"
 
 
+@pytest.mark.parametrize("prefix", ["", "a | "])
+@pytest.mark.parametrize(("raw", "shown"), [(False, b"^[]0;x^G"), (True, b"\x1b]0;x\x07")])
+def test_a_terminal_is_shown_what_would_change_it(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, raw: bool, shown: bytes
+) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        printer = LinePrinter(LogView(raw=raw), prefix)
+        printer.add({"stream": "stdout", "at": "2026-11-01T00:00:00+00:00", "text": "\x1b]0;x\x07\n"})
+        printer.end()
+        written = os.read(ours, 1000)
+    os.close(ours)
+    assert shown in written
+    assert (b"\x07" in written) is raw
+
+
+@pytest.mark.parametrize("prefix", ["", "a | "])
+def test_raw_bytes_are_those_that_were_written(capfdbinary: pytest.CaptureFixture[bytes], prefix: str) -> None:
+    printer = LinePrinter(LogView(raw=True), prefix)
+    printer.add({"stream": "stdout", "at": "2026-11-01T00:00:00+00:00", "text": "\ufffd", "base64": "G10wO3gHCv8="})
+    printer.end()
+    written = capfdbinary.readouterr().out
+    assert written.startswith(prefix.encode() + b"\x1b]0;x\x07\n")
+    assert b"\xff" in written
+
+
+def test_words_of_an_error_change_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(InvalidError("no \x1b]0;title\x07 \x9b2J", hint="\x1b[2J\nnext"))
+    told = capsys.readouterr().err
+    assert not set(told) & set("\x07\x9b")
+    assert "\x1b]" not in told
+    assert "\x1b[2J" not in told
+    assert "\nnext" in told
+
+
 def test_what_moves_a_cursor_moves_none(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("NAME", ""), [("a\x1b[2Jb", ":cat: [red]x")])
     assert capsys.readouterr().out.splitlines()[1] == "a\ufffd[2Jb  :cat: [red]x"
@@ -64,6 +101,8 @@ def test_on_a_terminal_the_message_gives_way_and_no_id(monkeypatch: pytest.Monke
         monkeypatch.setattr("sys.stdout", terminal)
         print_table(("RUN", "STATE", ""), [("6b0b067adb268570", "waiting_node", "竜 and no room for this " * 9)])
         terminal.flush()
-        lines = os.read(ours, 4096).decode().splitlines()
+        text = b""
+        while text.count(b"\n") < 2:  # a terminal gives what it has so far
+            text += os.read(ours, 4096)
     os.close(ours)
-    assert lines == ["RUN               STATE", "6b0b067adb268570  waiting_node  竜 and no room…"]
+    assert text.decode().splitlines() == ["RUN               STATE", "6b0b067adb268570  waiting_node  竜 and no room…"]

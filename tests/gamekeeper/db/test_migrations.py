@@ -56,6 +56,50 @@ def test_events_of_runs_become_events(old: Engine) -> None:
     assert [str(value).replace(" ", "") for value in node[1:]] == ["{}", "{}", "[]"]
 
 
+def test_keys_of_before_stay_good_and_have_names_of_their_own(old: Engine) -> None:
+    keys = [("a" * 64, "admin", "2026-11-23"), ("b" * 64, "admin", "2026-11-24"), ("c" * 64, "ci", "2026-11-22")]
+    with old.begin() as connection:
+        for key_hash, name, day in keys:
+            made = {"hash": key_hash, "name": name, "at": f"{day} 10:00:00+00:00"}
+            connection.execute(text("INSERT INTO api_keys VALUES (:hash, :name, :at)"), made)
+    upgrade(old.url.render_as_string(hide_password=False))
+    query = """SELECT s.key_hash, k.name, k.expires_at, k.revoked_at, s.good_until, k.is_given
+               FROM api_keys k JOIN api_key_secrets s ON s.key_id = k.id ORDER BY s.key_hash"""
+    with old.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(text(query))]
+        ids = connection.execute(text("SELECT count(DISTINCT id) FROM api_keys")).scalar_one()
+    assert rows == [
+        ("a" * 64, "admin-2", None, None, None, True),
+        ("b" * 64, "admin", None, None, None, True),
+        ("c" * 64, "ci", None, None, None, True),
+    ]
+    assert ids == 3
+
+
+def test_no_way_back_makes_an_ended_key_good(old: Engine) -> None:
+    upgrade(old.url.render_as_string(hide_password=False))
+    row = """INSERT INTO api_keys (id, name, is_given, created_by, created_at, expires_at, revoked_at, last_used_from)
+             VALUES (:id, :id, :no, '', :at, :expires, :revoked, '')"""
+    secret = "INSERT INTO api_key_secrets VALUES (:hash, :id, :until, :at)"
+    ends = {
+        "good": (None, None, None),
+        "expired": (AT, None, None),
+        "revoked": (None, AT, None),
+        "spent": (None, None, AT),
+    }
+    with old.begin() as connection:
+        for name, (expires, revoked, until) in ends.items():
+            fields = {"id": name, "no": False, "at": AT, "expires": expires, "revoked": revoked}
+            connection.execute(text(row), fields)
+            connection.execute(text(secret), {"hash": name, "id": name, "until": until, "at": AT})
+    with old.begin() as connection:
+        command.downgrade(alembic_config(connection), "0017")
+    with old.connect() as connection:
+        assert [tuple(found) for found in connection.execute(text("SELECT key_hash, name FROM api_keys"))] == [
+            ("good", "good")
+        ]
+
+
 def test_the_way_back_is_open(old: Engine) -> None:
     upgrade(old.url.render_as_string(hide_password=False))
     with old.begin() as connection:

@@ -13,10 +13,11 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.models import ContainerRow, NodeRow, RunRow, StepRow
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.run.disposal import Disposal
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.domain.run.step import StepKey, StepState
+from gamekeeper.domain.run.step import StepState
 
 ENDED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

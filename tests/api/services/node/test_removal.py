@@ -6,7 +6,8 @@ import pytest
 
 from api.services.node.node import NodeService
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import ContainerRow, NodeRow, RunRow, StepRow
+from gamekeeper.db.models import ContainerRow, InstanceRow, NodeRow, RunRow, StepRow
+from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.run.run import RunState
@@ -80,3 +81,19 @@ async def test_the_refusal_gives_the_command_and_the_event_tells_what_stays(data
         rows, _ = await EventRepository(session).after(0, EventFilter(), 500)
     told = [(row.kind, row.reason, row.message) for row in rows]
     assert told == [("node.removed", "forced", "left on its machine: gk-a0, gk-a1, gk-a2, gk-a3, gk-a4 and 2 more")]
+
+
+async def test_instances_keep_their_node_and_are_named_when_they_are_left(database: Database) -> None:
+    nodes = service_of(database)
+    async with database.write() as session:
+        session.add(NodeRow(id="n1", name="n1"))
+        session.add(InstanceRow(id="arena", node_id="n1"))
+        session.add(InstanceRow(id="gone", node_id="n1", deleted_at=utc_now()))
+    with pytest.raises(
+        ConflictError, match=r"1 instance\(s\) that nobody would look after: arena; .*instance rm arena"
+    ):
+        await nodes.delete("n1", None, force=False)
+    await nodes.delete("n1", None, force=True)
+    async with database.read() as session:
+        rows, _ = await EventRepository(session).after(0, EventFilter(), 500)
+    assert [(row.reason, row.message) for row in rows] == [("forced", "left on its machine: instance arena")]

@@ -9,13 +9,14 @@ import pytest
 
 from api.services.node.agent_session import AgentSession
 from api.services.node.presence import LATE_RETURN_SECONDS, LINE_SECONDS, RETURN_SECONDS, Lease, Presence
-from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, ProcessorWait, StallWatch
+from api.services.node.stall import PULSE_SECONDS, TOLERANCE_SECONDS, StallWatch
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
+from gamekeeper.processor_wait import ProcessorWait
 
 LEASE = 8.0
 

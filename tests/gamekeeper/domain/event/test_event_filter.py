@@ -16,6 +16,7 @@ class Told:
     node: str = "n"
     run: str = "r"
     step: str = "s"
+    instance: str = "i"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,8 @@ class Told:
         ({"node": "x"}, False),
         ({"run": "x"}, False),
         ({"step": "x"}, False),
+        ({"instance": "i"}, True),
+        ({"instance": "x"}, False),
         ({"node": "n", "run": "x"}, False),
         ({"node": "x", "run": "r"}, False),
         ({"kinds": ["node"], "step": "s"}, False),

@@ -7,12 +7,23 @@ STEP = HEAD + "  - name: build\n    container: {image: alpine}\n"
 
 
 CALL = HEAD + "  - name: build\n    type: pipeline\n"
+KEPT = HEAD + "  - name: build\n    type: service\n    lifetime: node\n    container: {image: alpine}\n"
 APPROVAL = HEAD + "  - name: build\n    type: approval\n    approval: {message: go?}\n"
 MATRIX = HEAD + "  - name: build\n    matrix: {bot: [1]}\n    container:\n      image: a\n      environment:\n"
 OUTPUT = (
     STEP.replace("{", "{{").replace("}", "}}")
     + "    outputs: [digest]\n  - name: b\n    if: {read} == 'x'\n    container: {{image: alpine}}\n"
 )
+PORTS = """version: 1
+name: test
+args: {{x: 1}}
+steps:
+  - name: server
+    type: service
+    container: {{image: a, ports: [{{name: game, target: 80}}]}}
+  - name: b
+    container: {{image: a, environment: {{P: "${{{{ steps.server.ports.{name} }}}}"}}}}
+"""
 
 
 def step(line: str) -> str:
@@ -111,6 +122,37 @@ CASES = [
         "every API key",
     ),
     (step("lifetime: run"), 5, "steps[0].lifetime", 'lifetime is for services; step "build" is a job', ""),
+    *[
+        (
+            step(f"{more}{key}"),
+            line,
+            f"steps[0].{key.partition(':')[0]}",
+            "is for a service that stays up",
+            "lifetime: node",
+        )
+        for key in ("instance: a", "strategy: recreate", "auto_revert: false")
+        for more, line in (("", 5), ("type: service\n    lifetime: run\n    ", 7))
+    ],
+    (KEPT + "    instance: Arena\n", 7, "steps[0].instance", '"Arena" may use a-z', 'try "arena"'),
+    (KEPT + "    instance: ${{ args.x }}\n", 7, "steps[0].instance", 'unknown name "args.x"', ""),
+    (
+        KEPT.replace("alpine}", 'alpine, ports: ["0:90", "0:53/udp", "5-7:5/udp", "8303:8303/udp"]}')
+        + "    strategy: blue_green\n",
+        6,
+        "steps[0].container.ports[3]",
+        'blue_green: "8303:8303/udp" can\'t be held by two',
+        'write "0:8303/udp" for a free port',
+    ),
+    (
+        KEPT.replace("alpine}", "alpine, gpus: all}") + "    strategy: blue_green\n",
+        6,
+        "steps[0].container.gpus",
+        "blue_green: GPUs can't be held by two revisions at once",
+        "write strategy: recreate",
+    ),
+    (step("strategy: {matrix: {a: [1]}}"), 5, "steps[0].strategy", "is recreate or blue_green; for a matrix", ""),
+    (KEPT + "    strategy: rolling\n", 7, "steps[0].strategy", '"rolling"; use recreate or blue_green', ""),
+    (KEPT + "    auto_revert: maybe\n", 7, "steps[0].auto_revert", "must be true or false", ""),
     (step("outputs: [a-b]"), 5, "steps[0].outputs[0]", '"a-b" may use letters', ""),
     (step("type: service\n    outputs: [a]"), 6, "steps[0].outputs", 'step "build" is a service', ""),
     (step("type: service\n    matrix: {a: [1]}"), 6, "steps[0].matrix", 'step "build" is a service', ""),
@@ -141,7 +183,7 @@ CASES = [
         'declares no output "y"',
         "known: digest",
     ),
-    (step("node: {labels: {gpu: a}}"), 5, "steps[0].node", "is not supported yet", "by its id"),
+    (step("node: {spread: rack, pack: rack}"), 5, "steps[0].node", "use either spread or pack", ""),
     (step("retry: {attempts: 0}"), 5, "steps[0].retry.attempts", "0; use 1 or more", ""),
     (step("retry: {attempts: 9223372036854775808}"), 5, "steps[0].retry.attempts", "beyond 2^63", ""),
     (step("retry: {attempts: 101}"), 5, "steps[0].retry.attempts", "101; use 100 or fewer", ""),
@@ -178,6 +220,28 @@ CASES = [
     (step("if: arg.mode == 'x'"), 5, "steps[0].if", 'unknown name "arg"', 'did you mean "args.mode"?'),
     (step("if: 1 +"), 5, "steps[0].if", "is not an expression", ""),
     (step("if: nope()"), 5, "steps[0].if", 'unknown function "nope"', ""),
+    (PORTS.format(name="gmae"), 9, "steps[1].container.environment.P", 'no port "gmae"', 'did you mean "game"?'),
+    (
+        PORTS.replace("ports: [", "ports: ['${{{{ args.x }}}}:9', ").format(name="gmae"),
+        9,
+        "steps[1].container.environment.P",
+        'no port "gmae"',
+        "game",
+    ),
+    (
+        PORTS.format(name="game").replace("type: service", "type: job"),
+        9,
+        "steps[1].container.environment.P",
+        "is no service",
+        "type: service",
+    ),
+    (
+        PORTS.format(name="game").replace("- name: b", "- name: b\n    needs: []"),
+        10,
+        "steps[1].container.environment.P",
+        'unknown name "steps.server"',
+        "",
+    ),
     (step("if: steps.later.status == 'x'"), 5, "steps[0].if", 'unknown name "steps.later"', ""),
     (second("{name: build, container: {image: a}}"), 5, "steps[1].name", 'named "build" (lines 3, 5)', ""),
     (second(f"{{name: {'x' * 70}, container: {{image: a}}}}"), 5, "steps[1].name", "may use", f'try "{"x" * 63}"'),
@@ -191,6 +255,13 @@ CASES = [
     (container("pull_policy: often"), 6, "steps[0].container.pull_policy", '"often"; use always', ""),
     (container("volumes: [abc]"), 6, "steps[0].container.volumes[0]", '"abc" is not a volume', ""),
     (container("ports: [99999:80]"), 6, "steps[0].container.ports[0]", "port 99999 is above 65535", ""),
+    (
+        container("ports: [{target: 80, published: 80, same_number: true}]"),
+        6,
+        "steps[0].container.ports[0]",
+        "same_number is for what outlives its run",
+        "lifetime: node",
+    ),
     (container("ports: [web]"), 6, "steps[0].container.ports[0]", '"web" is not a port', ""),
     (container("cap_add: [sys-nice]"), 6, "steps[0].container.cap_add[0]", "is not a capability", ""),
     (

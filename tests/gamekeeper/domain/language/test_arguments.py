@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gamekeeper.domain.language.arguments import check_call
-from gamekeeper.domain.language.pipeline import Arg
+from gamekeeper.domain.language.declared_input import Arg
 from gamekeeper.domain.language.problem import ProblemList
 
 DECLARED = {

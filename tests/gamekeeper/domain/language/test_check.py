@@ -139,3 +139,17 @@ def test_half_a_character_is_refused_at_its_place(fields: dict[str, Any], path: 
     (problem,) = caught.value.problems
     assert (problem.path, problem.code) == (path, "unicode")
     problem.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ('labels: {"a\\0b": x}', "steps[0].container.labels"),
+        ('labels: {a: "x\\0y"}', "steps[0].container.labels.a"),
+        ('environment: {A: "x\\x00y"}', "steps[0].container.environment.A"),
+        ('commands: ["a\\0"]', "steps[0].container.commands[0]"),
+    ],
+)
+def test_a_nul_that_yaml_spells_is_refused_at_its_place(line: str, path: str) -> None:
+    (problem,) = problems_of(f"name: t\nsteps:\n  - name: a\n    container:\n      image: i\n      {line}\n")
+    assert (problem.path, problem.code, problem.line) == (path, "nul", 6)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gamekeeper.domain.language.check import check_document
-from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.language.problem import Problem
 from gamekeeper.domain.language.source import parse_text
+from gamekeeper.domain.language.step import Lifetime
 from gamekeeper.errors import SpecError
 from tests.factories import resolve_text
 
@@ -187,10 +187,17 @@ def test_needs_in_its_forms(needs: str) -> None:
     assert resolve_text(needing("{db: succeeded}", "type: job")).steps[1].needs == ["db"]
 
 
+def test_a_need_may_be_met_by_the_start() -> None:
+    only_started, healthy = (resolve_text(needing(f"{{db: {word}}}")).steps[1] for word in ("started", "healthy"))
+    assert (only_started.needs, only_started.started_needs) == (["db"], ["db"])
+    assert (healthy.needs, healthy.started_needs) == (["db"], [])
+
+
 @pytest.mark.parametrize(
     ("needs", "needed", "message", "hint"),
     [
-        ("{db: started}", "type: service", '"started" is not supported yet', "write db: healthy"),
+        ("{db: started}", "type: job", '"db" is of type job, which is never started', "write db: succeeded"),
+        ("{db: {condition: service_started}}", "type: service", "db has a condition; write db: started", ""),
         ("{db: running}", "type: service", 'db can\'t wait for "running"; use healthy or started', ""),
         ("{db: {condition: service_healthy}}", "type: service", "db has a condition; write db: healthy", ""),
         ("{db: {condition: service_completed_successfully}}", "type: job", "write db: succeeded", ""),

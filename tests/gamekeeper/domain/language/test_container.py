@@ -131,7 +131,11 @@ FORMS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"ports": [{"target": 80}]}, {"ports": ["80/tcp"]}),
     (
         {"ports": [{"target": "80-81", "published": "8080-8081", "host_ip": "::1", "protocol": "udp", "name": "web"}]},
-        {"ports": ["[::1]:8080-8081:80-81/udp"]},
+        {"ports": ["web=[::1]:8080-8081:80-81/udp"]},
+    ),
+    (
+        {"ports": [{"target": "7-9", "published": 0, "name": "My game", "same_number": True}]},
+        {"ports": ["My-game=0:7-9=/tcp"]},
     ),
     ({"ports": [{"target": 80, "host_ip": "127.0.0.1"}]}, {"ports": ["127.0.0.1::80/tcp"]}),
     ({"ports": [{"target": 80, "published": TEMPLATE}]}, {"ports": [f"{TEMPLATE}:80/tcp"]}),
@@ -207,6 +211,8 @@ def test_each_form_of_compose_becomes_one_spelling(fields: dict[str, Any], short
         ({"device_cgroup_rules": ["13:* rmw"]}, "is not a rule of the devices cgroup"),
         ({"cpuset": "all"}, "are no CPUs"),
         ({"expose": ["80:80"]}, "is published by ports"),
+        ({"expose": ["web=80"]}, "is published by ports"),
+        ({"ports": [{"target": 80, "same_number": TEMPLATE}]}, "is written out: true or false"),
         ({"expose": ["web"]}, "is not a port"),
         ({"cpu_shares": 1}, "use 2 to 262144"),
         ({"oom_score_adj": -1001}, "use -1000 to 1000"),

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gamekeeper.domain.language.evaluation import Values, as_template_text, as_texts, evaluate, render, render_tree
 from gamekeeper.domain.language.expressions import (
     ExpressionError,
     Scope,
-    Values,
-    as_template_text,
-    as_texts,
     check_expression,
-    evaluate,
     find_expressions,
     is_dynamic,
     reads_args,
-    render,
-    render_tree,
 )
 
 VALUES = Values(
@@ -25,7 +20,12 @@ VALUES = Values(
     run={"id": "r1", "status": "failed"},
     status={"success": False, "failure": True, "cancelled": False, "always": True},
 )
-SCOPE = Scope(frozenset({"port", "mode"}), frozenset({"ROOT"}), frozenset({"a-b", "build"}))
+SCOPE = Scope(
+    frozenset({"port", "mode"}),
+    frozenset({"ROOT"}),
+    frozenset({"a-b", "build", "server", "quiet"}),
+    ports={"server": frozenset({"game", "80"}), "quiet": frozenset()},
+)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,12 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("envs['ROTO']", 'unknown name "envs.ROTO"'),
         ("steps.nope.status", 'unknown name "steps.nope"'),
         ("steps.a-b.status", 'steps\\["a-b"\\]'),
-        ("steps.build.ports.game", "the ports of a step are not supported yet"),
+        ("steps.build.ports.game", 'step "build" is no service: nothing of it is published'),
+        ("steps.server.ports.gmae", 'step "server" publishes no port "gmae"; did you mean "game"'),
+        ("steps['server'].ports['9']", 'publishes no port "9"; known: 80, game'),
+        ("steps.server.ports[80]", r'the name of a port is a text; write steps\["server"\].ports\["80"\]'),
+        ("steps.quiet.ports.web", 'publishes no port "web"; add "ports" to its container'),
+        ("steps.other.ports.web", 'unknown name "steps.other"'),
         ("steps['build']['stats']", 'a step has no "stats"; did you mean "status"'),
         ("inputs.map", 'unknown name "inputs"; write args.NAME'),
         ("needs.build.outputs.x", "write steps.NAME.outputs.KEY"),
@@ -133,11 +138,18 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("a" * 4097, "over 4096"),
         ("a" * 4096, "unknown name"),
         ("", "is not an expression"),
+        ("args.mode(.map(x, x * 4).filterx, x)", "is not an expression: a macro stands behind no value"),
     ],
 )
 def test_wrong_expressions(text: str, message: str) -> None:
     with pytest.raises(ExpressionError, match=message):
         check_expression(text, SCOPE)
+
+
+@pytest.mark.parametrize("text", ["steps.server.ports.game", "steps['server'].ports['80'] + 1", "steps.open.ports.any"])
+def test_ports_that_a_service_has_may_be_read(text: str) -> None:
+    ports = {"server": frozenset({"game", "80"}), "open": None}
+    check_expression(text, Scope(steps=frozenset(ports), ports=ports))
 
 
 def test_what_does_not_parse_says_where_and_why() -> None:
@@ -168,9 +180,11 @@ def test_right_expressions(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["args.mode + 1", "steps.x.y", "1 / 0", "range(257)", "range(-1)", "from_json('{')"])
-def test_failing_evaluation_says_why(text: str) -> None:
+def test_failing_evaluation_says_why(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In the error alone: what the library warns of would go to standard error where no log is configured."""
     with pytest.raises(ExpressionError, match="failed"):
         evaluate(text, VALUES)
+    assert caplog.messages == []
 
 
 def test_a_name_without_a_value_is_told_by_its_name() -> None:

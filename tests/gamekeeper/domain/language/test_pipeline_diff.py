@@ -41,3 +41,9 @@ def test_drawing() -> None:
         "    s3 -.-> s4",
         "    s4 --> s5",
     ]
+
+
+def test_a_need_of_a_start_is_drawn_as_one() -> None:
+    service = "{name: db, type: service, container: {image: a}}"
+    text = f"version: 1\nname: test\nsteps: [{service}, {{name: a, needs: {{db: started}}, container: {{image: a}}}}]\n"
+    assert "    s0 -->|started| s1" in mermaid(check_document(parse_text(text)).pipeline).splitlines()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamekeeper.domain.language.pipeline import Lifetime
 from gamekeeper.domain.language.resolve import Call, resolve
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.language.source import Document
+from gamekeeper.domain.language.step import Lifetime
 from gamekeeper.errors import SpecError
 from tests.factories import make_pipeline, resolve_text
 
@@ -55,7 +55,7 @@ def test_lifetime_never_depends_on_what_stands_after(head: dict[str, Any], lifet
     alone = make_pipeline({"name": "a", "type": "service"}, **head)
     followed = make_pipeline({"name": "a", "type": "service"}, {"name": "b", "type": "service"}, {"name": "c"}, **head)
     assert [step.lifetime for step in (*alone.steps, *followed.steps)] == [lifetime] * 3 + [None]
-    assert alone.steps[0].spec.restart == ("no" if lifetime is Lifetime.RUN else "unless-stopped")
+    assert alone.steps[0].spec.restart == ("no" if lifetime is Lifetime.RUN else "on-failure")
 
 
 def test_defaults_are_merged_and_the_step_wins() -> None:
@@ -288,3 +288,12 @@ steps:
     assert environment == {"TZ": "UTC", "GONE": None, "EMPTY": "", "NULL": ""}
     environment = resolve_text("version: 1" + text).steps[0].spec.environment
     assert environment == {"TZ": "UTC", "KEEP": "x", "GONE": None, "EMPTY": "", "NULL": ""}
+
+
+def test_names_of_ports_are_kept_for_those_who_read_them() -> None:
+    ports = {"container": {"image": "i", "ports": [{"name": "web", "target": 80, "published": 0}]}}
+    job, service = make_pipeline(
+        {"name": "job"} | ports, {"name": "stays", "type": "service", "lifetime": "node"} | ports
+    ).steps
+    assert job.spec.ports == ["web=0:80/tcp"]
+    assert service.spec.ports == ["web=0:80/tcp"]

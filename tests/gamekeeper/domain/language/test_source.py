@@ -50,14 +50,15 @@ def test_quoted_text_is_text() -> None:
             + "".join(
                 f"{n}: &{n} [*{p},*{p},*{p},*{p},*{p},*{p},*{p}]\n" for p, n in zip("abcdefgh", "bcdefghi", strict=True)
             ),
-            "over 200000 values",
+            "over 100000 values",
         ),
         ("a: \x01", "not valid YAML"),
         ("{1: 2}: 3", "a key must be a plain word"),
         ("a: *b", "not valid YAML"),
         ("%YAML 9.9\n---\na: b\n...\nx", "not valid YAML"),
+        ("a: b\nc: \ud800", "half of a surrogate pair"),
     ],
-    ids=["deep", "large", "billion laughs", "control", "key", "alias", "stream"],
+    ids=["deep", "large", "billion laughs", "control", "key", "alias", "stream", "half a pair"],
 )
 def test_hostile_text_is_refused(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):

@@ -112,7 +112,9 @@ def test_a_range_that_ends_before_it_begins() -> None:
         ("3000-3002", [("", 3000), ("", 3001), ("", 3002)]),
         ("127.0.0.1::3000-3001", [("", 3000), ("", 3001)]),
         ("8000-8010:80", [("8000-8010", 80)]),  # Docker picks a free one of them
-        ("7-7:8-8", [("7-7", 8)]),
+        ("7-7:8-8", [("7", 8)]),
+        ("0:3000-3001", [("", 3000), ("", 3001)]),
+        ("game=0:3000-3001=/udp", [("", 3000), ("", 3001)]),  # the marks are for instances; Docker knows none of them
     ],
 )
 def test_a_range_of_ports(text: str, pairs: list[tuple[str, int]]) -> None:
@@ -121,7 +123,20 @@ def test_a_range_of_ports(text: str, pairs: list[tuple[str, int]]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "web", "65536", "65536:80", "80:0", "80:80/icmp", "a:80:80", "1-2:1-3", "1-1001:1-1001", "${P:-1}:1"],
+    [
+        "",
+        "web",
+        "65536",
+        "65536:80",
+        "80:0",
+        "80:80/icmp",
+        "a:80:80",
+        "1-2:1-3",
+        "1-1001:1-1001",
+        "${P:-1}:1",
+        "1-2:5=",
+        "a b=1:1",
+    ],
 )
 def test_wrong_port(text: str) -> None:
     with pytest.raises(ValueError, match="port"):

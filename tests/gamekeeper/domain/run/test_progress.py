@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.domain.language.graph import ancestors, find_cycle
+from gamekeeper.domain.language.graph import Ancestors, find_cycle
 from gamekeeper.domain.run.limits import MAX_MESSAGE, MAX_RENDERED, MAX_SNAPSHOT, encoded_size
 from gamekeeper.domain.run.progress import RunProgress, may_retry, retry_delay
 from gamekeeper.domain.run.run import RunState
@@ -193,7 +193,7 @@ def test_what_a_step_did_not_give_is_null_and_what_it_gave_is_not() -> None:
     progress = progress_of({"name": "a", "outputs": ["x", "y"]}, {"name": "b"}, {"name": "c", "needs": []})
     progress.finish("a", FAILED.model_copy(update={"outputs": {"y": "1"}}))
     values = progress.values("b")
-    assert values.steps == {"a": {"status": "failed", "exit_code": 3, "outputs": {"x": None, "y": "1"}}}
+    assert values.steps == {"a": {"status": "failed", "exit_code": 3, "outputs": {"x": None, "y": "1"}, "ports": {}}}
     assert values.status == {"success": False, "failure": True, "cancelled": False, "always": True}
     assert progress.values("c").status["success"]
     progress.stopped = Reason.USER
@@ -236,7 +236,7 @@ def test_retry_delay_grows_to_its_bound() -> None:
 def test_graph() -> None:
     needs = {"a": [], "b": ["a"], "c": ["b"], "d": ["a", "c"]}
     assert find_cycle(needs) is None
-    assert ancestors(needs, "d") == {"a", "b", "c"}
+    assert Ancestors(needs).of("d") == {"a", "b", "c"}
     assert find_cycle({str(n): [str(n + 1)] for n in range(10_000)}) is None
     cycle = find_cycle({str(n): [str((n + 1) % 5000)] for n in range(5000)})
     assert cycle is not None

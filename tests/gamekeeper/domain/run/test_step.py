@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gamekeeper.domain.language.pipeline import Lifetime
-from gamekeeper.domain.run.step import MAX_TRY, Reason, StepKey, StepState, ended_well
+from gamekeeper.domain.container.container_key import MAX_TRY, StepKey
+from gamekeeper.domain.language.step import Lifetime
+from gamekeeper.domain.run.step import Reason, StepState, ended_well
 from tests.factories import make_step_input
 
 KEY = StepKey(run_id="run-1", step="build.12", try_=3)

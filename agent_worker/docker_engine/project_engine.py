@@ -1,0 +1,81 @@
+"""The engine as the sockets of projects ask it: by questions of the agent's own, in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from agent_worker.docker_engine.connection import EngineConnection
+from agent_worker.docker_engine.convert import LABEL, owner_from_labels
+from agent_worker.docker_engine.errors import GoneError
+from agent_worker.engine_socket.view import Filters, Json
+from gamekeeper.errors import UnavailableError
+from gamekeeper.ports.container_engine import Ownership
+
+MAX_BEHIND = 1000  # events that wait for a client; one that is slower loses its stream
+
+
+class ProjectEngine:
+    """Asking for all projects of one node."""
+
+    def __init__(self, node: str, connection: EngineConnection) -> None:
+        self._connection = connection
+        self._call = connection.call_aside
+        self._of_node = f"{LABEL}node={node}"
+
+    async def version(self) -> Json:
+        return dict(await self._call(lambda: self._connection.api.version()))
+
+    async def info(self) -> Json:
+        return dict(await self._call(lambda: self._connection.api.info()))
+
+    async def containers(self, filters: Filters, *, everything: bool) -> list[Json]:
+        asked = self._of(filters)
+        return list(await self._call(lambda: self._connection.api.containers(all=everything, filters=asked)))
+
+    async def container(self, id_: str) -> Json | None:
+        with suppress(GoneError):
+            return dict(await self._call(lambda: self._connection.api.inspect_container(id_)))
+        return None
+
+    async def networks(self, filters: Filters) -> list[Json]:
+        asked: Any = {name: list(values) for name, values in filters.items()}
+        return list(await self._call(lambda: self._connection.api.networks(filters=asked)))
+
+    async def events(self, filters: Filters, since: str | None, until: str | None) -> AsyncGenerator[Json, None]:
+        """A thread reads them, for as long as somebody takes them in time."""
+        asked: Any = self._of(filters) | {"type": ["container"]}
+        client: Any = await self._call(self._connection.connect)
+        stream = await self._call(lambda: client.events(since=since, until=until, filters=asked, decode=True))
+        told: asyncio.Queue[Json | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def read() -> None:
+            try:
+                for event in stream:
+                    if told.qsize() >= MAX_BEHIND:
+                        return
+                    loop.call_soon_threadsafe(told.put_nowait, event)
+            finally:
+                with suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(told.put_nowait, None)
+
+        reading = asyncio.ensure_future(self._connection.call_long(read))
+        try:
+            yield {}
+            while (event := await told.get()) is not None:
+                yield event
+        finally:
+            stream.close()
+            client.close()
+            with suppress(UnavailableError, OSError, ValueError, AttributeError):  # as a stream ends that is closed
+                await reading
+
+    def _of(self, filters: Filters) -> dict[str, list[str]]:
+        found = {name: list(values) for name, values in filters.items()}
+        return found | {"label": [*found.get("label", []), self._of_node]}
+
+    def owner(self, labels: Mapping[str, str]) -> Ownership | None:
+        return owner_from_labels(dict(labels))

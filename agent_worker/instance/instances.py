@@ -1,0 +1,45 @@
+"""The keeper with its reports: what the agent runs of instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent_worker.instance.journal import KeeperJournal
+from agent_worker.instance.keeper import Keeper
+from agent_worker.instance.reports import InstanceReports
+from agent_worker.instance.tools import InstanceLogs, Tools
+from agent_worker.node_link.session import Link
+from gamekeeper.ports.container_engine import ContainerEngine
+from gamekeeper.ports.node_policy import OwnPolicy
+from gamekeeper.supervised import Supervised
+
+
+@dataclass(frozen=True)
+class Instances:
+    keeper: Keeper
+    reports: InstanceReports
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """All that runs for as long as the agent does."""
+        return [
+            Supervised("the keeper of instances").endless(self.keeper.run_forever),
+            self.reports.care.endless(self.reports.run_forever),
+        ]
+
+
+def build_instances(
+    engine: ContainerEngine,
+    state_dir: Path,
+    logs: InstanceLogs,
+    policy: OwnPolicy,
+    link: Link,
+    changed: Callable[[], None],
+) -> Instances:
+    """``changed`` asks for a report of the node's containers."""
+    journal = KeeperJournal(state_dir / "instances.db")
+    keeper = Keeper(Tools(engine, journal, logs, policy, lambda status: reports.told(status), changed))
+    reports = InstanceReports(link, keeper)
+    return Instances(keeper, reports)

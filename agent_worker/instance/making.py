@@ -1,0 +1,173 @@
+"""Makes and starts the container of a revision: image, policy, network, container, process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING
+
+import psutil
+
+from agent_worker.instance import ports
+from gamekeeper.domain.container.container_key import InstanceKey
+from gamekeeper.domain.instance.order import InstanceOrder
+from gamekeeper.domain.instance.state import InstanceReason, InstanceState
+from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.project_volume import of_instance, own_prefix
+from gamekeeper.domain.node.hardened import hardened
+from gamekeeper.domain.node.judgement import Subject
+from gamekeeper.errors import ImageError, InvalidError, PolicyError
+from gamekeeper.ports.container_engine import (
+    ContainerInfo,
+    ContainerStatus,
+    EngineFaultError,
+    NameTakenError,
+    NewContainer,
+    Ownership,
+    group_network,
+)
+
+if TYPE_CHECKING:
+    from agent_worker.instance.kept import Kept
+
+Work = Coroutine[None, None, None]
+PULL_IDLE_SECONDS = 120.0
+PULLS = 3
+TELL_SECONDS = 1.0
+_PORT_WORDS = ("address already in use", "port is already allocated")
+
+
+class PortTakenError(EngineFaultError):
+    """Somebody else holds a port that the instance publishes."""
+
+
+def reason_of(error: EngineFaultError) -> InstanceReason:
+    is_port = isinstance(error, PortTakenError) or any(words in str(error) for words in _PORT_WORDS)
+    return InstanceReason.PORT_TAKEN if is_port else InstanceReason.ENGINE
+
+
+async def create(kept: Kept) -> None:
+    """Makes the container, and starts nothing. Raises ImageError, InvalidError and EngineFaultError."""
+    order = kept.order
+    check_policy(kept, order.spec.container)
+    if kept.record.status is None or not kept.record.status.state.is_up:
+        await kept.tell(InstanceState.PREPARING, kept.memory.reason, kept.memory.message)
+    if order.spec.container.pull_policy == "always":
+        await _pull(kept)
+    revisions = [*(item for item in kept.memory.revisions if item != order.revision), order.revision]
+    await kept.remember(kept.memory.but(revisions=revisions))
+    await kept.tools.logs.begin_anew(order.key)
+    await _create_pulled(kept)
+
+
+async def _create_pulled(kept: Kept) -> None:
+    """With an image that comes where it is missing, and again where somebody prunes it before a container has it."""
+    for _ in range(PULLS):
+        try:
+            await _create(kept)
+            return
+        except ImageError:
+            if kept.order.spec.container.pull_policy == "never":
+                raise
+        await _pull(kept)
+    await _create(kept)
+
+
+async def _create(kept: Kept) -> None:
+    new = new_container(kept, await _network(kept))
+    for name in own_volumes(kept.order):
+        await kept.tools.engine.ensure_own_volume(name, kept.order.instance)
+    try:
+        container_id = await kept.tools.engine.create(new)
+    except NameTakenError as error:
+        found = await kept.tools.engine.find(kept.order.key.container_name)
+        if found is None or found.status is ContainerStatus.REMOVING:
+            raise EngineFaultError(f"container {kept.order.key.container_name} is being removed") from error
+        if found.owner is not None and (found.owner.key, found.owner.node) == (kept.order.key, kept.order.node):
+            return
+        words = f"a container named {kept.order.key.container_name} exists that is not this instance's"
+        raise EngineFaultError(words, hint="remove or rename it") from error
+    made = ContainerInfo(container_id, new.owner.key.container_name, new.spec.image, ContainerStatus.CREATED, new.owner)
+    kept.sight = kept.sight.and_made(made, kept.order.revision)
+    kept.tools.changed()
+    await kept.remember(kept.memory.but(container_id=container_id, faults=0))
+
+
+def check_policy(kept: Kept, container: Container) -> None:
+    """Before every start: a link may lead elsewhere by now, and the node's owner may have changed the file."""
+    order = kept.order
+    violations = kept.tools.policy.violations(container, Subject(order.pipeline, order.instance, order.caller))
+    if violations:
+        raise PolicyError(f"the policy of node {order.node} forbids it: {'; '.join(map(str, violations))}")
+
+
+def new_container(kept: Kept, network: str | None) -> NewContainer:
+    """The engine's own restart policy is always none: only one may start a process."""
+    order = kept.order
+    owner = Ownership(key=order.key, node=order.node, pipeline=order.pipeline, kind="service", lifetime="node")
+    spec = order.spec.container
+    changes = {
+        "restart": "no",
+        "volumes": [of_instance(volume, order.instance) for volume in spec.volumes],
+    }
+    machine = str(psutil.virtual_memory().total * 9 // 10)
+    limited = hardened(spec.model_copy(update=changes), kept.tools.policy.default_limits(), machine)
+    names = tuple(order.spec.aliases)
+    return NewContainer(owner, limited, network, alias=order.instance, aliases=names)
+
+
+def own_volumes(order: InstanceOrder) -> list[str]:
+    """The names of the instance's own volumes in its revision."""
+    texts = [of_instance(text, order.instance) for text in order.spec.container.volumes]
+    return sorted({text.partition(":")[0] for text in texts if text.startswith(own_prefix(order.instance))})
+
+
+async def _network(kept: Kept) -> str | None:
+    """The network that it shares; None where it names a mode of its own."""
+    order, engine = kept.order, kept.tools.engine
+    if order.spec.container.network_mode is not None:
+        return None
+    if order.spec.group is None:
+        return await engine.ensure_node_network()
+    await engine.ensure_group(order.spec.group)
+    return group_network(order.spec.group)
+
+
+async def _pull(kept: Kept) -> None:
+    image = kept.order.spec.container.image
+    loop, telling = asyncio.get_running_loop(), [asyncio.create_task(asyncio.sleep(0))]
+    told_at = loop.time() - TELL_SECONDS
+
+    def progress(text: str) -> None:
+        nonlocal told_at
+        if loop.time() - told_at >= TELL_SECONDS and telling[0].done():
+            told_at = loop.time()
+            telling[0] = loop.create_task(kept.tell(InstanceState.PREPARING, message=text))
+
+    progress(f"pulling {image}")
+    try:
+        await kept.tools.engine.pull(image, progress, PULL_IDLE_SECONDS)
+    finally:
+        await asyncio.gather(*telling, return_exceptions=True)
+
+
+async def start(kept: Kept, info: ContainerInfo) -> None:
+    """Starts what was made, or has ended. Raises StartError, InvalidError and EngineFaultError."""
+    check_policy(kept, kept.order.spec.container)
+    published = kept.order.spec.container.ports
+    if published and (holder := await asyncio.to_thread(ports.holder, published, kept.tools.proc)):
+        raise PortTakenError(holder)
+    assert info.owner is not None
+    await kept.tools.logs.go_on(info.owner.key)
+    try:
+        await kept.tools.engine.start(info.id)
+    except PolicyError:
+        raise
+    except InvalidError as error:  # it was made, so nothing is wrong with it: somebody may be removing it
+        raise EngineFaultError(str(error)) from error
+    await kept.tell(InstanceState.STARTING, kept.memory.reason, kept.memory.message, info)
+    is_own = isinstance(info.owner.key, InstanceKey)
+    kept.tools.logs.follow(info.owner.key, info.id, until_removed=True)
+    if is_own:
+        kept.tools.changed()
+    await kept.remember(kept.memory.but(faults=0, wait_for=0.0))

@@ -1,0 +1,48 @@
+"""The system calls of mounts, which Python's library does not have."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_MS_BIND, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x1000, 0x4000, 0x80000, 0x100000
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 0x2, 0x8
+_CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
+
+
+def bind(source: str, target: str) -> None:
+    """Mounts ``source`` at ``target`` with all that is mounted below it. What is mounted there later on the machine is
+    seen as well; nothing goes the other way, or the end of this mount would end those of the machine."""
+    _call(_libc.mount, source.encode(), target.encode(), None, _MS_BIND | _MS_REC, None)
+    _call(_libc.mount, None, target.encode(), None, _MS_SLAVE | _MS_REC, None)
+
+
+def bind_shared(source: str, target: str) -> None:
+    """Mounts one file at ``target``. What is mounted on it later is seen wherever this mount was given as a slave, as
+    in a container that runs."""
+    _call(_libc.mount, source.encode(), target.encode(), None, _MS_BIND, None)
+    _call(_libc.mount, None, target.encode(), None, _MS_SHARED, None)
+
+
+def unmount(target: str) -> None:
+    """Takes a mount away at once; who uses it keeps what it has."""
+    _call(_libc.umount2, target.encode(), _MNT_DETACH | _UMOUNT_NOFOLLOW)
+
+
+def enter_mount_namespace(namespace: int) -> None:
+    """Lets this thread alone see the mounts of another process; ``namespace`` is its open ``ns/mnt``."""
+    _call(_libc.unshare, _CLONE_FS)
+    _call(_libc.setns, namespace, _CLONE_NEWNS)
+
+
+def _call(function: Callable[..., int], *arguments: object) -> None:
+    if function(*map(_typed, arguments)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _typed(argument: object) -> object:
+    return ctypes.c_ulong(argument) if isinstance(argument, int) and argument > 0xFFFF else argument

@@ -1,0 +1,136 @@
+"""Routes of API keys, and of the one that asks."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response, status
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from api.dependencies import SAFE_ID, Cursor, KeyDep, KeyRingDep, Limit
+from api.problems import problems
+from api.rest.body import Body
+from api.rest.items import shown_items
+from gamekeeper.db.models import ApiKeyRow
+from gamekeeper.domain.access.api_key import KEY_NAME, MAX_KEY_NAME, MAX_OVERLAP, OVERLAP, ApiKeyState
+from gamekeeper.domain.language.units import format_duration, parse_duration
+from gamekeeper.errors import ConflictError, NotFoundError
+
+router = APIRouter(tags=["keys"])
+
+KeyId = Annotated[str, Path(max_length=16, pattern=SAFE_ID, examples=["0f9a33c1"])]
+
+
+def _lifetime(text: str) -> str:
+    if parse_duration(text) < timedelta(seconds=1):
+        raise ValueError("a key is good for a second at least")
+    return text
+
+
+def _overlap(text: str) -> str:
+    if parse_duration(text) > MAX_OVERLAP:
+        raise ValueError(f"earlier secrets stay good for {format_duration(MAX_OVERLAP)} at most")
+    return text
+
+
+class ApiKeyCreate(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "ci", "expires_in": "90d"}]})
+
+    name: str = Field(
+        max_length=MAX_KEY_NAME, pattern=KEY_NAME, description="As events name it; no other good key has it"
+    )
+    expires_in: Annotated[str, Field(max_length=40), AfterValidator(_lifetime)] | None = Field(
+        default=None, description="How long it is good for, as `90d` or `8h`; null for a key without an end"
+    )
+
+
+class ApiKeyRotate(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap": "1h"}]})
+
+    overlap: Annotated[str, Field(max_length=40), AfterValidator(_overlap)] = Field(
+        default=format_duration(OVERLAP), description="How long the earlier secrets stay good; `0s` ends them at once"
+    )
+
+
+class ApiKey(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    state: ApiKeyState
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute")
+    last_used_from: str = Field(description="The address of that use")
+
+    @classmethod
+    def of(cls, row: ApiKeyRow) -> ApiKey:
+        return cls.model_validate(row)
+
+
+class NewApiKey(ApiKey):
+    key: str = Field(description="Shown this once")
+
+
+class RotatedApiKey(NewApiKey):
+    earlier_good_until: datetime = Field(description="The end of the secrets of before")
+
+
+class ApiKeyList(BaseModel):
+    items: list[ApiKey]
+    next_cursor: str | None = None
+
+
+class Caller(BaseModel):
+    actor: str = Field(description="As events name it", examples=["key:admin"])
+    key: ApiKey
+
+
+@router.post("/keys", status_code=status.HTTP_201_CREATED, responses=problems(ConflictError))
+async def create_key(body: ApiKeyCreate, key: KeyDep, ring: KeyRingDep, response: Response) -> NewApiKey:
+    """Makes an API key, which is shown this once."""
+    lifetime = None if body.expires_in is None else parse_duration(body.expires_in)
+    secret, row = await ring.make(key, body.name, lifetime)
+    response.headers["Location"] = f"/api/v1/keys/{row.id}"
+    return NewApiKey(**_fields(row), key=secret)
+
+
+@router.get("/keys")
+async def list_keys(ring: KeyRingDep, cursor: Cursor = None, limit: Limit = 100) -> ApiKeyList:
+    """API keys in order of their ids, without the keys themselves; those that ended are kept for 30 days."""
+    page = await ring.page(cursor=cursor, limit=limit)
+    return ApiKeyList(items=shown_items(ring.odd_rows, page.rows, ApiKey.of), next_cursor=page.next_cursor)
+
+
+@router.get("/keys/{key_id}", responses=problems(NotFoundError))
+async def get_key(key_id: KeyId, ring: KeyRingDep) -> ApiKey:
+    """One API key, without the key itself."""
+    return ApiKey.of(await ring.get(key_id))
+
+
+@router.delete(
+    "/keys/{key_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError, ConflictError)
+)
+async def revoke_key(key_id: KeyId, key: KeyDep, ring: KeyRingDep) -> None:
+    """Revokes a key. Within 5 s it opens nothing more, and what goes on by it ends. The last good key stays."""
+    await ring.revoke(key, key_id)
+
+
+@router.post("/keys/{key_id}/rotate", responses=problems(NotFoundError, ConflictError))
+async def rotate_key(key_id: KeyId, body: ApiKeyRotate, key: KeyDep, ring: KeyRingDep) -> RotatedApiKey:
+    """Gives a key a new secret, which is shown this once; those of before stay good for the overlap."""
+    secret, row, until = await ring.rotate(key, key_id, parse_duration(body.overlap))
+    return RotatedApiKey(**_fields(row), key=secret, earlier_good_until=until)
+
+
+@router.get("/whoami")
+async def get_caller(key: KeyDep, ring: KeyRingDep) -> Caller:
+    """The key that asks, and the name under which events tell of it."""
+    return Caller(actor=f"key:{key.name}", key=ApiKey.of(await ring.get(key.id)))
+
+
+def _fields(row: ApiKeyRow) -> dict[str, Any]:
+    return ApiKey.of(row).model_dump()

@@ -1,0 +1,140 @@
+"""API keys as they are kept: made, listed, rotated and revoked. A secret is shown once, when it is made.
+
+Each change looks anew at the key that asks for it: a revoked one, which other processes know for some seconds more,
+gets itself no successor meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.services.access.known_keys import KnownKey, is_good
+from gamekeeper.actor import current_actor
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.key import KeyRepository
+from gamekeeper.db.repositories.page import Page
+from gamekeeper.domain.access.api_key import ADMIN, KEPT_AFTER_END, MAX_GOOD_KEYS, ApiKeyState, free_name
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.errors import ConflictError, UnauthenticatedError
+from gamekeeper.keys import hash_key, new_api_key
+
+
+class KeyRing:
+    """``changed`` is called after each change."""
+
+    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+        self._database = database
+        self._changed = changed
+        self.odd_rows = database.odd_rows
+
+    async def get(self, key_id: str) -> ApiKeyRow:
+        """Raises NotFoundError."""
+        async with self._database.read() as session:
+            return await KeyRepository(session).get(key_id)
+
+    async def page(self, *, cursor: str | None, limit: int) -> Page[ApiKeyRow]:
+        async with self._database.read() as session:
+            return await KeyRepository(session).page(cursor=cursor, limit=limit)
+
+    async def make(self, by: KnownKey, name: str, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
+        """A key, and its secret. Raises ConflictError for a name that a good key has, and for too many keys."""
+        now = utc_now()
+        row = ApiKeyRow(name=name, created_by=current_actor(), expires_at=None if lifetime is None else now + lifetime)
+        secret = new_api_key(row.id)
+        async with self._changing(by) as session:
+            keys = KeyRepository(session)
+            names = await keys.names_of_good(now)
+            if name in names:
+                raise ConflictError(
+                    f'there is a good API key "{name}" already', hint=f"gamekeeper key rotate {name}; or another name"
+                )
+            if len(names) >= MAX_GOOD_KEYS:
+                raise ConflictError(f"there are {MAX_GOOD_KEYS} good API keys already", hint="revoke some")
+            await _add(session, row, secret)
+        return secret, row
+
+    async def revoke(self, by: KnownKey, key_id: str) -> None:
+        """Ends a key. Idempotent. Raises NotFoundError, and ConflictError for the last one that is good."""
+        async with self._changing(by) as session:
+            keys, now = KeyRepository(session), utc_now()
+            row = await keys.get(key_id)
+            if row.state is not ApiKeyState.GOOD:
+                return
+            if not await keys.names_of_good(now, but=key_id):
+                raise ConflictError(
+                    f'"{row.name}" is the last good API key: without it nobody could call',
+                    hint="make another one first, or give this one a new secret: gamekeeper key rotate --overlap 0s",
+                )
+            row.revoked_at = now
+            record(session, _event(EventKind.KEY_REVOKED, row))
+
+    async def rotate(self, by: KnownKey, key_id: str, overlap: timedelta) -> tuple[str, ApiKeyRow, datetime]:
+        """A new secret, the key, and the end of its earlier secrets, which stay good for ``overlap``.
+
+        Raises NotFoundError, and ConflictError for a key that has ended."""
+        secret, until = new_api_key(key_id), utc_now() + overlap
+        async with self._changing(by) as session:
+            keys = KeyRepository(session)
+            row = await keys.get(key_id)
+            if row.state is not ApiKeyState.GOOD:
+                raise ConflictError(f'the API key "{row.name}" is {row.state.value}', hint="make another one")
+            await keys.end_secrets(key_id, until)
+            keys.add(ApiKeySecretRow(key_hash=hash_key(secret), key_id=key_id))
+            record(session, _event(EventKind.KEY_ROTATED, row, earlier_good_until=until.isoformat()))
+        return secret, row, until
+
+    async def ensure_given(self, secret: str) -> bool:
+        """Makes the key that a start was given; those of earlier starts stay good. False for one that has ended, which
+        no start makes good again."""
+        async with self._database.write() as session:
+            keys, now = KeyRepository(session), utc_now()
+            await keys.lock()
+            found = await keys.by_hash(hash_key(secret))
+            if found is not None:
+                found[1].is_given = True
+                return is_good(*found, now)
+            name = free_name(ADMIN, await keys.names_of_good(now))
+            await _add(session, ApiKeyRow(name=name, is_given=True, created_by=current_actor()), secret)
+        return True
+
+    async def prune(self) -> None:
+        """Forgets keys that ended long ago."""
+        async with self._database.read() as session:
+            old = await KeyRepository(session).ended_before(utc_now() - KEPT_AFTER_END)
+        if old:
+            async with self._database.write() as session:
+                await KeyRepository(session).delete(old)
+
+    @asynccontextmanager
+    async def _changing(self, by: KnownKey) -> AsyncIterator[AsyncSession]:
+        try:
+            async with self._database.write() as session:
+                keys = KeyRepository(session)
+                await keys.lock()
+                asking = await keys.by_hash(by.key_hash)
+                if asking is None or not is_good(*asking, utc_now()):
+                    raise UnauthenticatedError(f'the API key "{by.name}" was revoked or ran out')
+                yield session
+        finally:
+            self._changed()
+
+
+async def _add(session: AsyncSession, row: ApiKeyRow, secret: str) -> None:
+    keys = KeyRepository(session)
+    keys.add(row)
+    await keys.flush()
+    keys.add(ApiKeySecretRow(key_hash=hash_key(secret), key_id=row.id))
+    until = {"expires_at": row.expires_at.isoformat()} if row.expires_at is not None else {}
+    record(session, _event(EventKind.KEY_MADE, row, **until))
+
+
+def _event(kind: EventKind, row: ApiKeyRow, **data: str) -> Event:
+    return Event(kind=kind, message=row.name, data={"key": row.id} | data)

@@ -1,0 +1,141 @@
+"""Keeps account of the room that logs take: counts it at a start, lets old logs make room, tells of what is full."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import islice
+
+from api.logs.files import LogFiles
+from api.logs.segments import SUFFIX, parse_name
+from api.logs.usage import FILE_BYTES, FoundFile, FoundFolder, folders_of
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.disk import DiskFloor
+from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.logging import get_logger
+
+log = get_logger(__name__)
+
+BATCH = 200  # folders that are looked at in one piece, and asked of the database at once
+OLD_AT_ONCE = 10_000
+FILLED = 0.9  # of its quota, to which a node's old logs are dropped
+
+Nodes = dict[tuple[str, str], str]
+
+
+class LogRoomService:
+    """``keep`` is for how long no log makes room for others."""
+
+    def __init__(self, database: Database, logs: LogFiles, floor: DiskFloor, keep: timedelta) -> None:
+        self._database = database
+        self._logs = logs
+        self._floor = floor
+        self._keep = keep
+        self._is_counted = False
+        self._is_low = False
+
+    async def look(self) -> None:
+        """Tells of runs that are over their quota, and of a disk that gets full or has room again."""
+        trouble = self._floor.trouble()
+        events = []
+        if bool(trouble) != self._is_low:
+            kind = EventKind.SERVER_DISK_LOW if trouble else EventKind.SERVER_DISK_FREE
+            events.append(Event(kind=kind, message=trouble))
+        cuts, self._logs.cuts = self._logs.cuts, []
+        for key, node in cuts:
+            message = f"from step {key.step}, try {key.try_} on (GAMEKEEPER_LOG_RUN_BYTES)"
+            events.append(Event(kind=EventKind.RUN_LOGS_CUT, run=key.run_id, step=key.step, node=node, message=message))
+        if not events:
+            return
+        try:
+            async with self._database.write() as session:
+                for event in events:
+                    record(session, event)
+        except Exception:
+            self._logs.cuts = cuts + self._logs.cuts
+            raise
+        if bool(trouble) != self._is_low:
+            log.warning("%s", trouble or "the disks have room again")
+            self._is_low = bool(trouble)
+
+    async def keep_account(self) -> None:
+        """Counts what each node has here, once; from then on the oldest logs of nodes that are held back make room."""
+        usage = self._logs.usage
+        if not self._is_counted:
+            before: Counter[str] = Counter()
+            async for folder, nodes in self._folders():
+                before.update(usage.found_before(folder.path, _by_node(folder, nodes)))
+            usage.counted(before)
+            self._is_counted = True
+        if usage.held:
+            await self._make_room(set(usage.held))
+
+    async def _make_room(self, held: set[str]) -> None:
+        before = time.time() - self._keep.total_seconds()
+        old: list[tuple[float, str, ContainerKey]] = []
+        async for folder, nodes in self._folders():
+            old += [
+                (file.changed_at, node, key)
+                for file in folder.files
+                if file.changed_at < before and file.bytes > 2 * FILE_BYTES
+                if (node := _node_of(folder, file, nodes)) in held and (key := _key_of(folder, file)) is not None
+            ]
+            if len(old) > OLD_AT_ONCE:
+                old = heapq.nsmallest(OLD_AT_ONCE // 2, old, key=lambda item: item[0])
+        usage = self._logs.usage
+        enough = FILLED * usage.limits.node_bytes
+        for _, node, key in sorted(old, key=lambda item: item[0]):
+            if usage.nodes[node] > enough:
+                await self._logs.drop_oldest(key, node)
+            if usage.nodes[node] <= enough:
+                usage.held.pop(node, None)
+
+    async def _folders(self) -> AsyncIterator[tuple[FoundFolder, Nodes]]:
+        """All folders of logs, and the nodes of the steps and instances in them."""
+        walk = folders_of(self._logs.root)
+        while batch := await asyncio.to_thread(list, islice(walk, BATCH)):
+            runs = {folder.path.name for folder in batch if not folder.is_instance}
+            instances = {folder.path.name for folder in batch if folder.is_instance}
+            async with self._database.read() as session:
+                nodes = await RunRepository(session).nodes_of_steps(runs)
+                found = await InstanceRepository(session).nodes_of(instances)
+            nodes |= {(instance, ""): node for instance, node in found.items()}
+            for folder in batch:
+                yield folder, nodes
+
+
+def _by_node(folder: FoundFolder, nodes: Nodes) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for file in folder.files:
+        sizes[_node_of(folder, file, nodes)] += file.bytes
+    return sizes
+
+
+def _node_of(folder: FoundFolder, file: FoundFile, nodes: Nodes) -> str:
+    """Empty for what belongs to no step or instance that is known."""
+    step = "" if folder.is_instance else _stem(file).rpartition(".")[0]
+    return nodes.get((folder.path.name, step), "")
+
+
+def _stem(file: FoundFile) -> str:
+    """A log's name without the ending and the number of its segment: ``STEP.TRY``, or a revision."""
+    return file.name.rpartition(".")[0].partition("@")[0]
+
+
+def _key_of(folder: FoundFolder, file: FoundFile) -> ContainerKey | None:
+    """None for another file than a log."""
+    step, _, number = _stem(file).rpartition(".")
+    if not file.name.endswith(SUFFIX) or parse_name(file.name) is None or not (number.isascii() and number.isdecimal()):
+        return None
+    if folder.is_instance:
+        return InstanceKey(instance=folder.path.name, revision=int(number))
+    return StepKey(run_id=folder.path.name, step=step, try_=int(number))

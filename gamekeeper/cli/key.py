@@ -1,0 +1,150 @@
+"""``key`` and ``whoami``: make, list, rotate and revoke the API keys, by which people and programs call."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from gamekeeper.cli.context import Context
+from gamekeeper.cli.options import JsonOption
+from gamekeeper.cli.output import ago, print_fields, print_json, print_table, say, warn
+from gamekeeper.errors import InvalidError, NotFoundError, UnavailableError
+from gamekeeper.keys import api_key_id, is_api_key
+from gamekeeper.stack.own_server import key_file
+from gamekeeper.whole_file import write_whole
+
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Its id or its name")]
+
+
+def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List API keys, with the last use of each; the keys themselves are not kept."""
+    items = _all(context.obj)
+    if as_json:
+        print_json(items)
+        return
+    rows = [
+        (
+            item["id"],
+            item["name"],
+            item["state"],
+            _minute(item["expires_at"]) or "never",
+            ago(item["last_used_at"]),
+            item["last_used_from"],
+            item["created_by"],
+        )
+        for item in items
+    ]
+    print_table(("KEY", "NAME", "STATE", "EXPIRES (UTC)", "USED", "FROM", "MADE BY"), rows)
+
+
+def make(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As events name it; no other good key has it")],
+    expires_in: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it is good for, as 90d or 8h; default: without an end")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key. It is shown this once."""
+    obj: Context = context.obj
+    made = obj.call("POST", "/keys", json={"name": name, "expires_in": expires_in or None})
+    if as_json:
+        print_json(made)
+        return
+    say(made["key"])
+    warn(f"this is key {made['id']} ({name}), {_end(made)}; it is not shown again")
+
+
+def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
+    """Show an API key: its state, its end, its last use."""
+    found = _find(context.obj, key)
+    if as_json:
+        print_json(found)
+        return
+    print_fields(found)
+
+
+def revoke(context: typer.Context, key: KeyArgument) -> None:
+    """Revoke an API key. Within seconds it opens nothing more, and what goes on by it ends."""
+    obj: Context = context.obj
+    found = _find(obj, key)
+    obj.call("DELETE", f"/keys/{found['id']}")
+    say(f"revoked {found['id']} ({found['name']})")
+
+
+def rotate(
+    context: typer.Context,
+    key: Annotated[
+        str, typer.Argument(metavar="[KEY]", help="Its id or its name; default: the key of this command")
+    ] = "",
+    overlap: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long its earlier secrets stay good; 0s ends them at once")
+    ] = "1h",
+    as_json: JsonOption = False,
+) -> None:
+    """Give an API key a new secret. The key of this command's own file is written there, any other is shown this
+    once."""
+    obj: Context = context.obj
+    own = obj.call("GET", "/whoami")["key"]
+    found = _find(obj, key) if key else own
+    made = obj.call("POST", f"/keys/{found['id']}/rotate", json={"overlap": overlap})
+    is_kept = found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
+    if as_json:
+        print_json(made)
+        return
+    until = f"its earlier secrets are good until {_minute(made['earlier_good_until'])} UTC"
+    if is_kept:
+        say(f"key {found['id']} ({found['name']}) has a new secret in {key_file(obj.state_dir)}; {until}")
+        return
+    say(made["key"])
+    warn(f"this is the new secret of key {found['id']} ({found['name']}), not shown again; {until}")
+
+
+def whoami(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show the key of this command, and the name under which events tell of it."""
+    found = context.obj.call("GET", "/whoami")
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found['actor']} (key {found['key']['id']}, {_end(found['key'])})")
+
+
+def _all(obj: Context) -> list[dict[str, Any]]:
+    return obj.list_all("/keys", {"limit": 500})
+
+
+def _find(obj: Context, key: str) -> dict[str, Any]:
+    """By its id, or a good one by its name. Raises NotFoundError, and InvalidError for the key itself."""
+    if is_api_key(key):
+        hint = f"its id is {api_key_id(key)}" if api_key_id(key) else "gamekeeper key ls shows the ids"
+        raise InvalidError("this is the key itself, which is no name", hint=hint)
+    items = _all(obj)
+    named = [item for item in items if item["name"] == key and item["state"] == "good"]
+    for item in [*(item for item in items if item["id"] == key), *named]:
+        return item
+    raise NotFoundError(f'there is no API key "{key}"', hint="gamekeeper key ls lists them")
+
+
+def _keep(obj: Context, secret: str) -> bool:
+    """Writes the secret to the file from which this command read its key. False, with a word, where it can't be
+    written: then it has to be shown, or it were lost."""
+    file = key_file(obj.state_dir)
+    try:
+        owner = file.stat()
+        write_whole(file, secret + "\n")
+        if os.geteuid() == 0:  # the stack of somebody else reads it
+            os.chown(file, owner.st_uid, owner.st_gid)
+    except (OSError, UnavailableError) as error:
+        warn(f"the new secret can't be written to {file}: {error}; write it there before the earlier ones end")
+        return False
+    return True
+
+
+def _end(key: dict[str, Any]) -> str:
+    return f"good until {_minute(key['expires_at'])} UTC" if key["expires_at"] else "good until it is revoked"
+
+
+def _minute(stamp: str | None) -> str:
+    return stamp[:16].replace("T", " ") if stamp else ""

@@ -1,0 +1,75 @@
+"""A policy file, checked and explained by the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from gamekeeper.cli.app import build
+from gamekeeper.errors import InvalidError
+
+POLICY = """\
+version: 2
+host_paths: [/srv/games, "/srv/maps:ro"]
+devices:
+  - /dev/net/tun
+rules:
+  - image: ghcr.io/me/desktop
+    allow: {privileged: true}
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(build(), ["agent", "policy", *words])
+
+
+def test_a_right_file_is_told_with_its_revision(policy: Path) -> None:
+    shown = call("check", str(policy))
+    assert shown.exit_code == 0
+    assert "is right; its revision is" in shown.output
+    assert "- /dev/net/tun" in shown.output
+
+
+def test_a_file_that_is_no_text_is_told(policy: Path) -> None:
+    policy.write_bytes(b"images: [\x90]")
+    with pytest.raises(InvalidError, match="is not UTF-8 text"):
+        CliRunner().invoke(build(), ["agent", "policy", "check", str(policy)], catch_exceptions=False)
+
+
+def test_a_wrong_file_names_the_key(policy: Path) -> None:
+    policy.write_text("host_path: [/srv]")
+    with pytest.raises(InvalidError, match="host_path"):
+        CliRunner().invoke(build(), ["agent", "policy", "check", str(policy)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("asks", "line", "exit_code"),
+    [
+        ('volumes: ["/srv/games/a:/x"]', "allowed  host path /srv/games/a: line 2, host_paths.0", 0),
+        ('volumes: ["/srv/maps:/x:ro"]', "allowed  host path /srv/maps: line 2, host_paths.1", 0),
+        ('volumes: ["/srv/maps:/x"]', "refused  host path /srv/maps to write", 1),
+        ("devices: [/dev/net/tun]", "allowed  device /dev/net/tun: line 4, devices.0", 0),
+        ("privileged: true", "allowed  privileged: line 6, rules.0", 0),
+        ('ports: ["22:22"]', 'refused  port 22/tcp of the node; `ports: ["22"]` would allow it', 1),
+        ('ports: ["8303:8303"]', "allowed  port 8303/tcp of the node: the defaults, or several lines", 0),
+        ("volumes: [/run/docker.sock:/x]", "`engine_socket: own` would allow it", 1),
+        ("volumes: [/run/containerd:/x]", "no policy can allow it", 1),
+    ],
+)
+def test_each_part_names_the_line_that_decided(
+    asks: str, line: str, exit_code: int, policy: Path, tmp_path: Path
+) -> None:
+    asked = tmp_path / "arena.yaml"
+    asked.write_text(f"id: arena\ncontainer:\n  image: ghcr.io/me/desktop:1\n  {asks}\n")
+    shown = call("explain", str(policy), str(asked))
+    assert line in shown.output
+    assert shown.exit_code == exit_code

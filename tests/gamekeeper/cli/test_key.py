@@ -1,0 +1,115 @@
+"""The commands of API keys, against a real api."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gamekeeper.cli.app import build
+from gamekeeper.errors import GamekeeperError, InvalidError
+from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
+from tests.gamekeeper.cli.conftest import Said
+from tests.hang import HANG_SECONDS
+
+EARLIER = "gk_key-of-the-file-of-at-least-32-characters"
+
+
+class Keys:
+    """Types commands whose key is that of a state directory's file."""
+
+    def __init__(self, api: ApiUnderTest, folder: Path) -> None:
+        self.api = api
+        self.folder = folder
+        self.file = folder / "admin.key"
+
+    async def __call__(self, *words: str) -> Said:
+        options = ["--server", f"http://{self.api.rest_address}", "--state-dir", str(self.folder)]
+        async with asyncio.timeout(HANG_SECONDS):
+            done = await asyncio.to_thread(CliRunner().invoke, build(), [*options, *words])
+        if isinstance(done.exception, GamekeeperError):
+            return Said(1, done.stdout_bytes, str(done.exception))
+        return Said(done.exit_code, done.stdout_bytes, done.stderr)
+
+
+@pytest.fixture
+async def keys(api: ApiUnderTest, tmp_path: Path) -> Keys:
+    await api.serve_rest()
+    made = Keys(api, tmp_path / "state")
+    made.folder.mkdir()
+    made.file.write_text(EARLIER + "\n")
+    await api.process.services.key_ring.ensure_given(EARLIER)
+    return made
+
+
+async def status_of(api: ApiUnderTest, secret: str) -> int:
+    answer = await api.anonymous.get("/api/v1/whoami", headers={"Authorization": f"Bearer {secret}"})
+    return answer.status_code
+
+
+async def test_a_key_is_made_shown_listed_and_revoked(keys: Keys) -> None:
+    made = await keys("key", "make", "ci", "--expires-in", "90d")
+    secret = made.out.decode().strip()
+    assert made.err.startswith("this is key ")
+    assert await status_of(keys.api, secret) == 200
+    key_id = secret.split("_")[1]
+    assert json.loads((await keys("key", "show", "ci", "--json")).out)["id"] == key_id
+    listed = (await keys("key", "ls")).out.decode()
+    assert "ci" in listed
+    assert "admin-2" in listed
+    assert secret not in listed
+    assert (await keys("key", "revoke", "ci")).out.decode() == f"revoked {key_id} (ci)\n"
+    assert await status_of(keys.api, secret) == 401
+    assert json.loads((await keys("key", "show", key_id, "--json")).out)["state"] == "revoked"
+    assert 'there is no API key "ci"' in (await keys("key", "show", "ci")).err
+
+
+async def test_the_key_of_the_command_is_rotated_in_its_file(keys: Keys) -> None:
+    assert (await keys("whoami")).out.decode().startswith("key:admin-2 (key ")
+    rotated = await keys("key", "rotate", "--overlap", "0s")
+    fresh = keys.file.read_text().strip()
+    assert fresh != EARLIER
+    assert fresh not in rotated.out.decode() + rotated.err
+    assert f"has a new secret in {keys.file}" in rotated.out.decode()
+    assert keys.file.stat().st_mode & 0o777 == 0o600
+    assert [await status_of(keys.api, secret) for secret in (EARLIER, fresh)] == [401, 200]
+    assert (await keys("whoami")).code == 0
+
+
+async def test_a_key_that_was_given_is_shown(keys: Keys) -> None:
+    rotated = await keys("--api-key", ADMIN_KEY, "key", "rotate")
+    assert await status_of(keys.api, rotated.out.decode().strip()) == 200
+    assert keys.file.read_text().strip() == EARLIER, "another one is in the file"
+
+
+async def test_a_secret_that_can_not_be_kept_is_shown(keys: Keys) -> None:
+    (keys.folder / "admin.key.new").mkdir()  # in the way of the new file
+    rotated = await keys("key", "rotate")
+    assert "can't be written" in rotated.err
+    assert await status_of(keys.api, rotated.out.decode().strip()) == 200
+
+
+async def test_the_last_good_key_is_not_revoked(keys: Keys) -> None:
+    assert (await keys("key", "revoke", "admin")).code == 0
+    assert "the last good API key" in (await keys("key", "revoke", "admin-2")).err
+
+
+async def test_followed_events_end_with_the_key(keys: Keys) -> None:
+    secret = (await keys("key", "make", "ci")).out.decode().strip()
+    following = asyncio.create_task(keys("--api-key", secret, "events", "--follow"))
+    async with asyncio.timeout(HANG_SECONDS):
+        while not any(call.credential.name == "ci" for call in keys.api.process.services.keys._calls):
+            await asyncio.sleep(0.01)
+    await keys("key", "revoke", "ci")
+    assert "was revoked" in (await following).err
+
+
+@pytest.mark.parametrize("word", ["show", "revoke"])
+def test_the_key_itself_is_no_name(word: str, tmp_path: Path) -> None:
+    secret = "gk_0f9a33c1_" + "a" * 43
+    result = CliRunner().invoke(build(), ["--state-dir", str(tmp_path), "key", word, secret])
+    assert isinstance(result.exception, InvalidError)
+    assert "its id is 0f9a33c1" in str(result.exception)
