@@ -1,7 +1,7 @@
 """Feeds the properties of ``fuzz.parsers`` with bytes that coverage chooses, each in a child of its own.
 
 ``python -m fuzz.guided FOLDER CASES SEED NAME...`` writes what libFuzzer says to FOLDER/NAME.log, and what breaks a
-property to FOLDER/NAME-crash-*. It runs in the environment of the fuzzers (``scripts/make_fuzzers.sh``), with the
+property to FOLDER/NAME-crash-*. It runs in the environment of the fuzzers (``scripts/make_tools.sh``), with the
 product's packages on its path. Imports are instrumented once and forked: that takes longer than thousands of cases.
 """
 

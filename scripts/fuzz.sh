@@ -8,6 +8,6 @@ if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
 fi
-scripts/make_fuzzers.sh
+scripts/make_tools.sh fuzz fuzz
 export GRPC_VERBOSITY=NONE
 exec .venv/bin/python -m fuzz.run "$@"

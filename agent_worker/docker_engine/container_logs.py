@@ -10,9 +10,9 @@ from docker.errors import DockerException
 from urllib3.exceptions import HTTPError
 
 from agent_worker.docker_engine.connection import CALL_TIMEOUT_SECONDS, EngineConnection
-from agent_worker.docker_engine.convert import Made
 from agent_worker.docker_engine.errors import GoneError
 from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL
+from agent_worker.docker_engine.inspected import Made
 from agent_worker.docker_engine.log_stream import LogPump, closed_if_unused
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.errors import UnavailableError

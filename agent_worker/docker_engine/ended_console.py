@@ -17,9 +17,9 @@ from docker.api.client import APIClient
 from docker.errors import APIError
 
 from agent_worker.docker_engine.console import DockerConsole
-from agent_worker.docker_engine.convert import LABEL
 from agent_worker.docker_engine.errors import explain
 from agent_worker.docker_engine.mount_config import FOLDERS, is_engine_socket_mount
+from agent_worker.docker_engine.owner_labels import LABEL
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import StartError

@@ -17,21 +17,17 @@ from agent_worker.docker_engine import outputs
 from agent_worker.docker_engine.connection import EngineConnection
 from agent_worker.docker_engine.console import DockerConsole, open_console, type_in
 from agent_worker.docker_engine.container_logs import ContainerLogs
-from agent_worker.docker_engine.convert import (
-    LABEL,
-    Made,
-    create_config,
-    info_from_inspect,
-    usage_from_stats,
-)
+from agent_worker.docker_engine.create_config import create_config
 from agent_worker.docker_engine.disguised_volumes import refuse_disguised
 from agent_worker.docker_engine.ended_console import LookIn, look_in, sweep
 from agent_worker.docker_engine.errors import GoneError, fault
 from agent_worker.docker_engine.exits import ExitWatch
 from agent_worker.docker_engine.group_networks import GroupNetworks
 from agent_worker.docker_engine.host_mounts import HostMounts
+from agent_worker.docker_engine.inspected import Made, info_from_inspect, usage_from_stats
 from agent_worker.docker_engine.known_containers import KnownContainers
 from agent_worker.docker_engine.own_volumes import OwnVolumes
+from agent_worker.docker_engine.owner_labels import LABEL
 from agent_worker.docker_engine.pull import ImagePuller
 from agent_worker.docker_engine.removing import remove_wholly
 from agent_worker.docker_engine.run_resources import RunResources

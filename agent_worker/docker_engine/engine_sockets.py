@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import owner_from_labels
 from agent_worker.docker_engine.mount_config import is_engine_socket_mount
+from agent_worker.docker_engine.owner_labels import owner_from_labels
 from agent_worker.docker_engine.project_engine import ProjectEngine
 from agent_worker.engine_socket.project import Project, project_of
 from agent_worker.engine_socket.server import SocketServer

@@ -18,8 +18,8 @@ import psutil
 from docker.api.client import APIClient
 from docker.errors import APIError
 
-from agent_worker.docker_engine.convert import parse_time
 from agent_worker.docker_engine.errors import translated
+from agent_worker.docker_engine.inspected import parse_time
 from agent_worker.docker_engine.new_connection import new_connection
 
 DEFAULT_NETWORK = "bridge"

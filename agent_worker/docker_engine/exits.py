@@ -19,10 +19,10 @@ from typing import Any
 
 from docker.api.client import APIClient
 
-from agent_worker.docker_engine.convert import LIMITED
 from agent_worker.docker_engine.engine_start import EngineStart
 from agent_worker.docker_engine.errors import translated
 from agent_worker.docker_engine.new_connection import answers_anew
+from agent_worker.docker_engine.owner_labels import LIMITED
 from gamekeeper.backoff import Backoff
 from gamekeeper.errors import UnavailableError
 from gamekeeper.logging import get_logger

@@ -19,9 +19,9 @@ from docker.api.client import APIClient
 from docker.errors import APIError
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import LABEL
 from agent_worker.docker_engine.errors import explain, fault
 from agent_worker.docker_engine.named_networks import ensure_one
+from agent_worker.docker_engine.owner_labels import LABEL
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.ports.container_engine import NODE_NETWORK, group_network
 

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import LABEL, Made
 from agent_worker.docker_engine.engine_sockets import EngineSockets
 from agent_worker.docker_engine.errors import GoneError
+from agent_worker.docker_engine.inspected import Made
 from agent_worker.docker_engine.mount_config import FOLDERS, SOCKET, folders_from_list, unheld_path
+from agent_worker.docker_engine.owner_labels import LABEL
 from agent_worker.engine_socket.project import Project
 from agent_worker.mounts.engine_view import EngineView
 from agent_worker.mounts.held_folders import RUNTIME_FOLDER, HeldFolders

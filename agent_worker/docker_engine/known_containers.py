@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from agent_worker.docker_engine.convert import Made
 from agent_worker.docker_engine.exits import CleanExit, ExitWatch
+from agent_worker.docker_engine.inspected import Made
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus
 

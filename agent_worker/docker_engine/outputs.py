@@ -13,7 +13,7 @@ from typing import Any
 from docker.api.client import APIClient
 from docker.errors import NotFound
 
-from agent_worker.docker_engine.convert import OUTPUTS_FILE, OUTPUTS_FOLDER
+from agent_worker.docker_engine.create_config import OUTPUTS_FILE, OUTPUTS_FOLDER
 from gamekeeper.domain.language.outputs import MAX_BYTES, VARIABLE
 from gamekeeper.errors import InvalidError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import LABEL
 from agent_worker.docker_engine.errors import GoneError
+from agent_worker.docker_engine.owner_labels import LABEL
 from gamekeeper.errors import InvalidError
 from gamekeeper.ports.container_engine import EngineFaultError, volume_of_another
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import LABEL, owner_from_labels
 from agent_worker.docker_engine.errors import GoneError
+from agent_worker.docker_engine.owner_labels import LABEL, owner_from_labels
 from agent_worker.engine_socket.view import Filters, Json
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import Ownership

@@ -10,8 +10,8 @@ from docker.errors import APIError
 
 from agent_worker.docker_engine import workspace
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import LABEL
 from agent_worker.docker_engine.named_networks import ensure_one
+from agent_worker.docker_engine.owner_labels import LABEL
 from gamekeeper.errors import GamekeeperError
 
 

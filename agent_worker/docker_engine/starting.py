@@ -7,9 +7,9 @@ from typing import Any
 from docker.errors import APIError
 
 from agent_worker.docker_engine.connection import EngineConnection
-from agent_worker.docker_engine.convert import Made, made_from_inspect, parse_time
 from agent_worker.docker_engine.errors import explain, fault
 from agent_worker.docker_engine.group_networks import GroupNetworks
+from agent_worker.docker_engine.inspected import Made, made_from_inspect, parse_time
 from gamekeeper.ports.container_engine import NameTakenError, StartError
 
 REJOINS = 3  # somebody may remove it again meanwhile

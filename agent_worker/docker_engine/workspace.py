@@ -18,7 +18,8 @@ from typing import Any
 from docker.api.client import APIClient
 from docker.utils import decode_json_header
 
-from agent_worker.docker_engine.convert import LABEL, WORKSPACE
+from agent_worker.docker_engine.create_config import WORKSPACE
+from agent_worker.docker_engine.owner_labels import LABEL
 
 OPENS = LABEL + "opens"  # labels a container that is there for its volume alone
 _ANYBODY_WRITES = 0o002

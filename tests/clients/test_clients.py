@@ -50,7 +50,7 @@ async def run(*command: object, folder: Path) -> str:
 @pytest.fixture
 async def url(api: ApiUnderTest, tmp_path: Path) -> str:
     """The address of an api with a node, its document in a file, and the generators installed."""
-    await run(ROOT / "scripts" / "make_clients.sh", folder=ROOT)
+    await run(ROOT / "scripts" / "make_tools.sh", "clients", "tests/clients", folder=ROOT)
     address = f"http://{await api.serve_rest()}"
     await api.start_control_worker()
     await api.add_node()

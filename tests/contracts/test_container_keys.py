@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent_worker.docker_engine import DockerEngine
-from agent_worker.docker_engine.convert import create_config
+from agent_worker.docker_engine.create_config import create_config
 from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.host_folder import host_folders
 from gamekeeper.ports.container_engine import ContainerEngine

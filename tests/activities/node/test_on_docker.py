@@ -196,7 +196,7 @@ def image_of_a_user(docker_engine: DockerEngine, test_image: str) -> Iterator[st
 
 async def test_a_child_out_of_memory_is_told_one_way(node: Node) -> None:
     limits = {"resources": {"limits": {"memory": "16m"}}}
-    # containerd watches from a moment after the start until the end of the container: what happens outside is never told.
+    # containerd watches from a moment after the start until the container ends. What happens outside is never told.
     child = "busybox dd if=/dev/zero of=/dev/null bs=200M count=1"
     for code in (0, 3):
         step = node.step(f"{until_there('/watched')}; {child}; {until_there('/told')}; exit {code}", deploy=limits)

@@ -18,8 +18,8 @@ import pytest
 from docker.api.client import APIClient
 
 from agent_worker.docker_engine import engine_start
-from agent_worker.docker_engine.convert import parse_time
 from agent_worker.docker_engine.engine_start import EngineStart, process_start
+from agent_worker.docker_engine.inspected import parse_time
 from agent_worker.docker_engine.new_connection import answers_anew
 from gamekeeper.errors import UnavailableError
 

@@ -15,8 +15,8 @@ import pytest
 from docker.api.client import APIClient
 
 from agent_worker.docker_engine import DockerEngine, new_connection
-from agent_worker.docker_engine.convert import LABEL, LIMITED
 from agent_worker.docker_engine.exits import ExitWatch
+from agent_worker.docker_engine.owner_labels import LABEL, LIMITED
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent_worker.docker_engine.convert import owner_from_labels, owner_labels
+from agent_worker.docker_engine.owner_labels import owner_from_labels, owner_labels
 from tests.factories import make_owner
 
 

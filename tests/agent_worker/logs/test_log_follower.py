@@ -12,7 +12,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from agent_worker.docker_engine import DockerEngine, convert
+from agent_worker.docker_engine import DockerEngine, create_config
 from agent_worker.docker_engine.log_stream import FrameReader, closed_if_unused
 from agent_worker.logs import log_cursor, log_reader
 from agent_worker.logs.log_follower import LogFollower
@@ -144,7 +144,7 @@ async def test_docker_keeps_every_byte_of_many_files(
     Each burst fills a file, so that a new one begins in its short lines: two new ones at once are skipped by a slow
     engine, and a long line's part that comes twice can't be told from one more part."""
     small = {"Type": "local", "Config": {"max-size": "1m", "max-file": "100", "compress": "false"}}
-    monkeypatch.setattr(convert, "SERVICE_LOG", small)
+    monkeypatch.setattr(create_config, "SERVICE_LOG", small)
     monkeypatch.setattr(log_reader, "STUCK_SECONDS", 0.2)
     part, bursts, long_lines, short_lines = 16_384, 5, 8, 47
     long = f"head -c {6 * part} /dev/zero; echo; head -c 20000 /dev/zero; echo"  # a newline alone, and one in a part

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_worker.docker_engine import DockerEngine, convert
+from agent_worker.docker_engine import DockerEngine, create_config
 from agent_worker.dummy_engine import DummyEngine
 from agent_worker.logs import log_reader
 from agent_worker.logs.log_cursor import LogCursor
@@ -75,7 +75,7 @@ async def test_docker_had_dropped_lines_before_they_were_read(
     docker_engine: DockerEngine, test_image: str, spool: Spool, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     small = {"Type": driver, "Config": {"max-size": "200k", "max-file": "2", "compress": "false"}}
-    monkeypatch.setattr(convert, "JOB_LOG", small)
+    monkeypatch.setattr(create_config, "JOB_LOG", small)
     for count in (100, 20_000):
         key = make_key()
         command = ["seq", "1000001", str(1_000_000 + count)]
