@@ -14,9 +14,9 @@ from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.disk import DiskFloor
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
+from gamekeeper.keys import weakness
 from gamekeeper.settings import DatabaseSettings
 
-SHORTEST_KEY = 32
 SMALLEST_QUOTA = 65_536
 
 
@@ -348,19 +348,16 @@ class ApiSettings(DatabaseSettings):
 
     def read_metrics_key(self) -> str:
         """Empty for none. Raises InvalidError for a file that can't be read, and for a key that could be guessed."""
-        key = self.metrics_key
+        key = self.metrics_key.strip()
         try:
             if self.metrics_key_file is not None:
                 key = self.metrics_key_file.read_text().strip()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise InvalidError(
                 f"the key of the metrics can't be read: {error}", hint="check GAMEKEEPER_METRICS_KEY_FILE"
             ) from error
-        if key and len(key) < SHORTEST_KEY:
-            raise InvalidError(
-                f"GAMEKEEPER_METRICS_KEY is shorter than {SHORTEST_KEY} characters",
-                hint="make one: openssl rand -hex 32",
-            )
+        if key and (trouble := weakness(key)):
+            raise InvalidError(f"GAMEKEEPER_METRICS_KEY {trouble}", hint="make one: openssl rand -hex 32")
         return key
 
     def proxies(self) -> list[str]:

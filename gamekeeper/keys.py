@@ -13,6 +13,8 @@ TOKEN_PREFIX = "gke_"
 JOIN_KEY_PREFIX = "gkj_"
 PIN_MARK = "."  # between the secret of a token or join key and the pin of the root that its server must show
 
+SHORTEST_KEY, FEWEST_DIFFERENT = 32, 8  # of one that somebody has chosen; 32 random hexadecimal digits have about 14
+
 
 def new_key(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(32)
@@ -25,6 +27,20 @@ def new_api_key(key_id: str) -> str:
 
 def is_api_key(text: str) -> bool:
     return text.startswith(API_KEY_PREFIX)
+
+
+def is_secret(text: str) -> bool:
+    """True for what looks like a key or a token of any kind."""
+    return text.lower().startswith((API_KEY_PREFIX, NODE_KEY_PREFIX, TOKEN_PREFIX, JOIN_KEY_PREFIX))
+
+
+def weakness(key: str) -> str:
+    """What is wrong with a key that somebody has chosen, in words that follow its name; empty for a sound one."""
+    if len(key) < SHORTEST_KEY:
+        return f"is shorter than {SHORTEST_KEY} characters"
+    if not all("!" <= character <= "~" for character in key):
+        return "holds a space or a character that no header can carry"
+    return "could be guessed: it has few different characters" if len(set(key)) < FEWEST_DIFFERENT else ""
 
 
 def api_key_id(key: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from api.given_key import ensure_given_key
+from api.services.access.key_ring import KeyRing
+from gamekeeper.db.engine import Database
+from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.errors import InvalidError, UnauthenticatedError
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 
@@ -65,6 +69,65 @@ async def test_a_revoked_key_of_the_environment_stays_so(api: ApiUnderTest, capl
 async def test_a_short_key_is_refused(api: ApiUnderTest) -> None:
     with pytest.raises(InvalidError, match="shorter than 32"):
         await ensure_given_key(api.process.services.key_ring, "short", None)
+
+
+async def test_a_file_without_a_key_gets_one(api: ApiUnderTest, tmp_path: Path) -> None:
+    file = tmp_path / "admin.key"
+    file.write_text("\n")
+    await ensure_given_key(api.process.services.key_ring, "", file)
+    assert await opens(api, file.read_text().strip())
+
+
+async def test_a_file_that_can_not_be_read_is_told(api: ApiUnderTest, tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff" * 64)
+    for file in (tmp_path, tmp_path / "binary"):
+        with pytest.raises(InvalidError, match="can't be read"):
+            await ensure_given_key(api.process.services.key_ring, "", file)
+
+
+@pytest.mark.parametrize("key", ["a" * 64, "0123456789abcdef 0123456789abcdef", "пароль-пароль-пароль-пароль-пароль"])
+async def test_a_key_that_could_be_guessed_or_not_sent_is_refused(api: ApiUnderTest, tmp_path: Path, key: str) -> None:
+    ring, file = api.process.services.key_ring, tmp_path / "admin.key"
+    with pytest.raises(InvalidError, match="GAMEKEEPER_ADMIN_KEY") as of_environment:
+        await ensure_given_key(ring, key, None)
+    file.write_text(key)
+    with pytest.raises(InvalidError, match=str(file)) as of_file:
+        await ensure_given_key(ring, "", file)
+    assert key not in f"{of_environment.value}{of_file.value}"
+    assert file.read_text() == key
+
+
+async def test_spaces_around_a_key_do_not_count(api: ApiUnderTest) -> None:
+    await ensure_given_key(api.process.services.key_ring, f" {GIVEN}\n", None)
+    assert await opens(api, GIVEN)
+
+
+async def test_starts_that_share_a_file_make_one_key(api: ApiUnderTest, database_url: str, tmp_path: Path) -> None:
+    """A good key that is in no file would be nobody's, and would let the last one of somebody be revoked."""
+    other, file = Database(database_url), tmp_path / "admin.key"
+    file.write_text(GIVEN)
+    await ensure_given_key(api.process.services.key_ring, "", file)
+    await end(api, GIVEN)
+    await asyncio.gather(
+        ensure_given_key(api.process.services.key_ring, "", file), ensure_given_key(KeyRing(other, bool), "", file)
+    )
+    await other.close()
+    assert await opens(api, file.read_text().strip())
+    good = [item["name"] for item in (await api.http.get("/keys")).json()["items"] if item["state"] == "good"]
+    assert sorted(good) == ["admin", "admin-2"]
+
+
+async def test_a_start_that_leaves_nobody_in_says_so(
+    api: ApiUnderTest, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring, missing = api.process.services.key_ring, tmp_path / "missing.key"
+    await ensure_given_key(ring, "", missing)
+    assert "nobody can call" not in caplog.text
+    own = await api.process.services.keys.authenticate(f"Bearer {ADMIN_KEY}", "")
+    async with database.write() as session:
+        await KeyRepository(session).delete([own.id])
+    await ensure_given_key(ring, "", missing)
+    assert "nobody can call" in caplog.text
 
 
 async def test_no_key_makes_none(api: ApiUnderTest) -> None:

@@ -16,6 +16,7 @@ from gamekeeper.db.models import ApiKeyRow
 from gamekeeper.domain.access.api_key import KEY_NAME, MAX_KEY_NAME, MAX_OVERLAP, OVERLAP, ApiKeyState
 from gamekeeper.domain.language.units import format_duration, parse_duration
 from gamekeeper.errors import ConflictError, NotFoundError
+from gamekeeper.keys import is_secret
 
 router = APIRouter(tags=["keys"])
 
@@ -34,11 +35,20 @@ def _overlap(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    if is_secret(text):
+        raise ValueError("a name does not begin like a key: names are shown to everybody, and keys are not")
+    return text
+
+
 class ApiKeyCreate(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "ci", "expires_in": "90d"}]})
 
-    name: str = Field(
-        max_length=MAX_KEY_NAME, pattern=KEY_NAME, description="As events name it; no other good key has it"
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        max_length=MAX_KEY_NAME,
+        pattern=KEY_NAME,
+        description="As events name it; no other good key has it, whatever its capitals, and it does not begin with "
+        "`gk_` or as other keys do",
     )
     expires_in: Annotated[str, Field(max_length=40), AfterValidator(_lifetime)] | None = Field(
         default=None, description="How long it is good for, as `90d` or `8h`; null for a key without an end"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
 from contextlib import AbstractContextManager, suppress
 
 from api.services.access.held_call import HeldCall, HeldCalls
@@ -10,6 +12,8 @@ from api.services.access.known_keys import KnownKey, KnownKeys
 from api.services.access.rates import Rates
 from gamekeeper.errors import UnauthenticatedError, UnavailableError
 from gamekeeper.keys import hash_key
+
+LOOK_SECONDS = 1.0  # that a round waits for the database; what it says later counts in the next one
 
 _HINT = "send the header Authorization: Bearer KEY; `gamekeeper status --json` names the key's file"
 
@@ -38,13 +42,14 @@ class KeyService:
         self._rates = rates
         self._metrics_hash = hash_key(metrics_key) if metrics_key else ""
         self._calls = HeldCalls(self._is_good, KeyCall)
+        self._looking: asyncio.Task[None] | None = None
 
     async def authenticate_metrics(self, authorization: str, address: str) -> None:
         """Passes the key of the metrics and every API key. Raises as ``authenticate`` does."""
         key = _bearer(authorization)
         if not key:
             raise UnauthenticatedError("the metrics need a key", hint=_METRICS_HINT)
-        if not self._metrics_hash or hash_key(key) != self._metrics_hash:
+        if not self._metrics_hash or not hmac.compare_digest(hash_key(key), self._metrics_hash):
             await self.authenticate(authorization, address)
 
     async def authenticate(self, authorization: str, address: str) -> KnownKey:
@@ -57,8 +62,10 @@ class KeyService:
         if not key:
             raise UnauthenticatedError("an API key is needed", hint=_HINT)
         key_hash = hash_key(key)
-        if not self._known.has(key_hash):
-            self._rates.check_sign_in(address)
+        if not self._known.has(key_hash) and not self._rates.may_sign_in(address):
+            # a right one passes: whoever guesses behind the same address, or proxy, must not lock its owner out
+            if not await self._known.is_among_all(key_hash):
+                self._rates.check_sign_in(address)
         found = await self._known.find(key_hash)
         if found is None:
             self._rates.wrong(address)
@@ -71,9 +78,23 @@ class KeyService:
         return self._calls.held(key)
 
     async def watch(self) -> None:
+        """An end that is known needs no database, so one that does not answer holds up no end."""
+        looking = self._looking or asyncio.create_task(self._look())
+        self._looking = looking
+        try:
+            await asyncio.wait({looking}, timeout=LOOK_SECONDS)
+        except asyncio.CancelledError:
+            looking.cancel()
+            raise
+        await self._calls.watch()
+        if looking.done():
+            self._looking = None
+            looking.result()
+
+    async def _look(self) -> None:
         with suppress(UnavailableError):  # nobody is thrown out because the database is away
             await self._known.refresh(call.credential.key_hash for call in self._calls)
-        await self._calls.watch()
+        self._known.forget_unused(but={call.credential.key_hash for call in self._calls})
 
     async def _is_good(self, key: KnownKey) -> bool:
         return self._known.is_good(key.key_hash)

@@ -20,11 +20,20 @@ from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.db.repositories.page import Page
-from gamekeeper.domain.access.api_key import ADMIN, KEPT_AFTER_END, MAX_GOOD_KEYS, ApiKeyState, free_name
+from gamekeeper.domain.access.api_key import (
+    ADMIN,
+    KEPT_AFTER_END,
+    LAST_GOOD_FOR,
+    MAX_GOOD_KEYS,
+    MAX_GOOD_SECRETS,
+    ApiKeyState,
+    free_name,
+    is_taken,
+)
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError, UnauthenticatedError
-from gamekeeper.keys import hash_key, new_api_key
+from gamekeeper.keys import api_key_id, hash_key, new_api_key
 
 
 class KeyRing:
@@ -52,7 +61,7 @@ class KeyRing:
         async with self._changing(by) as session:
             keys = KeyRepository(session)
             names = await keys.names_of_good(now)
-            if name in names:
+            if is_taken(name, names):
                 raise ConflictError(
                     f'there is a good API key "{name}" already', hint=f"gamekeeper key rotate {name}; or another name"
                 )
@@ -68,10 +77,11 @@ class KeyRing:
             row = await keys.get(key_id)
             if row.state is not ApiKeyState.GOOD:
                 return
-            if not await keys.names_of_good(now, but=key_id):
+            if not await keys.names_of_good(now + LAST_GOOD_FOR, but=key_id):
                 raise ConflictError(
                     f'"{row.name}" is the last good API key: without it nobody could call',
-                    hint="make another one first, or give this one a new secret: gamekeeper key rotate --overlap 0s",
+                    hint="make another one first, good for an hour at least, or give this one a new secret: "
+                    "gamekeeper key rotate --overlap 0s",
                 )
             row.revoked_at = now
             record(session, _event(EventKind.KEY_REVOKED, row))
@@ -79,7 +89,7 @@ class KeyRing:
     async def rotate(self, by: KnownKey, key_id: str, overlap: timedelta) -> tuple[str, ApiKeyRow, datetime]:
         """A new secret, the key, and the end of its earlier secrets, which stay good for ``overlap``.
 
-        Raises NotFoundError, and ConflictError for a key that has ended."""
+        Raises NotFoundError, and ConflictError for a key that has ended or has too many secrets."""
         secret, until = new_api_key(key_id), utc_now() + overlap
         async with self._changing(by) as session:
             keys = KeyRepository(session)
@@ -87,31 +97,36 @@ class KeyRing:
             if row.state is not ApiKeyState.GOOD:
                 raise ConflictError(f'the API key "{row.name}" is {row.state.value}', hint="make another one")
             await keys.end_secrets(key_id, until)
+            if await keys.count_secrets(key_id, utc_now()) >= MAX_GOOD_SECRETS:
+                raise ConflictError(
+                    f'{MAX_GOOD_SECRETS} secrets of the API key "{row.name}" are good already',
+                    hint="end them: gamekeeper key rotate --overlap 0s",
+                )
             keys.add(ApiKeySecretRow(key_hash=hash_key(secret), key_id=key_id))
             record(session, _event(EventKind.KEY_ROTATED, row, earlier_good_until=until.isoformat()))
         return secret, row, until
 
     async def ensure_given(self, secret: str) -> bool:
-        """Makes the key that a start was given; those of earlier starts stay good. False for one that has ended, which
-        no start makes good again."""
+        """Makes the key that a start was given, as ``Given.ensure`` does."""
+        async with self.giving() as given:
+            return await given.ensure(secret)
+
+    @asynccontextmanager
+    async def giving(self) -> AsyncIterator[Given]:
+        """Keys that a start is given: starts take turns, and changes of keys with them."""
         async with self._database.write() as session:
-            keys, now = KeyRepository(session), utc_now()
-            await keys.lock()
-            found = await keys.by_hash(hash_key(secret))
-            if found is not None:
-                found[1].is_given = True
-                return is_good(*found, now)
-            name = free_name(ADMIN, await keys.names_of_good(now))
-            await _add(session, ApiKeyRow(name=name, is_given=True, created_by=current_actor()), secret)
-        return True
+            await KeyRepository(session).lock()
+            yield Given(session)
 
     async def prune(self) -> None:
-        """Forgets keys that ended long ago."""
+        """Forgets keys and secrets that ended long ago."""
         async with self._database.read() as session:
             old = await KeyRepository(session).ended_before(utc_now() - KEPT_AFTER_END)
-        if old:
-            async with self._database.write() as session:
-                await KeyRepository(session).delete(old)
+        async with self._database.write() as session:
+            keys = KeyRepository(session)
+            await keys.delete_secrets_before(utc_now() - KEPT_AFTER_END)
+            if old:
+                await keys.delete(old)
 
     @asynccontextmanager
     async def _changing(self, by: KnownKey) -> AsyncIterator[AsyncSession]:
@@ -125,6 +140,34 @@ class KeyRing:
                 yield session
         finally:
             self._changed()
+
+
+class Given:
+    """The keys that a start was given, within one transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self._keys = KeyRepository(session)
+
+    async def ensure(self, secret: str) -> bool:
+        """Makes the key; those of earlier starts stay good. False for one that has ended, which no start makes good
+        again. One with an id was made by a control plane: where there are keys and not this one, it was forgotten."""
+        now = utc_now()
+        found = await self._keys.by_hash(hash_key(secret))
+        if found is not None:
+            found[1].is_given = True
+            return is_good(*found, now)
+        if api_key_id(secret) and not await self._keys.is_empty():
+            return False
+        await self.add(secret)
+        return True
+
+    async def add(self, secret: str) -> None:
+        name = free_name(ADMIN, await self._keys.names_of_good(utc_now()))
+        await _add(self._session, ApiKeyRow(name=name, is_given=True, created_by=current_actor()), secret)
+
+    async def is_any_good(self) -> bool:
+        return bool(await self._keys.names_of_good(utc_now()))
 
 
 async def _add(session: AsyncSession, row: ApiKeyRow, secret: str) -> None:

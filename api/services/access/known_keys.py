@@ -5,8 +5,9 @@ Several api processes share a database, so none of them may trust for long what 
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from gamekeeper.domain.access.api_key import ApiKeyState, api_key_state
 from gamekeeper.uncancelled import uncancelled
 
 KNOWN_SECONDS = 3.0
+KEPT_SECONDS = 60.0  # one that nobody asks for any more is forgotten then
 MOST_AT_ONCE = 500  # in one query
 
 
@@ -43,6 +45,7 @@ class KnownKeys:
         self._now = now
         self._known: dict[str, tuple[KnownKey, float]] = {}
         self._changed_at = -KNOWN_SECONDS
+        self._all: tuple[float, asyncio.Future[None]] | None = None
 
     def has(self, key_hash: str) -> bool:
         """True for one that was good when it was looked at last."""
@@ -55,6 +58,25 @@ class KnownKeys:
     def is_good(self, key_hash: str) -> bool:
         """As far as is known."""
         return self._good(key_hash) is not None
+
+    async def is_among_all(self, key_hash: str) -> bool:
+        """True for one that was good some seconds ago. However many ask, the database is asked once in that time.
+        Raises UnavailableError."""
+        asked_at, reading = self._all or (self._changed_at, None)
+        if reading is None or self._clock() - asked_at >= KNOWN_SECONDS or asked_at <= self._changed_at:
+            asked_at = self._clock()
+            reading = asyncio.ensure_future(uncancelled(self._read_all(asked_at)))
+            reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._all = asked_at, reading
+        await asyncio.shield(reading)
+        return self.has(key_hash)
+
+    def forget_unused(self, but: Collection[str]) -> None:
+        """Forgets what nobody has asked for lately; those that calls go on by are kept while the database is away."""
+        oldest = self._clock() - KEPT_SECONDS
+        for key_hash in [key_hash for key_hash, (_, asked_at) in self._known.items() if asked_at <= oldest]:
+            if key_hash not in but:
+                del self._known[key_hash]
 
     async def find(self, key_hash: str) -> KnownKey | None:
         """None for a key that is not good. Raises UnavailableError when that can't be looked at."""
@@ -87,6 +109,12 @@ class KnownKeys:
                 self._known[key_hash] = found[key_hash], asked_at
             else:
                 self._known.pop(key_hash, None)
+
+    async def _read_all(self, asked_at: float) -> None:
+        async with self._database.read() as session:
+            found = [_known(*row) for row in await KeyRepository(session).good(self._now())]
+        for key in found:
+            self._known[key.key_hash] = key, asked_at
 
 
 def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> KnownKey:

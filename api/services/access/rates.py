@@ -1,6 +1,6 @@
 """Rates of REST: how often an address may bring a wrong key or token, and how often anybody may write.
 
-A right key that is known passes whatever its address did: others behind one router are no reason to lock somebody out.
+A right key passes whatever its address did: others behind one router are no reason to lock somebody out.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Rates:
         burst = max(1.0, writes_per_second * WRITES_BURST_SECONDS)
         self._writes = Buckets(writes_per_second, burst, clock)
         self._writes_per_second = writes_per_second
+
+    def may_sign_in(self, address: str) -> bool:
+        """False for one that has to wait."""
+        return not self._wrong.of(network_of(address)).wait()
 
     def check_sign_in(self, address: str) -> None:
         """To be called before a key or a token is looked up. Raises TooOftenError after too many wrong ones."""

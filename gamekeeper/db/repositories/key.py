@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, or_, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,9 +22,10 @@ class KeyRepository:
         self._session = session
 
     async def lock(self) -> None:
-        """Changes of keys take turns until the transaction's end. On SQLite a writer is alone already."""
+        """Changes of keys take turns until the transaction's end. On SQLite a writer is alone once it has begun."""
+        connection = await self._session.connection()
         if self._session.get_bind().dialect.name == "postgresql":
-            await (await self._session.connection()).execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
 
     def add(self, row: ApiKeyRow | ApiKeySecretRow) -> None:
         self._session.add(row)
@@ -46,6 +47,20 @@ class KeyRepository:
         query = select(ApiKeySecretRow, ApiKeyRow).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
         return (await self._session.exec(query.where(col(ApiKeySecretRow.key_hash).in_(key_hashes)))).all()
 
+    async def good(self, now: datetime) -> Sequence[tuple[ApiKeySecretRow, ApiKeyRow]]:
+        """All secrets that are good, with their keys."""
+        query = select(ApiKeySecretRow, ApiKeyRow).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
+        return (await self._session.exec(query.where(_is_good(now), _is_good_secret(now)))).all()
+
+    async def count_secrets(self, key_id: str, now: datetime) -> int:
+        """Secrets of the key that are good."""
+        secrets = select(func.count()).where(col(ApiKeySecretRow.key_id) == key_id, _is_good_secret(now))
+        return int((await self._session.exec(secrets)).one())
+
+    async def is_empty(self) -> bool:
+        """True where no key was ever made."""
+        return (await self._session.exec(select(ApiKeyRow.id).limit(1))).first() is None
+
     async def names_of_good(self, now: datetime, *, but: str = "") -> list[str]:
         """The names of the keys that are good, but for the one with this id."""
         query = select(ApiKeyRow.name).where(_is_good(now), col(ApiKeyRow.id) != but)
@@ -64,18 +79,30 @@ class KeyRepository:
         await self._session.exec(ended.values(good_until=until))
 
     async def note_use(self, key_id: str, at: datetime, address: str, seldom: datetime) -> None:
-        """Unless one later than ``seldom`` was noted already."""
+        """Unless one later than ``seldom`` was noted already. One later than ``at`` is of a clock that was ahead."""
         before = col(ApiKeyRow.last_used_at)
-        used = update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id, or_(before.is_(None), before <= seldom))
+        is_due = or_(before.is_(None), before <= seldom, before > at)
+        used = update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id, is_due)
         await self._session.exec(used.values(last_used_at=at, last_used_from=address))
 
     async def ended_before(self, time: datetime) -> list[str]:
         ended = or_(col(ApiKeyRow.revoked_at) < time, col(ApiKeyRow.expires_at) < time)
         return list((await self._session.exec(select(ApiKeyRow.id).where(ended, ~col(ApiKeyRow.is_given)))).all())
 
+    async def delete_secrets_before(self, time: datetime) -> None:
+        """Deletes secrets that ended before. Those of keys that a start was given stay, as the keys do."""
+        given = select(ApiKeyRow.id).where(col(ApiKeyRow.is_given))
+        ended = col(ApiKeySecretRow.good_until) < time
+        await self._session.exec(delete(ApiKeySecretRow).where(ended, col(ApiKeySecretRow.key_id).not_in(given)))
+
     async def delete(self, key_ids: Sequence[str]) -> None:
         """Deletes keys, and their secrets with them."""
         await self._session.exec(delete(ApiKeyRow).where(col(ApiKeyRow.id).in_(key_ids)))
+
+
+def _is_good_secret(now: datetime) -> ColumnElement[bool]:
+    ends = col(ApiKeySecretRow.good_until)
+    return or_(ends.is_(None), ends > now)
 
 
 def _is_good(now: datetime) -> ColumnElement[bool]:

@@ -10,6 +10,8 @@ ADMIN = "admin"  # the key that a start of the api is given, where the name is f
 KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 MAX_KEY_NAME = 63
 MAX_GOOD_KEYS = 1000
+MAX_GOOD_SECRETS = 10  # of one key
+LAST_GOOD_FOR = timedelta(hours=1)  # a key that runs out before leaves nobody in
 OVERLAP = timedelta(hours=1)
 MAX_OVERLAP = timedelta(days=30)
 KEPT_AFTER_END = timedelta(days=30)
@@ -29,9 +31,14 @@ def api_key_state(*, expires_at: datetime | None, revoked_at: datetime | None, n
     return ApiKeyState.EXPIRED if expires_at is not None and expires_at <= now else ApiKeyState.GOOD
 
 
+def is_taken(wanted: str, taken: Collection[str]) -> bool:
+    """Names that differ by capitals alone would be taken for each other."""
+    return wanted.casefold() in {name.casefold() for name in taken}
+
+
 def free_name(wanted: str, taken: Collection[str]) -> str:
     """``wanted``, or with the first number behind it that nobody has."""
     name, number = wanted, 2
-    while name in taken:
+    while is_taken(name, taken):
         name, number = f"{wanted}-{number}", number + 1
     return name

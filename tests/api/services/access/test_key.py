@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.key import KeyService
 from api.services.access.key_ring import KeyRing
 from api.services.access.key_use import SELDOM, KeyUses
-from api.services.access.known_keys import KNOWN_SECONDS, KnownKey, KnownKeys
+from api.services.access.known_keys import KEPT_SECONDS, KNOWN_SECONDS, KnownKey, KnownKeys
 from api.services.access.rates import WRONG_BURST, Rates
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access import api_key
 from gamekeeper.errors import ConflictError, TooOftenError, UnauthenticatedError
+from gamekeeper.keys import hash_key
+from tests.hang import HANG_SECONDS
 
 FIRST = "gk_first-key-of-at-least-32-characters"
 
@@ -25,6 +30,7 @@ class Process:
 
     def __init__(self, database: Database) -> None:
         self.seconds = 0.0
+        self.database = database
         self.begun = datetime.now(UTC)
         self.known = KnownKeys(database, lambda: self.seconds, self.now)
         self.uses = KeyUses(database, self.now)
@@ -192,3 +198,135 @@ async def test_a_given_key_that_was_revoked_stays_so(here: Process, database: Da
     rows = (await here.ring.page(cursor=None, limit=10)).rows
     assert {(row.name, row.state.value) for row in rows} == {("admin", "revoked"), ("admin-2", "good")}
     assert not await here.ring.ensure_given(FIRST)
+
+
+class SilentDatabase(Database):
+    """Answers nothing while it is told to be silent."""
+
+    is_silent = False
+    reads = 0
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        self.reads += 1
+        if self.is_silent:
+            await asyncio.Event().wait()
+        async with super().read() as session:
+            yield session
+
+
+@pytest.fixture
+async def silent(database_url: str, here: Process) -> AsyncIterator[SilentDatabase]:
+    made = SilentDatabase(database_url)
+    yield made
+    await made.close()
+
+
+async def test_a_database_that_does_not_answer_holds_up_no_end(
+    here: Process, silent: SilentDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a key is known before; what has none goes on."""
+    monkeypatch.setattr("api.services.access.key.LOOK_SECONDS", 0.01)
+    secret, _ = await here.ring.make(await here.come(FIRST), "guest", timedelta(minutes=10))
+    process = Process(silent)
+    with process.keys.held(await process.come(secret)) as call, process.keys.held(await process.come(FIRST)) as other:
+        silent.is_silent, process.seconds = True, 300.0
+        async with asyncio.timeout(HANG_SECONDS):
+            await process.keys.watch()
+            assert not call.over.is_set()
+            reads, process.seconds = silent.reads, 601.0
+            await process.keys.watch()
+        assert (call.over.is_set(), other.over.is_set()) == (True, False)
+        assert silent.reads == reads, "questions that are not answered do not pile up"
+
+
+async def test_a_right_key_that_nobody_knows_yet_passes_although_its_address_guesses(
+    here: Process, silent: SilentDatabase
+) -> None:
+    """After a restart, say: strangers behind the same router or proxy lock nobody out. Their guesses cost little."""
+    process = Process(silent)
+    for number in range(WRONG_BURST):
+        with pytest.raises(UnauthenticatedError):
+            await process.come(f"wrong-{number}")
+    reads = silent.reads
+    outcomes = await asyncio.gather(
+        *(process.come(f"wrong-{number}") for number in range(50)), process.come(FIRST), return_exceptions=True
+    )
+    assert [isinstance(outcome, TooOftenError) for outcome in outcomes] == [True] * 50 + [False]
+    assert silent.reads - reads == 1, "one for all of them"
+    secret, _ = await here.ring.make(await here.come(FIRST), "new", None)
+    process.seconds += KNOWN_SECONDS
+    assert (await process.come(secret)).name == "new"
+
+
+async def test_keys_that_nobody_uses_any_more_are_not_kept_in_memory(here: Process) -> None:
+    first = await here.come(FIRST)
+    made = [await here.ring.make(first, f"job-{number}", None) for number in range(5)]
+    for secret, _ in made:
+        await here.come(secret)
+    with here.keys.held(first):
+        here.seconds += KEPT_SECONDS
+        await here.keys.watch()
+        assert list(here.known._known) == [first.key_hash]
+
+
+async def test_a_key_that_soon_runs_out_does_not_let_the_last_one_go(here: Process) -> None:
+    first = await here.come(FIRST)
+    await here.ring.make(first, "guest", api_key.LAST_GOOD_FOR - timedelta(seconds=1))
+    with pytest.raises(ConflictError, match="nobody could call"):
+        await here.ring.revoke(first, first.id)
+    await here.ring.make(first, "friend", api_key.LAST_GOOD_FOR + timedelta(minutes=1))
+    await here.ring.revoke(first, first.id)
+
+
+async def test_names_that_look_alike_are_one(here: Process) -> None:
+    with pytest.raises(ConflictError, match="already"):
+        await here.ring.make(await here.come(FIRST), "Admin", None)
+
+
+async def test_the_secrets_of_a_key_have_a_limit(here: Process) -> None:
+    first = await here.come(FIRST)
+    for _ in range(api_key.MAX_GOOD_SECRETS - 1):
+        await here.ring.rotate(first, first.id, api_key.MAX_OVERLAP)
+    with pytest.raises(ConflictError, match="secrets of the API key"):
+        await here.ring.rotate(first, first.id, api_key.MAX_OVERLAP)
+    secret, _, _ = await here.ring.rotate(first, first.id, timedelta())
+    await here.ring.rotate(await here.come(secret), first.id, api_key.MAX_OVERLAP)
+
+
+async def test_what_was_forgotten_is_not_made_good_by_a_start(here: Process, database: Database) -> None:
+    """Neither a key nor a secret that was rotated out."""
+    first = await here.come(FIRST)
+    gone, row = await here.ring.make(first, "gone", None)
+    spent, kept = await here.ring.make(first, "kept", None)
+    await here.ring.revoke(first, row.id)
+    await here.ring.rotate(first, kept.id, timedelta())
+    long_ago = here.begun - api_key.KEPT_AFTER_END - SELDOM
+    async with database.write() as session:
+        (await KeyRepository(session).get(row.id)).revoked_at = long_ago
+        await KeyRepository(session).end_secrets(kept.id, long_ago)
+    await here.ring.prune()
+    async with database.read() as session:
+        assert await KeyRepository(session).by_hash(hash_key(gone)) is None
+        assert await KeyRepository(session).by_hash(hash_key(spent)) is None
+    assert not await here.ring.ensure_given(gone)
+    assert not await here.ring.ensure_given(spent)
+
+
+async def test_a_start_on_an_empty_database_takes_any_key(here: Process, database: Database) -> None:
+    """As after the loss of a database, when only the file is left."""
+    rotated, _, _ = await here.ring.rotate(await here.come(FIRST), (await here.come(FIRST)).id, timedelta())
+    async with database.write() as session:
+        await KeyRepository(session).delete([(await here.come(rotated)).id])
+    assert await here.ring.ensure_given(rotated)
+    assert (await here.come(rotated)).name == "admin"
+
+
+async def test_a_last_use_of_a_clock_that_was_ahead_is_overwritten(here: Process) -> None:
+    first = await here.come(FIRST)
+    ahead = Process(here.database)
+    ahead.seconds = timedelta(days=3650).total_seconds()
+    await ahead.come(FIRST)
+    await ahead.uses.save()
+    await here.uses.save()
+    assert (await here.ring.get(first.id)).last_used_at == here.begun

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gamekeeper.domain.access.api_key import ApiKeyState, api_key_state, free_name
-from gamekeeper.keys import api_key_id, new_api_key
+from gamekeeper.keys import api_key_id, new_api_key, new_key, weakness
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 LATER, BEFORE = NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)
@@ -34,6 +35,33 @@ def test_a_taken_name_gets_a_number() -> None:
         "admin-2",
         "admin-3",
     ]
+
+
+def test_names_that_differ_by_capitals_alone_are_one() -> None:
+    assert free_name("admin", ["Admin", "ADMIN-2"]) == "admin-3"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("a1" * 15, "shorter than 32"),
+        ("changeme" * 4, "could be guessed"),
+        ("a" * 64, "could be guessed"),
+        ("0123456789abcdef 0123456789abcdef", "no header can carry"),
+        ("0123456789abcdef\n0123456789abcdef", "no header can carry"),
+        ("0123456789abcdef0123456789abcdeé", "no header can carry"),
+        ("0123456789abcdef0123456789abcd\x7f\x00", "no header can carry"),
+        ("gk_first-key-of-at-least-32-characters", ""),
+    ],
+)
+def test_a_key_that_somebody_chose_is_judged(key: str, words: str) -> None:
+    assert words in weakness(key)
+    assert bool(weakness(key)) == bool(words)
+
+
+def test_keys_that_are_made_are_sound() -> None:
+    for key in (secrets.token_hex(16), new_api_key("0f9a33c1"), new_key("gk_")):
+        assert not weakness(key)
 
 
 def test_a_key_names_its_id() -> None:
