@@ -35,7 +35,7 @@ def is_secret(text: str) -> bool:
 
 
 def weakness(key: str) -> str:
-    """What is wrong with a key that somebody has chosen, in words that follow its name; empty for a sound one."""
+    """The fault of a key that somebody has chosen, in words that follow its name; empty for a sound one."""
     if len(key) < SHORTEST_KEY:
         return f"is shorter than {SHORTEST_KEY} characters"
     if not all("!" <= character <= "~" for character in key):

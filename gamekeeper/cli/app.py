@@ -188,7 +188,11 @@ def root(
     ] = "",
     api_key: Annotated[
         str,
-        typer.Option(envvar="GAMEKEEPER_API_KEY", help="API key; default: the state directory's", show_default=False),
+        typer.Option(
+            envvar="GAMEKEEPER_API_KEY",
+            help="API key; default: that of the state directory, which is sent to this machine alone",
+            show_default=False,
+        ),
     ] = "",
     pin: Annotated[
         str,

@@ -72,6 +72,7 @@ def _opened(obj: Context, url: str, *, repeats: bool) -> ClientConnection:
                 open_timeout=OPEN_SECONDS,
                 ssl=trust,
                 server_hostname=SERVER_NAME if obj.is_pinned else None,
+                proxy=None if obj.is_own or obj.is_pinned else True,
             )
         except (OSError, InvalidMessage, ConnectionClosed) as error:
             may_come_again = is_cut_off(error) and (repeats or isinstance(error, OSError))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
-from gamekeeper.stack.own_server import default_state_dir, key_file, own_url
+from gamekeeper.stack.own_server import default_state_dir, host_of, is_loopback_url, key_file, own_url
 
 # The heavy imports are below, where they are needed: they are most of the time that a command takes.
 if TYPE_CHECKING:
@@ -78,9 +78,25 @@ class Context:
         check_pin(self.url(), self.pin)
         return pinned_context(self.url(), self.pin)
 
+    @property
+    def is_own(self) -> bool:
+        """True for the stack of this machine: its key goes nowhere else, and no proxy is on the way to it."""
+        url = self.url()
+        if not self.server or is_loopback_url(url):
+            return True
+        with suppress(InvalidError):  # a damaged record is no matter of another server
+            return url == own_url(self.state_dir)
+        return False
+
     def key(self) -> str:
+        """Raises UnauthenticatedError where none was given for another machine, or none can be read here."""
         if self.api_key:
             return self.api_key
+        if host_of(self.url()) and not self.is_own:
+            raise UnauthenticatedError(
+                f"there is no API key for {self.url()}: that of this machine's own stack is not sent to others",
+                hint="give the key of that server with --api-key or GAMEKEEPER_API_KEY",
+            )
         try:
             return key_file(self.state_dir).read_text().strip()
         except OSError as error:
@@ -103,7 +119,12 @@ class Context:
         transport = self._pinned_transport() if self.is_pinned else None
         try:
             with AskingClient(
-                base_url=f"{url}/api/v1", headers=headers, timeout=timeout, verify=trust, transport=transport
+                base_url=f"{url}/api/v1",
+                headers=headers,
+                timeout=timeout,
+                verify=trust,
+                transport=transport,
+                trust_env=not self.is_own,
             ) as client:
                 yield client
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -70,8 +73,11 @@ def revoke(context: typer.Context, key: KeyArgument) -> None:
     """Revoke an API key. Within seconds it opens nothing more, and what goes on by it ends."""
     obj: Context = context.obj
     found = _find(obj, key)
+    own = obj.call("GET", "/whoami")["key"]
     obj.call("DELETE", f"/keys/{found['id']}")
     say(f"revoked {found['id']} ({found['name']})")
+    if found["id"] == own["id"]:
+        warn("this was the key of this command: give another one with --api-key")
 
 
 def rotate(
@@ -87,10 +93,11 @@ def rotate(
     """Give an API key a new secret. The key of this command's own file is written there, any other is shown this
     once."""
     obj: Context = context.obj
-    own = obj.call("GET", "/whoami")["key"]
-    found = _find(obj, key) if key else own
-    made = obj.call("POST", f"/keys/{found['id']}/rotate", json={"overlap": overlap})
-    is_kept = found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
+    with _one_by_one(obj):
+        own = obj.call("GET", "/whoami")["key"]
+        found = _find(obj, key) if key else own
+        made = obj.call("POST", f"/keys/{found['id']}/rotate", json={"overlap": overlap})
+        is_kept = found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
     if as_json:
         print_json(made)
         return
@@ -127,15 +134,29 @@ def _find(obj: Context, key: str) -> dict[str, Any]:
     raise NotFoundError(f'there is no API key "{key}"', hint="gamekeeper key ls lists them")
 
 
+@contextmanager
+def _one_by_one(obj: Context) -> Iterator[None]:
+    """Of two rotations at once, each would end the secret that the other one writes to the file. The lock is on the
+    folder: one of a command that was killed is free."""
+    if obj.api_key or not obj.state_dir.is_dir():
+        yield
+        return
+    descriptor = os.open(obj.state_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _keep(obj: Context, secret: str) -> bool:
     """Writes the secret to the file from which this command read its key. False, with a word, where it can't be
     written: then it has to be shown, or it were lost."""
     file = key_file(obj.state_dir)
     try:
-        owner = file.stat()
-        write_whole(file, secret + "\n")
-        if os.geteuid() == 0:  # the stack of somebody else reads it
-            os.chown(file, owner.st_uid, owner.st_gid)
+        found = file.stat()
+        is_root = os.geteuid() == 0  # the stack of somebody else reads it
+        write_whole(file, secret + "\n", owner=(found.st_uid, found.st_gid) if is_root else None)
     except (OSError, UnavailableError) as error:
         warn(f"the new secret can't be written to {file}: {error}; write it there before the earlier ones end")
         return False

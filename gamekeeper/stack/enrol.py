@@ -1,4 +1,7 @@
-"""Makes this machine a node of its own stack, through the same REST calls that an operator would make."""
+"""Makes this machine a node of its own stack, through the same REST calls that an operator would make.
+
+The key goes to the stack alone: no proxy of the environment is asked.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def wait_ready(state: StateDir, record: StackRecord, seconds: float) -> None:
     said = "nothing"
     while time.monotonic() < deadline:
         try:
-            answer = httpx.get(f"{record.rest_url}/readyz", timeout=5, verify=state.trust(record))
+            answer = httpx.get(f"{record.rest_url}/readyz", timeout=5, verify=state.trust(record), trust_env=False)
             if answer.status_code == 200:
                 return
             said = answer.text[:300]
@@ -37,9 +40,10 @@ def ensure_node(state: StateDir, record: StackRecord, node: str) -> None:
     """
     with httpx.Client(
         base_url=f"{record.rest_url}/api/v1",
-        headers={"Authorization": f"Bearer {state.ensure_admin_key()}"},
+        headers={"Authorization": f"Bearer {state.admin_key()}"},
         timeout=30,
         verify=state.trust(record),
+        trust_env=False,
     ) as client:
         identity = state.agent_dir(node) / "identity.json"
         if _create_if_missing(client, node):
@@ -78,9 +82,10 @@ def _asked(client: httpx.Client, method: str, path: str, body: object = None) ->
 
 def online_epoch(state: StateDir, record: StackRecord, node: str) -> int:
     """The number of the session by which the node is online; 0 where it is not. An api that hangs costs a second."""
-    headers, verify = {"Authorization": f"Bearer {state.ensure_admin_key()}"}, state.trust(record)
-    with suppress(httpx.TransportError):
-        answer = httpx.get(f"{record.rest_url}/api/v1/nodes/{node}", headers=headers, timeout=1, verify=verify)
+    with suppress(httpx.TransportError, UnavailableError):
+        headers, verify = {"Authorization": f"Bearer {state.admin_key()}"}, state.trust(record)
+        url = f"{record.rest_url}/api/v1/nodes/{node}"
+        answer = httpx.get(url, headers=headers, timeout=1, verify=verify, trust_env=False)
         if answer.status_code == 200 and answer.json()["status"] == NodeStatus.ONLINE:
             return int(answer.json()["epoch"])
     return 0

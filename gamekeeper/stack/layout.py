@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from gamekeeper.certificates.pem import served_certificates, trusting_one_of
-from gamekeeper.errors import InvalidError
-from gamekeeper.keys import API_KEY_PREFIX
+from gamekeeper.errors import InvalidError, UnavailableError
+from gamekeeper.keys import API_KEY_PREFIX, new_key
 from gamekeeper.stack.own_server import KEY, LOOPBACK, RECORD, dial_address, is_loopback, rest_url
 from gamekeeper.whole_file import write_whole
 
@@ -131,10 +131,23 @@ class StateDir:
         write_whole(self.record_file, record.model_dump_json(indent=2))
 
     def ensure_admin_key(self) -> str:
-        """The admin key, made at the first start; mode 0600. Raises UnavailableError on a full disk."""
-        if not self.key_file.exists():
-            write_whole(self.key_file, API_KEY_PREFIX + secrets.token_urlsafe(32) + "\n")
-        return self.key_file.read_text().strip()
+        """The admin key, made at the first start; mode 0600. A file that holds none gets one.
+
+        Raises UnavailableError on a full disk, and for a file that can't be read."""
+        if not self.key_file.exists() or not self.admin_key():
+            write_whole(self.key_file, new_key(API_KEY_PREFIX) + "\n")
+        return self.admin_key()
+
+    def admin_key(self) -> str:
+        """The key of the last start. Raises UnavailableError where it can't be read: one that was made here and now
+        would open nothing, because the api has not been told of it."""
+        try:
+            return self.key_file.read_text().strip()
+        except (OSError, UnicodeError) as error:
+            raise UnavailableError(
+                f"the admin key can't be read: {error}",
+                hint="gamekeeper down, then gamekeeper up, which makes a new one; containers go on",
+            ) from error
 
     def ensure_ca_passphrase(self) -> None:
         """Makes the passphrase of the CA's key at the first start. Raises UnavailableError on a full disk."""

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gamekeeper.errors import InvalidError
 
@@ -45,6 +46,23 @@ def rest_url(address: str, port: int) -> str:
 
 def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address).is_loopback
+
+
+def host_of(url: str) -> str:
+    """The host of a URL; empty for a text that is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback_url(url: str) -> bool:
+    """True for a URL of this machine, by an address or as localhost."""
+    host = host_of(url)
+    try:
+        return is_loopback(host)
+    except ValueError:
+        return host == "localhost"
 
 
 def dial_address(bound: str) -> str:

@@ -45,9 +45,10 @@ class Replacements:
             answer = httpx.post(
                 f"{self._record.rest_url}/api/v1/processes/{name}/replaced",
                 json={"at": made.at.isoformat(), "silent_seconds": made.silent_seconds},
-                headers={"Authorization": f"Bearer {self._state.ensure_admin_key()}"},
+                headers={"Authorization": f"Bearer {self._state.admin_key()}"},
                 timeout=5,
                 verify=self._state.trust(self._record),
+                trust_env=False,
             )
         except httpx.TransportError as error:
             raise UnavailableError(f"the api does not answer: {error}") from error

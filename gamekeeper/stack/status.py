@@ -10,6 +10,7 @@ import httpx
 
 from gamekeeper.disk import disk_room
 from gamekeeper.domain.node.condition import ConditionType
+from gamekeeper.errors import UnavailableError
 from gamekeeper.stack.layout import StackRecord, StateDir
 from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
@@ -97,7 +98,9 @@ def _parts(state: StateDir, record: StackRecord) -> dict[str, str] | None:
     try:
         if record.ports is None:
             return None
-        answer = httpx.get(f"{record.rest_url}/readyz", timeout=PARTS_SECONDS, verify=state.trust(record))
+        answer = httpx.get(
+            f"{record.rest_url}/readyz", timeout=PARTS_SECONDS, verify=state.trust(record), trust_env=False
+        )
         return dict(answer.json()["parts"])
     except (httpx.HTTPError, ValueError, LookupError):
         return None
@@ -139,10 +142,10 @@ def _agent(state: StateDir, record: StackRecord, node: str) -> dict[str, Any]:
 
 
 def _get(state: StateDir, record: StackRecord, path: str) -> dict[str, Any] | None:
-    key = state.key_file.read_text().strip() if state.key_file.exists() else ""
-    headers = {"Authorization": f"Bearer {key}"}
     try:
-        answer = httpx.get(record.rest_url + path, timeout=PROBE_SECONDS, headers=headers, verify=state.trust(record))
-    except httpx.HTTPError:
+        headers, verify = {"Authorization": f"Bearer {state.admin_key()}"}, state.trust(record)
+        url = record.rest_url + path
+        answer = httpx.get(url, timeout=PROBE_SECONDS, headers=headers, verify=verify, trust_env=False)
+    except (httpx.HTTPError, UnavailableError):
         return None
     return answer.json() if answer.status_code == 200 else None

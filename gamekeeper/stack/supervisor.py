@@ -101,7 +101,7 @@ class Supervisor:
         for spec in plan.control_plane(self._state, self._record):
             self._add(spec)
         self._wait(lambda: enrol.wait_ready(self._state, self._record, 1.0))
-        self._record.has_new_key = self._state.ensure_admin_key() != key
+        self._record.has_new_key = self._state.admin_key() != key
         if self._record.node is not None:
             self._wait_for_node(self._record.node)
 

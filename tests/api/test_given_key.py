@@ -109,7 +109,8 @@ async def test_starts_that_share_a_file_make_one_key(api: ApiUnderTest, database
     await ensure_given_key(api.process.services.key_ring, "", file)
     await end(api, GIVEN)
     await asyncio.gather(
-        ensure_given_key(api.process.services.key_ring, "", file), ensure_given_key(KeyRing(other, bool), "", file)
+        ensure_given_key(api.process.services.key_ring, "", file),
+        ensure_given_key(KeyRing(other, lambda: None), "", file),
     )
     await other.close()
     assert await opens(api, file.read_text().strip())

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 from typer.testing import CliRunner
 
 from gamekeeper.cli.app import build
-from gamekeeper.errors import GamekeeperError, InvalidError
+from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
-from tests.gamekeeper.cli.conftest import Said
+from tests.gamekeeper.cli.conftest import GAMEKEEPER, Said
 from tests.hang import HANG_SECONDS
 
 EARLIER = "gk_key-of-the-file-of-at-least-32-characters"
@@ -95,6 +101,86 @@ async def test_a_secret_that_can_not_be_kept_is_shown(keys: Keys) -> None:
 async def test_the_last_good_key_is_not_revoked(keys: Keys) -> None:
     assert (await keys("key", "revoke", "admin")).code == 0
     assert "the last good API key" in (await keys("key", "revoke", "admin-2")).err
+
+
+async def test_rotations_at_once_leave_a_good_secret_in_the_file(keys: Keys) -> None:
+    """Each on its own would end the secret that the other one writes."""
+    options = ["--server", f"http://{keys.api.rest_address}", "--state-dir", str(keys.folder)]
+    rotating = [
+        await asyncio.create_subprocess_exec(GAMEKEEPER, *options, "key", "rotate", "--overlap", "0s", stdout=PIPE)
+        for _ in range(3)
+    ]
+    async with asyncio.timeout(HANG_SECONDS):
+        for process in rotating:
+            await process.communicate()
+    assert [process.returncode for process in rotating] == [0, 0, 0]
+    assert await status_of(keys.api, keys.file.read_text().strip()) == 200
+
+
+async def test_a_link_in_the_way_of_the_file_is_not_followed(keys: Keys) -> None:
+    """Root may rotate the key of somebody else's stack, who may write beside it."""
+    other = keys.folder.parent / "shadow"
+    other.write_text("untouched")
+    (keys.folder / "admin.key.new").symlink_to(other)
+    os.chown(keys.file, 1234, 1234)
+    await keys("key", "rotate")
+    assert (other.read_text(), other.stat().st_uid) == ("untouched", os.getuid())
+    assert not keys.file.is_symlink()
+    assert (keys.file.stat().st_uid, keys.file.stat().st_mode & 0o777) == (1234, 0o600)
+
+
+async def test_the_command_says_when_it_revokes_its_own_key(keys: Keys) -> None:
+    assert "the key of this command" in (await keys("key", "revoke", "admin-2")).err
+    assert (await keys("whoami")).code == 1
+
+
+@contextmanager
+def listening(address: str) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that keeps what it is told, and answers nothing of use."""
+    said: list[bytes] = []
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            said.append(self.request.recv(4096))
+
+    with ThreadingTCPServer((address, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1], said
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+WORDS = pytest.mark.parametrize("words", [["whoami"], ["instance", "exec", "arena", "--", "sh"]])
+
+
+@WORDS
+def test_the_key_of_the_own_stack_goes_to_no_other_machine(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_text(EARLIER)
+    server = ["--server", "http://192.0.2.1:7380", "--state-dir", str(tmp_path)]
+    result = CliRunner().invoke(build(), [*server, *words])
+    assert isinstance(result.exception, UnauthenticatedError)
+    assert "is not sent to others" in str(result.exception)
+
+
+@WORDS
+def test_the_key_of_the_own_stack_goes_through_no_proxy(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "admin.key").write_text(EARLIER)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with listening("127.0.0.1") as (port, said):
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        server = ["--server", "http://127.0.0.1:1", "--state-dir", str(tmp_path)]
+        assert isinstance(CliRunner().invoke(build(), [*server, *words]).exception, UnavailableError)
+        assert said == []
+        given = ["--server", "http://192.0.2.1:7380", "--api-key", EARLIER, "--state-dir", str(tmp_path)]
+        CliRunner().invoke(build(), [*given, *words])
+        assert len(said) > 0, "the way to others"
 
 
 async def test_followed_events_end_with_the_key(keys: Keys) -> None:

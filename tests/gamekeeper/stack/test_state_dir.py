@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gamekeeper.errors import InvalidError
+from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.stack.layout import StateDir
 from gamekeeper.stack.process import ManagedProcess, ProcessSpec
 from tests.hang import HANG_SECONDS
@@ -46,3 +46,16 @@ def test_files_of_a_process_are_the_users_alone(tmp_path: Path) -> None:
     assert process._child is not None
     assert process._child.wait(HANG_SECONDS) == 0
     assert (mode(made), mode(tmp_path / "folder")) == (0o600, 0o700)
+
+
+def test_a_file_without_a_key_gets_one_at_a_start_alone(tmp_path: Path) -> None:
+    """One that is made later opens nothing: the api has not been told of it."""
+    state = StateDir(tmp_path / "state")
+    state.prepare()
+    with pytest.raises(UnavailableError, match="can't be read"):
+        state.admin_key()
+    assert not state.key_file.exists()
+    state.key_file.write_text("\n")
+    made = state.ensure_admin_key()
+    assert state.ensure_admin_key() == state.admin_key() == made
+    assert (made[:3], mode(state.key_file)) == ("gk_", 0o600)
