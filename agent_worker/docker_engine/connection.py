@@ -20,6 +20,7 @@ CALL_TIMEOUT_SECONDS = 60
 SHORT_CALLS = 16
 WAITS = 1000
 ASIDE = 2
+STREAMS = 200
 
 
 class EngineConnection:
@@ -30,6 +31,7 @@ class EngineConnection:
         self.waits = ThreadPoolExecutor(WAITS, "docker-wait")
         self._short = ThreadPoolExecutor(SHORT_CALLS, "docker")
         self._aside = ThreadPoolExecutor(ASIDE, "docker-aside")
+        self._streams = ThreadPoolExecutor(STREAMS, "docker-project-events")
         self._connected: APIClient | None = None
 
     @property
@@ -55,6 +57,7 @@ class EngineConnection:
             self._connected.close()
         self._short.shutdown(wait=False)
         self._aside.shutdown(wait=False)
+        self._streams.shutdown(wait=False)
         self.waits.shutdown(wait=False)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,6 +66,10 @@ class EngineConnection:
     async def call_aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A short call for containers, any number of which may ask: they wait for one another, and hold up no other."""
         return await self._run(self._aside, function, *args, **kwargs)
+
+    async def call_stream(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that lasts for as long as a container likes, so that it takes no place of those that work needs."""
+        return await self._run(self._streams, function, *args, **kwargs)
 
     async def call_long(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that a container's own time decides, so that it takes no place of the short ones."""

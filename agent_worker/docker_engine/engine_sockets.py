@@ -9,10 +9,11 @@ from agent_worker.docker_engine.connection import EngineConnection
 from agent_worker.docker_engine.mount_config import is_engine_socket_mount
 from agent_worker.docker_engine.owner_labels import owner_from_labels
 from agent_worker.docker_engine.project_engine import ProjectEngine
-from agent_worker.engine_socket.project import Project, project_of
+from agent_worker.engine_socket.project import Project, name_of, networks_of, project_of
 from agent_worker.engine_socket.server import SocketServer
-from agent_worker.engine_socket.view import View, networks_of
+from agent_worker.engine_socket.view import View
 from agent_worker.mounts.held_folders import HeldFolders
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -31,7 +32,7 @@ class EngineSockets:
         listening = await self._held.listen(name)
         self.close(name)
         server = self._servers[name] = SocketServer(View(project, self._asking))
-        await server.start(listening)
+        server.start(listening)
 
     def close(self, name: str) -> None:
         if (server := self._servers.pop(name, None)) is not None:
@@ -43,9 +44,14 @@ class EngineSockets:
 
     async def take_up(self, item: Mapping[str, Any]) -> None:
         """Goes on with the socket of a container that runs, as the engine lists it: an earlier agent has served it."""
-        name, owner = item["Names"][0].lstrip("/"), owner_from_labels(dict(item["Labels"]))
+        name = name_of(item)
+        owner = owner_from_labels(dict(item["Labels"]), name)
         if owner is None or owner.key.container_name != name or name in self._servers:
             return
-        if item["State"] == "running" and any(is_engine_socket_mount(mount) for mount in item.get("Mounts") or []):
-            await self.open(name, project_of(owner, networks_of(dict(item))))
+        if item["State"] != "running" or not any(map(is_engine_socket_mount, item.get("Mounts") or [])):
+            return
+        try:
+            await self.open(name, project_of(owner, networks_of(item)))
             log.info("the engine socket of %s is served again", name)
+        except GamekeeperError as error:  # the others are taken up all the same
+            log.warning("the engine socket of %s is not served: %s", name, error)

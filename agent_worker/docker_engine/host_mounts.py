@@ -17,7 +17,8 @@ from agent_worker.docker_engine.errors import GoneError
 from agent_worker.docker_engine.inspected import Made
 from agent_worker.docker_engine.mount_config import FOLDERS, SOCKET, folders_from_list, unheld_path
 from agent_worker.docker_engine.owner_labels import LABEL
-from agent_worker.engine_socket.project import Project
+from agent_worker.docker_engine.starting import check_free, is_up
+from agent_worker.engine_socket.project import Project, name_of
 from agent_worker.mounts.engine_view import EngineView
 from agent_worker.mounts.held_folders import RUNTIME_FOLDER, HeldFolders
 from gamekeeper.domain.node.host_folder import HostFolder, clash, is_at_or_below
@@ -37,6 +38,7 @@ class HostMounts:
         self._view = EngineView(connection.address)
         self._held = HeldFolders(node, self._view)
         self._sockets = EngineSockets(node, connection, self._held)
+        self._creating = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._making: dict[str, int] = {}
         self._root = ""
@@ -58,10 +60,19 @@ class HostMounts:
         self, name: str, folders: Sequence[HostFolder], project: Project | None = None
     ) -> AsyncIterator[None]:
         """Holds the folders of a container that is being made; lets go of them when that fails. With a ``project`` it
-        gets a socket that shows that."""
+        gets a socket that shows that. Raises NameTakenError for one that is there: what it has stays its own."""
         if not folders and project is None:
             yield
             return
+        async with self._creating:
+            await self._connection.call(check_free, self._connection, name)
+            async with self._holding(name, folders, project):
+                yield
+
+    @asynccontextmanager
+    async def _holding(
+        self, name: str, folders: Sequence[HostFolder], project: Project | None = None
+    ) -> AsyncIterator[None]:
         self._making[name] = self._making.get(name, 0) + 1
         try:
             if folders:
@@ -88,9 +99,12 @@ class HostMounts:
 
     async def _start(self, made: Made, start: Callable[[], Awaitable[None]]) -> None:
         async with self._starting:
+            if await self._connection.call(is_up, self._connection, made.info.id):
+                await start()  # nothing is begun, and its mounts are those that it has
+                return
             if made.folders:
                 await self._compare(made.info.id, made.folders)
-            async with self.made(made.info.name, made.folders, made.project):
+            async with self._holding(made.info.name, made.folders, made.project):
                 await start()
 
     @asynccontextmanager
@@ -102,7 +116,7 @@ class HostMounts:
             return
         async with self._starting:
             await self._compare(ended.info.id, ended.folders)
-            async with self.made(name, ended.folders):
+            async with self._holding(name, ended.folders):
                 yield
 
     async def release(self, name: str) -> None:
@@ -125,7 +139,7 @@ class HostMounts:
         sockets = await call(api.containers, all=True, filters={"label": SOCKET})
         there = {name.lstrip("/") for item in [*listed, *sockets] for name in item.get("Names") or []}
         for item in sockets:
-            if item["Names"][0].lstrip("/") in set(held) - making:
+            if name_of(item) in set(held) - making:
                 await self._sockets.take_up(item)
         for name in set(held) - making - there:
             await self.release(name)
@@ -158,7 +172,7 @@ class HostMounts:
         for item in await self._connection.call(self._connection.api.containers, filters={"label": f"{LABEL}node"}):
             found = None if item["Id"] == own_id else clash(folders, folders_from_list(item))
             if found is not None:
-                name = item["Names"][0].lstrip("/")
+                name = name_of(item)
                 raise PolicyError(
                     f"host path {found[0].source}, which a container may write to, holds {found[1].source} of another "
                     f"one, and {name} runs",

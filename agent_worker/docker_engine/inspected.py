@@ -9,7 +9,7 @@ from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, holds_any, is_engine_socket_mount, unheld_path
 from agent_worker.docker_engine.owner_labels import owner_from_labels
-from agent_worker.engine_socket.project import Project, project_of
+from agent_worker.engine_socket.project import Project, name_of, networks_of, project_of
 from gamekeeper.domain.node.host_folder import HostFolder, from_label
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, ContainerUsage, Health
 
@@ -20,15 +20,15 @@ _LOG_SIZE = re.compile(r"([0-9.]+) ?([kmgt])?i?b?")
 
 def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
     """Reads the answer of the Engine API's ``GET /containers/{id}/json``."""
-    state = inspected["State"]
+    state, name = inspected["State"], inspected["Name"].lstrip("/")
     health = state.get("Health") or {}
     finished_at = parse_time(state.get("FinishedAt", ""))
     return ContainerInfo(
         id=inspected["Id"],
-        name=inspected["Name"].lstrip("/"),
+        name=name,
         image=inspected["Config"]["Image"],
         status=ContainerStatus(state["Status"]),
-        owner=owner_from_labels(inspected["Config"].get("Labels") or {}),
+        owner=owner_from_labels(inspected["Config"].get("Labels") or {}, name),
         exit_code=state.get("ExitCode"),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
@@ -114,11 +114,13 @@ def made_from_inspect(inspected: dict[str, Any]) -> Made:
 
 
 def _project(inspected: dict[str, Any]) -> Project | None:
-    host, networks = inspected["HostConfig"], (inspected.get("NetworkSettings") or {}).get("Networks") or {}
-    owner = owner_from_labels(inspected["Config"].get("Labels") or {})
-    if owner is None or not any(map(is_engine_socket_mount, host.get("Mounts") or [])):
+    name = inspected["Name"].lstrip("/")
+    owner = owner_from_labels(inspected["Config"].get("Labels") or {}, name)
+    if not any(map(is_engine_socket_mount, inspected["HostConfig"].get("Mounts") or [])):
         return None
-    return project_of(owner, frozenset([*networks, host.get("NetworkMode", "")]))
+    if owner is None or owner.key.container_name != name:
+        return None
+    return project_of(owner, networks_of(inspected))
 
 
 def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: int) -> ContainerUsage | None:
@@ -126,7 +128,8 @@ def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: in
 
     The working set is what can't be dropped: use without file pages that were not touched for long.
     """
-    owner = owner_from_labels(item.get("Labels") or {})
+    name = name_of(item)
+    owner = owner_from_labels(item.get("Labels") or {}, name)
     memory = stats.get("memory_stats") or {}
     if owner is None or "usage" not in memory:
         return None
@@ -138,7 +141,7 @@ def usage_from_stats(item: dict[str, Any], stats: dict[str, Any], oom_events: in
         kind: sum(entry["value"] for entry in blocks if entry["op"].lower() == kind) for kind in ("read", "write")
     }
     return ContainerUsage(
-        name=item["Names"][0].lstrip("/"),
+        name=name,
         key=owner.key,
         cpu_ns=stats["cpu_stats"]["cpu_usage"]["total_usage"],
         memory_working_set_bytes=max(0, memory["usage"] - inactive),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
+from contextlib import suppress
+
+from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.ports.container_engine import Ownership
 
 LABEL = "gamekeeper."
@@ -23,26 +25,36 @@ def owner_labels(owner: Ownership) -> dict[str, str]:
     }
 
 
-def owner_from_labels(labels: dict[str, str]) -> Ownership | None:
-    """The owner, or None for a container that is not ours: whose labels we can't have written."""
-    try:
-        key = _key_from_labels(labels)
-        if not key.is_possible:
-            return None
-        of_instance = isinstance(key, InstanceKey)
-        return Ownership(
-            key=key,
-            node=labels[LABEL + "node"],
-            pipeline=labels.get(LABEL + "pipeline", ""),
-            kind=labels.get(LABEL + "kind", "service" if of_instance else "job"),
-            lifetime=labels.get(LABEL + "lifetime", "node" if of_instance else "run"),
-            deadline=float(labels.get(LABEL + "deadline", "0")),
-        )
-    except (KeyError, ValueError):
-        return None
+def owner_from_labels(labels: dict[str, str], name: str) -> Ownership | None:
+    """The owner of the container of that name, or None for one that is not ours: whose labels we can't have written.
+
+    An image may carry labels of ours beside those that we write, and no name. So of two keys that they give, that of
+    the name counts.
+    """
+    found = [owner for read in (_of_instance, _of_step) if (owner := read(labels)) is not None]
+    return next((owner for owner in found if owner.key.container_name == name), found[0] if found else None)
 
 
-def _key_from_labels(labels: dict[str, str]) -> ContainerKey:
-    if (instance := labels.get(LABEL + "instance")) is not None:
-        return InstanceKey(instance=instance, revision=int(labels[LABEL + "revision"]))
-    return StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+def _of_instance(labels: dict[str, str]) -> Ownership | None:
+    """Of the common labels alone: we write an instance no other, and those of an image are not ours."""
+    with suppress(KeyError, ValueError):
+        key = InstanceKey(instance=labels[LABEL + "instance"], revision=int(labels[LABEL + "revision"]))
+        pipeline = labels.get(LABEL + "pipeline", "")
+        if key.is_possible:
+            return Ownership(key, labels[LABEL + "node"], pipeline, kind="service", lifetime="node")
+    return None
+
+
+def _of_step(labels: dict[str, str]) -> Ownership | None:
+    with suppress(KeyError, ValueError):
+        key = StepKey(run_id=labels[LABEL + "run"], step=labels[LABEL + "step"], try_=int(labels[LABEL + "try"]))
+        if key.is_possible:
+            return Ownership(
+                key=key,
+                node=labels[LABEL + "node"],
+                pipeline=labels.get(LABEL + "pipeline", ""),
+                kind=labels.get(LABEL + "kind", "job"),
+                lifetime=labels.get(LABEL + "lifetime", "run"),
+                deadline=float(labels.get(LABEL + "deadline", "0")),
+            )
+    return None

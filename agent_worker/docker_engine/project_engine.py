@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,11 +9,9 @@ from typing import Any
 from agent_worker.docker_engine.connection import EngineConnection
 from agent_worker.docker_engine.errors import GoneError
 from agent_worker.docker_engine.owner_labels import LABEL, owner_from_labels
+from agent_worker.docker_engine.project_events import ProjectEvents
 from agent_worker.engine_socket.view import Filters, Json
-from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import Ownership
-
-MAX_BEHIND = 1000  # events that wait for a client; one that is slower loses its stream
 
 
 class ProjectEngine:
@@ -23,6 +20,7 @@ class ProjectEngine:
     def __init__(self, node: str, connection: EngineConnection) -> None:
         self._connection = connection
         self._call = connection.call_aside
+        self._events = ProjectEvents(connection)
         self._of_node = f"{LABEL}node={node}"
 
     async def version(self) -> Json:
@@ -44,38 +42,13 @@ class ProjectEngine:
         asked: Any = {name: list(values) for name, values in filters.items()}
         return list(await self._call(lambda: self._connection.api.networks(filters=asked)))
 
-    async def events(self, filters: Filters, since: str | None, until: str | None) -> AsyncGenerator[Json, None]:
-        """A thread reads them, for as long as somebody takes them in time."""
-        asked: Any = self._of(filters) | {"type": ["container"]}
-        client: Any = await self._call(self._connection.connect)
-        stream = await self._call(lambda: client.events(since=since, until=until, filters=asked, decode=True))
-        told: asyncio.Queue[Json | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def read() -> None:
-            try:
-                for event in stream:
-                    if told.qsize() >= MAX_BEHIND:
-                        return
-                    loop.call_soon_threadsafe(told.put_nowait, event)
-            finally:
-                with suppress(RuntimeError):  # the loop is closed
-                    loop.call_soon_threadsafe(told.put_nowait, None)
-
-        reading = asyncio.ensure_future(self._connection.call_long(read))
-        try:
-            yield {}
-            while (event := await told.get()) is not None:
-                yield event
-        finally:
-            stream.close()
-            client.close()
-            with suppress(UnavailableError, OSError, ValueError, AttributeError):  # as a stream ends that is closed
-                await reading
+    def events(self, filters: Filters, since: str | None, until: str | None) -> AsyncGenerator[Json, None]:
+        asked = self._of(filters) | {"type": ["container"]}
+        return self._events.read({"since": since, "until": until, "filters": asked})
 
     def _of(self, filters: Filters) -> dict[str, list[str]]:
         found = {name: list(values) for name, values in filters.items()}
         return found | {"label": [*found.get("label", []), self._of_node]}
 
-    def owner(self, labels: Mapping[str, str]) -> Ownership | None:
-        return owner_from_labels(dict(labels))
+    def owner(self, labels: Mapping[str, str], name: str) -> Ownership | None:
+        return owner_from_labels(dict(labels), name)

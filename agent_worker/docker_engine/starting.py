@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 
 from agent_worker.docker_engine.connection import EngineConnection
 from agent_worker.docker_engine.errors import explain, fault
@@ -26,6 +27,18 @@ def create_named(connection: EngineConnection, config: dict[str, Any], name: str
         if error.status_code == 409 and "already in use" in explain(error):
             raise NameTakenError(name) from error
         raise
+
+
+def check_free(connection: EngineConnection, name: str) -> None:
+    """Raises NameTakenError where a container has the name."""
+    with suppress(NotFound):
+        if connection.api.inspect_container(name)["Name"] == f"/{name}":  # or its id begins so
+            raise NameTakenError(name)
+
+
+def is_up(connection: EngineConnection, container_id: str) -> bool:
+    """True for a container with a process, which a start leaves alone."""
+    return bool(connection.api.inspect_container(container_id)["State"]["Running"])
 
 
 def look(connection: EngineConnection, container_id: str) -> Made:

@@ -6,7 +6,9 @@ container tells the owner that its labels claim: an image may carry any label, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.ports.container_engine import Ownership, group_network
@@ -40,3 +42,15 @@ def project_of(owner: Ownership, networks: frozenset[str]) -> Project:
         pipeline=owner.pipeline,
         groups=frozenset(name for name in networks if name.startswith(group_network(""))),
     )
+
+
+def name_of(item: Mapping[str, Any]) -> str:
+    """The name of a container as the engine lists it, which tells those that links gave it as well; empty while it is
+    being removed."""
+    return next((name.lstrip("/") for name in item.get("Names") or [] if name.count("/") == 1), "")
+
+
+def networks_of(told: Mapping[str, Any]) -> frozenset[str]:
+    """The networks of a container as the engine tells it; one that has never run has the one that it was made for."""
+    there = (told.get("NetworkSettings") or {}).get("Networks") or {}
+    return frozenset([*there, (told.get("HostConfig") or {}).get("NetworkMode", "")])

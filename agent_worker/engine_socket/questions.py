@@ -11,7 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from urllib.parse import parse_qsl
+
+from agent_worker.engine_socket.shown import HIDDEN_LABELS
 
 MAX_TARGET = 4096
 MAX_FILTERS = 20
@@ -20,6 +23,8 @@ _ID = r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,200})"
 _VERSION = re.compile(r"/v[0-9]{1,2}\.[0-9]{1,3}(?=/)")
 _TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _TRUE = ("1", "true", "True")
+_PATTERN = re.compile(r"[A-Za-z0-9_./^$*+?|-]*")
+_PATTERNS = ("id", "name")  # the engine reads them as patterns, for each container anew: `.{1000}` costs it seconds
 
 
 class Kind(StrEnum):
@@ -98,10 +103,13 @@ def _with_query(kind: Kind, id_: str, query: str) -> Question:
         limit = int(given.get("limit") or 0) if len(given.get("limit", "")) < 10 else 0
     except ValueError as error:
         raise RefusedError(400, "the query can't be read") from error
+    filters = _filters(given.get("filters", ""), _FILTERS.get(kind, frozenset()))
+    if kind is Kind.EVENTS and "container" not in (filters.get("type") or ["container"]):
+        raise RefusedError(403, "events are told of containers alone here")
     return Question(
         kind=kind,
         id=id_,
-        filters=_filters(given.get("filters", ""), _FILTERS.get(kind, frozenset())),
+        filters=filters,
         everything=given.get("all") in _TRUE or limit > 0,
         limit=max(0, limit),
         since=_time(given.get("since")),
@@ -121,12 +129,26 @@ def _filters(text: str, known: frozenset[str]) -> dict[str, list[str]]:
     """Both of the engine's spellings: ``{"label": ["a"]}`` and ``{"label": {"a": true}}``."""
     try:
         given = json.loads(text or "{}")
-        found = {str(name): [str(value) for value in values] for name, values in (given or {}).items()}
+        found = {str(name): _values(values) for name, values in (given or {}).items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RefusedError(400, "the filters can't be read") from error
     for name, values in found.items():
-        if name not in known:
-            raise RefusedError(403, f"there is no filter {name[:40]} here")
-        if len(values) > MAX_FILTERS or any(len(value) > MAX_FILTER for value in values):
-            raise RefusedError(400, f"the filter {name} is too long")
+        _check_filter(name, values, known)
     return found
+
+
+def _values(given: Any) -> list[str]:
+    if not isinstance(given, list | dict) or not all(isinstance(value, str) for value in given):
+        raise TypeError("neither a list nor a set of texts")
+    return list(given)
+
+
+def _check_filter(name: str, values: list[str], known: frozenset[str]) -> None:
+    if name not in known:
+        raise RefusedError(403, f"there is no filter {name[:40]} here")
+    if len(values) > MAX_FILTERS or any(len(value) > MAX_FILTER for value in values):
+        raise RefusedError(400, f"the filter {name} is too long")
+    if name in _PATTERNS and not all(_PATTERN.fullmatch(value) for value in values):
+        raise RefusedError(400, f"the filter {name} holds characters that are not taken here")
+    if name == "label" and any(value.partition("=")[0] in HIDDEN_LABELS for value in values):
+        raise RefusedError(403, "there is no such label here")

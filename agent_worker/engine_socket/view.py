@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from agent_worker.engine_socket import shown
-from agent_worker.engine_socket.project import Project
+from agent_worker.engine_socket.project import Project, name_of, networks_of
 from agent_worker.engine_socket.questions import Kind, Question, RefusedError
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.ports.container_engine import Ownership
 
 PACE_SECONDS = 0.05  # a container asks the engine no faster, whatever it does
+PAUSE_FACTOR = 3  # and rests three times as long as an answer took, where that is longer
 MAX_STREAMS = 4
 GROUP_ACTIONS = ("create", "start")
+_FULL_ID = re.compile("[0-9a-f]{64}")
 
 Filters = Mapping[str, Sequence[str]]
 Json = dict[str, Any]
@@ -34,7 +37,7 @@ class Asking(Protocol):
         """The containers of this node as the engine lists them."""
 
     async def container(self, id_: str) -> Json | None:
-        """One of them in full; None for one that is gone."""
+        """Any container in full; None for one that is gone."""
 
     async def networks(self, filters: Filters) -> list[Json]:
         """All networks that meet the filters."""
@@ -42,8 +45,8 @@ class Asking(Protocol):
     def events(self, filters: Filters, since: str | None, until: str | None) -> AsyncGenerator[Json, None]:
         """The events of containers of this node; first an empty one, when they are heard."""
 
-    def owner(self, labels: Mapping[str, str]) -> Ownership | None:
-        """The owner that labels name."""
+    def owner(self, labels: Mapping[str, str], name: str) -> Ownership | None:
+        """The owner that the labels of a container of that name tell."""
 
 
 class View:
@@ -53,6 +56,7 @@ class View:
         self._project = project
         self._asking = asking
         self._turn = asyncio.Lock()
+        self._next_turn = 0.0
         self._streams = 0
         self._version: Json = {}
 
@@ -62,19 +66,29 @@ class View:
         return ""
 
     async def _versions(self) -> Json:
-        self._version = self._version or shown.version(await self._asking.version())
+        if not self._version:
+            async with self._paced():
+                self._version = self._version or shown.version(await self._asking.version())
         return self._version
+
+    @asynccontextmanager
+    async def _paced(self) -> AsyncIterator[None]:
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            await asyncio.sleep(max(0.0, self._next_turn - clock()))
+            begun = clock()
+            try:
+                yield
+            finally:
+                self._next_turn = clock() + max(PACE_SECONDS, PAUSE_FACTOR * (clock() - begun))
 
     async def answer(self, question: Question) -> Any:
         if question.kind is Kind.PING:
             return "OK"
         if question.kind is Kind.VERSION:
             return await self._versions()
-        async with self._turn:
-            try:
-                return await self._asked(question)
-            finally:
-                await asyncio.sleep(PACE_SECONDS)
+        async with self._paced():
+            return await self._asked(question)
 
     async def _asked(self, question: Question) -> Any:
         if question.kind is Kind.INFO:
@@ -92,37 +106,45 @@ class View:
 
     async def _own(self, filters: Filters | None = None, *, everything: bool = True) -> list[Json]:
         listed = await self._asking.containers(filters or {}, everything=everything)
-        return [item for item in listed if self._has(item)]
+        return [item for item in listed if self._has(item, name_of(item), item.get("Labels"))]
 
-    def _has(self, item: Json) -> bool:
-        names = [name for name in item.get("Names") or [] if name.count("/") == 1]  # others are links
-        owner = self._asking.owner(item.get("Labels") or {})
-        return any(self._project.has(name.lstrip("/"), owner, networks_of(item)) for name in names)
+    def _has(self, told: Json, name: str, labels: Mapping[str, str] | None) -> bool:
+        return self._project.has(name, self._asking.owner(labels or {}, name), networks_of(told))
 
     async def _container(self, id_: str) -> Json:
         """Another's is told as one that is not there."""
         words = f"No such container: {id_}"
-        items = [{"Id": item["Id"], "Name": item["Names"][0].lstrip("/")} for item in await self._own()]
-        found = await self._asking.container(_one(items, id_, words)["Id"])
-        if found is None:
+        full = id_
+        if not _FULL_ID.fullmatch(id_):
+            full = _one([{"Id": item["Id"], "Name": name_of(item)} for item in await self._own()], id_, words)["Id"]
+        found = await self._asking.container(full)
+        if found is None or not self._has(found, found["Name"].lstrip("/"), found["Config"].get("Labels")):
             raise RefusedError(404, words)
         return found
 
     async def _networks(self, filters: Filters) -> list[Json]:
-        own = {name for item in await self._own() for name in networks_of(item)}
-        return [found for found in await self._asking.networks(filters) if found.get("Name") in own]
+        """Networks of the same name may be others': those of containers that have run are known by their ids."""
+        ids: set[str] = set()
+        names: set[str] = set()
+        for item in await self._own():
+            there = (item.get("NetworkSettings") or {}).get("Networks") or {}
+            found = {name: (there.get(name) or {}).get("NetworkID", "") for name in networks_of(item)}
+            ids.update(found.values())
+            names.update(name for name, id_ in found.items() if not id_)
+        listed = await self._asking.networks(filters)
+        return [found for found in listed if found.get("Id") in ids or found.get("Name") in names]
 
     async def events(self, question: Question) -> AsyncGenerator[Any, None]:
         if self._streams >= MAX_STREAMS:
             raise RefusedError(429, f"{MAX_STREAMS} streams of events are open already")
         self._streams += 1
         try:
-            known = {item["Id"] for item in await self._own()}
             async with aclosing(self._asking.events(question.filters, question.since, question.until)) as told:
+                async with self._paced():
+                    first = await anext(told)
+                    known = {item["Id"] for item in await self._own()}
+                yield first
                 async for found in told:
-                    if not found:
-                        yield found
-                        continue
                     event = shown.event(found)
                     if event is not None and await self._is_own(found, known):
                         yield event
@@ -132,17 +154,16 @@ class View:
     async def _is_own(self, event: Json, known: set[str]) -> bool:
         """An event tells no networks, by which a container is of the group."""
         id_, attributes = event["Actor"]["ID"], event["Actor"].get("Attributes") or {}
-        if id_ in known or self._project.has(str(attributes.get("name", "")), self._asking.owner(attributes)):
+        if event.get("Action") == "destroy" and id_ in known:
+            known.remove(id_)
+            return True
+        name = str(attributes.get("name", ""))
+        if id_ in known or self._project.has(name, self._asking.owner(attributes, name)):
             known.add(id_)
         elif self._project.groups and event.get("Action") in GROUP_ACTIONS:
-            known.update(item["Id"] for item in await self._own({"id": [id_]}))
+            async with self._turn:
+                known.update(item["Id"] for item in await self._own({"id": [id_]}))
         return id_ in known
-
-
-def networks_of(item: Json) -> frozenset[str]:
-    """The networks of a container as the engine lists it; one that has never run has the one that it was made for."""
-    there = (item.get("NetworkSettings") or {}).get("Networks") or {}
-    return frozenset([*there, (item.get("HostConfig") or {}).get("NetworkMode", "")])
 
 
 def _one(items: Sequence[Json], id_: str, words: str) -> Json:

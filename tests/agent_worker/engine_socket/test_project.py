@@ -54,9 +54,11 @@ def test_labels_of_an_image_make_no_project(forged: dict[str, str]) -> None:
     attackers: list[ContainerKey] = [InstanceKey(instance="evil", revision=1), step(OTHER_RUN)]
     for key in attackers:
         labels = forged | owner_labels(Ownership(key=key, node="n", pipeline="evil"))
-        found = owner_from_labels(labels)
+        found = owner_from_labels(labels, key.container_name)
+        assert found is not None
         for victim in victims:
             assert not project_of(victim, NONE).has(key.container_name, found)
+            assert not project_of(found, NONE).has(victim.key.container_name, victim)
 
 
 def test_a_container_that_is_not_ours_is_nobodys() -> None:

@@ -67,6 +67,13 @@ def test_no_other_path(target: str) -> None:
         ('filters={"volume":["/srv"]}', 403),
         ('filters={"label":["' + "x" * 300 + '"]}', 400),
         ("&".join(f"a{index}=1" for index in range(100)), 400),
+        ('filters={"label":["gamekeeper.folders=[]"]}', 403),
+        ('filters={"label":{"gamekeeper.engine_socket":true}}', 403),
+        ('filters={"name":[".{1000}.{1000}"]}', 400),
+        ('filters={"id":["(a)"]}', 400),
+        ('filters={"name":"text"}', 400),
+        ('filters={"name":[["a"]]}', 400),
+        ('filters={"name":null}', 400),
         ("since=yesterday", 400),
         ("until=-1", 400),
     ],
@@ -81,3 +88,10 @@ def test_both_spellings_of_filters() -> None:
     for text in ('{"label":["a=b"],"status":["running"]}', '{"label":{"a=b":true},"status":{"running":true}}'):
         found = read_question("GET", f"/containers/json?filters={text}")
         assert found.filters == {"label": ["a=b"], "status": ["running"]}
+
+
+def test_events_of_networks_alone_are_not_told() -> None:
+    assert read_question("GET", '/events?filters={"type":{"container":true,"network":true}}').kind is Kind.EVENTS
+    assert read_question("GET", '/events?filters={"type":[]}').kind is Kind.EVENTS
+    with pytest.raises(RefusedError, match="of containers alone"):
+        read_question("GET", '/events?filters={"type":["network"]}')

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_worker.engine_socket.connection import Seconds
 from agent_worker.engine_socket.questions import Kind, Question, RefusedError
-from agent_worker.engine_socket.server import MAX_CONNECTIONS, Seconds, SocketServer
-from gamekeeper.errors import UnavailableError
+from agent_worker.engine_socket.server import MAX_CONNECTIONS, SocketServer
+from gamekeeper.errors import InvalidError, UnavailableError
 from tests.hang import HANG_SECONDS
 
 GET = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
@@ -36,7 +39,9 @@ class FakeAnswering:
         if question.kind is Kind.CONTAINER:
             raise RefusedError(404, f"No such container: {question.id}")
         if question.kind is Kind.INFO:
-            raise UnavailableError("it is away")
+            raise UnavailableError("/run/secret.sock is away")
+        if question.kind is Kind.NETWORKS:
+            raise InvalidError("there is no such driver")
         return "OK" if question.kind is Kind.PING else []
 
     async def events(self, question: Question) -> AsyncGenerator[Any, None]:
@@ -51,8 +56,8 @@ class FakeAnswering:
 
 
 class Served:
-    def __init__(self, path: Path, answering: FakeAnswering) -> None:
-        self.path, self.answering = path, answering
+    def __init__(self, path: Path, answering: FakeAnswering, server: SocketServer) -> None:
+        self.path, self.answering, self.server = path, answering, server
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(str(self.path))
@@ -80,8 +85,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "s"))
     listening.listen()
-    await server.start(listening)
-    yield Served(tmp_path / "s", answering)
+    server.start(listening)
+    yield Served(tmp_path / "s", answering, server)
     server.close()
 
 
@@ -138,17 +143,64 @@ async def test_a_slow_head_and_a_silence_end(served: Served) -> None:
         assert b"200" not in await served.say(sent)
 
 
-async def test_connections_have_a_bound(served: Served) -> None:
+async def test_connections_have_a_bound_and_others_wait(served: Served) -> None:
     held = [await served.open() for _ in range(MAX_CONNECTIONS)]
     for reader, writer in held:
         writer.write(GET)
         await reader.readuntil(b"OK")
-    assert await served.say(GET) == b""
+    waiting = asyncio.create_task(served.say(GET))
+    await served.server._pace.step()
+    assert not waiting.done()
     for _, writer in held:
         writer.close()
-    async with asyncio.timeout(HANG_SECONDS):
-        while statuses(await served.say(GET)) != [200]:
-            await asyncio.sleep(0.01)
+    assert statuses(await waiting) == [200]
+
+
+async def test_a_client_that_asks_without_end_has_the_pace_of_all(served: Served) -> None:
+    """Its requests are there at once, and those of another connection are answered between them."""
+    _, writer = await served.open()
+    writer.write(GET * 900)
+    await writer.drain()
+    assert statuses(await served.say(GET)) == [200]
+    assert len(served.answering.asked) < 900
+    writer.close()
+
+
+async def test_a_client_that_goes_before_its_events_leaves_no_trace(served: Served) -> None:
+    """The kernel tells the end of one that has not read all as an error."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    served.answering.events_until = 10_000_000
+    for _ in range(3):
+        served.answering.are_over.clear()
+        _, writer = await served.open()
+        writer.write(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")
+        await asyncio.sleep(0)
+        writer.transport.abort()
+        await asyncio.wait_for(served.answering.are_over.wait(), HANG_SECONDS)
+    assert statuses(await served.say(GET)) == [200]
+    gc.collect()
+    assert told == []
+
+
+async def test_a_connection_that_is_closed_leaves_nothing(served: Served) -> None:
+    opened = [await served.open() for _ in range(5)]
+    for reader, writer in opened:
+        writer.write(GET)
+        await reader.readuntil(b"OK")
+    served.server.close()
+    for reader, writer in opened:
+        with suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), HANG_SECONDS) == b""
+        writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await served.open()
+    assert served.server._tasks == set()
+
+
+async def test_a_fault_tells_no_place_of_the_machine(served: Served) -> None:
+    assert b"/run/secret.sock" not in await served.say(b"GET /info HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert statuses(await served.say(b"GET /networks HTTP/1.0\r\n\r\n")) == [400]
 
 
 async def test_events_are_a_stream_of_lines(served: Served) -> None:
