@@ -34,7 +34,7 @@ async def type_line(kept: Kept, line: ConsoleLine) -> None:
 
 async def _running(kept: Kept, line: ConsoleLine) -> ContainerInfo:
     """The container that takes the line: of two that run side by side the one that was told last."""
-    sight, told = await look(kept.tools.engine, kept.record), kept.record.status
+    sight, told = await look(kept.tools.engine, kept.record, kept.tools.boot), kept.record.status
     up = [(seen.revision, info) for info, seen in sight.found if seen.life is Life.UP]
     if not up:
         raise ConflictError(f"instance {line.instance} does not run")

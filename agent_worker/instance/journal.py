@@ -1,7 +1,7 @@
 """The keeper's journal: the newest order of each instance, what is remembered of it, and how it was told last.
 
-The order is on disk before anything is done by it. The rest is written as it changes; on a full disk it stays in
-memory, because what runs must go on.
+The order is on disk before anything is done by it, also for a machine that loses its power. The rest is written as it
+changes; on a full disk it stays in memory, because what runs must go on.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class KeeperJournal:
         """Raises UnavailableError where the disk does not take it."""
         before = record.before.model_dump_json() if record.before else None
         values = (record.order.instance, record.order.serial, record.order.model_dump_json(), before)
-        with self._store.transaction() as db:
+        with self._store.transaction(durable=True) as db:
             db.execute(
                 """INSERT INTO instances (id, serial, given, before, memory) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (id) DO UPDATE SET serial = excluded.serial, given = excluded.given,
@@ -116,7 +116,7 @@ class KeeperJournal:
     def bury(self, instance: str, serial: int) -> None:
         """Forgets all of a removed instance but its serial, so that no older order makes it again. Raises
         UnavailableError."""
-        with self._store.transaction() as db:
+        with self._store.transaction(durable=True) as db:
             db.execute("DELETE FROM tombstones WHERE at < ?", (time.time() - TOMBSTONE_SECONDS,))
             db.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?)", (instance, serial, time.time()))
             db.execute("DELETE FROM instances WHERE id = ?", (instance,))

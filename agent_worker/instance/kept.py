@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 from agent_worker.instance import ending, making, readiness
 from agent_worker.instance.journal import Record
@@ -68,7 +69,7 @@ class Kept:
         async with self._accepting:
             if not self._has_looked:
                 with suppress(UnavailableError):  # then it is taken without
-                    self.sight = await look(self.tools.engine, self.record)
+                    self.sight = await look(self.tools.engine, self.record, self.tools.boot)
             await asyncio.to_thread(self.tools.journal.keep_order, succession(self.record, order, self.sight))
             status = self.record.status
             self.record = succession(self.record, order, self.sight)
@@ -126,7 +127,7 @@ class Kept:
         """Ends the care and then the process, whose end is no crash. Raises nothing."""
         await self.close()
         with suppress(GamekeeperError):
-            self.sight = await look(self.tools.engine, self.record)
+            self.sight = await look(self.tools.engine, self.record, self.tools.boot)
             for info, seen in reversed(self.sight.found):  # the order's own last: its end is the one that is judged
                 if seen.life is Life.UP:
                     await self.remember(self.memory.but(stopping=seen.start))
@@ -147,7 +148,7 @@ class Kept:
             self._round = None
 
     async def _look_and_act(self) -> float:
-        self.sight, self._has_looked = await look(self.tools.engine, self.record), True
+        self.sight, self._has_looked = await look(self.tools.engine, self.record, self.tools.boot), True
         if self.sight.is_being_removed and self.order.desired is not Desired.REMOVED:
             return REMOVAL_SECONDS
         decision = self._decide()
@@ -160,7 +161,8 @@ class Kept:
         return pause
 
     def _decide(self) -> keeping.Decision:
-        return keeping.decide(self.order, self.memory, self.sight.seen, self.tools.steady())
+        decision = keeping.decide(self.order, self.memory, self.sight.seen, self.tools.steady())
+        return replace(decision, memory=decision.memory.but(boot=self.tools.boot))
 
     async def remember(self, memory: Memory) -> None:
         if memory == self.memory:

@@ -69,24 +69,27 @@ def keys_of(record: Record) -> dict[str, tuple[ContainerKey, int]]:
     return found
 
 
-async def look(engine: ContainerEngine, record: Record) -> Sight:
+async def look(engine: ContainerEngine, record: Record, boot: str) -> Sight:
+    """``boot`` names the machine's present life."""
     keys, at = keys_of(record), datetime.now(UTC)
     infos = await asyncio.gather(*[engine.find(name) for name in keys])
     found, leaving, is_being_removed = [], [], False
     for info, (key, revision) in zip(infos, keys.values(), strict=True):
         if info is not None and info.owner is not None and info.owner.key == key:
             if info.status is not ContainerStatus.REMOVING:
-                found.append((info, await _seen(engine, info, revision, record.memory)))
+                found.append((info, await _seen(engine, info, revision, record.memory, boot)))
                 continue
             leaving.append(info)
             is_being_removed |= revision == record.kept.revision
     return Sight(found, leaving, is_being_removed, at)
 
 
-async def _seen(engine: ContainerEngine, info: ContainerInfo, revision: int, memory: Memory) -> Seen:
+async def _seen(engine: ContainerEngine, info: ContainerInfo, revision: int, memory: Memory, boot: str) -> Seen:
     start = start_of(info)
     life = Life.UP if info.status in _UP else Life.ENDED if info.started_at is not None else Life.NEW
     is_news = life is Life.ENDED and start not in (memory.judged, memory.stopping)
+    # Clocks say nothing of it: that of a machine may be earlier after its restart than it was before.
+    with_machine = is_news and memory.boot not in ("", boot)
     return Seen(
         id=info.id,
         revision=revision,
@@ -94,7 +97,8 @@ async def _seen(engine: ContainerEngine, info: ContainerInfo, revision: int, mem
         start=start,
         exit_code=info.exit_code if life is Life.ENDED else None,
         oom=info.oom_killed,
-        with_engine=is_news and await engine.ended_with_engine(info),
+        with_engine=is_news and not with_machine and await engine.ended_with_engine(info),
+        with_machine=with_machine,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -36,9 +37,17 @@ def steady_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def this_boot() -> str:
+    """A name of the machine's present life; empty where its kernel does not tell one."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
 @dataclass(frozen=True)
 class Tools:
-    """``told`` gets each change of a status, ``changed`` asks for a report of the node's containers."""
+    """``told`` gets each change of a status, ``changed`` asks for a report of the node's containers. ``boot`` names the
+    machine's present life."""
 
     engine: ContainerEngine
     journal: KeeperJournal
@@ -48,6 +57,7 @@ class Tools:
     changed: Callable[[], None] = lambda: None
     steady: Callable[[], float] = steady_seconds
     proc: Path = Path("/proc")
+    boot: str = field(default_factory=this_boot)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

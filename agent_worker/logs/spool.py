@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 );
 CREATE INDEX IF NOT EXISTS chunks_by_key ON chunks (key, last_seq);
 """
+_KNOWN = "INSERT OR IGNORE INTO logs VALUES (?, 1, 0, 0, '', '{}')"
 CHUNK_BYTES = 256 * 1024
 LIMIT_BYTES = 4 * 1024**3
 PAGE_BYTES = 16 * 1024  # for large messages
@@ -53,13 +54,22 @@ class Spool:
     """``has_data`` is set whenever something may wait to be sent; ``held_bytes`` is how much does."""
 
     def __init__(self, path: Path, reserve_bytes: int = RESERVE_BYTES, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._store = Store(path, _SCHEMA, PAGE_BYTES)
+        self._store = Store(path, _SCHEMA, PAGE_BYTES, self._lost_all)
         self._reserve = reserve_bytes
         self._limit = limit_bytes
-        with self._store.transaction() as db:
-            self.held_bytes: int = db.execute("SELECT coalesce(sum(length(batch)), 0) FROM chunks").fetchone()[0]
+        try:
+            self.held_bytes = self._sum()
+        except UnavailableError:  # of a damaged file, which is begun anew
+            self.held_bytes = self._sum()
         self.has_data = threading.Event()
         self.has_data.set()
+
+    def _sum(self) -> int:
+        with self._store.transaction() as db:
+            return int(db.execute("SELECT coalesce(sum(length(batch)), 0) FROM chunks").fetchone()[0])
+
+    def _lost_all(self) -> None:
+        self.held_bytes = 0
 
     def open(self, key: ContainerKey) -> LogCursor | None:
         """The cursor to go on reading from; None when the log has its end already."""
@@ -195,7 +205,7 @@ class Spool:
 
 def _open(db: sqlite3.Connection, key: ContainerKey) -> str | None:
     """The cursor of a log, a new one where there was none; None when it has its end."""
-    db.execute("INSERT OR IGNORE INTO logs VALUES (?, 1, 0, 0, '', '{}')", (str(key),))
+    db.execute(_KNOWN, (str(key),))
     ended, cursor = db.execute("SELECT ended, cursor FROM logs WHERE key = ?", (str(key),)).fetchone()
     return None if ended else str(cursor)
 
@@ -215,6 +225,7 @@ def _append(
 ) -> int:
     """Numbers and keeps the items; the size of what is kept."""
     added = 0
+    db.execute(_KNOWN, (str(key),))  # the file may have been begun anew since the log was opened
     seq = db.execute("SELECT next_seq FROM logs WHERE key = ?", (str(key),)).fetchone()[0]
     for record in _pack(seq, items):
         added += _insert(db, key, seq, record)

@@ -16,12 +16,6 @@ from gamekeeper.domain.instance.spec import RestartPolicy
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
 from gamekeeper.domain.language.step import Strategy
 
-_WITH_ENGINE = Over(
-    state=InstanceState.STOPPED,
-    reason=InstanceReason.ENGINE,
-    message="it ended with Docker or the machine, and its restart policy is no",
-)
-
 
 @dataclass(frozen=True)
 class Create:
@@ -209,8 +203,8 @@ def _judged_end(order: InstanceOrder, memory: Memory, ended: Seen, now: float) -
     if memory.over is not None or is_asked:
         return memory
     policy = order.spec.restart.policy
-    if ended.with_engine:
-        return memory.but(over=_WITH_ENGINE) if policy is RestartPolicy.NO else memory
+    if ended.with_engine or ended.with_machine:
+        return _ended_with(memory, "the machine" if ended.with_machine else "Docker", policy)
     if ended.exit_code == 0 and not ended.oom and policy is not RestartPolicy.ALWAYS:
         text = "it ended by itself, exit code 0"
         return memory.but(
@@ -221,6 +215,15 @@ def _judged_end(order: InstanceOrder, memory: Memory, ended: Seen, now: float) -
     if ended.oom:
         text = "out of memory: raise deploy.resources.limits.memory"
     return _after_crash(order, memory, now, reason, text, ended.exit_code)
+
+
+def _ended_with(memory: Memory, what: str, policy: RestartPolicy) -> Memory:
+    """The next start tells why it came about."""
+    text = f"it ended with {what}"
+    if policy is RestartPolicy.NO:
+        words = f"{text}, and its restart policy is no"
+        return memory.but(over=Over(state=InstanceState.STOPPED, reason=InstanceReason.ENGINE, message=words))
+    return memory.but(reason=InstanceReason.ENGINE, message=text)
 
 
 def _after_crash(

@@ -26,8 +26,8 @@ class Life(StrEnum):
 
 @dataclass(frozen=True)
 class Seen:
-    """One container of the instance. ``start`` names its newest start. ``with_engine``: it ended because the engine or
-    the machine did, which is no crash of its own."""
+    """One container of the instance. ``start`` names its newest start. ``with_engine`` and ``with_machine``: it ended
+    because that did, which is no crash of its own."""
 
     id: str
     revision: int
@@ -36,6 +36,7 @@ class Seen:
     exit_code: int | None = None
     oom: bool = False
     with_engine: bool = False
+    with_machine: bool = False
 
 
 class Over(BaseModel):
@@ -69,7 +70,8 @@ class Memory(BaseModel):
     are those whose containers may still be there, ``adopted`` the step whose container is one of the first revision.
     ``tried_from`` is the order's first start, ``got_ready`` says that one of its starts was ready. ``wait_from`` and
     ``wait_for`` hold off the next start, for ``reason`` and ``message``. ``typed`` has the newest number of each
-    schedule whose line was typed into the console.
+    schedule whose line was typed into the console. ``boot`` is the machine's life in which the containers were last
+    looked at.
     """
 
     fresh: bool = True
@@ -97,13 +99,14 @@ class Memory(BaseModel):
     reason: InstanceReason | None = None
     message: str = ""
     typed: dict[str, int] = Field(default_factory=dict)
+    boot: str = ""
 
     def but(self, **changes: Any) -> Memory:
         return self.model_copy(update=changes)
 
     def for_order(self, *, same_revision: bool) -> Memory:
-        """The rest of it under a new order: the facts of starts, and of consoles."""
-        names = ("revisions", "adopted", "aside", "typed")
+        """The rest of it under a new order: the facts of starts, of consoles and of the machine."""
+        names = ("revisions", "adopted", "aside", "typed", "boot")
         facts = self.facts.model_dump() | {name: getattr(self, name) for name in names}
         return Memory(**facts, container_id=self.container_id if same_revision else "")
 
@@ -115,5 +118,5 @@ class Memory(BaseModel):
         """The memory from when on the revision before is kept. Where it ran beside this one, it goes on as it was."""
         if self.aside is None:
             return self.but(fall=why, container_id="", restarted=True)
-        known = {name: getattr(self, name) for name in ("got_ready", "revisions", "adopted", "typed")}
+        known = {name: getattr(self, name) for name in ("got_ready", "revisions", "adopted", "typed", "boot")}
         return Memory(**self.aside.model_dump(), **known, fall=why, fresh=False, restarted=True)

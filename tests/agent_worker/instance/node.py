@@ -24,7 +24,8 @@ NODES: list[KeptNode] = []  # of the test that runs
 
 
 class KeptNode:
-    """``told`` holds all that was told, by all agents of the node. ``steady`` is the clock, which a test may move."""
+    """``told`` holds all that was told, by all agents of the node. ``steady`` is the clock, which a test may move,
+    and ``boot`` the machine's present life."""
 
     def __init__(self, folder: Path, engine: ContainerEngine, image: str = "image", node: str = "node-1") -> None:
         self.folder = folder
@@ -36,6 +37,7 @@ class KeptNode:
         self.told: list[InstanceStatus] = []
         self.on_told: Callable[[InstanceStatus], None] = lambda _: None
         self.ahead = 0.0
+        self.boot = "boot-1"
         self.serial = 0
         self.instance = "game"
         self._journal: KeeperJournal | None = None
@@ -48,7 +50,9 @@ class KeptNode:
     def open(self) -> KeptNode:
         """A new agent that has not begun yet."""
         self._journal = KeeperJournal(self.folder / "instances.db")
-        tools = Tools(self.engine, self._journal, self.logs, self.policy, self._tell, steady=self.steady)
+        tools = Tools(
+            self.engine, self._journal, self.logs, self.policy, self._tell, steady=self.steady, boot=self.boot
+        )
         self.keeper = Keeper(tools)
         return self
 

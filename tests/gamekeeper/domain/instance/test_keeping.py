@@ -32,6 +32,7 @@ UP = Seen("c1", 1, Life.UP, "s1")
 CRASHED = Seen("c1", 1, Life.ENDED, "s1", exit_code=3)
 CLEAN = Seen("c1", 1, Life.ENDED, "s1", exit_code=0)
 KILLED_WITH_ENGINE = Seen("c1", 1, Life.ENDED, "s1", exit_code=137, with_engine=True)
+KILLED_WITH_MACHINE = Seen("c1", 1, Life.ENDED, "s1", exit_code=255, with_machine=True)
 NEXT_NEW = Seen("c2", 2, Life.NEW)
 KNOWN = Memory(fresh=False, container_id="c1", begun="s1", ready="s1")
 LOOP = Over(state=InstanceState.CRASH_LOOP, reason=InstanceReason.EXIT_CODE, message="often")
@@ -88,6 +89,7 @@ CASES: list[tuple[str, InstanceOrder, Memory, list[Seen], Step]] = [
     ),
     ("crashed, always", order(policy="always"), KNOWN, [CLEAN], Start("c1")),
     ("ended with the engine", order(), KNOWN, [KILLED_WITH_ENGINE], Start("c1")),
+    ("ended with the machine", order(), KNOWN, [KILLED_WITH_MACHINE], Start("c1")),
     ("a crash from before the order is none", order(), Memory(), [CRASHED], Start("c1")),
     ("ended by the keeper", order(), KNOWN.but(stopping="s1"), [CRASHED], Start("c1")),
     ("runs and is to restart", order(restart=True), KNOWN, [UP], Stop("c1", may_hold=True)),
@@ -194,6 +196,7 @@ def test_a_decision_told_again_after_a_kill_is_the_same_or_further() -> None:
         (order(), CLEAN, InstanceState.STOPPED, InstanceReason.CLEAN_EXIT),
         (order(policy="no"), CRASHED, InstanceState.FAILED, InstanceReason.EXIT_CODE),
         (order(policy="no"), KILLED_WITH_ENGINE, InstanceState.STOPPED, InstanceReason.ENGINE),
+        (order(policy="no"), KILLED_WITH_MACHINE, InstanceState.STOPPED, InstanceReason.ENGINE),
     ],
 )
 def test_an_end_for_good_has_its_reason(given: InstanceOrder, seen: Seen, state: Any, reason: Any) -> None:
@@ -201,6 +204,15 @@ def test_an_end_for_good_has_its_reason(given: InstanceOrder, seen: Seen, state:
     assert isinstance(decision.step, Rest)
     assert (decision.step.state, decision.step.reason) == (state, reason)
     assert decision.step.message
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [(KILLED_WITH_ENGINE, "it ended with Docker"), (KILLED_WITH_MACHINE, "it ended with the machine")],
+)
+def test_an_end_that_is_no_crash_is_told_with_the_next_start(seen: Seen, words: str) -> None:
+    memory = decide(order(), KNOWN, [seen], NOW).memory
+    assert (memory.reason, memory.message, memory.crashes.total) == (InstanceReason.ENGINE, words, 0)
 
 
 def test_too_many_crashes_are_a_loop_and_memory_is_told() -> None:
