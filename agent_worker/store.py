@@ -78,9 +78,9 @@ class Store:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """What is ``durable`` outlives a power cut once this has returned, for the price of a wait for the disk; of the
-        rest the newest may be gone then. Raises UnavailableError that names the file when its disk is full or does not
-        take the write, or when the file was damaged and had to be begun anew."""
+        """A ``durable`` one outlives a power cut once it is over, for the price of a wait for the disk; the newest of
+        the others may be gone then. Raises UnavailableError that names the file when its disk is full or does not take
+        the write, or when the file was damaged and had to be begun anew."""
         with self._lock:
             try:
                 self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

@@ -1,4 +1,4 @@
-"""What a machine that lost its power has of the keeper's journal: each order that was taken, and no removed instance.
+"""The keeper's journal on a machine that lost its power: it has each order that was taken, and no removed instance.
 
 A file system that writes nothing by itself for minutes holds the journal. A copy of what it has written is what the
 machine finds when it is up again.

@@ -81,11 +81,11 @@ class Machine:
         return dict(self.client.inspect_container(found["Id"]))
 
     def config(self, name: str) -> Path:
-        """What the Engine keeps of a container."""
+        """The Engine's own file about a container."""
         return self.own.folder / "root" / "containers" / str(self.shown(name)["Id"]) / "config.v2.json"
 
     def set_clock_back(self, by: timedelta) -> None:
-        """What happened before happened later by so much."""
+        """All that happened so far counts as so much later."""
         for file in (self.own.folder / "root" / "containers").glob("*/config.v2.json"):
             config = json.loads(file.read_text())
             for name in ("StartedAt", "FinishedAt"):
