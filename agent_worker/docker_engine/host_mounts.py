@@ -28,6 +28,8 @@ from gamekeeper.uncancelled import uncancelled
 
 log = get_logger(__name__)
 
+NO_ROOT = ("name=userns", "name=rootless")  # engines whose containers are made by another user
+
 
 class HostMounts:
     """Those of one node. One start at a time has its folders compared with those of what runs."""
@@ -75,8 +77,8 @@ class HostMounts:
     ) -> AsyncIterator[None]:
         self._making[name] = self._making.get(name, 0) + 1
         try:
-            if folders:
-                await self._check(folders)
+            await self._look_at_engine()
+            self._check(folders)
             await self._held.hold(name, folders)
             if project is not None:
                 await self._sockets.open(name, project)
@@ -133,6 +135,7 @@ class HostMounts:
         held = await self._held.held()
         if not held:
             return
+        await self._look_at_engine()
         making = set(self._making)
         api, call = self._connection.api, self._connection.call
         listed = await call(api.containers, all=True, filters={"label": FOLDERS})
@@ -159,9 +162,16 @@ class HostMounts:
                     await call(api.update_container, item["Id"], restart_policy=policy)
                     log.warning("%s has host paths by an older agent: nothing starts it again", found["Name"])
 
-    async def _check(self, folders: Sequence[HostFolder]) -> None:
+    async def _look_at_engine(self) -> None:
+        if not self._root:
+            info = await self._connection.call(self._connection.api.info)
+            self._held.is_passed_by_users = any(
+                name in option for option in info.get("SecurityOptions") or [] for name in NO_ROOT
+            )
+            self._root = info.get("DockerRootDir", "")
+
+    def _check(self, folders: Sequence[HostFolder]) -> None:
         """The engine's own folder may be anywhere: whoever has it has all containers."""
-        self._root = self._root or (await self._connection.call(self._connection.api.info)).get("DockerRootDir", "")
         for folder in folders:
             for own in (self._root, RUNTIME_FOLDER):
                 if own and (is_at_or_below(folder.source, own) or is_at_or_below(own, folder.source)):

@@ -158,7 +158,9 @@ class Connection:
 
     async def _read(self, count: int) -> bytes:
         await self._pace.step()
-        return await asyncio.get_running_loop().sock_recv(self._socket, count)
+        data = await asyncio.get_running_loop().sock_recv(self._socket, count)
+        await self._pace.step(len(data) // 1024)  # a head of thousands of fields costs milliseconds
+        return data
 
     async def _write(self, *events: h11.Event) -> None:
         data = b"".join(self._http.send(event) or b"" for event in events)

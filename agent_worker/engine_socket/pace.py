@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-STEPS_PER_SECOND = 200.0  # a connection, a reading and an answer are a step each
+STEPS_PER_SECOND = 200.0  # a connection, a reading, each KiB of it, and an answer are a step each
 BURST = 200
 
 
@@ -16,7 +16,7 @@ class Pace:
         self._burst = burst
         self._due = 0.0
 
-    async def step(self) -> None:
+    async def step(self, count: int = 1) -> None:
         now = asyncio.get_running_loop().time()
-        self._due = max(self._due, now - self._burst * self._each) + self._each
+        self._due = max(self._due, now - self._burst * self._each) + count * self._each
         await asyncio.sleep(max(0.0, self._due - now))  # others have their turn also within a burst

@@ -22,7 +22,7 @@ MAX_FILTER = 200
 _ID = r"(?P<id>[A-Za-z0-9][A-Za-z0-9_.-]{0,200})"
 _VERSION = re.compile(r"/v[0-9]{1,2}\.[0-9]{1,3}(?=/)")
 _TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
-_TRUE = ("1", "true", "True")
+_FALSE = ("", "0", "no", "false", "none")  # as the engine reads it
 _PATTERN = re.compile(r"[A-Za-z0-9_./^$*+?|-]*")
 _PATTERNS = ("id", "name")  # the engine reads them as patterns, for each container anew: `.{1000}` costs it seconds
 
@@ -110,7 +110,7 @@ def _with_query(kind: Kind, id_: str, query: str) -> Question:
         kind=kind,
         id=id_,
         filters=filters,
-        everything=given.get("all") in _TRUE or limit > 0,
+        everything=given.get("all", "").strip().lower() not in _FALSE or limit > 0,
         limit=max(0, limit),
         since=_time(given.get("since")),
         until=_time(given.get("until")),

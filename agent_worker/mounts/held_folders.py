@@ -27,11 +27,13 @@ MAX_STACK = 16  # sockets on one another, of as many agents
 
 
 class HeldFolders:
-    """Those of one node. A container's mounts are at the same paths for as long as it is there."""
+    """Those of one node. A container's mounts are at the same paths for as long as it is there. ``is_passed_by_users``
+    has to be true for an engine that starts containers as another user than root."""
 
     def __init__(self, node: str, view: EngineView) -> None:
         self._view = view
         self._base = f"{RUNTIME_FOLDER}/mounts/{node}"
+        self.is_passed_by_users = True
 
     def path(self, container: str, index: int) -> str:
         return f"{self._base}/{container}/{index}"
@@ -63,7 +65,7 @@ class HeldFolders:
     def _hold(self, container: str, folders: Sequence[HostFolder]) -> None:
         self._release(container)
         try:
-            _make_folder(f"{self._base}/{container}")
+            self._make_place(container)
             for index, folder in enumerate(folders):
                 self._mount(folder, self.path(container, index))
         except BaseException as error:
@@ -73,16 +75,15 @@ class HeldFolders:
             raise
 
     def _listen(self, container: str) -> socket.socket:
-        place, target = f"{self._base}/{container}", self.socket_path(container)
+        target = self.socket_path(container)
         listening = socket.socket(socket.AF_UNIX)
         try:
-            _make_folder(place)
+            place = self._make_place(container)
             source = _bind_new(listening, place)
             if not os.path.lexists(target):
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
             if (count := _mounts_at(target)) >= MAX_STACK:
-                for _ in range(count - 1):
-                    unmount(target)
+                _thin_out(place, target, count, source)
             bind_shared(source, target)
         except BaseException as error:
             listening.close()
@@ -90,6 +91,14 @@ class HeldFolders:
                 raise InvalidError(f"the engine socket of {container} can't be made: {error.strerror}") from error
             raise
         return listening
+
+    def _make_place(self, container: str) -> str:
+        """The container's own folder. By a path to it whoever works on the machine would pass by the folders that keep
+        him from the source, so nobody passes but root, and the users of an engine that has no root."""
+        place = f"{self._base}/{container}"
+        _make_folder(place)
+        os.chmod(self._base, 0o711 if self.is_passed_by_users else 0o700)
+        return place
 
     def _mount(self, folder: HostFolder, target: str) -> None:
         with held_open(folder.source) as found:
@@ -136,6 +145,16 @@ def _bind_new(listening: socket.socket, place: str) -> str:
     finally:
         os.close(folder)
     return f"{place}/{BOUND}{number}"
+
+
+def _thin_out(place: str, target: str, count: int, newest: str) -> None:
+    """Leaves the first of the sockets, whose mount the container has, and the newest."""
+    for _ in range(count - 1):
+        unmount(target)
+    numbers = sorted(int(name.removeprefix(BOUND)) for name in os.listdir(place) if name.startswith(BOUND))
+    for number in numbers[1:]:
+        if (path := f"{place}/{BOUND}{number}") != newest:
+            os.unlink(path)
 
 
 def _mounts_at(target: str) -> int:

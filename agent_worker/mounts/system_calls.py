@@ -9,6 +9,7 @@ from collections.abc import Callable
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _MS_BIND, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x1000, 0x4000, 0x80000, 0x100000
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 0x1, 0x2, 0x4, 0x8, 0x20
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 0x2, 0x8
 _CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
 
@@ -21,9 +22,16 @@ def bind(source: str, target: str) -> None:
 
 
 def bind_shared(source: str, target: str) -> None:
-    """Mounts one file at ``target``. What is mounted on it later is seen wherever this mount was given as a slave, as
-    in a container that runs."""
-    _call(_libc.mount, source.encode(), target.encode(), None, _MS_BIND, None)
+    """Mounts one file at ``target``, for reading alone. What is mounted on it later is seen wherever this mount was
+    given as a slave, as in a container that runs: so it is read-only before it comes there, by way of a mount of the
+    file on itself."""
+    _call(_libc.mount, source.encode(), source.encode(), None, _MS_BIND, None)
+    try:
+        flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+        _call(_libc.mount, None, source.encode(), None, flags, None)
+        _call(_libc.mount, source.encode(), target.encode(), None, _MS_BIND, None)
+    finally:
+        unmount(source)
     _call(_libc.mount, None, target.encode(), None, _MS_SHARED, None)
 
 

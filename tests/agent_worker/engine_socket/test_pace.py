@@ -22,3 +22,11 @@ async def test_after_a_burst_all_wait_in_turn() -> None:
         await asyncio.gather(*[step(number, done) for number in range(STEPS)])
         assert done == list(range(STEPS))
         assert clock() - begun >= (STEPS - BURST - 1) / RATE
+
+
+async def test_a_large_step_counts_as_many() -> None:
+    pace, clock = Pace(RATE, BURST), asyncio.get_running_loop().time
+    begun = clock()
+    await pace.step(STEPS)
+    await pace.step(0)
+    assert clock() - begun >= (STEPS - BURST - 1) / RATE

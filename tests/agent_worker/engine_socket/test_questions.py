@@ -84,6 +84,13 @@ def test_a_query_has_bounds(query: str, status: int) -> None:
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize(
+    ("text", "everything"), [("1", True), ("TRUE", True), ("yes", True), ("0", False), ("", False)]
+)
+def test_all_is_read_as_the_engine_reads_it(text: str, everything: bool) -> None:
+    assert read_question("GET", f"/containers/json?all={text}").everything is everything
+
+
 def test_both_spellings_of_filters() -> None:
     for text in ('{"label":["a=b"],"status":["running"]}', '{"label":{"a=b":true},"status":{"running":true}}'):
         found = read_question("GET", f"/containers/json?filters={text}")

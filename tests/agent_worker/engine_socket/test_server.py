@@ -130,6 +130,12 @@ async def test_a_request_with_more_than_a_question_is_the_last(
     assert statuses(await served.say(GET)) == [200]
 
 
+@pytest.mark.parametrize("more", ["Connection: Upgrade\r\nUpgrade: tcp", "Expect: 100-continue", "Upgrade: h2c"])
+async def test_a_wish_for_another_protocol_changes_nothing(served: Served, more: str) -> None:
+    sent = GET.replace(b"\r\n\r\n", f"\r\n{more}\r\n\r\n".encode())
+    assert statuses(await served.say(sent + GET)) == [200, 200]
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01" * 20 + b"\r\n\r\n", b"\r\n\r\n\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
 )
