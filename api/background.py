@@ -33,6 +33,7 @@ RECONCILE_SECONDS = 5.0
 METRICS_SECONDS = 5.0
 SUMS_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+LOG_ROOM_SECONDS = 300.0  # all folders of logs are walked while a node is held back, for as long as it likes
 DRAINS_SECONDS = 2.0
 DISKS_SECONDS = 2.0
 SCHEDULES_SECONDS = 3600.0  # years before it counts, but an outage may come between
@@ -90,7 +91,7 @@ def background_loops(
 def room_loops(room: LogRoomService, events: NodeEvents) -> list[Loop]:
     return [
         Loop(Supervised("disk_room"), room.look, DISKS_SECONDS, SOON_SECONDS),
-        Loop(Supervised("log_room"), room.keep_account, SUMS_SECONDS, limit=None),
+        Loop(Supervised("log_room"), room.keep_account, LOG_ROOM_SECONDS, limit=None),
         Loop(Supervised("node_events"), events.prune, SUMS_SECONDS),
     ]
 

@@ -183,9 +183,9 @@ class ApiSettings(DatabaseSettings):
     disk_free_bytes: int = Field(
         default=512 * 2**20,
         ge=0,
-        description="Bytes that stay free on the disks of the logs and of SQLite, a twentieth of a small disk at most. "
-        "With less, logs stay on their nodes and new runs and instances are refused (507 and 503), so that there is "
-        "room for outcomes, cancels and all that goes on.",
+        description="Bytes that stay free on the disks of the logs and of SQLite, a twentieth of a small disk at most; "
+        "10,000 inodes as well. With less, logs stay on their nodes and new runs and instances are refused (503), so "
+        "that there is room for outcomes, cancels and all that goes on.",
     )
     events_of_node: int = Field(
         default=200_000,

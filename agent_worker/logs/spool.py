@@ -57,6 +57,7 @@ class Spool:
         self._store = Store(path, _SCHEMA, PAGE_BYTES, self._lost_all)
         self._reserve = reserve_bytes
         self._limit = limit_bytes
+        self._counting = threading.Lock()
         try:
             self.held_bytes = self._sum()
         except UnavailableError:  # of a damaged file, which is begun anew
@@ -92,7 +93,8 @@ class Spool:
     def append(self, key: ContainerKey, lines: Sequence[LogLine], cursor: LogCursor, gap: str = "") -> None:
         """Numbers and keeps the lines, and with them the cursor. Raises UnavailableError on a full disk.
 
-        ``gap`` says why lines are missing before these, if any come; the gap takes a number of its own.
+        ``gap`` says why lines are missing before these, if any come; the gap takes a number of its own. Of a log that
+        is refused only the cursor moves: its container may write for weeks, and must not take the others' room.
         """
         self._check_room()
         items = [(line.stream, line.ts_ns, line.data) for line in lines]
@@ -127,8 +129,11 @@ class Spool:
         self._holds_more(added)
 
     def _holds_more(self, added: int) -> None:
-        self.held_bytes += added
-        self.has_data.set()
+        """To be called when the change is committed: a disk that is full takes none of it back."""
+        with self._counting:
+            self.held_bytes += added
+        if added > 0:
+            self.has_data.set()
 
     def pending(self, limit_bytes: int) -> list[Chunk]:
         """The oldest chunks to send, at least one when there is any."""
@@ -147,19 +152,15 @@ class Spool:
     def acknowledge(self, acked: Mapping[ContainerKey, int]) -> set[ContainerKey]:
         """The control plane keeps everything of these logs up to their numbers. Returns those of which nothing is left
         to do."""
-        settled = set()
+        settled, deleted = set(), 0
         with self._store.transaction() as db:
             for key, seq in acked.items():
                 db.execute("UPDATE logs SET acked = max(acked, ?) WHERE key = ?", (seq, str(key)))
-                self._delete(db, "key = ? AND last_seq <= ?", (str(key), seq))
+                deleted += _delete(db, "key = ? AND last_seq <= ?", (str(key), seq))
                 if _is_settled(db, key):
                     settled.add(key)
+        self._holds_more(-deleted)
         return settled
-
-    def _delete(self, db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
-        size = db.execute(f"SELECT coalesce(sum(length(batch)), 0) FROM chunks WHERE {where}", values).fetchone()[0]
-        db.execute(f"DELETE FROM chunks WHERE {where}", values)
-        self.held_bytes -= size
 
     def fill_hole(self, key: ContainerKey, server_seq: int, reason: str) -> None:
         """Records a gap before the oldest chunk, for lines that the server has lost and the spool no longer has."""
@@ -175,12 +176,14 @@ class Spool:
                 "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
                 (first_id - 1, str(key), server_seq + 1, last, batch),
             )
-        self.has_data.set()
+        self._holds_more(len(batch))
 
     def refuse(self, key: ContainerKey, reason: str) -> None:
-        """The server will never take this log: it stays here and is not sent again."""
+        """The server will never take this log: what waits of it goes, and no more is kept."""
         with self._store.transaction() as db:
             db.execute("UPDATE logs SET refused = ? WHERE key = ?", (reason or "refused", str(key)))
+            deleted = _delete(db, "key = ?", (str(key),))
+        self._holds_more(-deleted)
 
     def settled_keys(self) -> list[ContainerKey]:
         """The logs of which nothing is left to do."""
@@ -196,8 +199,9 @@ class Spool:
 
     def forget(self, key: ContainerKey) -> None:
         with self._store.transaction() as db:
-            self._delete(db, "key = ?", (str(key),))
+            deleted = _delete(db, "key = ?", (str(key),))
             db.execute("DELETE FROM logs WHERE key = ?", (str(key),))
+        self._holds_more(-deleted)
 
     def close(self) -> None:
         self._store.close()
@@ -215,6 +219,13 @@ def _is_settled(db: sqlite3.Connection, key: ContainerKey) -> bool:
     return row is not None and (bool(row[3]) or (bool(row[0]) and row[1] >= row[2] - 1))
 
 
+def _delete(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> int:
+    """The size of the deleted chunks."""
+    size = db.execute(f"SELECT coalesce(sum(length(batch)), 0) FROM chunks WHERE {where}", values).fetchone()[0]
+    db.execute(f"DELETE FROM chunks WHERE {where}", values)
+    return int(size)
+
+
 def _append(
     db: sqlite3.Connection,
     key: ContainerKey,
@@ -226,9 +237,9 @@ def _append(
     """Numbers and keeps the items; the size of what is kept."""
     added = 0
     db.execute(_KNOWN, (str(key),))  # the file may have been begun anew since the log was opened
-    seq = db.execute("SELECT next_seq FROM logs WHERE key = ?", (str(key),)).fetchone()[0]
+    seq, refused = db.execute("SELECT next_seq, refused FROM logs WHERE key = ?", (str(key),)).fetchone()
     for record in _pack(seq, items):
-        added += _insert(db, key, seq, record)
+        added += 0 if refused else _insert(db, key, seq, record)
         seq = record.seq + 1
     db.execute(
         "UPDATE logs SET next_seq = ?, cursor = coalesce(?, cursor), ended = max(ended, ?) WHERE key = ?",

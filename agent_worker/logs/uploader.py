@@ -66,7 +66,7 @@ class Uploader:
         """True when nothing of some log is left to do."""
         refused = {key_from_pb(ack.key): ack.refused for ack in acks if ack.refused}
         for key, reason in refused.items():
-            log.error("the log of %s is refused and stays on this node: %s", key, reason)
+            log.error("the log of %s is refused, and its lines are not kept any longer: %s", key, reason)
             self._spool.refuse(key, reason)
         acked = {key_from_pb(ack.key): ack.seq for ack in acks if not ack.refused}
         settled = self._spool.acknowledge(acked)

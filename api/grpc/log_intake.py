@@ -14,6 +14,7 @@ from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 WRITE_BYTES = 1024 * 1024
+RECORD_BYTES = 128  # of memory beside its data: records without any must not come without end either
 MAX_RECORDS = 10_000  # in one batch
 MAX_LOGS = 5000  # in one upload
 
@@ -53,7 +54,7 @@ class LogIntake:
                 self._acks[key].refused = str(error)
                 return
             self._held.setdefault(key, []).extend(records)
-            self._held_bytes += sum(len(record.data) for record in records)
+            self._held_bytes += sum(len(record.data) + RECORD_BYTES for record in records)
             if self._held_bytes >= WRITE_BYTES:
                 await self._write()
 

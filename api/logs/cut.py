@@ -48,24 +48,31 @@ class Cut:
     def size(self) -> int:
         return sum([stored_size(record) for record in self.records])
 
+    @property
+    def keeps(self) -> bool:
+        """False when all that is written is what is missing."""
+        return self.open_gap is None or len(self.records) > 1
 
-def cut(size: int, gap: OpenGap | None, fresh: Sequence[LogRecord], room: int) -> Cut:
-    """Decides on new records behind the ``size`` bytes of a log that ends with ``gap``, when ``room`` bytes may be
-    added."""
+
+def cut(size: int, last_seq: int, gap: OpenGap | None, fresh: Sequence[LogRecord], room: int) -> Cut:
+    """Decides on new records behind ``last_seq`` and the ``size`` bytes of a log that ends with ``gap``, when ``room``
+    bytes may be added."""
     place = end = gap.place if gap is not None else size
     kept: list[LogRecord] = []
     dropped = 0
     for record in fresh:
         is_end = record.stream is LogStream.END
         if not is_end and (gap is not None or stored_size(record) > room):
-            gap = (gap or OpenGap(end, LogGap(first_seq(record), record.seq, OVER), 0)).grown(record)
-            room, dropped = 0, dropped + len(record.data)
+            first = max(first_seq(record), last_seq + 1)
+            gap = (gap or OpenGap(end, LogGap(first, record.seq, OVER), 0)).grown(record)
+            room, dropped, last_seq = 0, dropped + len(record.data), record.seq
             continue
         if gap is not None:
             kept.append(gap.record)
             end += stored_size(gap.record)
             gap, record = None, record._replace(data=LogEnd(False, OVER).encode())
         kept.append(record)
+        last_seq = record.seq
         end += stored_size(record)
         room -= stored_size(record)
     if gap is not None:

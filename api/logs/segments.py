@@ -7,13 +7,13 @@ dropped, the name of the next tells for ever how much is missing before it, with
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from api.logs.format import records_of
+from api.logs.format import TEMPORARY, records_of, write_new
 from gamekeeper.domain.log.log import LogRecord
 from gamekeeper.domain.log.log_pack import unpack
 
@@ -79,7 +79,9 @@ def read_batch(segments: Sequence[Segment], place: int, size: int, after_seq: in
 
 def copy_tail(log: Path, segment: Segment, keep: int) -> tuple[Segment, int] | None:
     """Makes a segment of the last ``keep`` bytes of another one, as far as they begin a record; with its length. None
-    where there is no such record."""
+    where there is no such record. A kill leaves no part of it that would pass for the log's end."""
+    if not segment.path.exists():
+        return None
     with open(segment.path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         for record, end in records_of(file, 0):
@@ -87,10 +89,7 @@ def copy_tail(log: Path, segment: Segment, keep: int) -> tuple[Segment, int] | N
                 continue
             found = Segment(segment_path(log, record.seq + 1), record.seq + 1, segment.start + end)
             file.seek(end)
-            with open(found.path, "wb") as copy:
-                shutil.copyfileobj(file, copy, COPIED_BYTES)
-                copy.flush()
-                os.fsync(copy.fileno())
+            write_new(found.path, log.with_suffix(TEMPORARY), iter(partial(file.read, COPIED_BYTES), b""))
             return found, size - end
     return None
 

@@ -1,7 +1,8 @@
 """The room that logs take: by run or instance, and by node. A node is somebody else's machine, and must not fill ours.
 
 The bytes of a run or an instance are those of its folder, looked at once, when its first log is opened. Those of a node
-are counted as they come; at a start they are counted again in the background (``api/services/log_room.py``).
+are counted as they come, and all anew at a start and from time to time (``api/services/log_room.py``): steps and
+instances move to other nodes, and operators remove files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.logs.dropped import FOLDER
 from api.logs.segments import parse_name
 from gamekeeper.errors import QuotaError
 
@@ -41,6 +43,7 @@ class LogFolder:
     path: Path
     sizes: dict[str, dict[int, int]] = field(default_factory=dict)
     bytes: int = 0
+    found_bytes: int = 0  # there when it was looked at, maybe under a larger quota
     is_cut: bool = False  # told as over its quota
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -51,16 +54,15 @@ class LogFolder:
             folder.bytes += file.bytes
             if (found := parse_name(file.name)) is not None:
                 folder.sizes.setdefault(found[0], {})[found[1]] = file.bytes - FILE_BYTES
+        folder.found_bytes = folder.bytes
         return folder
 
-    def oldest(self, name: str) -> tuple[str, int] | None:
-        """The oldest segment of an instance that may make room for its revision ``name``, which writes."""
+    def oldest(self, name: str) -> str | None:
+        """The log whose first segment may make room for the revision ``name`` of an instance, which writes."""
         for other in sorted((each for each in self.sizes if _revision(each)), key=_revision):
-            *earlier, last = sorted(self.sizes[other])
-            if earlier:
-                return other, earlier[0]
-            if other != name and self.sizes[other][last] > FILE_BYTES:
-                return other, last
+            sizes = self.sizes[other]
+            if len(sizes) > 1 or (sizes and other != name):
+                return other
         return None
 
 
@@ -79,17 +81,23 @@ class LogUsage:
         self.nodes: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         self.held: dict[str, str] = {}
-        self._since_start: Counter[Path] | None = Counter()
+        self._came: Counter[Path] | None = Counter()  # since a count began, by folder; None while nobody counts
+        self._came_of: Counter[str] = Counter()  # and by node
 
     def charge(self, folder: LogFolder, node: str, size: int) -> None:
         folder.bytes += size
         self.nodes[node] += size
-        if self._since_start is not None:
-            self._since_start[folder.path] += size
+        if self._came is not None:
+            self._came[folder.path] += size
+            self._came_of[node] += size
+
+    def begin_count(self) -> None:
+        """From here on what comes is noted, because it may come before or behind who counts."""
+        self._came = Counter() if self._came is None else self._came
 
     def found_before(self, path: Path, by_node: Counter[str]) -> Counter[str]:
-        """Those of a folder's bytes that were there when this process began: what came since is counted already."""
-        came = self._since_start[path] if self._since_start is not None else 0
+        """Those of a folder's bytes that were there when the count began: what came since is noted already."""
+        came = self._came[path] if self._came is not None else 0
         before: Counter[str] = Counter()
         for node, size in by_node.items():
             known = min(size, came)
@@ -98,9 +106,12 @@ class LogUsage:
         return before
 
     def counted(self, before: Counter[str]) -> None:
-        """Takes over what all folders had when this process began."""
+        """Takes over what all folders had when the count began."""
+        self.nodes.clear()
         self.nodes.update(before)
-        self._since_start = None
+        self.nodes.update(self._came_of)
+        self._came = None
+        self._came_of.clear()
 
     def to_free(self, folder: LogFolder, node: str, size: int) -> int:
         """The bytes that an instance has to lose for ``size`` more. It makes up for what it adds to its node's, and not
@@ -153,7 +164,7 @@ def folders_of(root: Path) -> Iterator[FoundFolder]:
     """The folders of all runs and instances, one after another."""
     for folder, is_instance in ((root, False), (root / INSTANCES, True)):
         for path in _folders(folder):
-            if is_instance or path.name != INSTANCES:
+            if is_instance or path.name not in (INSTANCES, FOLDER):
                 yield FoundFolder(path, is_instance, list(files_of(path)))
 
 

@@ -15,7 +15,7 @@ from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 
-PRUNE_BATCH = 5000
+PRUNE_BATCH = 10_000
 
 
 class NodeEvents:
@@ -29,23 +29,21 @@ class NodeEvents:
     async def prune(self) -> None:
         for actor, told in list(self._database.told.items()):
             if actor.startswith(AGENT) and told - self._looked[actor] > self._keep // 20:
-                self._looked[actor] = told
                 await self._prune(actor.removeprefix(AGENT), actor)
+                self._looked[actor] = told
 
     async def _prune(self, node_id: str, actor: str) -> None:
+        """Drops what is older than the oldest that is kept, in batches that each tell of themselves. Two processes that
+        do it at once drop no more for it."""
         async with self._database.read() as session:
-            surplus = await EventRepository(session).count_told(node_id, actor) - self._keep
-        dropped = 0
-        while dropped < surplus:
+            newest = await EventRepository(session).newest_beyond(node_id, actor, self._keep)
+        dropped = PRUNE_BATCH
+        while newest and dropped == PRUNE_BATCH:
             async with self._database.write() as session:
-                found = await EventRepository(session).prune_told(node_id, actor, min(PRUNE_BATCH, surplus - dropped))
-            if not found:
-                break
-            dropped += found
-        if dropped:
-            message = (
-                f"{dropped:,} of its oldest events are dropped, {self._keep:,} are kept (GAMEKEEPER_EVENTS_OF_NODE)"
-            )
-            event = Event(kind=EventKind.NODE_EVENTS_DROPPED, node=node_id, message=message, data={"count": dropped})
-            async with self._database.write() as session:
-                record(session, event)
+                dropped = await EventRepository(session).prune_told(node_id, actor, newest, PRUNE_BATCH)
+                if dropped:
+                    record(session, self._dropped(node_id, dropped))
+
+    def _dropped(self, node_id: str, count: int) -> Event:
+        message = f"{count:,} of its oldest events are dropped, {self._keep:,} are kept (GAMEKEEPER_EVENTS_OF_NODE)"
+        return Event(kind=EventKind.NODE_EVENTS_DROPPED, node=node_id, message=message, data={"count": count})

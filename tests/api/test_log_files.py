@@ -64,7 +64,7 @@ async def test_what_is_acknowledged_has_reached_the_disk(tmp_path: Path, monkeyp
     files, key = LogFiles(tmp_path), make_key()
     for last in (2, 4):
         await files.append(key, [record(last - 1), record(last)], clock_offset_ns=last * 5_000_000)
-        sizes = {str(path): path.stat().st_size for path in tmp_path.rglob("*.*") if path.is_file()}
+        sizes = {str(path): path.stat().st_size for path in tmp_path.rglob("*.1.*")}
         assert len(sizes) == 2
         assert synced == sizes
 

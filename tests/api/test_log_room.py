@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections import Counter
 from datetime import timedelta
@@ -13,10 +14,12 @@ from typing import Any
 import grpc
 import pytest
 
-from api.logs.files import DROPPED, LogFiles
+from api.logs.files import LogFiles
+from api.logs.open_log import DROPPED
 from api.logs.usage import LogLimits, LogUsage
-from api.services.log_room import LogRoomService
-from gamekeeper.disk import DiskFloor
+from api.services.log_room import RECOUNT_SECONDS, LogRoomService
+from gamekeeper import disk
+from gamekeeper.disk import DiskFloor, DiskRoom
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogStream
 from gamekeeper.rpc.convert import key_to_pb, record_to_pb
@@ -176,6 +179,84 @@ async def test_old_logs_make_room_for_a_node_that_is_held_back_and_say_so(api: A
     assert "the oldest lines made room" in answer.text
 
 
+async def test_many_small_old_logs_make_room_as_well(api: ApiUnderTest, raw: RawAgent) -> None:
+    """A node must not be held back for ever by what it wrote years ago, however small each of it is."""
+    _session = await raw.hello()
+    files = LogFiles(api.folder / "logs", LIMITS)
+    keys = [StepKey(run_id=(await api.submit(STEP))["id"], step="work", try_=number) for number in range(1, 9)]
+    for key in keys:
+        await files.append(key, [pack(1, 1), end(2)], clock_offset_ns=5_000_000, node="node-1")
+        for file in (api.folder / "logs" / key.run_id).iterdir():
+            moment = time.time() - (31 if key.try_ < 8 else 1) * 86_400
+            os.utime(file, (moment, moment))
+    files.usage.limits = LogLimits(node_bytes=files.usage.nodes["node-1"] // 7)
+    files.usage.held["node-1"] = "full"
+    await LogRoomService(api.database, files, NO_FLOOR, timedelta(days=30)).keep_account()
+    assert files.usage.nodes["node-1"] == taken(api.folder / "logs" / keys[-1].run_id)
+    for key in keys[:-1]:
+        assert not (api.folder / "logs" / key.run_id).exists()
+        assert [record.stream for record in await all_of(files, key)] == [LogStream.GAP, LogStream.END]
+
+
+async def test_what_is_counted_follows_the_files(api: ApiUnderTest, raw: RawAgent) -> None:
+    """Steps and instances move to other nodes, and operators remove what they don't want."""
+    _session = await raw.hello()
+    await api.add_node("node-2")
+    now, files = 0.0, LogFiles(api.folder / "logs", LIMITS)
+    room = LogRoomService(api.database, files, NO_FLOOR, timedelta(days=30), lambda: now)
+    runs = [(await api.submit(STEP, node=f"node-{number}"))["id"] for number in (1, 1, 2)]
+    await room.keep_account()
+    for run in runs:
+        await files.append(StepKey(run_id=run, step="work", try_=1), [pack(1, 50)], node="node-1")  # where it was
+    now += RECOUNT_SECONDS + 1
+    await room.keep_account()
+    assert files.usage.nodes == Counter(
+        {"node-1": 2 * taken(files.root / runs[0]), "node-2": taken(files.root / runs[2])}
+    )
+    shutil.rmtree(files.root / runs[0])
+    await room.keep_account()
+    assert files.usage.nodes["node-1"] == 2 * taken(files.root / runs[1]), "not all is looked at each time"
+    now += RECOUNT_SECONDS + 1
+    await room.keep_account()
+    assert files.usage.nodes["node-1"] == taken(files.root / runs[1])
+    files.usage.held["node-1"] = "full"
+    await room.keep_account()
+    assert files.held_back("node-1") == "", "it has room again, and sends nothing that would show it"
+
+
+async def test_a_run_that_was_cut_is_told_although_the_database_was_away(
+    api: ApiUnderTest, raw: RawAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _session = await raw.hello()
+    files = LogFiles(api.folder / "logs", LogLimits(run_bytes=64 * KIB))
+    room = LogRoomService(api.database, files, NO_FLOOR, timedelta(days=30))
+    files.cuts.append((StepKey(run_id="r" * 16, step="work", try_=1), "node-1"))
+
+    def away(*_: Any) -> Any:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as failing:
+        failing.setattr(api.database, "write", away)
+        with pytest.raises(asyncio.CancelledError):
+            await room.look()
+    await room.look()
+    assert len(await events_of(api, "run.logs_cut")) == 1
+
+
+async def test_a_disk_at_its_floor_is_told_once(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter((99, 101, 99, 108, 100, 120))
+    monkeypatch.setattr(
+        disk, "disk_room", lambda path: DiskRoom(path, next(free) * 2**20, total_bytes=2**40, is_full=False)
+    )
+    floor = DiskFloor([api.folder], 100 * 2**20)
+    room = LogRoomService(api.database, LogFiles(api.folder / "logs"), floor, timedelta(days=30))
+    for _ in range(5):
+        await room.look()
+    assert [event["kind"] for event in await events_of(api, "server")] == ["server.disk_low"]
+    await room.look()
+    assert [event["kind"] for event in await events_of(api, "server")] == ["server.disk_free", "server.disk_low"]
+
+
 async def test_a_server_whose_disk_is_nearly_full_takes_no_new_work_and_goes_on_with_the_rest(
     api: ApiUnderTest, raw: RawAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +265,7 @@ async def test_a_server_whose_disk_is_nearly_full_takes_no_new_work_and_goes_on_
     key = StepKey(run_id=run["id"], step="work", try_=1)
     room = next(loop for loop in api.process.loops if loop.care.name == "disk_room")
     await room.work()
-    monkeypatch.setattr(DiskFloor, "trouble", lambda _: "the disk of /x is nearly full")
+    monkeypatch.setattr(DiskFloor, "trouble", lambda *_, **__: "the disk of /x is nearly full")
     for _ in range(2):
         await room.work()
     body = {"spec": {"name": "test", "steps": [STEP]}, "node": "node-1"}

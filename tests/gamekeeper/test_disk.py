@@ -91,3 +91,15 @@ def test_a_floor_is_told_before_the_disk_is_full_and_small_disks_have_a_small_on
     (folder / "all").write_bytes(bytes(2**20))
     assert floor.trouble() == f"the disk of {folder} is full (0.5 of 40 MiB are free)"
     assert DiskFloor([], 2**30).trouble() == ""
+
+
+def test_a_floor_counts_inodes_and_says_with_a_copy_on_it(mount: Mount) -> None:
+    """Small logs take the last inode of a disk that has room for years."""
+    folder = mount("size=40m,nr_inodes=1000")
+    floor = DiskFloor([folder], free_bytes=2**20)
+    assert floor.trouble() == ""
+    assert "nearly full (40 of 40 MiB are free" in floor.trouble(39 * 2**20 + 1)
+    for number in range(960):
+        (folder / str(number)).touch()
+    assert "nearly full (39 of 1,000 inodes are free" in floor.trouble()
+    assert DiskFloor([folder], free_bytes=0).trouble() == "", "no floor is no floor"

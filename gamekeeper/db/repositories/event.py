@@ -69,15 +69,16 @@ class EventRepository:
         result = await self._session.exec(delete(EventRow).where(col(EventRow.seq).in_(old)))
         return int(result.rowcount)
 
-    async def count_told(self, node_id: str, actor: str) -> int:
-        """The number of events of the node that are that actor's."""
-        query = select(func.count()).where(col(EventRow.node) == node_id, col(EventRow.actor) == actor)
-        return int((await self._session.exec(query)).one())
-
-    async def prune_told(self, node_id: str, actor: str, limit: int) -> int:
-        """Drops the oldest of them; how many."""
+    async def newest_beyond(self, node_id: str, actor: str, keep: int) -> int:
+        """The newest event of the node that is that actor's and not among the last ``keep``; 0 where there is none."""
         told = select(EventRow.seq).where(col(EventRow.node) == node_id, col(EventRow.actor) == actor)
-        old = told.order_by(col(EventRow.seq)).limit(limit)
+        found = (await self._session.exec(told.order_by(col(EventRow.seq).desc()).offset(keep).limit(1))).first()
+        return found or 0
+
+    async def prune_told(self, node_id: str, actor: str, up_to: int, limit: int) -> int:
+        """Drops the oldest of them up to ``up_to``; how many."""
+        told = select(EventRow.seq).where(col(EventRow.node) == node_id, col(EventRow.actor) == actor)
+        old = told.where(col(EventRow.seq) <= up_to).order_by(col(EventRow.seq)).limit(limit)
         result = await self._session.exec(delete(EventRow).where(col(EventRow.seq).in_(old)))
         return int(result.rowcount)
 

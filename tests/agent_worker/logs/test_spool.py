@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_worker.logs import spool as spool_module
 from agent_worker.logs.log_cursor import WHOLE_BYTES, LogCursor
 from agent_worker.logs.spool import CHUNK_BYTES, Spool
 from gamekeeper.domain.container.container_key import StepKey
@@ -110,6 +112,40 @@ def test_a_refused_log_holds_up_no_other(spool: Spool) -> None:
     spool.refuse(refused, "no such run")
     assert [data for _, _, data in sent(spool)] == [b"other"]
     assert spool.is_settled(refused)
+
+
+def test_a_refused_log_whose_container_goes_on_takes_no_room_of_the_others(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", reserve_bytes=0, limit_bytes=1024 * 1024)
+    refused, other = make_key(), make_key(step="other")
+    keep(spool, refused, line(1))
+    spool.refuse(refused, "far over its quota")
+    assert spool.held_bytes == 0
+    fill(spool, refused)
+    keep(spool, other, line(1, b"other"))
+    assert [data for _, _, data in sent(spool)] == [b"other"]
+    spool.end(refused, LogEnd(True), 2)
+    assert spool.is_settled(refused)
+    spool.close()
+
+
+def test_what_waits_is_counted_right_whatever_fails(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key()
+    keep(spool, key, line(1))
+    keep(spool, key, line(2))
+
+    def full(*_: object) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(spool_module, "_is_settled", full)
+        with pytest.raises(UnavailableError):
+            spool.acknowledge({key: 2})
+    assert spool.held_bytes == sum(len(chunk.batch) for chunk in spool.pending(10**9)) > 0
+    spool.acknowledge({key: 1})
+    spool.fill_hole(key, 0, "the server lost it")
+    assert spool.held_bytes == sum(len(chunk.batch) for chunk in spool.pending(10**9))
+    spool.acknowledge({key: 2})
+    assert spool.held_bytes == 0
 
 
 def fill(spool: Spool, key: StepKey) -> None:
