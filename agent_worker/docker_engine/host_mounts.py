@@ -22,7 +22,7 @@ from agent_worker.engine_socket.project import Project, name_of
 from agent_worker.mounts.engine_view import EngineView
 from agent_worker.mounts.held_folders import RUNTIME_FOLDER, HeldFolders
 from gamekeeper.domain.node.host_folder import HostFolder, clash, is_at_or_below
-from gamekeeper.errors import GamekeeperError, PolicyError
+from gamekeeper.errors import GamekeeperError, InvalidError, PolicyError
 from gamekeeper.logging import get_logger
 from gamekeeper.uncancelled import uncancelled
 
@@ -132,7 +132,10 @@ class HostMounts:
         if not self._is_disarmed:
             await self._disarm()
             self._is_disarmed = True
-        held = await self._held.held()
+        try:
+            held = await self._held.held()
+        except InvalidError:
+            return  # an agent that may mount nothing holds nothing
         if not held:
             return
         await self._look_at_engine()

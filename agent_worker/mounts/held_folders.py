@@ -154,7 +154,8 @@ def _thin_out(place: str, target: str, count: int, newest: str) -> None:
     numbers = sorted(int(name.removeprefix(BOUND)) for name in os.listdir(place) if name.startswith(BOUND))
     for number in numbers[1:]:
         if (path := f"{place}/{BOUND}{number}") != newest:
-            os.unlink(path)
+            with suppress(OSError):
+                os.unlink(path)
 
 
 def _mounts_at(target: str) -> int:

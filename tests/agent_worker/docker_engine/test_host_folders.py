@@ -20,6 +20,7 @@ from agent_worker.mounts.held_folders import RUNTIME_FOLDER
 from gamekeeper.errors import GamekeeperError, PolicyError
 from gamekeeper.ports.container_engine import ContainerStatus
 from tests.factories import make_console, make_key, make_new_container, make_owner
+from tests.fixtures.own_docker import OwnDocker, tcp_door
 from tests.fixtures.swapping import exchange, restore, swapping
 from tests.hang import HANG_SECONDS
 
@@ -211,3 +212,11 @@ async def test_a_container_of_an_older_agent_is_not_started_again(attack: Attack
     finally:
         old.remove(force=True)
         client.close()
+
+
+async def test_an_agent_that_may_hold_nothing_has_nothing_to_let_go_of(own_docker: OwnDocker) -> None:
+    """As one whose engine is on another machine: the round that asks for it goes on."""
+    with tcp_door(own_docker) as address:
+        engine = DockerEngine("own", address)
+        await engine.release_host_folders()
+        engine.close()

@@ -42,6 +42,7 @@ class FakeAsking:
         self.asked: list[str] = []
         self.now, self.most = 0, 0
         self.told: asyncio.Queue[Json] = asyncio.Queue()
+        self.events_asked: list[Filters] = []
 
     async def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -75,6 +76,7 @@ class FakeAsking:
         return [{"Id": "mine", "Name": GROUP}, {"Id": "another", "Name": GROUP}, {"Id": "x", "Name": "gk-new"}]
 
     async def events(self, filters: Filters, since: str | None, until: str | None) -> AsyncGenerator[Json, None]:
+        self.events_asked.append(filters)
         await self._ask("events")
         yield {}
         while True:
@@ -128,6 +130,18 @@ async def test_streams_and_versions_wait_their_turn_too() -> None:
         await asyncio.gather(*asks, *[view.api_version() for _ in range(5)], *[listen() for _ in range(MAX_STREAMS)])
     assert asking.most == 1
     assert asking.asked.count("version") == 1
+
+
+async def test_the_engine_sends_no_events_of_commands_inside() -> None:
+    """Health checks alone make three of each."""
+    asking = FakeAsking()
+    for query in ("", '?filters={"label":["a"]}', '?filters={"event":["start"]}'):
+        async with aclosing(view_of(asking).events(read_question("GET", f"/events{query}"))) as events:
+            await anext(events)
+    asked = [filters["event"] for filters in asking.events_asked]
+    assert not any(name.startswith("exec") for names in asked for name in names)
+    assert "health_status" in asked[0]
+    assert asked[2] == ["start"]
 
 
 def event(found: Json, action: str) -> Json:
