@@ -64,7 +64,7 @@ class Reaper:
         self._engine.on_change(self.changed)
         await self._sweep()
         while True:
-            await self._link.connected.wait()
+            await self._until_connected()
             self._asked.clear()
             try:
                 again = await self._round()
@@ -85,9 +85,27 @@ class Reaper:
     async def _sweep(self) -> None:
         try:
             await self._engine.sweep_consoles()
-            await self._engine.release_host_folders()
         except GamekeeperError as error:
             log.warning("what old consoles left stays: %s", error)
+        await self._go_on_with_mounts()
+
+    async def _until_connected(self) -> None:
+        """Without a control plane nothing is reported. Containers have their sockets all the same, also those that the
+        engine starts after this agent, or that it starts again."""
+        delay = SETTLE_SECONDS
+        while not self._link.connected.is_set():
+            try:
+                async with asyncio.timeout(jittered(delay)):
+                    await self._link.connected.wait()
+            except TimeoutError:
+                await self._go_on_with_mounts()
+                delay = min(delay * 2, PERIOD_SECONDS)
+
+    async def _go_on_with_mounts(self) -> None:
+        try:
+            await self._engine.release_host_folders()
+        except GamekeeperError as error:
+            log.warning("the mounts of an earlier agent are not looked at: %s", error)
 
     async def _round(self) -> bool:
         """One report and its verdicts; True when another is due soon, because ended containers are to go."""

@@ -36,6 +36,17 @@ class OddEngine(DummyEngine):
         self.stuck: set[str] = set()
         self.hangs = False
         self.tried: list[str] = []
+        self.looks_at_mounts: asyncio.Queue[bool] = asyncio.Queue()
+        self.is_away = False
+
+    async def sweep_consoles(self) -> None:
+        if self.is_away:
+            raise UnavailableError("the engine is away")
+
+    async def release_host_folders(self) -> None:
+        self.looks_at_mounts.put_nowait(self.is_away)
+        if self.is_away:
+            raise UnavailableError("the engine is away")
 
     async def remove(self, container_id: str) -> None:
         self.tried.append(container_id)
@@ -294,3 +305,25 @@ async def test_a_change_in_the_engine_asks_for_a_report(node: Node, monkeypatch:
         while [item.status for item in (await node.plane.reports.get()).containers] != ["exited"]:
             pass
     task.cancel()
+
+
+async def test_mounts_are_looked_at_without_a_control_plane(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sockets of containers are dead until then, and the engine may come up after the agent."""
+    monkeypatch.setattr(reaper_module, "SETTLE_SECONDS", 0.01)
+    monkeypatch.setattr(reaper_module, "PERIOD_SECONDS", 0.01)
+    node.plane.connected.clear()
+    node.engine.is_away = True
+    task = asyncio.create_task(node.reaper.run_forever())
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            for _ in range(3):
+                assert await node.engine.looks_at_mounts.get()
+            node.engine.is_away = False
+            while await node.engine.looks_at_mounts.get():
+                pass
+            assert node.plane.reports.empty()
+            node.plane.connected.set()
+            await node.plane.reports.get()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
