@@ -19,6 +19,7 @@ LONG_FIRST = (
     "tests/chaos/disk/test_full_disk.py",
     "tests/chaos/loss/",
     "tests/chaos/clock/",
+    "tests/chaos/kill/test_absence.py",
     "tests/e2e/test_gateway.py",  # one group with the one below
     "tests/e2e/test_stolen_temporal.py",
     "tests/e2e/test_join_line.py",

@@ -104,6 +104,7 @@ class Link:
         self._sent: dict[int, int] = {}
         self._seen_at = -math.inf
         self._returned_at = time.monotonic()
+        self._warned_at = -math.inf
         self._disagreements = 0
         self.clock = HybridClock(lambda: self.server_time_ns() // 1_000_000)
 
@@ -220,8 +221,10 @@ class Link:
         except UnauthenticatedError as refusal:
             backoff.failures = max(backoff.failures, SELDOM)
             log.warning("%s", refusal)
-        except GamekeeperError as refusal:
-            log.warning("%s", refusal)
+        except GamekeeperError as trouble:
+            if now - self._warned_at >= LONG_SECONDS:  # one whose certificate ran out asks with each try
+                self._warned_at = now
+                log.warning("%s", trouble)
         else:
             self.redial()
             backoff.reset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from agent_worker.node_link.session import Introduction, Link
 from api.grpc.server import LinkServer, build_server
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.domain.node.policy import NodePolicy
-from gamekeeper.errors import UnauthenticatedError
+from gamekeeper.errors import UnauthenticatedError, UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2_grpc as pb_grpc
 from tests.fixtures.certificates import NODE_CSR, NODE_KEY, TestAuthority, shared_own_key
 from tests.fixtures.rest_server import ELSEWHERE, Serve
@@ -124,3 +125,33 @@ async def test_a_certificate_that_is_not_taken_is_asked_about_soon(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await link.close()
+
+
+async def test_a_server_that_is_away_while_the_certificate_runs_out_is_told_once(
+    pki: TestAuthority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each try asks REST for another one, and would be a line of the log for as long as the server is away."""
+    identity = with_certificate(pki, pki)
+    identity.link_port = 1
+    identity.credentials = replace(identity.good_credentials, issued_at=0.0)
+    asked = asyncio.Semaphore(0)
+
+    async def facts() -> NodeFacts:
+        return NodeFacts()
+
+    async def returned() -> None:
+        asked.release()
+        raise UnavailableError("REST does not answer")
+
+    introduction = Introduction(facts, NodePolicy())
+    link = Link(parse_servers("127.0.0.1"), identity, introduction, lambda _: None, returned=returned)
+    running: asyncio.Task[Any] = asyncio.create_task(link.run_forever())
+    try:
+        async with asyncio.timeout(HANG_SECONDS):
+            for _ in range(3):
+                await asked.acquire()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await link.close()
+    assert caplog.text.count("REST does not answer") == 1

@@ -71,6 +71,33 @@ async def test_a_node_that_lost_its_disk_gets_its_instances_again(api: ApiUnderT
     assert told == ["node node-1 does not know it any more; it was ready"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"crash_count": 2}, {"container_id": "another"}, {"revision": 2}],
+    ids=["it crashed", "it was made again", "it was updated"],
+)
+async def test_a_difference_behind_the_same_state_is_an_event(
+    api: ApiUnderTest, keeper: FakeKeeper, change: dict[str, Any]
+) -> None:
+    """Agent and control plane were away at the same time: nobody told what came in between."""
+    await create(api)
+    await idle(api)
+    known = status(1, seq=1000, container_id="one", revision=1)
+    await report(api, known)
+    before = await newest_event(api)
+    await report(api, known.model_copy(update={"seq": 1001}))
+    assert await newest_event(api) == before
+    await report(api, known.model_copy(update={"seq": 1002} | change))
+    newest = await newest_event(api)
+    assert (newest["kind"], newest["seq"] > before["seq"]) == ("instance.ready", True)
+    assert newest["data"].items() >= change.items()
+
+
+async def newest_event(api: ApiUnderTest) -> dict[str, Any]:
+    items = (await api.http.get("/events", params={"instance": "arena"})).json()["items"]
+    return dict(max(items, key=lambda item: item["seq"]))
+
+
 async def test_an_instance_that_nobody_knows_is_told_and_kept(api: ApiUnderTest, keeper: FakeKeeper) -> None:
     assert await report(api, status(1, instance="lost")) == []
     found = (await api.http.get("/events", params={"instance": "lost"})).json()["items"]
