@@ -43,6 +43,8 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 class DockerConsole:
     """``exec_id`` is empty for the container's own process. Blocking calls run on ``threads``."""
 
+    history = None
+
     def __init__(self, api: APIClient, threads: Executor | None, container_id: str, exec_id: str, *, tty: bool) -> None:
         self._api = api
         self._threads = threads

@@ -14,7 +14,7 @@ from agent_worker.docker_engine.errors import GoneError
 from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL
 from agent_worker.docker_engine.inspected import Made
 from agent_worker.docker_engine.log_stream import LogPump, closed_if_unused
-from gamekeeper.domain.log.log import LogLine
+from gamekeeper.domain.log.log import PART_BYTES, LogLine
 from gamekeeper.errors import UnavailableError
 
 NEWLINES_KEPT = (1, 42)  # the API of Docker 23.0
@@ -33,11 +33,14 @@ class ContainerLogs:
             response = await closed_if_unused(self._connection.call(self._open, container_id, since_ns, follow, "all"))
         except GoneError:
             return
-        swallows = version_tuple(self._connection.api.api_version) < NEWLINES_KEPT
         with _unbroken(container_id):
-            async with aclosing(LogPump(response, tty=tty, swallows=swallows).batches()) as batches:
+            async with aclosing(LogPump(response, tty=tty, swallows=self._swallows).batches()) as batches:
                 async for lines in batches:
                     yield lines
+
+    @property
+    def _swallows(self) -> bool:
+        return version_tuple(self._connection.api.api_version) < NEWLINES_KEPT
 
     async def last_lines(self, container_id: str, count: int) -> Sequence[LogLine]:
         with _unbroken(container_id):
@@ -48,6 +51,18 @@ class ContainerLogs:
                     return [line async for batch in batches for line in batch][-count:]
             except GoneError:
                 return []
+
+    async def begin_following(self, container_id: str, count: int) -> LogPump:
+        """The last lines and, from the call on, those that come, with all their bytes. Raises GoneError."""
+        tty = (await self._look(container_id)).tty
+        with _unbroken(container_id):
+            response = await closed_if_unused(self._connection.call(self._open, container_id, 0, True, str(count)))
+        return LogPump(response, tty=tty, swallows=self._swallows)
+
+    def ends_cut_line(self, line: LogLine) -> bool:
+        """True for the last part of a line of several, whose newline the engine swallowed: all others are full."""
+        size = len(line.data) - (len(line.data) > 1 and line.data.startswith(b"\n"))
+        return self._swallows and size < PART_BYTES and not line.data.endswith(b"\n")
 
     def _open(self, container_id: str, since_ns: int, follow: bool, tail: str) -> Any:
         api = self._connection.api

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,6 +25,7 @@ from agent_worker.docker_engine.exits import ExitWatch
 from agent_worker.docker_engine.group_networks import GroupNetworks
 from agent_worker.docker_engine.host_mounts import HostMounts
 from agent_worker.docker_engine.inspected import Made, info_from_inspect, usage_from_stats
+from agent_worker.docker_engine.joined_console import open_joined
 from agent_worker.docker_engine.known_containers import KnownContainers
 from agent_worker.docker_engine.own_volumes import OwnVolumes
 from agent_worker.docker_engine.owner_labels import LABEL
@@ -40,6 +41,7 @@ from gamekeeper.errors import ImageError, InvalidError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerUsage,
+    EngineConsole,
     EngineFaultError,
     NewContainer,
     Progress,
@@ -247,8 +249,16 @@ class DockerEngine:
                 return answer
         return True
 
-    async def open_console(self, container_id: str, request: ConsoleRequest) -> DockerConsole:
-        return await self._call(open_console, self._api, self._connection.waits, container_id, request)
+    async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
+        def opening() -> Awaitable[DockerConsole]:
+            return self._call(open_console, self._api, self._connection.waits, container_id, request)
+
+        if request.command or not request.history:
+            return await opening()
+        try:
+            return await open_joined(self._logs, await self._look(container_id), opening, request.history)
+        except GoneError as error:
+            raise StartError(str(error)) from error
 
     async def type_in(self, container_id: str, data: bytes) -> None:
         await self._call(type_in, self._api, container_id, data)

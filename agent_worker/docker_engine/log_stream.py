@@ -199,7 +199,7 @@ class LogPump:
             if self._error is not None:
                 raise self._error
         finally:
-            self._close()
+            self.close()
 
     def _take(self) -> list[LogLine]:
         with self._room:
@@ -207,7 +207,8 @@ class LogPump:
             self._room.notify_all()
         return lines
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Ends the thread. Returns at once. Idempotent."""
         with self._room:
             self._ended = True
             self._room.notify_all()

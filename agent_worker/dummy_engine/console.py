@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from agent_worker.dummy_engine.container import KILLED
-from gamekeeper.domain.log.log import LogStream
-from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
+from gamekeeper.domain.log.log import LogLine, LogStream
+from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize, ConsoleText
 
 
 class DummyConsole:
     """Says what it was told to run and how large it is, then echoes; ``exit N`` ends it, also as its command."""
 
-    def __init__(self, request: ConsoleRequest) -> None:
+    def __init__(
+        self, request: ConsoleRequest, before: Sequence[LogLine] = (), history: ConsoleHistory | None = None
+    ) -> None:
+        """Begins with the lines ``before``, of which ``history`` tells."""
+        self.history = history
         self._exit_code: int | None = None
         self._written: asyncio.Queue[ConsoleText | None] = asyncio.Queue()
+        for line in before:
+            self._written.put_nowait(ConsoleText(line.stream, line.data))
         self._say(" ".join(request.command) or "attached")
         self._say(f"{request.size.columns}x{request.size.rows}")
         if request.command[:1] == ("exit",):

@@ -18,7 +18,7 @@ from agent_worker.dummy_engine.console import DummyConsole
 from agent_worker.dummy_engine.container import KILLED, TERMINATED, DummyContainer
 from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.domain.log.log import LogLine
-from gamekeeper.domain.run.console import ConsoleRequest
+from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
     NODE_NETWORK,
@@ -233,7 +233,12 @@ class DummyEngine:
         container = self._by_id.get(container_id)
         if container is None or not container.is_running:
             raise StartError("the container is not running")
-        return DummyConsole(request)
+        if request.command or not request.history:
+            return DummyConsole(request)
+        lines, created = container.lines[-request.history :], container.info.created_at
+        is_whole = len(container.lines) < request.history and created is not None
+        since_ns = int(created.timestamp() * 1e6) * 1000 if is_whole and created is not None else 0
+        return DummyConsole(request, lines, ConsoleHistory(since_ns))
 
     async def type_in(self, container_id: str, data: bytes) -> None:
         container = self._by_id.get(container_id)

@@ -96,6 +96,8 @@ class Consoles:
             await outgoing.put(console_output_to_pb(ConsoleEnd(None, str(error))))
         else:
             opening.set_result(console)
+            if console.history is not None:
+                await outgoing.put(console_output_to_pb(console.history))
             async for output in _read(console):
                 await outgoing.put(console_output_to_pb(output))
         finally:

@@ -24,6 +24,7 @@ class ViewedConsole:
     """EngineConsole over one of the engine, which it reads in a task of its own until it is closed."""
 
     def __init__(self, console: EngineConsole, key: ContainerKey) -> None:
+        self.history = console.history
         self._console = console
         self._where = _log_of(key)
         self._backlog: deque[ConsoleText] = deque()

@@ -12,7 +12,7 @@ from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.project_volume import PREFIX
 from gamekeeper.domain.log.log import LogLine
-from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize, ConsoleText
+from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.errors import InvalidError, UnavailableError
 
 
@@ -147,8 +147,13 @@ Progress = Callable[[str], None]
 class EngineConsole(Protocol):
     """One terminal. Reading and writing may go on at the same time; each raises UnavailableError when it broke off.
 
-    After a cancelled call only ``close`` is left: the bytes of a cancelled read or write may be lost.
+    After a cancelled call only ``close`` is left: the bytes of a cancelled read or write may be lost. ``history`` tells
+    of the lines before it that come first, where they were asked for.
     """
+
+    @property
+    def history(self) -> ConsoleHistory | None:
+        """Tells of the lines that come first, None where none were asked for. Returns at once. Idempotent."""
 
     async def read(self) -> ConsoleText | None:
         """Blocks until the command has written something; returns None at the end. Not idempotent."""
@@ -331,6 +336,8 @@ class ContainerEngine(Protocol):
     async def open_console(self, container_id: str, request: ConsoleRequest) -> EngineConsole:
         """Opens a command beside the container's process, or without a command that process itself. Short.
 
+        With ``history`` the last lines of the process come first, and behind them all that it writes, none missing and
+        none twice. Of a line that it had begun, what it wrote before is there only when it ends soon.
         Not idempotent: each call begins a command. Raises StartError when it can't be begun, also for a container that
         does not run. A cancelled call may leave a command that hangs up by itself.
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import (
+    MAX_HISTORY,
     ConsoleEnd,
+    ConsoleHistory,
     ConsoleInput,
     ConsoleOutput,
     ConsoleRequest,
@@ -24,6 +26,7 @@ def console_request_to_pb(request: ConsoleRequest) -> pb.OpenConsole:
         command=request.command,
         tty=request.tty,
         size=_size_to_pb(request.size),
+        history=request.history,
     )
 
 
@@ -34,6 +37,7 @@ def console_request_from_pb(message: pb.OpenConsole) -> ConsoleRequest:
         tuple(message.command),
         message.tty,
         _size_from_pb(message.size),
+        min(message.history, MAX_HISTORY),
     )
 
 
@@ -42,6 +46,8 @@ def console_output_to_pb(output: ConsoleOutput) -> pb.ConsoleOutput:
         if output.stream is LogStream.STDERR:
             return pb.ConsoleOutput(stderr=output.data)
         return pb.ConsoleOutput(stdout=output.data)
+    if isinstance(output, ConsoleHistory):
+        return pb.ConsoleOutput(history=pb.ConsoleHistory(since_ns=output.since_ns))
     if output.exit_code is None:
         return pb.ConsoleOutput(failed=output.failed or "it has no exit code")
     return pb.ConsoleOutput(exit_code=output.exit_code)
@@ -54,6 +60,8 @@ def console_output_from_pb(message: pb.ConsoleOutput) -> ConsoleOutput:
         return ConsoleText(LogStream.STDOUT, message.stdout)
     if body == "stderr":
         return ConsoleText(LogStream.STDERR, message.stderr)
+    if body == "history":
+        return ConsoleHistory(message.history.since_ns)
     if body == "exit_code":
         return ConsoleEnd(message.exit_code)
     if body == "failed":

@@ -378,6 +378,20 @@ async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
     await console.close()
 
 
+@pytest.mark.parametrize(("history", "shown"), [(1, b"two\n"), (2, b"one\ntwo\n"), (3, b"one\ntwo\n")])
+async def test_a_console_begins_with_the_lines_before(subject: Subject, history: int, shown: bytes) -> None:
+    container_id = await subject.engine.create(subject.new(sleep=60, output="one\ntwo\n"))
+    await subject.engine.start(container_id)
+    async with asyncio.timeout(HANG_SECONDS):
+        while len(await subject.engine.last_log_lines(container_id, 3)) < 2:
+            await asyncio.sleep(0.05)
+    console = await subject.engine.open_console(container_id, replace(make_console(), history=history))
+    assert (await until_text(console, b"two\n")) == shown
+    assert console.history is not None
+    assert (console.history.since_ns > 0) == (history > 2)
+    await console.close()
+
+
 async def test_a_console_to_what_does_not_run(subject: Subject) -> None:
     ended = await subject.ended(subject.new())
     with pytest.raises(StartError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from anyio import BrokenResourceError, ClosedResourceError
@@ -26,6 +27,7 @@ from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import (
     MAX_PIECE_BYTES,
     ConsoleEnd,
+    ConsoleHistory,
     ConsoleInput,
     ConsoleSize,
     ConsoleViewers,
@@ -37,6 +39,7 @@ router = APIRouter(prefix="/runs", tags=["consoles"])
 
 STDIN = 0
 INPUT_SECONDS = 30.0
+LinesBefore = Callable[[ConsoleHistory | None], Awaitable[bytes]]
 Columns = Annotated[int, Query(ge=1, le=10_000)]
 Rows = Annotated[int, Query(ge=1, le=10_000)]
 
@@ -77,13 +80,12 @@ async def attach(websocket: WebSocket, run_id: RunId, step: StepName, consoles: 
         await carry(websocket, console)
 
 
-async def carry(websocket: WebSocket, console: Console, before: bytes = b"") -> None:
-    """Carries both directions until one side goes. ``before`` is shown first."""
+async def carry(websocket: WebSocket, console: Console, lines_before: LinesBefore | None = None) -> None:
+    """Carries both directions until one side goes. ``lines_before`` gives what is shown before the agent's history, or
+    in its place."""
     await websocket.accept()
-    for at in range(0, len(before), MAX_PIECE_BYTES):
-        await websocket.send_bytes(bytes([LogStream.STDOUT]) + before[at : at + MAX_PIECE_BYTES])
     receiving = asyncio.create_task(_receive(websocket, console))
-    sending = asyncio.create_task(_send(websocket, console))
+    sending = asyncio.create_task(_send(websocket, console, lines_before))
     try:
         await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
         for task in (receiving, sending):
@@ -131,15 +133,29 @@ def _read(data: bytes | None, text: str | None) -> list[ConsoleInput]:
     return found
 
 
-async def _send(websocket: WebSocket, console: Console) -> None:
+async def _send(websocket: WebSocket, console: Console, lines_before: LinesBefore | None) -> None:
     end = ConsoleEnd(None, f"the agent of node {console.node_id} went away")
+    if lines_before is not None and not console.has_history:
+        await _show(websocket, await lines_before(None))
+        lines_before = None
     async for output in console.to_client.receiving:
-        if isinstance(output, ConsoleEnd):
+        if isinstance(output, ConsoleHistory):
+            if lines_before is not None:
+                await _show(websocket, await lines_before(output))
+                lines_before = None
+        elif isinstance(output, ConsoleEnd):
             end = output
         elif isinstance(output, ConsoleViewers):
             await websocket.send_text(json.dumps({"viewers": output.names}))
         else:
             await websocket.send_bytes(bytes([output.stream]) + output.data)
+    if lines_before is not None:
+        await _show(websocket, await lines_before(None))
     last = {"failed": end.failed} if end.exit_code is None else {"exit_code": end.exit_code}
     await websocket.send_text(json.dumps(last))
     await websocket.close()
+
+
+async def _show(websocket: WebSocket, before: bytes) -> None:
+    for at in range(0, len(before), MAX_PIECE_BYTES):
+        await websocket.send_bytes(bytes([LogStream.STDOUT]) + before[at : at + MAX_PIECE_BYTES])

@@ -5,6 +5,7 @@ Besides, the server says who looks on, as JSON: ``{"viewers": ["key:admin"]}``, 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, WebSocket
@@ -13,11 +14,11 @@ from api.dependencies import ConsolesDep, InstanceLogsDep, InstancesDep
 from api.rest.v1.console import Columns, Rows, carry
 from api.rest.v1.instance import InstanceId
 from api.services.instance.instance import running_key
-from gamekeeper.domain.run.console import ConsoleSize
+from gamekeeper.domain.run.console import MAX_HISTORY, ConsoleSize
 
 router = APIRouter(prefix="/instances", tags=["consoles"])
 
-History = Annotated[int, Query(ge=0, le=10_000, description="Lines of its log that are shown first")]
+History = Annotated[int, Query(ge=0, le=MAX_HISTORY, description="Lines of its log that are shown first")]
 
 
 @router.websocket("/{instance_id}/exec")
@@ -53,5 +54,6 @@ async def attach(
     number of people may have it open."""
     seen = await instances.get(instance_id)
     size = ConsoleSize()
-    async with consoles.opened_at(seen.row.node_id, running_key(seen.row), (), tty=False, size=size) as console:
-        await carry(websocket, console, await logs.last_lines(instance_id, history) if history else b"")
+    key = running_key(seen.row)
+    async with consoles.opened_at(seen.row.node_id, key, (), tty=False, size=size, history=history) as console:
+        await carry(websocket, console, partial(logs.lines_before, instance_id, history) if history else None)

@@ -14,6 +14,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey
 from gamekeeper.domain.log.log import LogStream
+from gamekeeper.domain.run.console import ConsoleHistory
 from gamekeeper.errors import NotFoundError
 from gamekeeper.ports.log_store import LogStore
 
@@ -142,10 +143,15 @@ class InstanceLogService:
                 if record.stream is not LogStream.END:
                     await live.came.put(StampedRecord(clocks.server_ns(record), key, record))
 
-    async def last_lines(self, instance_id: str, count: int) -> bytes:
-        """The end of the log as it is shown before a console."""
+    async def lines_before(self, instance_id: str, count: int, history: ConsoleHistory | None) -> bytes:
+        """Those of the last ``count`` lines that are shown before a console that begins with ``history``: of earlier
+        revisions, and of an earlier container. Without a history they are the end of the log, as far as it is here."""
+        before_ns = history.since_ns if history is not None else None
+        if before_ns == 0:
+            return b""  # the container has more lines than were asked for
         found = await self.read(instance_id, InstanceLogPart(tail=count))
-        return b"".join([item.record.data async for item in found if item.record.stream is not LogStream.GAP])
+        records = [item.record async for item in found if item.record.stream is not LogStream.GAP]
+        return b"".join(record.data for record in records if before_ns is None or record.ts_ns < before_ns)
 
 
 async def _last(found: AsyncIterator[StampedRecord], count: int) -> AsyncIterator[StampedRecord]:

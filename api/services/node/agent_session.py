@@ -18,12 +18,14 @@ class AgentSession:
 
     ``clock_offset_ns`` is the agent's own estimate of how far its clock is ahead of ours. ``instance`` names the
     agent's process, empty from agents of version 1; ``refused`` are the instances that were told that it is taken.
-    ``quickest`` is the time on its way, in seconds, of the heartbeat that came soonest.
+    ``quickest`` is the time on its way, in seconds, of the heartbeat that came soonest. ``abilities`` are those that it
+    named.
     """
 
     node_id: str
     epoch: int
     instance: str = ""
+    abilities: frozenset[str] = frozenset()
     refused: set[str] = field(default_factory=set)
     superseded: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)

@@ -30,6 +30,7 @@ from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey,
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.step import StepType
+from gamekeeper.domain.node.ability import Ability
 from gamekeeper.domain.run.console import (
     MAX_UNTAKEN,
     ConsoleEnd,
@@ -68,7 +69,8 @@ class Pipe(Generic[T]):
 
 @dataclass
 class Console:
-    """One terminal. ``end`` is set when the agent has told it; ``room`` counts the input it may still be sent."""
+    """One terminal. ``end`` is set when the agent has told it; ``room`` counts the input it may still be sent. With
+    ``has_history`` the agent begins it with the lines before."""
 
     request: ConsoleRequest
     node_id: str
@@ -79,6 +81,7 @@ class Console:
     viewer: str = ""
     end: ConsoleEnd | None = None
     closed: bool = False
+    has_history: bool = False
 
     def views(self, instance: str) -> bool:
         """True for a console of the instance's own process whose agent is there."""
@@ -123,11 +126,18 @@ class ConsoleService:
 
     @asynccontextmanager
     async def opened_at(
-        self, node_id: str, key: ContainerKey, command: tuple[str, ...], *, tty: bool, size: ConsoleSize
+        self,
+        node_id: str,
+        key: ContainerKey,
+        command: tuple[str, ...],
+        *,
+        tty: bool,
+        size: ConsoleSize,
+        history: int = 0,
     ) -> AsyncIterator[Console]:
         """A console whose agent has called back, closed with the block. Raises UnavailableError for a node that is
         away."""
-        request = ConsoleRequest(secrets.token_urlsafe(16), key, command, tty, size)
+        request = ConsoleRequest(secrets.token_urlsafe(16), key, command, tty, size, history)
         console = Console(request, node_id, viewer=current_actor())
         asked = self._ask(console)
         if asked is None:
@@ -162,6 +172,7 @@ class ConsoleService:
             return None
         if len(self._open) >= MAX_CONSOLES or not session.push(console.request):
             raise UnavailableError("too many consoles are open", hint="close some")
+        console.has_history = bool(console.request.history) and Ability.CONSOLE_HISTORY in session.abilities
         return session
 
     async def _joined(self, console: Console, asked: AgentSession) -> None:

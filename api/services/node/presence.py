@@ -128,7 +128,7 @@ class Presence:
         """
         await self._check_rival(node_id, instance)
         epoch = await self._openings.write(node_id, facts, policy)
-        current = AgentSession(node_id, epoch, instance)
+        current = AgentSession(node_id, epoch, instance, frozenset(facts.abilities))
         old = self._sessions.get(node_id)
         if old is not None and old.epoch > epoch:
             raise PreconditionError(f"another agent took over node {node_id}", hint="run one agent for a node")

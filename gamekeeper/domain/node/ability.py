@@ -14,10 +14,12 @@ from gamekeeper.domain.language.step import Strategy
 
 
 class Ability(StrEnum):
-    """INSTANCES: it keeps instances up. BLUE_GREEN: it brings a revision up beside the one before."""
+    """INSTANCES: it keeps instances up. BLUE_GREEN: it brings a revision up beside the one before. CONSOLE_HISTORY: it
+    begins consoles with the lines before; the server does it for those that don't, as well as it can."""
 
     INSTANCES = "instances"
     BLUE_GREEN = "blue_green"
+    CONSOLE_HISTORY = "console_history"
 
 
 _WITHOUT = {

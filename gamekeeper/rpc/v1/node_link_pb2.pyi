@@ -1254,8 +1254,11 @@ class OpenConsole(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     TTY_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     console_id: _builtins.str
     tty: _builtins.bool
+    history: _builtins.int
+    """of a process itself: so many of its last lines first. For agents with "console_history" alone"""
     @_builtins.property
     def key(self) -> Global___ContainerKey: ...
     @_builtins.property
@@ -1272,10 +1275,11 @@ class OpenConsole(_message.Message):
         command: _abc.Iterable[_builtins.str] | None = ...,
         tty: _builtins.bool = ...,
         size: Global___ConsoleSize | None = ...,
+        history: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "console_id", b"console_id", "key", b"key", "size", b"size", "tty", b"tty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "console_id", b"console_id", "history", b"history", "key", b"key", "size", b"size", "tty", b"tty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1313,6 +1317,7 @@ class ConsoleOutput(_message.Message):
     EXIT_CODE_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     TAKEN_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
     console_id: _builtins.str
     """the first message"""
     stdout: _builtins.bytes
@@ -1322,6 +1327,10 @@ class ConsoleOutput(_message.Message):
     """why there is no exit code"""
     taken: _builtins.int
     """so many more messages of input were passed on"""
+    @_builtins.property
+    def history(self) -> Global___ConsoleHistory:
+        """before all output, where history was asked for and the console was begun"""
+
     def __init__(
         self,
         *,
@@ -1331,16 +1340,39 @@ class ConsoleOutput(_message.Message):
         exit_code: _builtins.int = ...,
         failed: _builtins.str = ...,
         taken: _builtins.int = ...,
+        history: Global___ConsoleHistory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "history", b"history", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "console_id", b"console_id", "exit_code", b"exit_code", "failed", b"failed", "history", b"history", "stderr", b"stderr", "stdout", b"stdout", "taken", b"taken"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["console_id", "stdout", "stderr", "exit_code", "failed", "taken"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["console_id", "stdout", "stderr", "exit_code", "failed", "taken", "history"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
 Global___ConsoleOutput: _TypeAlias = ConsoleOutput  # noqa: Y015
+
+@_typing.final
+class ConsoleHistory(_message.Message):
+    """The lines that the output begins with. Behind them comes all that the process writes, none missing and none twice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_NS_FIELD_NUMBER: _builtins.int
+    since_ns: _builtins.int
+    """where these are all that the container wrote: a time before which it wrote none, by its node"""
+    def __init__(
+        self,
+        *,
+        since_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since_ns", b"since_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsoleHistory: _TypeAlias = ConsoleHistory  # noqa: Y015
 
 @_typing.final
 class ConsoleInput(_message.Message):

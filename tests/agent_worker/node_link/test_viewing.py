@@ -33,6 +33,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 class Writing:
     """EngineConsole of a process that writes all it has as fast as it is read. ``read_all`` is set by then."""
 
+    history = None
+
     def __init__(self, pieces: list[bytes], *, breaks: bool = False, stream: LogStream = LogStream.STDOUT) -> None:
         self._pieces = iter(pieces)
         self._breaks = breaks

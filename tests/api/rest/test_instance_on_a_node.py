@@ -226,8 +226,7 @@ async def test_a_console_shows_its_history_and_who_looks_on(node: ApiUnderTest) 
     await idle(node)
     await until_logged(node, "two\n")
     async with console(node, "console", ("history", "1")) as first:
-        assert await first.receive() == b"\x01two\n"
-        assert await viewers(first) == ["key:admin"]
+        assert await begun(first) == (b"two\nattached\n80x24\n", ["key:admin"])
         async with console(node, "console", ("history", "0")) as second:
             assert await viewers(second) == ["key:admin", "key:admin"]
             assert await viewers(first) == ["key:admin", "key:admin"]
@@ -236,6 +235,46 @@ async def test_a_console_shows_its_history_and_who_looks_on(node: ApiUnderTest) 
         await first.leave()
     kinds = [item["kind"] for item in (await node.http.get("/instances/arena/events")).json()["items"]]
     assert kinds.count("instance.console_opened") == 2
+
+
+async def test_the_history_of_a_console_is_the_nodes_own_and_what_went_before(node: ApiUnderTest) -> None:
+    """Lines of the container come from its node, also those that are not uploaded; those of earlier ones from here."""
+    await create(node, container=container(output="one\n"))
+    await idle(node)
+    await until_logged(node, "one\n")
+    await act(node, "update", {"container": container("a:2", output="two\n")})
+    await idle(node)
+    async with console(node) as client:
+        assert (await begun(client))[0] == b"one\ntwo\nattached\n80x24\n"
+        await client.leave()
+    async with console(node, "console", ("history", "1")) as client:
+        assert (await begun(client))[0] == b"two\nattached\n80x24\n"
+        await client.leave()
+
+
+async def test_an_agent_of_before_has_its_history_from_the_server(node: ApiUnderTest) -> None:
+    await create(node, container=container(output="one\ntwo\n"))
+    await idle(node)
+    await until_logged(node, "two\n")
+    session = node.process.presence.session("node-1")
+    assert session is not None
+    session.abilities = frozenset(["instances"])
+    async with console(node, "console", ("history", "1")) as client:
+        assert (await begun(client))[0].startswith(b"two\n")
+        await client.leave()
+
+
+async def begun(client: WebSocket) -> tuple[bytes, Any]:
+    """The output up to what the dummy says at its beginning, and who looks on, in whatever order they come."""
+    out, names = b"", None
+    while names is None or not out.endswith(b"80x24\n"):
+        message = await client.receive()
+        if isinstance(message, bytes):
+            out += message[1:]
+        else:
+            assert isinstance(message, str), message
+            names = json.loads(message)["viewers"]
+    return out, names
 
 
 async def viewers(client: WebSocket) -> Any:

@@ -1,0 +1,89 @@
+"""The end of a log that is followed while a console begins: what of it comes before the console, and may be shown."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from gamekeeper.domain.log.log import LogLine, LogStream
+
+HISTORY_BYTES = 1024 * 1024
+USEFUL_BYTES = 1024 * 1024  # behind which no beginning of a console is looked for: more than twice of what is compared
+
+
+class FollowedLog:
+    """Its lines up to ``mark``, which was the last one before the attach, and those behind it. ``count`` are wanted
+    before the console. ``ends_cut_line`` tells of lines whose newline comes with the next one."""
+
+    def __init__(self, mark: LogLine | None, count: int, ends_cut_line: Callable[[LogLine], bool]) -> None:
+        self._mark = mark
+        self._count = count
+        self._ends_cut_line = ends_cut_line
+        self._before: deque[LogLine] = deque(maxlen=count + 1)
+        self._behind: deque[LogLine] = deque()
+        self.size = 0
+        self.begins: dict[LogStream, int] = {}
+        self.marked = 0
+
+    def add(self, lines: Iterable[LogLine]) -> None:
+        for line in lines:
+            self._behind.append(line)
+            self.size += len(line.data)
+            if self._mark is not None and _is_same(line, self._mark):
+                self.marked = len(self._behind)
+                self.begins = {}
+                self._before.extend(self._behind)
+                self._behind.clear()
+                self.size = 0
+
+    def forget(self) -> None:
+        """Takes it that the console begins among the newest lines, or later."""
+        while self.size > USEFUL_BYTES:
+            line = self._behind.popleft()
+            self._before.append(line)
+            self.size -= len(line.data)
+            self.begins[line.stream] = self.begins.get(line.stream, 0) + len(line.data)
+
+    def text_of(self, stream: LogStream) -> bytes:
+        """Output of the stream behind the mark, and behind the bytes of ``begins``."""
+        lines = [line for line in self._behind if line.stream is stream]
+        end = [b"\n"] if lines and self._ends_cut_line(lines[-1]) else []
+        return b"".join([*(line.data for line in lines), *end])
+
+    def streams_from(self, stream: LogStream, place: int) -> set[LogStream]:
+        """The streams that wrote since the byte of one that stands at ``place``."""
+        left = place - self.begins.get(stream, 0)
+        for index, line in enumerate(self._behind):
+            if line.stream is stream and (left := left - len(line.data)) < 0:
+                return {later.stream for later in list(self._behind)[index:]}
+        return set()
+
+    def before(self, places: Mapping[LogStream, int]) -> list[LogLine]:
+        """The lines of each stream up to its place."""
+        lines = list(self._before)
+        left = {stream: place - self.begins.get(stream, 0) for stream, place in places.items()}
+        for line in self._behind:
+            if (rest := left.get(line.stream, 0)) > 0:
+                lines.append(line if len(line.data) <= rest else line._replace(data=line.data[:rest]))
+                left[line.stream] = rest - len(line.data)
+        ends = [line.stream for line in lines if self._ends_cut_line(line)]
+        lines += [LogLine(stream, 0, b"\n") for stream, rest in left.items() if rest == 1 and stream in ends]
+        return lines
+
+    def last_before(self, places: Mapping[LogStream, int]) -> Sequence[LogLine]:
+        """The last ``count`` of these lines, or fewer where they are long."""
+        kept, count, size = deque[LogLine](), self._count, 0
+        for line in reversed(self.before(places)):
+            count -= line.data.endswith(b"\n")
+            size += len(line.data)
+            if count < 0 or size > HISTORY_BYTES:
+                break
+            kept.appendleft(line)
+        return kept
+
+
+def _is_same(line: LogLine, other: LogLine) -> bool:
+    """The newline of a part before belongs to the line where that part was read as well."""
+    if (line.ts_ns, line.stream) != (other.ts_ns, other.stream):
+        return False
+    return line.data.lstrip(b"\n") == other.data.lstrip(b"\n")
