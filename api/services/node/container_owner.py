@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from api.services.bucket import Bucket
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.instance import InstanceRepository
@@ -37,6 +39,16 @@ def _why_not(key: ContainerKey, node_id: str, *, exists: bool) -> str:
     return f'run "{key.run_id}" has no step "{key.step}"'
 
 
+async def _nodes(session: AsyncSession, keys: Collection[ContainerKey]) -> dict[ContainerKey, str]:
+    """The nodes of the owners that there are: one question for all steps, and one for all instances."""
+    steps = [key for key in keys if isinstance(key, StepKey)]
+    instances = {key for key in keys if isinstance(key, InstanceKey)}
+    of_steps = await RunRepository(session).nodes_of_named(steps)
+    of_instances = await InstanceRepository(session).nodes_of({key.instance for key in instances})
+    found: dict[ContainerKey, str] = {key: node for key in steps if (node := of_steps.get((key.run_id, key.step)))}
+    return found | {key: node for key in instances if (node := of_instances.get(key.instance))}
+
+
 class ContainerOwners:
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -60,33 +72,21 @@ class ContainerOwners:
 
         Asks the database each time, once for all of them: a wrong answer would cost a log.
         """
-        nodes = await self._nodes(keys)
+        instances = [key for key in keys if isinstance(key, InstanceKey)]
+        async with self._database.read() as session:
+            nodes = await _nodes(session, keys)
+            made = await InstanceRepository(session).made_revisions(instances) if instances else set()
         strange = {key: _why_not(key, node_id, exists=key in nodes) for key in keys if nodes.get(key) != node_id}
-        own = [key for key in keys if isinstance(key, InstanceKey) and key not in strange]
-        made = await self._made(own)
         return strange | {
-            key: _why_not(key, node_id, exists=False) for key in own if (key.instance, key.revision) not in made
+            key: _why_not(key, node_id, exists=False)
+            for key in instances
+            if key not in strange and (key.instance, key.revision) not in made
         }
 
-    async def _made(self, keys: Collection[InstanceKey]) -> set[tuple[str, int]]:
-        """The revisions among these that there are."""
-        if not keys:
-            return set()
-        async with self._database.read() as session:
-            return await InstanceRepository(session).made_revisions(keys)
-
     async def _ask(self, node_id: str, keys: Collection[ContainerKey]) -> set[ContainerKey]:
-        return {key for key, node in (await self._nodes(keys)).items() if node == node_id}
-
-    async def _nodes(self, keys: Collection[ContainerKey]) -> dict[ContainerKey, str]:
-        """The nodes of the owners that there are."""
-        steps = [key for key in keys if isinstance(key, StepKey)]
-        instances = {key for key in keys if isinstance(key, InstanceKey)}
         async with self._database.read() as session:
-            of_steps = await RunRepository(session).nodes_of_named(steps)
-            of_instances = await InstanceRepository(session).nodes_of({key.instance for key in instances})
-        found: dict[ContainerKey, str] = {key: node for key in steps if (node := of_steps.get((key.run_id, key.step)))}
-        return found | {key: node for key in instances if (node := of_instances.get(key.instance))}
+            nodes = await _nodes(session, keys)
+        return {key for key, node in nodes.items() if node == node_id}
 
     def _find(self, node_id: str, key: ContainerKey) -> bool | None:
         is_own, until = self._known.get((node_id, owner_of(key)), (None, 0.0))

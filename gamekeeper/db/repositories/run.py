@@ -32,6 +32,7 @@ from gamekeeper.errors import NotFoundError
 WITHOUT_TEXT = [defer(getattr(RunRow, name), raiseload=True) for name in ("source", "call", "resolved", "carried")]
 WAITING = [StepState.WAITING_NODE.value, StepState.HELD.value]
 BEGUN = [StepState.STARTING.value, StepState.RUNNING.value]
+RUNS_AT_ONCE = 200  # in one question; a node may name as many as it makes up
 OPEN_STATES = [state.value for state in RunState if not state.is_final]
 
 
@@ -145,11 +146,18 @@ class RunRepository:
 
     async def nodes_of_named(self, keys: Sequence[StepKey]) -> dict[tuple[str, str], str]:
         """The nodes of the steps that there are, by run and name."""
+        names: dict[str, set[str]] = {}
+        for key in keys:
+            names.setdefault(key.run_id, set()).add(key.step)
         found: dict[tuple[str, str], str] = {}
-        for run_id in {key.run_id for key in keys}:
-            names = {key.step for key in keys if key.run_id == run_id}
-            query = select(StepRow.name, StepRow.node_id).where(StepRow.run_id == run_id, col(StepRow.name).in_(names))
-            found |= {(run_id, name): node for name, node in (await self._session.exec(query)).all()}
+        runs = sorted(names)
+        for first in range(0, len(runs), RUNS_AT_ONCE):
+            wanted = [
+                and_(col(StepRow.run_id) == run_id, col(StepRow.name).in_(sorted(names[run_id])))
+                for run_id in runs[first : first + RUNS_AT_ONCE]
+            ]
+            query = select(StepRow.run_id, StepRow.name, StepRow.node_id).where(or_(*wanted))
+            found |= {(run_id, name): node for run_id, name, node in (await self._session.exec(query)).all()}
         return found
 
     async def _named_steps(self, run_id: str, names: Sequence[str]) -> list[StepRow]:
