@@ -60,12 +60,12 @@ class KnownKeys:
         return self._good(key_hash) is not None
 
     async def is_among_all(self, key_hash: str) -> bool:
-        """True for one that was good some seconds ago. However many ask, the database is asked once in that time.
+        """True for one that was good some seconds ago. However many ask, all keys are read once in that time.
         Raises UnavailableError."""
         asked_at, reading = self._all or (self._changed_at, None)
         if reading is None or self._clock() - asked_at >= KNOWN_SECONDS or asked_at <= self._changed_at:
             asked_at = self._clock()
-            reading = asyncio.ensure_future(uncancelled(self._read_all(asked_at)))
+            reading = asyncio.ensure_future(uncancelled(self._read_all()))
             reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._all = asked_at, reading
         await asyncio.shield(reading)
@@ -110,11 +110,10 @@ class KnownKeys:
             else:
                 self._known.pop(key_hash, None)
 
-    async def _read_all(self, asked_at: float) -> None:
+    async def _read_all(self) -> None:
         async with self._database.read() as session:
-            found = [_known(*row) for row in await KeyRepository(session).good(self._now())]
-        for key in found:
-            self._known[key.key_hash] = key, asked_at
+            good = await KeyRepository(session).good_hashes(self._now())
+        await self._read(good)
 
 
 def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> KnownKey:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, text, update
@@ -10,9 +11,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
-from gamekeeper.db.readable import column
+from gamekeeper.db.readable import ODD_ROWS, column
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.errors import NotFoundError
+from gamekeeper.supervised import Supervised
 
 _LOCK_KEY = 4_207_003  # any number, the same in every api process
 
@@ -44,12 +46,28 @@ class KeyRepository:
         return next(iter(await self.by_hashes([key_hash])), None)
 
     async def by_hashes(self, key_hashes: Sequence[str]) -> Sequence[tuple[ApiKeySecretRow, ApiKeyRow]]:
+        """A row that can't be read is left out: its key opens nothing, and those of others end and open as ever."""
         query = select(ApiKeySecretRow, ApiKeyRow).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
-        return (await self._session.exec(query.where(col(ApiKeySecretRow.key_hash).in_(key_hashes)))).all()
+        key_hash, rows = col(ApiKeySecretRow.key_hash), list[tuple[ApiKeySecretRow, ApiKeyRow]]()
+        try:
+            return (await self._session.exec(query.where(key_hash.in_(key_hashes)))).all()
+        except (ValueError, TypeError):
+            for wanted in key_hashes:
+                with self._leaving_out_odd(f"api_key_secrets {wanted}"):
+                    rows += (await self._session.exec(query.where(key_hash == wanted))).all()
+        return rows
 
-    async def good(self, now: datetime) -> Sequence[tuple[ApiKeySecretRow, ApiKeyRow]]:
-        """All secrets that are good, with their keys."""
-        query = select(ApiKeySecretRow, ApiKeyRow).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
+    @contextmanager
+    def _leaving_out_odd(self, name: str) -> Iterator[None]:
+        odd: Supervised = self._session.info[ODD_ROWS]
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            odd.skipped(name, error)
+
+    async def good_hashes(self, now: datetime) -> Sequence[str]:
+        """Hashes of all secrets that are good."""
+        query = select(ApiKeySecretRow.key_hash).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
         return (await self._session.exec(query.where(_is_good(now), _is_good_secret(now)))).all()
 
     async def count_secrets(self, key_id: str, now: datetime) -> int:

@@ -6,13 +6,17 @@ import asyncio
 import re
 
 import pytest
-from fastapi.routing import iter_route_contexts
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
+from api.app import create_routes
+from api.dependencies import require_key
 from api.openapi import PUBLIC_PATHS, openapi_document
 from api.rest import reference
 from api.services.bucket import Buckets
 from gamekeeper.temporal.pollers import Pollers
 from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.websocket import websocket
 from tests.hang import HANG_SECONDS
 
 
@@ -82,6 +86,55 @@ async def test_a_slash_at_the_end_leads_nowhere(refusing_api: ApiUnderTest, path
     answer = await refusing_api.anonymous.get(path, headers={"Host": "elsewhere.example"})
     assert answer.status_code == 404
     assert "location" not in answer.headers
+
+
+NO_API_KEY = {
+    ("GET", "/livez"): "for load balancers",
+    ("GET", "/readyz"): "for load balancers",
+    ("GET", "/metrics"): "its own key, or none on this machine",
+    ("GET", "/join.sh"): "holds no secret; the line that runs it knows its digest",
+    ("GET", "/agent/{file}"): "holds no secret",
+    ("GET", "/api/v1/roots"): "certificates are public, and known by their pin",
+    ("POST", "/api/v1/join"): "by a token or a key of its own",
+} | {("GET", path): "the page for everybody, which asks for the key" for path in reference.FILES}
+
+
+def asks_for_a_key(dependant: Dependant) -> bool:
+    return dependant.call is require_key or any(asks_for_a_key(part) for part in dependant.dependencies)
+
+
+def test_what_needs_no_key_is_a_list() -> None:
+    """WebSockets as well: whatever is added needs a key, or a line above. The document says the same."""
+    app = create_routes()
+    walked = list(iter_route_contexts(app.routes))
+    for route in walked:
+        assert isinstance(route.original_route, APIRoute | APIWebSocketRoute), f"{route}: a mount has no dependencies"
+    found = {
+        (method, str(route.path))
+        for route in walked
+        for method in (route.methods or {"WEBSOCKET"})
+        if not asks_for_a_key(route.dependant)
+    }
+    assert found == NO_API_KEY.keys()
+    assert sum(isinstance(route.original_route, APIWebSocketRoute) for route in walked) == 4
+    told = {
+        (method.upper(), path)
+        for path, operations in openapi_document(app)["paths"].items()
+        for method, operation in operations.items()
+        if operation.get("security") == []
+    }
+    assert told == NO_API_KEY.keys() - {("GET", path) for path in ("/metrics", *reference.FILES)}
+
+
+@pytest.mark.parametrize("key", ["", "gk_wrong-key-of-at-least-32-characters"])
+async def test_no_console_opens_without_a_key(refusing_api: ApiUnderTest, key: str) -> None:
+    for route in iter_route_contexts(refusing_api.process.app.routes):
+        if isinstance(route.original_route, APIWebSocketRoute):
+            path = re.sub(r"\{[^}]+\}", "x", str(route.path))
+            async with websocket(refusing_api.process.app, path, [("command", "sh")], key) as console:
+                closed = await console.receive()
+            assert isinstance(closed, tuple)
+            assert closed[0] == 4401, path
 
 
 async def test_keys_are_stored_as_hashes_only(api: ApiUnderTest) -> None:

@@ -19,7 +19,7 @@ RUN = """INSERT INTO runs (id, pipeline, state, message, labels, args, source, r
          request_hash, created_at) VALUES ('r1', 'hello', 'succeeded', '', '{}', '{}', '', '{}', 2, :yes, '', :at)"""
 EVENT = """INSERT INTO run_events (run_id, step, state, reason, message, at)
            VALUES ('r1', :step, :state, :reason, 'said', :at)"""
-AT = "2026-11-23 10:00:00+00:00"
+AT, LATER = "2026-11-23 10:00:00+00:00", "2999-11-23 10:00:00+00:00"
 
 
 @pytest.fixture
@@ -86,6 +86,8 @@ def test_no_way_back_makes_an_ended_key_good(old: Engine) -> None:
         "expired": (AT, None, None),
         "revoked": (None, AT, None),
         "spent": (None, None, AT),
+        "guest": (LATER, None, None),
+        "earlier": (None, None, LATER),
     }
     with old.begin() as connection:
         for name, (expires, revoked, until) in ends.items():

@@ -8,7 +8,6 @@ Revises: 0017
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -72,12 +71,10 @@ def _bring_over(keys: sa.Table, secrets_table: sa.Table, found: Sequence[Any]) -
 
 
 def downgrade() -> None:
-    """Only what is good now is brought back, because the version before knows no end of a key."""
+    """Only what has no end is brought back: the version before knows none, and a guest's key would be good for ever."""
     good = """SELECT s.key_hash, k.name, s.created_at FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id
-              WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > :now)
-              AND (s.good_until IS NULL OR s.good_until > :now)"""
-    query = sa.text(good).bindparams(sa.bindparam("now", datetime.now(UTC), sa.DateTime(timezone=True)))
-    found = op.get_bind().execute(query.columns(*_BEFORE)).all()
+              WHERE k.revoked_at IS NULL AND k.expires_at IS NULL AND s.good_until IS NULL"""
+    found = op.get_bind().execute(sa.text(good).columns(*_BEFORE)).all()
     op.drop_table("api_key_secrets")
     op.drop_table("api_keys")
     keys = op.create_table(

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.key import KeyService
@@ -253,7 +254,7 @@ async def test_a_right_key_that_nobody_knows_yet_passes_although_its_address_gue
         *(process.come(f"wrong-{number}") for number in range(50)), process.come(FIRST), return_exceptions=True
     )
     assert [isinstance(outcome, TooOftenError) for outcome in outcomes] == [True] * 50 + [False]
-    assert silent.reads - reads == 1, "one for all of them"
+    assert silent.reads - reads == 2, "their hashes and their rows, once for all of them"
     secret, _ = await here.ring.make(await here.come(FIRST), "new", None)
     process.seconds += KNOWN_SECONDS
     assert (await process.come(secret)).name == "new"
@@ -330,3 +331,21 @@ async def test_a_last_use_of_a_clock_that_was_ahead_is_overwritten(here: Process
     await ahead.uses.save()
     await here.uses.save()
     assert (await here.ring.get(first.id)).last_used_at == here.begun
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL takes no such value
+async def test_a_row_that_can_not_be_read_holds_up_no_other(here: Process, database: Database) -> None:
+    first = await here.come(FIRST)
+    torn, row = await here.ring.make(first, "torn", None)
+    secret, other = await here.ring.make(first, "other", None)
+    with here.keys.held(await here.come(torn)) as odd, here.keys.held(await here.come(secret)) as call:
+        async with database.write() as session:
+            torn_end = text("UPDATE api_keys SET expires_at = '9999-torn' WHERE id = :id")
+            await (await session.connection()).execute(torn_end, {"id": row.id})
+        await here.ring.revoke(first, other.id)
+        await here.keys.watch()
+        assert (odd.over.is_set(), call.over.is_set()) == (True, True)
+    with pytest.raises(UnauthenticatedError):
+        await here.come(torn)
+    assert not await here.known.is_among_all("unknown")
+    assert (await here.come(FIRST)).name == "admin"
