@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import EventSource
+from sqlalchemy import text
 from temporalio.client import Client
 
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.key import KeyRepository
+from gamekeeper.keys import hash_key
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest, make_api
 from tests.fixtures.websocket import websocket
 from tests.hang import HANG_SECONDS
@@ -211,3 +214,43 @@ async def test_another_process_ends_its_streams_too(
     finally:
         await second.close()
         await second.process.link_server.stop(0)
+
+
+async def everything_kept(api: ApiUnderTest) -> bytes:
+    """All that the database holds: each byte of SQLite's files, each row of PostgreSQL's tables."""
+    if api.database.is_sqlite:
+        path = Path(str(api.database.url.database))
+        return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    async with api.database.read() as session:
+        connection = await session.connection()
+        tables = await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+        rows = [(await connection.execute(text(f'SELECT t::text FROM "{name}" t'))).all() for (name,) in tables]
+    return str(rows).encode()
+
+
+async def test_no_secret_is_kept_or_logged(api: ApiUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG, too, and where somebody puts a key in the wrong place."""
+    caplog.set_level(logging.DEBUG)
+    await api.serve_rest()
+    made = await make(api)
+    rotated = (await api.http.post(f"/keys/{made['id']}/rotate", json={})).json()
+    wrong = f"gk_{made['id']}_{'w' * 43}"
+    secrets = [made["key"], rotated["key"], wrong, ADMIN_KEY]
+    async with httpx.AsyncClient(base_url=f"http://{api.rest_address}") as http:
+        for secret in secrets:
+            await http.get("/api/v1/whoami", headers=of(secret))
+            await http.get("/metrics", headers=of(secret))
+            await http.post("/api/v1/nodes", content=b"{", headers=of(secret))
+            await http.post("/api/v1/keys", json={"name": "x", "expires_in": secret}, headers=of(ADMIN_KEY))
+            await http.delete(f"/api/v1/keys/{secret}", headers=of(ADMIN_KEY))
+            async with websocket(api.process.app, "/api/v1/runs/x/steps/x/attach", [], secret) as console:
+                await console.receive()
+        assert "httpx" in caplog.text, "the log of the client is in it, and not its headers"
+        shown = [(await api.http.get(path)).text for path in ("/events", "/keys", "/whoami")]
+        shown.append((await http.get("/metrics")).text)
+    kept = (await everything_kept(api)).decode(errors="replace")
+    assert hash_key(made["key"]) in kept
+    logged = "\n".join(line for line in caplog.text.splitlines() if "HTTP Request: DELETE" not in line)
+    for secret in secrets:
+        for place in (kept, logged, *shown):
+            assert secret not in place
