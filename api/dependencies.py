@@ -50,9 +50,11 @@ from api.services.run.schedule import ScheduleService
 from api.settings import is_loopback
 from gamekeeper.actor import set_actor
 from gamekeeper.errors import InvalidError
+from gamekeeper.stack.own_server import is_loopback_url
 from gamekeeper.supervised import Supervised
 from gamekeeper.whole_number import whole_number
 
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 HOLD = "gamekeeper.hold"  # of a request that is held: takes what watches its key
 
 
@@ -114,12 +116,19 @@ async def require_key(
 
 
 async def require_metrics_key(services: ServicesDep, connection: HTTPConnection) -> None:
-    """Whoever is on this machine needs no key. A proxy here asks for others, as its header says."""
+    """Whoever is on this machine needs no key."""
     authorization = connection.headers.get("authorization", "")
     address = connection.client.host if connection.client else ""
-    if not authorization and is_loopback(address) and "x-forwarded-for" not in connection.headers:
+    if not authorization and is_loopback(address) and _is_for_this_machine(connection):
         return
     await services.keys.authenticate_metrics(authorization, address)
+
+
+def _is_for_this_machine(connection: HTTPConnection) -> bool:
+    """False for what a proxy here asks for others, and for a page in a browser here, to whose own name this address
+    was given: both bring a name of elsewhere, or a proxy says for whom it asks."""
+    is_direct = not any(header in connection.headers for header in _OF_PROXIES)
+    return is_direct and is_loopback_url(f"http://{connection.headers.get('host', '')}")
 
 
 def _key_ring(services: ServicesDep) -> KeyRing:

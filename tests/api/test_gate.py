@@ -209,7 +209,13 @@ def test_an_address_counts_as_its_network(address: str, network: str) -> None:
         ("127.0.0.1", {}, 200),
         ("::1", {}, 200),
         ("192.0.2.1", {}, 401),
+        ("127.0.0.1", {"Host": "127.0.0.1:7380"}, 200),
+        ("::1", {"Host": "[::1]:7380"}, 200),
+        ("127.0.0.1", {"Host": "games.example"}, 401),
+        ("127.0.0.1", {"Host": "[nonsense"}, 401),
         ("127.0.0.1", {"X-Forwarded-For": "192.0.2.1"}, 401),
+        ("127.0.0.1", {"X-Real-IP": "192.0.2.1"}, 401),
+        ("127.0.0.1", {"Forwarded": "for=192.0.2.1"}, 401),
         ("192.0.2.1", {"Authorization": f"Bearer {ADMIN_KEY}"}, 200),
         ("192.0.2.1", {"Authorization": f"Bearer {'m' * 32}"}, 200),
         ("192.0.2.1", {"Authorization": "Bearer wrong"}, 401),
@@ -222,7 +228,7 @@ async def test_metrics_need_a_key_from_elsewhere(
     keys = refusing_api.process.services.keys
     keys._metrics_hash = hash_key("m" * 32)
     transport = httpx.ASGITransport(refusing_api.process.app, client=(client, 1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7380") as http:
         assert (await http.get("/metrics", headers=headers)).status_code == status
         key = {"Authorization": f"Bearer {'m' * 32}"}
         assert (await http.get("/api/v1/nodes", headers=key)).status_code == 401, "it reads the metrics, nothing else"

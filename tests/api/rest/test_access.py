@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -117,9 +118,10 @@ def test_what_needs_no_key_is_a_list() -> None:
     }
     assert found == NO_API_KEY.keys()
     assert sum(isinstance(route.original_route, APIWebSocketRoute) for route in walked) == 4
+    paths: Any = openapi_document(app)["paths"]
     told = {
         (method.upper(), path)
-        for path, operations in openapi_document(app)["paths"].items()
+        for path, operations in paths.items()
         for method, operation in operations.items()
         if operation.get("security") == []
     }

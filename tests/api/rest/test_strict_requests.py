@@ -108,5 +108,5 @@ async def test_parameters_are_looked_at_behind_the_key(refusing_api: ApiUnderTes
 async def test_a_wrong_method_tells_all_right_ones(
     refusing_api: ApiUnderTest, method: str, path: str, allowed: str
 ) -> None:
-    answer = await refusing_api.http.request(method, f"http://api{path}")
+    answer = await refusing_api.http.request(method, f"http://localhost{path}")
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
