@@ -45,7 +45,7 @@ class KnownKeys:
         self._now = now
         self._known: dict[str, tuple[KnownKey, float]] = {}
         self._changed_at = -KNOWN_SECONDS
-        self._all: tuple[float, asyncio.Future[None]] | None = None
+        self._all: tuple[float, asyncio.Future[frozenset[str]]] | None = None
 
     def has(self, key_hash: str) -> bool:
         """True for one that was good when it was looked at last."""
@@ -60,7 +60,7 @@ class KnownKeys:
         return self._good(key_hash) is not None
 
     async def is_among_all(self, key_hash: str) -> bool:
-        """True for one that was good some seconds ago. However many ask, all keys are read once in that time.
+        """True for one that was good some seconds ago. However many ask, all hashes are read once in that time.
         Raises UnavailableError."""
         asked_at, reading = self._all or (self._changed_at, None)
         if reading is None or self._clock() - asked_at >= KNOWN_SECONDS or asked_at <= self._changed_at:
@@ -68,8 +68,7 @@ class KnownKeys:
             reading = asyncio.ensure_future(uncancelled(self._read_all()))
             reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._all = asked_at, reading
-        await asyncio.shield(reading)
-        return self.has(key_hash)
+        return key_hash in await asyncio.shield(reading)
 
     def forget_unused(self, but: Collection[str]) -> None:
         """Forgets what nobody has asked for lately; those that calls go on by are kept while the database is away."""
@@ -110,10 +109,9 @@ class KnownKeys:
             else:
                 self._known.pop(key_hash, None)
 
-    async def _read_all(self) -> None:
+    async def _read_all(self) -> frozenset[str]:
         async with self._database.read() as session:
-            good = await KeyRepository(session).good_hashes(self._now())
-        await self._read(good)
+            return frozenset(await KeyRepository(session).good_hashes(self._now()))
 
 
 def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> KnownKey:
