@@ -19,13 +19,9 @@ LINES = 500
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("tty", [False, True])
-def test_each_viewer_sees_one_run_of_numbers(stack: Stack, tty: bool) -> None:
+def test_each_viewer_sees_one_run_of_numbers(stack: Stack) -> None:
     name, state = node_id("counter"), StateDir(stack.state_dir)
-    words = ["--tty"] if tty else []
-    stack.command(
-        "instance", "create", name, "--image", stack.image, "--node", stack.node, *words, "--", "sh", "-c", COUNT
-    )
+    stack.command("instance", "create", name, "--image", stack.image, "--node", stack.node, "--", "sh", "-c", COUNT)
     path = f"ws://{urlsplit(state.load().rest_url).netloc}/api/v1/instances/{name}/console?history=50"
     headers = {"Authorization": f"Bearer {state.key_file.read_text().strip()}"}
     chance = random.Random(name)
