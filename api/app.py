@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from api.dependencies import Services, require_key
 from api.gate import Gate
 from api.held_requests import HeldRequests
+from api.needs import needs_a_key, needs_of_routes
 from api.openapi import DESCRIPTION, TAGS, openapi_document, operation_id
 from api.problems import COMMON, install_problem_handlers
 from api.rest import agent, health, reference
@@ -70,6 +71,7 @@ def create_routes() -> FastAPI:
     app.include_router(reference.router)
     app.include_router(join.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
+    list(needs_of_routes(app))  # a route that does not say what it needs is no route
     return app
 
 
@@ -102,7 +104,7 @@ def _version_one() -> APIRouter:
     for module in below_the_key:
         router.include_router(module.router)
 
-    @router.get("/openapi.json", include_in_schema=False)
+    @router.get("/openapi.json", include_in_schema=False, dependencies=[needs_a_key()])
     async def openapi(request: Request) -> dict[str, object]:
         return openapi_document(request.app)
 

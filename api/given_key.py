@@ -31,7 +31,7 @@ async def ensure_given_key(keys: KeyRing, key: str, file: Path | None) -> None:
             await _replace(given, file)
         elif key and not is_good:
             log.warning("the key in GAMEKEEPER_ADMIN_KEY was revoked or ran out, and stays so: give another one")
-        if not await given.is_any_good():
+        if not await given.has_admin():
             log.warning("no API key is good, so nobody can call: give GAMEKEEPER_ADMIN_KEY or a file that is there")
 
 

@@ -7,14 +7,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from api.needs import PUBLIC_PATHS, needs_of_routes
 from api.openapi_words import FIELDS, FORMS, PARAMETERS, SCHEMAS
 from api.problems import WITH_BODY, ProblemDetails
 from gamekeeper.domain.language.key_docs import MODELS
 
-PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"})
 DESCRIPTION = """\
 Everything that the command `gamekeeper` does, it does by these routes. Each needs `Authorization: Bearer KEY`, but for
-the few that say otherwise; `gamekeeper status` names the file that holds the key.
+the few that say otherwise; `gamekeeper status` names the file that holds the key. Each needs a verb of the key's
+role (`x-needs`), and answers 403 without it.
 
 Errors are `application/problem+json` (RFC 9457): `code` is for programs, `detail` says what was wrong, `hint` what to
 do. 503 and 429 tell in `Retry-After` when to ask again. Lists have pages: `next_cursor` of one is `cursor` of the next,
@@ -91,8 +92,11 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
     schemas.update(problem.pop("$defs", {}), ProblemDetails=problem)
     for name, schema in schemas.items():
         _tell_schema(name, schema)
+    needs = {(method.lower(), path): need for method, path, need in needs_of_routes(app)}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if (need := needs.get((method, path))) is not None and need.verb is not None:
+                operation["x-needs"] = {"verb": need.verb.value, "on": need.on.value}
             if method in ("post", "put", "patch"):
                 operation["responses"].update({str(status): response for status, response in WITH_BODY.items()})
             if path in PUBLIC_PATHS:

@@ -16,7 +16,15 @@ from starlette.websockets import WebSocketState
 
 from gamekeeper.domain.language.plain_words import plain_words
 from gamekeeper.domain.language.problem import Problem, dotted
-from gamekeeper.errors import GamekeeperError, LaterError, SpecError, TooLargeError, TooOftenError, UnauthenticatedError
+from gamekeeper.errors import (
+    ForbiddenError,
+    GamekeeperError,
+    LaterError,
+    SpecError,
+    TooLargeError,
+    TooOftenError,
+    UnauthenticatedError,
+)
 from gamekeeper.logging import get_logger
 
 log = get_logger(__name__)
@@ -28,6 +36,7 @@ STATUS_BY_KIND = {
     "invalid": 422,
     "too_large": 413,
     "unauthenticated": 401,
+    "forbidden": 403,
     "unavailable": 503,
     "too_often": 429,
     "quota": 507,
@@ -39,6 +48,7 @@ CLOSE_REASON_BYTES = 120
 _TITLES = {
     400: "Bad request",
     401: "Not authenticated",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     408: "Request timeout",
@@ -93,7 +103,7 @@ INVALID = ("invalid", "invalid_request", "unknown_parameter")
 COMMON: Responses = {
     400: _declared(400, "unicode", "bad_request"),
     422: _declared(422, *INVALID),
-    **problems(UnauthenticatedError),
+    **problems(UnauthenticatedError, ForbiddenError),
     409: _declared(409, "unreadable"),
     **problems(TooOftenError),
     503: _declared(503, "unavailable", "disk_full"),

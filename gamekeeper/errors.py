@@ -10,6 +10,7 @@ GamekeeperError
 │   ├── PolicyError        invalid       a node's policy file forbids what a step asks for
 │   └── TooLargeError      too_large     over a size limit
 ├── UnauthenticatedError unauthenticated  no key, or a wrong one
+├── ForbiddenError       forbidden     a good key that may not do this
 ├── UnavailableError     unavailable   a part is away; the same call may work later
 │   └── LaterError         unavailable   too much is asked for at once; it tells when the same call may work
 │       ├── TooOftenError    too_often     too much of one address or key
@@ -91,6 +92,10 @@ class TooLargeError(InvalidError):
 
 class UnauthenticatedError(GamekeeperError):
     kind = "unauthenticated"
+
+
+class ForbiddenError(GamekeeperError):
+    kind = "forbidden"
 
 
 class UnavailableError(GamekeeperError):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import cli_page, event_page, language_page, openapi_page, policy_page, rest_page, settings_page
+from scripts import cli_page, event_page, language_page, openapi_page, policy_page, rest_page, role_page, settings_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
@@ -18,6 +18,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page.render,
     "openapi.json": openapi_page.render,
     "rest.md": rest_page.render,
+    "roles.md": role_page.render,
     "cli.md": cli_page.render,
     "node-policy.schema.json": policy_page.render,
 }

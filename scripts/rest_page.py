@@ -61,6 +61,9 @@ def _operation(document: dict[str, Any], path: str, method: str, operation: dict
     yield ""
     yield f"{operation['description']} (`{operation['operationId']}`)"
     yield ""
+    if (needs := operation.get("x-needs")) is not None:
+        yield f"Needs [`{needs['verb']}`](roles.md) on the {needs['on']}."
+        yield ""
     yield "```sh"
     yield _curl(document, path, method, operation)
     yield "```"

@@ -23,6 +23,7 @@ STATUS = {
     "invalid": grpc.StatusCode.INVALID_ARGUMENT,
     "too_large": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "unauthenticated": grpc.StatusCode.UNAUTHENTICATED,
+    "forbidden": grpc.StatusCode.PERMISSION_DENIED,
     "unavailable": grpc.StatusCode.UNAVAILABLE,
     "too_often": grpc.StatusCode.UNAVAILABLE,
     "quota": grpc.StatusCode.RESOURCE_EXHAUSTED,

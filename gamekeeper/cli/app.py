@@ -17,7 +17,14 @@ from gamekeeper import __version__
 from gamekeeper.cli.context import ApiError, Context
 from gamekeeper.cli.lazy_group import SETTINGS, Command, Group, LazyGroup
 from gamekeeper.cli.output import print_error, print_error_json
-from gamekeeper.errors import GamekeeperError, InvalidError, NotFoundError, UnauthenticatedError, UnavailableError
+from gamekeeper.errors import (
+    ForbiddenError,
+    GamekeeperError,
+    InvalidError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 USAGE = 2
 UNREACHABLE = 3
@@ -253,6 +260,6 @@ def exit_code(error: GamekeeperError) -> int:
         return UNREACHABLE
     if isinstance(error, NotFoundError) or status == 404:
         return UNKNOWN
-    if isinstance(error, UnauthenticatedError) or status in (401, 403):
+    if isinstance(error, UnauthenticatedError | ForbiddenError) or status in (401, 403):
         return REFUSED
     return USAGE

@@ -13,6 +13,7 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
 from gamekeeper.cli.output import ago, print_fields, print_json, print_table, say, warn
+from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import InvalidError, NotFoundError, UnavailableError
 from gamekeeper.keys import api_key_id, is_api_key
 from gamekeeper.stack.own_server import key_file
@@ -31,6 +32,7 @@ def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
         (
             item["id"],
             item["name"],
+            item["role"],
             item["state"],
             _minute(item["expires_at"]) or "never",
             ago(item["last_used_at"]),
@@ -39,7 +41,7 @@ def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         for item in items
     ]
-    print_table(("KEY", "NAME", "STATE", "EXPIRES (UTC)", "USED", "FROM", "MADE BY"), rows)
+    print_table(("KEY", "NAME", "ROLE", "STATE", "EXPIRES (UTC)", "USED", "FROM", "MADE BY"), rows)
 
 
 def make(
@@ -48,16 +50,17 @@ def make(
     expires_in: Annotated[
         str, typer.Option(metavar="DURATION", help="How long it is good for, as 90d or 8h; default: without an end")
     ] = "",
+    role: Annotated[Role, typer.Option(help="What it may do")] = Role.ADMIN,
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key. It is shown this once."""
     obj: Context = context.obj
-    made = obj.call("POST", "/keys", json={"name": name, "expires_in": expires_in or None})
+    made = obj.call("POST", "/keys", json={"name": name, "role": role, "expires_in": expires_in or None})
     if as_json:
         print_json(made)
         return
     say(made["key"])
-    warn(f"this is key {made['id']} ({name}), {_end(made)}; it is not shown again")
+    warn(f"this is key {made['id']} ({name}, {role}), {_end(made)}; it is not shown again")
 
 
 def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
@@ -115,7 +118,7 @@ def whoami(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(found)
         return
-    say(f"{found['actor']} (key {found['key']['id']}, {_end(found['key'])})")
+    say(f"{found['actor']} (key {found['key']['id']}, {found['key']['role']}, {_end(found['key'])})")
 
 
 def _all(obj: Context) -> list[dict[str, Any]]:

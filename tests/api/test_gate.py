@@ -13,6 +13,7 @@ import pytest
 from api.gate import Gate, GateLimits
 from api.services.access.known_keys import KnownKey
 from api.services.access.rates import WRONG_BURST, Rates, network_of
+from gamekeeper.domain.access.role import Role
 from gamekeeper.keys import hash_key
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.hang import HANG_SECONDS
@@ -32,7 +33,7 @@ Message = MutableMapping[str, Any]
 
 class Keys:
     async def authenticate(self, authorization: str, address: str) -> KnownKey:
-        return KnownKey("k1", "somebody", "", None)
+        return KnownKey("k1", "somebody", Role.ADMIN, "", None)
 
 
 class Around:

@@ -13,9 +13,10 @@ from api.held_requests import HeldRequests
 from api.services.access.held_call import HeldCalls
 from api.services.access.key import KeyCall
 from api.services.access.known_keys import KnownKey
+from gamekeeper.domain.access.role import Role
 from tests.hang import HANG_SECONDS
 
-KEY = KnownKey("0f9a33c1", "ci", "", None)
+KEY = KnownKey("0f9a33c1", "ci", Role.ADMIN, "", None)
 Message = MutableMapping[str, Any]
 
 

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.dependencies import AuthorityDep
+from api.needs import needs
 from api.problems import problems
 from api.rest.body import Body
 from api.services.access.authority import AuthorityState
 from gamekeeper.certificates.authority import OVERLAP
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.errors import ConflictError
 
 router = APIRouter(prefix="/ca", tags=["ca"])
@@ -53,13 +55,13 @@ class Rotation(Body):
     again: bool = Field(default=False, description="Rotates although an older root is still trusted")
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.SERVER)])
 async def get_ca(authority: AuthorityDep) -> Authority:
     """The roots, and who does not know the newest one yet."""
     return Authority.of(await authority.state())
 
 
-@router.post("/rotate", responses=problems(ConflictError))
+@router.post("/rotate", responses=problems(ConflictError), dependencies=[needs(Verb.ADMIN, ObjectKind.SERVER)])
 async def rotate_ca(authority: AuthorityDep, body: Rotation | None = None) -> Authority:
     """Makes a new root. Servers have certificates that lead to both roots when this is answered, connected agents renew
     theirs within a minute, and tokens that were given out go on working while the older root is trusted."""

@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from api.dependencies import ConsolesDep
+from api.needs import needs
 from api.rest.v1.log import StepName
 from api.rest.v1.run import RunId
 from api.services.node.console import Console
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import (
@@ -56,7 +58,7 @@ class _Control(BaseModel):
     end_of_input: bool = False
 
 
-@router.websocket("/{run_id}/steps/{step}/exec")
+@router.websocket("/{run_id}/steps/{step}/exec", dependencies=[needs(Verb.SHELL, ObjectKind.PIPELINE)])
 async def execute(
     websocket: WebSocket,
     run_id: RunId,
@@ -73,7 +75,7 @@ async def execute(
         await carry(websocket, console)
 
 
-@router.websocket("/{run_id}/steps/{step}/attach")
+@router.websocket("/{run_id}/steps/{step}/attach", dependencies=[needs(Verb.CONSOLE, ObjectKind.PIPELINE)])
 async def attach(websocket: WebSocket, run_id: RunId, step: StepName, consoles: ConsolesDep) -> None:
     """The console of the container's own process: what it writes from now on, and its input where that is open."""
     async with consoles.opened(run_id, step, (), tty=False, size=ConsoleSize()) as console:

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
+from api.needs import needs
 from api.rest.fields import Moment
 from api.rest.items import shown_items
 from api.services.event import EventService
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import SUBJECTS, EventKind
 from gamekeeper.domain.language.problem import did_you_mean
@@ -78,6 +80,7 @@ class EventList(BaseModel):
     "",
     response_model=EventList,
     responses={200: {"content": {"application/json": {}, "text/event-stream": {}}, "description": "The events."}},
+    dependencies=[needs(Verb.SEE, ObjectKind.SERVER)],
 )
 async def list_events(
     events: EventsDep,

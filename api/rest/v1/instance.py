@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.dependencies import NO_NUL, Cursor, InstancePowerDep, InstancesDep, Limit, PartsDep
+from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.fields import NEVER_NULL, Labels, Moment
@@ -20,6 +21,7 @@ from api.services.instance.instance import SeenInstance
 from api.services.label import label_pair
 from gamekeeper.control_plane.instance.plan import InstanceSubmission
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.instance.instance_filter import InstanceFilter
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
 from gamekeeper.domain.node.node import NodeStatus
@@ -195,6 +197,7 @@ def shown(seen: SeenInstance) -> Instance:
     responses={200: {"model": Instance, "description": "The instance that this Idempotency-Key made before"}}
     | problems(NotFoundError, ConflictError)
     | SPEC,
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
 )
 async def create_instance(
     body: InstanceCreate,
@@ -213,7 +216,7 @@ async def create_instance(
     return shown(seen)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)])
 async def list_instances(
     instances: InstancesDep,
     state: InstanceState | None = None,
@@ -242,13 +245,13 @@ async def list_instances(
     return InstanceList(items=items, next_cursor=next_cursor)
 
 
-@router.get("/{instance_id}", responses=problems(NotFoundError))
+@router.get("/{instance_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)])
 async def get_instance(instance_id: InstanceId, instances: InstancesDep) -> Instance:
     """One instance."""
     return shown(await instances.get(instance_id))
 
 
-@router.patch("/{instance_id}", responses=problems(NotFoundError))
+@router.patch("/{instance_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)])
 async def edit_instance(instance_id: InstanceId, body: InstanceEdit, instances: InstancesDep) -> Instance:
     """Changes name, labels or the end of its time. What it is made of is changed by an update."""
     fields = body.model_dump(exclude_unset=True)
@@ -271,7 +274,12 @@ def _to_come(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-@router.delete("/{instance_id}", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
+@router.delete(
+    "/{instance_id}",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
+)
 async def delete_instance(
     instance_id: InstanceId,
     instances: InstancesDep,

@@ -11,9 +11,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, WebSocket
 
 from api.dependencies import ConsolesDep, InstanceLogsDep, InstancesDep
+from api.needs import needs
 from api.rest.v1.console import Columns, Rows, carry
 from api.rest.v1.instance import InstanceId
 from api.services.instance.instance import running_key
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.run.console import MAX_HISTORY, ConsoleSize
 
 router = APIRouter(prefix="/instances", tags=["consoles"])
@@ -21,7 +23,7 @@ router = APIRouter(prefix="/instances", tags=["consoles"])
 History = Annotated[int, Query(ge=0, le=MAX_HISTORY, description="Lines of its log that are shown first")]
 
 
-@router.websocket("/{instance_id}/exec")
+@router.websocket("/{instance_id}/exec", dependencies=[needs(Verb.SHELL, ObjectKind.INSTANCE)])
 async def execute(
     websocket: WebSocket,
     instance_id: InstanceId,
@@ -41,7 +43,7 @@ async def execute(
         await carry(websocket, console)
 
 
-@router.websocket("/{instance_id}/console")
+@router.websocket("/{instance_id}/console", dependencies=[needs(Verb.CONSOLE, ObjectKind.INSTANCE)])
 async def attach(
     websocket: WebSocket,
     instance_id: InstanceId,

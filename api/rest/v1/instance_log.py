@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, InstanceLogsDep, InstancesDep, LastEventId, Limit, MetricsDep
+from api.needs import needs
 from api.problems import problems
 from api.rest.items import shown_items
 from api.rest.v1.event import Event, EventList
@@ -19,6 +20,7 @@ from api.rest.v1.metric import From, MetricSeries, Step, To, series_of
 from api.services.instance.log import InstanceLogPart, InstanceLogService, position_of
 from api.services.log_part import StampedRecord
 from api.services.node.metric import container_subject
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.errors import NotFoundError
@@ -31,6 +33,7 @@ router = APIRouter(prefix="/instances", tags=["instances"])
     response_class=Response,
     responses=problems(NotFoundError)
     | {200: {"content": {"text/plain": {}, "text/event-stream": {}}, "description": "The log, over all revisions."}},
+    dependencies=[needs(Verb.LOGS, ObjectKind.INSTANCE)],
 )
 async def get_instance_log(
     instance_id: InstanceId,
@@ -70,7 +73,9 @@ async def _events(
     yield JSONServerSentEvent({"complete": True, "reason": reason}, event="end")
 
 
-@router.get("/{instance_id}/events", responses=problems(NotFoundError))
+@router.get(
+    "/{instance_id}/events", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)]
+)
 async def list_instance_events(
     instance_id: InstanceId, instances: InstancesDep, events: EventsDep, cursor: Cursor = None, limit: Limit = 50
 ) -> EventList:
@@ -81,7 +86,9 @@ async def list_instance_events(
     return EventList(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/{instance_id}/metrics", responses=problems(NotFoundError))
+@router.get(
+    "/{instance_id}/metrics", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)]
+)
 async def get_instance_metrics(
     instance_id: InstanceId,
     instances: InstancesDep,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import NO_NUL, InstancePowerDep, InstancesDep, Limit
+from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.fields import NEVER_NULL
@@ -16,6 +17,7 @@ from api.rest.v1.instance import Instance, InstanceId, Key, RevisionBody, shown
 from api.rest.yaml_body import YamlRoute
 from api.services.instance.power import Revision
 from gamekeeper.control_plane.instance.plan import InstanceSubmission
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.instance.control import PowerAction
 from gamekeeper.domain.language.step import Strategy
 from gamekeeper.errors import ConflictError, NotFoundError
@@ -115,31 +117,56 @@ class Asked:
 AskedDep = Annotated[Asked, Depends()]
 
 
-@router.post("/{instance_id}/start", status_code=status.HTTP_202_ACCEPTED, responses=ACTS)
+@router.post(
+    "/{instance_id}/start",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS,
+    dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
+)
 async def start_instance(asked: AskedDep) -> Instance:
     """Starts it, after a crash loop as well. 409 while another action goes on, as for all of them but kill."""
     return await asked.act(PowerAction.START)
 
 
-@router.post("/{instance_id}/stop", status_code=status.HTTP_202_ACCEPTED, responses=ACTS)
+@router.post(
+    "/{instance_id}/stop",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS,
+    dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
+)
 async def stop_instance(asked: AskedDep) -> Instance:
     """Stops it: by its own command or signal, then by TERM, then by KILL. It stays stopped until somebody starts it."""
     return await asked.act(PowerAction.STOP)
 
 
-@router.post("/{instance_id}/restart", status_code=status.HTTP_202_ACCEPTED, responses=ACTS)
+@router.post(
+    "/{instance_id}/restart",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS,
+    dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
+)
 async def restart_instance(asked: AskedDep) -> Instance:
     """Stops it and starts the same container again."""
     return await asked.act(PowerAction.RESTART)
 
 
-@router.post("/{instance_id}/kill", status_code=status.HTTP_202_ACCEPTED, responses=ACTS)
+@router.post(
+    "/{instance_id}/kill",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS,
+    dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
+)
 async def kill_instance(asked: AskedDep) -> Instance:
     """Ends its process at once, and takes the place of whatever goes on. It stays stopped until somebody starts it."""
     return await asked.act(PowerAction.KILL)
 
 
-@router.post("/{instance_id}/update", status_code=status.HTTP_202_ACCEPTED, responses=ACTS | SPEC)
+@router.post(
+    "/{instance_id}/update",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS | SPEC,
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
+)
 async def update_instance(
     instance_id: InstanceId,
     body: InstanceUpdate,
@@ -165,7 +192,12 @@ def _split(body: InstanceUpdate, raw: bytes, key: str | None) -> tuple[InstanceS
     return whole, bool(reverts), way
 
 
-@router.post("/{instance_id}/rollback", status_code=status.HTTP_202_ACCEPTED, responses=ACTS)
+@router.post(
+    "/{instance_id}/rollback",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=ACTS,
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
+)
 async def rollback_instance(
     instance_id: InstanceId,
     power: InstancePowerDep,
@@ -181,7 +213,9 @@ async def rollback_instance(
     return shown(await instances.get(instance_id))
 
 
-@router.get("/{instance_id}/revisions", responses=problems(NotFoundError))
+@router.get(
+    "/{instance_id}/revisions", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)]
+)
 async def list_instance_revisions(
     instance_id: InstanceId,
     power: InstancePowerDep,
@@ -193,7 +227,11 @@ async def list_instance_revisions(
     return InstanceRevisionList(items=[InstanceRevision.of(item) for item in found])
 
 
-@router.get("/{instance_id}/revisions/{revision}", responses=problems(NotFoundError))
+@router.get(
+    "/{instance_id}/revisions/{revision}",
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)],
+)
 async def get_instance_revision(
     instance_id: InstanceId,
     revision: RevisionNumber,

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Path, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import NO_NUL, InstanceSchedulesDep
+from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.items import shown_item
 from api.rest.v1.instance import INSTANCE_ID, InstanceId, Key
 from api.services.instance.schedule import SeenSchedule
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.instance.document import read_document
 from gamekeeper.domain.instance.schedule import FiringOutcome, ScheduledAction, ScheduleTimes
 from gamekeeper.domain.language.problem import ProblemList
@@ -100,13 +102,13 @@ def shown(seen: SeenSchedule) -> InstanceSchedule:
     return shown_item(seen, InstanceSchedule.of, f"schedule {seen.row.name} of instance {seen.row.instance_id}")
 
 
-@router.get("", responses=problems(NotFoundError))
+@router.get("", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)])
 async def list_instance_schedules(instance_id: InstanceId, schedules: InstanceSchedulesDep) -> InstanceScheduleList:
     """All schedules of an instance, each with its next times."""
     return InstanceScheduleList(items=[shown(seen) for seen in await schedules.list_all(instance_id)])
 
 
-@router.get("/{name}", responses=problems(NotFoundError))
+@router.get("/{name}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)])
 async def get_instance_schedule(
     instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep
 ) -> InstanceSchedule:
@@ -120,6 +122,7 @@ async def get_instance_schedule(
     responses={201: {"model": InstanceSchedule, "description": "The schedule, which is new"}}
     | problems(NotFoundError, ConflictError)
     | SPEC,
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
 )
 async def apply_instance_schedule(
     instance_id: InstanceId,
@@ -134,7 +137,12 @@ async def apply_instance_schedule(
     return shown(seen)
 
 
-@router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
+@router.delete(
+    "/{name}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
+)
 async def delete_instance_schedule(
     instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep
 ) -> None:
@@ -142,7 +150,7 @@ async def delete_instance_schedule(
     await schedules.remove(instance_id, name)
 
 
-@router.post("/{name}/pause", responses=problems(NotFoundError))
+@router.post("/{name}/pause", responses=problems(NotFoundError), dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)])
 async def pause_instance_schedule(
     instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep, body: InstancePause | None = None
 ) -> InstanceSchedule:
@@ -150,7 +158,7 @@ async def pause_instance_schedule(
     return shown(await schedules.set_paused(instance_id, name, True, body.note if body else ""))
 
 
-@router.post("/{name}/resume", responses=problems(NotFoundError))
+@router.post("/{name}/resume", responses=problems(NotFoundError), dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)])
 async def resume_instance_schedule(
     instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep, body: InstancePause | None = None
 ) -> InstanceSchedule:
@@ -158,7 +166,12 @@ async def resume_instance_schedule(
     return shown(await schedules.set_paused(instance_id, name, False, body.note if body else ""))
 
 
-@router.post("/{name}/trigger", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{name}/trigger",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
+)
 async def trigger_instance_schedule(
     instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep, key: Key = None
 ) -> InstanceSchedule:

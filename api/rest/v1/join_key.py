@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, JoinKeysDep, Limit
+from api.needs import needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
 from api.rest.items import shown_items
 from api.services.access.join_key import KEY_LIFETIME, MAX_KEY_LIFETIME, MAX_USES
 from gamekeeper.db.models import JoinKeyRow
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.node.join import HOST_PATTERN, KeyState
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import NotFoundError
@@ -89,7 +91,7 @@ class JoinKeyList(BaseModel):
     next_cursor: str | None = None
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
 async def create_join_key(body: JoinKeyCreate, join_keys: JoinKeysDep, response: Response) -> NewJoinKey:
     """A key by which so many machines join: each becomes a node with these labels and overrides."""
     fields = body.model_dump(exclude={"uses", "hours", "policy"}) | {"max_uses": body.uses}
@@ -99,20 +101,25 @@ async def create_join_key(body: JoinKeyCreate, join_keys: JoinKeysDep, response:
     return NewJoinKey(**JoinKey.of(row).model_dump(), key=key)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
 async def list_join_keys(join_keys: JoinKeysDep, cursor: Cursor = None, limit: Limit = 100) -> JoinKeyList:
     """Join keys in order of their ids, without the keys themselves; those that ended are kept for 30 days."""
     page = await join_keys.page(cursor=cursor, limit=limit)
     return JoinKeyList(items=shown_items(join_keys.odd_rows, page.rows, JoinKey.of), next_cursor=page.next_cursor)
 
 
-@router.get("/{key_id}", responses=problems(NotFoundError))
+@router.get("/{key_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
 async def get_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> JoinKey:
     """One join key, without the key itself."""
     return JoinKey.of(await join_keys.get(key_id))
 
 
-@router.delete("/{key_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
+@router.delete(
+    "/{key_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def revoke_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> None:
     """Revokes a key: it lets no further machine in, and what waits with it is refused. Nodes that joined stay."""
     await join_keys.revoke(key_id)

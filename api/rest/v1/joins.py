@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, JoinApprovalsDep, Limit
+from api.needs import needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.items import shown_items
 from gamekeeper.db.models import JoinRow
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.node.join import JoinState
 from gamekeeper.domain.node.node import NODE_ID
 from gamekeeper.errors import ConflictError, NotFoundError
@@ -70,7 +72,7 @@ class RemovedJoins(BaseModel):
     removed: int
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
 async def list_joins(
     approvals: JoinApprovalsDep, state: JoinState | None = None, cursor: Cursor = None, limit: Limit = 100
 ) -> JoinList:
@@ -79,26 +81,39 @@ async def list_joins(
     return JoinList(items=shown_items(approvals.odd_rows, page.rows, Join.of), next_cursor=page.next_cursor)
 
 
-@router.post("/{join_id}/approve", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{join_id}/approve",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def approve_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinApproval | None = None) -> Join:
     """Lets a waiting machine in. 409 where its id is that of a node, unless it is to replace that node's agent."""
     wanted = body or JoinApproval()
     return Join.of(await approvals.approve(join_id, node_id=wanted.node_id or "", replaces=wanted.replace))
 
 
-@router.post("/{join_id}/refuse", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{join_id}/refuse",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def refuse_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinRefusal | None = None) -> Join:
     """Tells a waiting machine that it is not wanted."""
     return Join.of(await approvals.refuse(join_id, (body or JoinRefusal()).message))
 
 
-@router.delete("/{join_id}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError, ConflictError))
+@router.delete(
+    "/{join_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def remove_join(join_id: JoinId, approvals: JoinApprovalsDep) -> None:
     """Forgets a machine that is no node; it may ask again."""
     await approvals.remove(join_id)
 
 
-@router.delete("")
+@router.delete("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
 async def remove_joins(approvals: JoinApprovalsDep) -> RemovedJoins:
     """Forgets all machines that are no nodes."""
     return RemovedJoins(removed=await approvals.remove_all())

@@ -13,10 +13,12 @@ from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import SAFE_ID, LastEventId, LogsDep
+from api.needs import needs
 from api.problems import problems
 from api.rest.v1.run import RunId
 from api.services.log_part import StampedRecord
 from api.services.run.log import LogPart, LogService
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
@@ -43,6 +45,7 @@ StepName = Annotated[str, Path(max_length=63, pattern=SAFE_ID)]
             "description": "The log. The header `Gamekeeper-Log-Complete` says true, false, or open.",
         }
     },
+    dependencies=[needs(Verb.LOGS, ObjectKind.PIPELINE)],
 )
 async def get_step_log(
     run_id: RunId,
@@ -142,6 +145,7 @@ def _iso(ns: int) -> str:
     response_class=Response,
     responses=problems(NotFoundError)
     | {200: {"content": {"application/x-ndjson": {}}, "description": "A line of JSON for each line."}},
+    dependencies=[needs(Verb.LOGS, ObjectKind.PIPELINE)],
 )
 async def get_run_log(
     run_id: RunId,

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import LogsDep, MetricsDep, NodesDep
+from api.needs import needs
 from api.problems import problems
 from api.rest.v1.log import StepName
 from api.rest.v1.node import NodeId
 from api.rest.v1.run import RunId
 from api.services.node.metric import MetricService, container_subject, node_subject
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.errors import NotFoundError
 
 router = APIRouter(tags=["metrics"])
@@ -54,7 +56,9 @@ async def series_of(
     return MetricSeries(step=step, points=points)
 
 
-@router.get("/nodes/{node_id}/metrics", responses=problems(NotFoundError))
+@router.get(
+    "/nodes/{node_id}/metrics", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.NODE)]
+)
 async def get_node_metrics(
     node_id: NodeId, nodes: NodesDep, metrics: MetricsDep, start: From = None, to: To = None, step: Step = 60
 ) -> MetricSeries:
@@ -63,7 +67,11 @@ async def get_node_metrics(
     return await series_of(metrics, node_subject(node_id), start, to, step)
 
 
-@router.get("/runs/{run_id}/steps/{step_name}/metrics", responses=problems(NotFoundError))
+@router.get(
+    "/runs/{run_id}/steps/{step_name}/metrics",
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)],
+)
 async def get_step_metrics(
     run_id: RunId,
     step_name: StepName,

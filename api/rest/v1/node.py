@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
+from api.needs import needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
 from api.rest.items import shown_item, shown_items
 from api.services.node.node import MAX_TOKEN_LIFETIME, TOKEN_LIFETIME, NodeService
 from gamekeeper.db.models import ContainerRow, NodeRow
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.node.capacity import effective
 from gamekeeper.domain.node.condition import Condition
 from gamekeeper.domain.node.node import NODE_ID, NodeMode, NodeStatus
@@ -156,7 +158,12 @@ async def shown_node(row: NodeRow, nodes: NodeService, response: Response) -> No
     return shown_item(row, Node.of, f"node {row.id}").with_room(await nodes.rooms([row]))
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=problems(ConflictError))
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(ConflictError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> Node:
     """Creates a node. It is `never_seen` until its agent registers with an enrolment token."""
     row = await nodes.create(body.model_dump(mode="json"))
@@ -164,7 +171,7 @@ async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> 
     return await shown_node(row, nodes, response)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
 async def list_nodes(
     nodes: NodesDep,
     node_status: Annotated[NodeStatus | None, Query(alias="status")] = None,
@@ -179,13 +186,15 @@ async def list_nodes(
     return NodeList(items=[item.with_room(rooms) for item in items], next_cursor=page.next_cursor)
 
 
-@router.get("/{node_id}", responses=problems(NotFoundError))
+@router.get("/{node_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
 async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
     """One node. Its `ETag` is what `If-Match` of a change takes."""
     return await shown_node(await nodes.get(node_id), nodes, response)
 
 
-@router.patch("/{node_id}", responses=problems(NotFoundError, PreconditionError))
+@router.patch(
+    "/{node_id}", responses=problems(NotFoundError, PreconditionError), dependencies=[needs(Verb.EDIT, ObjectKind.NODE)]
+)
 async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match: IfMatch, response: Response) -> Node:
     """Changes what is given. With `If-Match` the change is made only to the version you read.
 
@@ -199,6 +208,7 @@ async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match
     "/{node_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(NotFoundError, ConflictError, PreconditionError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
 )
 async def delete_node(node_id: NodeId, nodes: NodesDep, if_match: IfMatch, force: bool = False) -> None:
     """Removes a node. 409 while steps live on it or services are to stay there, unless forced: then the steps are
@@ -206,7 +216,12 @@ async def delete_node(node_id: NodeId, nodes: NodesDep, if_match: IfMatch, force
     await nodes.delete(node_id, if_match, force=force)
 
 
-@router.post("/{node_id}/enrolment-tokens", status_code=status.HTTP_201_CREATED, responses=problems(NotFoundError))
+@router.post(
+    "/{node_id}/enrolment-tokens",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRequest | None = None) -> EnrolmentToken:
     """A one-time token with which the node's agent registers."""
     lifetime = timedelta(minutes=(body or TokenRequest()).minutes)
@@ -214,21 +229,29 @@ async def create_enrolment_token(node_id: NodeId, nodes: NodesDep, body: TokenRe
     return EnrolmentToken(token=token, node=node_id, expires_at=expires_at)
 
 
-@router.post("/{node_id}/revoke", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
+@router.post(
+    "/{node_id}/revoke",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+)
 async def revoke_node(node_id: NodeId, enrolment: EnrolmentDep) -> None:
     """Makes the node's key, certificates and unspent tokens void. Its session, polls, uploads and consoles end within
     5 s; its containers go on, and nobody looks after them until it registers with a new enrolment token."""
     await enrolment.revoke(node_id)
 
 
-@router.get("/{node_id}/containers", responses=problems(NotFoundError))
+@router.get("/{node_id}/containers", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
 async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
     """The node's containers that Gamekeeper owns, as its agent last reported them."""
     return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id), NodeContainer.of))
 
 
 @router.post(
-    "/{node_id}/refresh", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError)
+    "/{node_id}/refresh",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.SEE, ObjectKind.NODE)],
 )
 async def refresh_node(node_id: NodeId, nodes: NodesDep) -> None:
     """Asks the node's agent to report its inventory and containers now. 409 when it is not connected."""

@@ -11,10 +11,12 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
+from api.needs import needs, needs_a_key
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.v1.run import RunCreate, submission_of
 from api.rest.yaml_body import YamlRoute
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.language.key_docs import json_schema
 from gamekeeper.domain.language.problem import Problem
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, SpecError
@@ -72,6 +74,7 @@ class PipelineList(BaseModel):
     responses={200: {"model": StoredPipeline, "description": "The text equals the newest version"}}
     | problems(ConflictError)
     | SPEC,
+    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
 )
 async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> PushedPipeline:
     """Stores a pipeline as the next version of its name. 422 lists every problem at once. The body may be the file
@@ -86,21 +89,24 @@ async def push_pipeline(body: PipelineCreate, response: Response, pipelines: Pip
     return PushedPipeline(**StoredPipeline.model_validate(row).model_dump(), warnings=warnings)
 
 
-@router.get("/pipelines")
+@router.get("/pipelines", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def list_pipelines(pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50) -> PipelineList:
     """The newest version of each, by name."""
     page = await pipelines.page(cursor, limit)
     return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/pipelines/{name}", responses=problems(NotFoundError))
+@router.get("/pipelines/{name}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def get_pipeline(name: PipelineName, pipelines: PipelinesDep) -> StoredPipeline:
     """The newest version."""
     return StoredPipeline.model_validate(await pipelines.get(name))
 
 
 @router.delete(
-    "/pipelines/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError, ConflictError)
+    "/pipelines/{name}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
 )
 async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules: SchedulesDep) -> None:
     """All its versions. Runs of it go on; a pipeline that is stored again under the name goes on counting. 409 while
@@ -109,7 +115,9 @@ async def delete_pipeline(name: PipelineName, pipelines: PipelinesDep, schedules
     await pipelines.delete(name)
 
 
-@router.get("/pipelines/{name}/versions", responses=problems(NotFoundError))
+@router.get(
+    "/pipelines/{name}/versions", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)]
+)
 async def list_pipeline_versions(
     name: PipelineName, pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50
 ) -> PipelineList:
@@ -118,13 +126,22 @@ async def list_pipeline_versions(
     return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/pipelines/{name}/versions/{version}", responses=problems(NotFoundError))
+@router.get(
+    "/pipelines/{name}/versions/{version}",
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)],
+)
 async def get_pipeline_version(name: PipelineName, version: Version, pipelines: PipelinesDep) -> StoredPipeline:
     """One version."""
     return StoredPipeline.model_validate(await pipelines.get(name, version))
 
 
-@router.get("/pipelines/{name}/diff", response_class=PlainTextResponse, responses=problems(NotFoundError))
+@router.get(
+    "/pipelines/{name}/diff",
+    response_class=PlainTextResponse,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)],
+)
 async def diff_pipeline_versions(
     name: PipelineName,
     pipelines: PipelinesDep,
@@ -135,7 +152,7 @@ async def diff_pipeline_versions(
     return await pipelines.diff(name, old, new)
 
 
-@router.post("/pipelines/validate", responses=problems(NotFoundError))
+@router.post("/pipelines/validate", responses=problems(NotFoundError), dependencies=[needs_a_key()])
 async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
     """Every problem that a submission with this body would be refused for. The body may be the pipeline file itself, as
     `application/yaml`."""
@@ -147,7 +164,7 @@ async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
     return Validation(valid=True, problems=[], warnings=plan.warnings)
 
 
-@router.get("/schema/pipeline-v1.json")
+@router.get("/schema/pipeline-v1.json", dependencies=[needs_a_key()])
 async def get_pipeline_schema() -> dict[str, Any]:
     """The JSON Schema of the pipeline language, for editors."""
     return json_schema()

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from api.dependencies import PlacementsDep
+from api.needs import needs
 from api.problems import SPEC
 from api.rest.v1.instance import InstanceCreate
 from api.rest.yaml_body import YamlRoute
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 router = APIRouter(prefix="/placement", tags=["instances"], route_class=YamlRoute)
 
@@ -36,7 +38,7 @@ class PlacementAnswer(BaseModel):
     never: bool = Field(description="True when no node could take it even if it were empty")
 
 
-@router.post("/try", responses=SPEC)
+@router.post("/try", responses=SPEC, dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
 async def try_placement(body: InstanceCreate, request: Request, placements: PlacementsDep) -> PlacementAnswer:
     """Answers where an instance would go, and why not elsewhere. The body is that of a new instance; nothing is made
     or promised. 422 lists every problem of the body."""

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
 from api.dependencies import SAFE_ID, ProcessesDep
+from api.needs import needs
 from api.rest.body import Body
 from api.rest.fields import ZonedMoment
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 router = APIRouter(prefix="/processes", tags=["events"])
 
@@ -28,7 +30,7 @@ class ReplacedProcess(Body):
     silent_seconds: float = Field(ge=0, le=1e6, description="For how long the old one had not answered")
 
 
-@router.post("/{process}/replaced", status_code=204)
+@router.post("/{process}/replaced", status_code=204, dependencies=[needs(Verb.ADMIN, ObjectKind.SERVER)])
 async def create_replacement(process: ProcessName, body: ReplacedProcess, processes: ProcessesDep) -> None:
     """Records the event `process.replaced`. The supervisor of `gamekeeper up` tells so of a frozen process."""
     at: datetime = body.at

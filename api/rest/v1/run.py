@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import NO_NUL, SAFE_ID, Cursor, LastEventId, Limit, PartsDep, RunsDep
+from api.dependencies import NO_NUL, SAFE_ID, Cursor, KeyDep, LastEventId, Limit, PartsDep, RunsDep
+from api.needs import needs
 from api.problems import SPEC, problems, text
 from api.rest.body import Body
 from api.rest.items import shown_item, shown_items
@@ -21,6 +22,7 @@ from api.services.label import label_pair
 from api.services.run.run import RunService
 from gamekeeper.control_plane.intake.submission import Submission, check_one_source
 from gamekeeper.db.models import EventRow, RunRow, StepRow
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.language.problem import Problem
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import RunState
@@ -211,11 +213,13 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     }
     | problems(NotFoundError, ConflictError)
     | SPEC,
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
 )
 async def create_run(
     body: RunCreate,
     request: Request,
     response: Response,
+    key: KeyDep,
     runs: RunsDep,
     parts: PartsDep,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
@@ -223,7 +227,7 @@ async def create_run(
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="As `node` of the body")] = None,
 ) -> NewRun | RunPlan:
     """Checks a pipeline and runs it. 422 lists every problem at once; nothing starts while one stands. The body may be
-    the file itself, as `application/yaml`."""
+    the file itself, as `application/yaml`. A pipeline that is not stored needs the verb `edit` as well."""
     if node is not None and body.node is None:
         body = body.model_copy(update={"node": node})
     submission = submission_of(body, idempotency_key, await request.body())
@@ -231,6 +235,8 @@ async def create_run(
         response.status_code = status.HTTP_200_OK
         plan = await runs.plan(submission)
         return RunPlan(pipeline=plan, warnings=plan.warnings)
+    if submission.pipeline is None:
+        key.check(Verb.EDIT)
     parts.check_room()
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
@@ -239,7 +245,7 @@ async def create_run(
     return NewRun(**run.model_dump(exclude={"steps"}), steps=run.steps, warnings=accepted.run.pipeline.warnings)
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def list_runs(
     runs: RunsDep,
     state: RunState | None = None,
@@ -278,13 +284,18 @@ async def list_runs(
     return RunList(items=items, next_cursor=page.next_cursor)
 
 
-@router.get("/{run_id}", responses=problems(NotFoundError))
+@router.get("/{run_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def get_run(run_id: RunId, runs: RunsDep) -> Run:
     """One run with its steps."""
     return await shown(runs, *await runs.get(run_id))
 
 
-@router.post("/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{run_id}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = None) -> Run:
     """Requests the cancel. The run is `canceled` when its containers are gone and its finally steps have run."""
     await runs.cancel(run_id, (body.reason if body else "") or "canceled by a user")
@@ -295,6 +306,7 @@ async def cancel_run(run_id: RunId, runs: RunsDep, body: CancelRequest | None = 
     "/{run_id}/events",
     response_class=EventSourceResponse,
     responses=problems(NotFoundError) | text("text/event-stream", "Events of kind `run` and `step`, at last `end`"),
+    dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)],
 )
 async def follow_run_events(run_id: RunId, runs: RunsDep, last_event_id: LastEventId) -> EventSourceResponse:
     """Changes of state as server-sent events, from `Last-Event-ID` on, until the run has ended."""

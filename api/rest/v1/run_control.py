@@ -9,10 +9,12 @@ from fastapi import APIRouter, Header, Request, Response, status
 from pydantic import ConfigDict, Field
 
 from api.dependencies import PartsDep, RerunsDep, RunControlDep, RunsDep
+from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.v1.log import StepName
 from api.rest.v1.run import CancelRequest, Run, RunId, shown
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.run.control import HoldAction
 from gamekeeper.domain.run.rerun import FAILED
 from gamekeeper.errors import ConflictError, NotFoundError
@@ -40,7 +42,11 @@ class RerunRequest(Body):
     args: dict[str, Any] = Field(default_factory=dict, max_length=500, description="Instead of those of the old run")
 
 
-@router.post("/{run_id}/steps/{step}/approval", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{run_id}/steps/{step}/approval",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.APPROVE, ObjectKind.PIPELINE)],
+)
 async def answer_approval(
     run_id: RunId, step: StepName, body: ApprovalRequest, control: RunControlDep, runs: RunsDep
 ) -> Run:
@@ -49,7 +55,11 @@ async def answer_approval(
     return await shown(runs, *await runs.get(run_id))
 
 
-@router.post("/{run_id}/steps/{step}/hold", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{run_id}/steps/{step}/hold",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def answer_hold(run_id: RunId, step: StepName, body: HoldRequest, control: RunControlDep, runs: RunsDep) -> Run:
     """Decides what becomes of a held step: one more try, an end as if it had been skipped, or its failure."""
     await control.answer_hold(run_id, step, body.action)
@@ -60,6 +70,7 @@ async def answer_hold(run_id: RunId, step: StepName, body: HoldRequest, control:
     "/{run_id}/steps/{step}/cancel",
     status_code=status.HTTP_202_ACCEPTED,
     responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
 )
 async def cancel_step(
     run_id: RunId, step: StepName, control: RunControlDep, runs: RunsDep, body: CancelRequest | None = None
@@ -69,14 +80,22 @@ async def cancel_step(
     return await shown(runs, *await runs.get(run_id))
 
 
-@router.post("/{run_id}/pause", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{run_id}/pause",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def pause_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     """No further step starts until `resume`. What runs goes on, and so do time limits."""
     await control.set_paused(run_id, True)
     return await shown(runs, *await runs.get(run_id))
 
 
-@router.post("/{run_id}/resume", responses=problems(NotFoundError, ConflictError))
+@router.post(
+    "/{run_id}/resume",
+    responses=problems(NotFoundError, ConflictError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Run:
     """Steps of a paused run start again."""
     await control.set_paused(run_id, False)
@@ -84,7 +103,10 @@ async def resume_run(run_id: RunId, control: RunControlDep, runs: RunsDep) -> Ru
 
 
 @router.post(
-    "/{run_id}/rerun", status_code=status.HTTP_201_CREATED, responses=problems(NotFoundError, ConflictError) | SPEC
+    "/{run_id}/rerun",
+    status_code=status.HTTP_201_CREATED,
+    responses=problems(NotFoundError, ConflictError) | SPEC,
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
 )
 async def rerun_run(
     run_id: RunId,

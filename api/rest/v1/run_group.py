@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import NO_NUL, Cursor, Limit, RunsDep
+from api.needs import needs
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 router = APIRouter(prefix="/run-groups", tags=["runs"])
 
@@ -25,7 +27,7 @@ class RunGroupList(BaseModel):
     next_cursor: str | None = None
 
 
-@router.get("")
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def list_run_groups(
     runs: RunsDep,
     name: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only this group")] = None,

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Path, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, PartsDep, SchedulesDep
+from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.fields import ZonedMoment
 from api.rest.v1.pipeline import PipelineName
 from api.services.run.schedule import ScheduleCall
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.language.pipeline import Overlap
 from gamekeeper.domain.run.schedule import StandingSchedule
 from gamekeeper.errors import ConflictError, NotFoundError
@@ -88,7 +90,11 @@ class Backfill(BaseModel):
     runs: int = Field(description="How many runs it starts")
 
 
-@router.put("/pipelines/{name}/schedules", responses=problems(NotFoundError, ConflictError) | SPEC)
+@router.put(
+    "/pipelines/{name}/schedules",
+    responses=problems(NotFoundError, ConflictError) | SPEC,
+    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
+)
 async def apply_schedules(
     name: PipelineName, schedules: SchedulesDep, body: SchedulesApply | None = None
 ) -> ScheduleList:
@@ -97,44 +103,69 @@ async def apply_schedules(
     return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.apply(name, call)])
 
 
-@router.get("/schedules")
+@router.get("/schedules", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
 async def list_schedules(schedules: SchedulesDep) -> ScheduleList:
     """All schedules, each with its next times."""
     return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.list_all()])
 
 
-@router.get("/schedules/{schedule}", responses=problems(NotFoundError))
+@router.get(
+    "/schedules/{schedule}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)]
+)
 async def get_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> Schedule:
     """One schedule with its next times."""
     return Schedule.of(await schedules.get(schedule))
 
 
-@router.delete("/schedules/{schedule}", status_code=status.HTTP_204_NO_CONTENT, responses=problems(NotFoundError))
+@router.delete(
+    "/schedules/{schedule}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
+)
 async def delete_schedule(schedule: ScheduleId, schedules: SchedulesDep) -> None:
     """Runs that it has started go on."""
     await schedules.delete(schedule)
 
 
-@router.post("/schedules/{schedule}/pause", responses=problems(NotFoundError))
+@router.post(
+    "/schedules/{schedule}/pause",
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def pause_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: PauseRequest | None = None) -> Schedule:
     """No run of it starts until `resume`. Runs that it has started go on."""
     return Schedule.of(await schedules.set_paused(schedule, True, body.note if body else ""))
 
 
-@router.post("/schedules/{schedule}/resume", responses=problems(NotFoundError))
+@router.post(
+    "/schedules/{schedule}/resume",
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def resume_schedule(schedule: ScheduleId, schedules: SchedulesDep, body: PauseRequest | None = None) -> Schedule:
     """Times that passed meanwhile are not made up for: that is what a backfill is for."""
     return Schedule.of(await schedules.set_paused(schedule, False, body.note if body else ""))
 
 
-@router.post("/schedules/{schedule}/trigger", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
+@router.post(
+    "/schedules/{schedule}/trigger",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def trigger_schedule(schedule: ScheduleId, schedules: SchedulesDep, parts: PartsDep) -> Schedule:
     """One run now, whatever else of it goes on. `GET /runs?schedule=` shows it."""
     parts.check_room()
     return Schedule.of(await schedules.trigger(schedule))
 
 
-@router.post("/schedules/{schedule}/backfill", status_code=status.HTTP_202_ACCEPTED, responses=problems(NotFoundError))
+@router.post(
+    "/schedules/{schedule}/backfill",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(NotFoundError),
+    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+)
 async def backfill_schedule(
     schedule: ScheduleId, body: BackfillRequest, schedules: SchedulesDep, parts: PartsDep
 ) -> Backfill:

@@ -30,6 +30,8 @@ from gamekeeper.domain.access.api_key import (
     free_name,
     is_taken,
 )
+from gamekeeper.domain.access.role import Role
+from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError, UnauthenticatedError
@@ -53,10 +55,11 @@ class KeyRing:
         async with self._database.read() as session:
             return await KeyRepository(session).page(cursor=cursor, limit=limit)
 
-    async def make(self, by: KnownKey, name: str, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
+    async def make(self, by: KnownKey, name: str, role: Role, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
         """A key, and its secret. Raises ConflictError for a name that a good key has, and for too many keys."""
         now = utc_now()
-        row = ApiKeyRow(name=name, created_by=current_actor(), expires_at=None if lifetime is None else now + lifetime)
+        end = None if lifetime is None else now + lifetime
+        row = ApiKeyRow(name=name, role=role, created_by=current_actor(), expires_at=end)
         secret = new_api_key(row.id)
         async with self._changing(by) as session:
             keys = KeyRepository(session)
@@ -77,9 +80,9 @@ class KeyRing:
             row = await keys.get(key_id)
             if row.state is not ApiKeyState.GOOD:
                 return
-            if not await keys.names_of_good(now + LAST_GOOD_FOR, but=key_id):
+            if row.role == Role.ADMIN and not await keys.has_admin(now + LAST_GOOD_FOR, but=key_id):
                 raise ConflictError(
-                    f'"{row.name}" is the last good API key: without it nobody could call',
+                    f'"{row.name}" is the last good API key of an admin: without it nobody could make others',
                     hint="make another one first, good for an hour at least, or give this one a new secret: "
                     "gamekeeper key rotate --overlap 0s",
                 )
@@ -89,7 +92,10 @@ class KeyRing:
     async def rotate(self, by: KnownKey, key_id: str, overlap: timedelta) -> tuple[str, ApiKeyRow, datetime]:
         """A new secret, the key, and the end of its earlier secrets, which stay good for ``overlap``.
 
-        Raises NotFoundError, and ConflictError for a key that has ended or has too many secrets."""
+        Raises NotFoundError, ForbiddenError for a key that may not do it to another one, and ConflictError for a key
+        that has ended or has too many secrets."""
+        if key_id != by.id:
+            by.check(Verb.ADMIN)
         secret, until = new_api_key(key_id), utc_now() + overlap
         async with self._changing(by) as session:
             keys = KeyRepository(session)
@@ -166,8 +172,9 @@ class Given:
         name = free_name(ADMIN, await self._keys.names_of_good(utc_now()))
         await _add(self._session, ApiKeyRow(name=name, is_given=True, created_by=current_actor()), secret)
 
-    async def is_any_good(self) -> bool:
-        return bool(await self._keys.names_of_good(utc_now()))
+    async def has_admin(self) -> bool:
+        """True where some key is good that may make others."""
+        return await self._keys.has_admin(utc_now())
 
 
 async def _add(session: AsyncSession, row: ApiKeyRow, secret: str) -> None:

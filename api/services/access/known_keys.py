@@ -16,6 +16,9 @@ from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access.api_key import ApiKeyState, api_key_state
+from gamekeeper.domain.access.role import Role, verbs_of
+from gamekeeper.domain.access.verb import Verb
+from gamekeeper.errors import ForbiddenError
 from gamekeeper.uncancelled import uncancelled
 
 KNOWN_SECONDS = 3.0
@@ -29,8 +32,18 @@ class KnownKey:
 
     id: str
     name: str
+    role: str
     key_hash: str
     until: datetime | None
+
+    def check(self, verb: Verb) -> None:
+        """Raises ForbiddenError for a verb that is not its role's."""
+        if verb not in verbs_of(self.role):
+            able = ", ".join(role for role in Role if verb in verbs_of(role))
+            raise ForbiddenError(
+                f'the API key "{self.name}" ({self.role}) lacks the verb "{verb}"',
+                hint=f"use a key of one of these roles: {able}",
+            )
 
 
 class KnownKeys:
@@ -116,7 +129,7 @@ class KnownKeys:
 
 def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> KnownKey:
     ends = [end for end in (secret.good_until, row.expires_at) if end is not None]
-    return KnownKey(row.id, row.name, secret.key_hash, min(ends, default=None))
+    return KnownKey(row.id, row.name, row.role, secret.key_hash, min(ends, default=None))
 
 
 def is_good(secret: ApiKeySecretRow, row: ApiKeyRow, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
 from gamekeeper.domain.access.api_key import ApiKeyState, api_key_state
+from gamekeeper.domain.access.role import Role
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -18,6 +19,7 @@ class ApiKeyRow(SQLModel, table=True):
     id: str = Field(default_factory=lambda: secrets.token_hex(4), primary_key=True, max_length=16)
     name: str = Field(max_length=200, index=True)
     is_given: bool = False
+    role: str = Field(default=Role.ADMIN, max_length=16)
     created_by: str = Field(default="", max_length=200)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

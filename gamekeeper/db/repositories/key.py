@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.readable import ODD_ROWS, column
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import NotFoundError
 from gamekeeper.supervised import Supervised
 
@@ -79,10 +80,13 @@ class KeyRepository:
         """True where no key was ever made."""
         return (await self._session.exec(select(ApiKeyRow.id).limit(1))).first() is None
 
-    async def names_of_good(self, now: datetime, *, but: str = "") -> list[str]:
-        """The names of the keys that are good, but for the one with this id."""
-        query = select(ApiKeyRow.name).where(_is_good(now), col(ApiKeyRow.id) != but)
-        return list((await self._session.exec(query)).all())
+    async def names_of_good(self, now: datetime) -> list[str]:
+        return list((await self._session.exec(select(ApiKeyRow.name).where(_is_good(now)))).all())
+
+    async def has_admin(self, now: datetime, *, but: str = "") -> bool:
+        """True where a key is good that may make others, but for the one with this id."""
+        admins = _is_good(now), col(ApiKeyRow.role) == Role.ADMIN, col(ApiKeyRow.id) != but
+        return (await self._session.exec(select(ApiKeyRow.id).where(*admins).limit(1))).first() is not None
 
     async def page(self, *, cursor: str | None, limit: int) -> Page[ApiKeyRow]:
         query = select(ApiKeyRow).order_by(ApiKeyRow.id)

@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from api.app import create_routes
 from api.dependencies import require_key
-from api.openapi import PUBLIC_PATHS, openapi_document
+from api.needs import PUBLIC_PATHS
+from api.openapi import openapi_document
 from api.rest import reference
 from api.services.bucket import Buckets
 from gamekeeper.temporal.pollers import Pollers

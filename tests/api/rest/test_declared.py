@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from api.app import create_routes
-from api.openapi import PUBLIC_PATHS, openapi_document
+from api.needs import PUBLIC_PATHS
+from api.openapi import openapi_document
 from api.problems import STATUS_BY_KIND, problems
 from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 from tests.fixtures.declared import check_declared

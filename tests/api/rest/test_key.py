@@ -19,6 +19,7 @@ from temporalio.client import Client
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.key import KeyRepository
+from gamekeeper.domain.access.verb import Verb
 from gamekeeper.keys import hash_key
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest, make_api
 from tests.fixtures.websocket import websocket
@@ -49,7 +50,7 @@ async def test_a_key_is_made_listed_used_and_revoked(api: ApiUnderTest) -> None:
     assert made in listed.json()["items"]
     assert sorted(item["name"] for item in listed.json()["items"]) == ["admin", "ci"]
     asked = await api.anonymous.get("/api/v1/whoami", headers=of(secret))
-    assert asked.json() == {"actor": "key:ci", "key": made}
+    assert asked.json() == {"actor": "key:ci", "verbs": list(Verb), "key": made}
     await api.anonymous.post("/api/v1/nodes", json={"id": "n-1"}, headers=of(secret))
     created = (await api.http.get("/events", params={"kind": "node.created"})).json()["items"][0]
     assert created["actor"] == "key:ci"

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from api.app import create_routes
-from api.openapi import PUBLIC_PATHS, TAGS, openapi_document
+from api.needs import PUBLIC_PATHS
+from api.openapi import TAGS, openapi_document
 from api.openapi_words import FIELDS, PARAMETERS
 from api.openapi_words import SCHEMAS as MEANINGS
 

@@ -15,8 +15,8 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 import pytest
 from typer.testing import CliRunner
 
-from gamekeeper.cli.app import build
-from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
+from gamekeeper.cli.app import REFUSED, build, exit_code
+from gamekeeper.errors import ForbiddenError, GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.gamekeeper.cli.conftest import GAMEKEEPER, Said
 from tests.hang import HANG_SECONDS
@@ -199,3 +199,14 @@ def test_the_key_itself_is_no_name(word: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(build(), ["--state-dir", str(tmp_path), "key", word, secret])
     assert isinstance(result.exception, InvalidError)
     assert "its id is 0f9a33c1" in str(result.exception)
+
+
+async def test_a_key_is_told_what_its_role_lacks(keys: Keys) -> None:
+    made = await keys("key", "make", "eye", "--role", "viewer")
+    keys.file.write_text(made.out.decode())
+    assert "(key " in (own := (await keys("whoami")).out.decode())
+    assert ", viewer, " in own
+    assert (await keys("node", "ls")).code == 0
+    refused = await keys("key", "make", "more")
+    assert refused.err == ('the API key "eye" (viewer) lacks the verb "admin"; use a key of one of these roles: admin')
+    assert exit_code(ForbiddenError("")) == REFUSED

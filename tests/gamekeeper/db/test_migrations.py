@@ -78,8 +78,8 @@ def test_keys_of_before_stay_good_and_have_names_of_their_own(old: Engine) -> No
 
 def test_no_way_back_makes_an_ended_key_good(old: Engine) -> None:
     upgrade(old.url.render_as_string(hide_password=False))
-    row = """INSERT INTO api_keys (id, name, is_given, created_by, created_at, expires_at, revoked_at, last_used_from)
-             VALUES (:id, :id, :no, '', :at, :expires, :revoked, '')"""
+    row = """INSERT INTO api_keys (id, name, role, is_given, created_by, created_at, expires_at, revoked_at,
+             last_used_from) VALUES (:id, :id, :role, :no, '', :at, :expires, :revoked, '')"""
     secret = "INSERT INTO api_key_secrets VALUES (:hash, :id, :until, :at)"
     ends = {
         "good": (None, None, None),
@@ -88,10 +88,12 @@ def test_no_way_back_makes_an_ended_key_good(old: Engine) -> None:
         "spent": (None, None, AT),
         "guest": (LATER, None, None),
         "earlier": (None, None, LATER),
+        "bounded": (None, None, None),  # by its role, which the version before does not know
     }
     with old.begin() as connection:
         for name, (expires, revoked, until) in ends.items():
-            fields = {"id": name, "no": False, "at": AT, "expires": expires, "revoked": revoked}
+            role = "viewer" if name == "bounded" else "admin"
+            fields = {"id": name, "role": role, "no": False, "at": AT, "expires": expires, "revoked": revoked}
             connection.execute(text(row), fields)
             connection.execute(text(secret), {"hash": name, "id": name, "until": until, "at": AT})
     with old.begin() as connection:

@@ -19,6 +19,7 @@ from api.services.access.rates import WRONG_BURST, Rates
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access import api_key
+from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import ConflictError, TooOftenError, UnauthenticatedError
 from gamekeeper.keys import hash_key
 from tests.hang import HANG_SECONDS
@@ -59,7 +60,7 @@ def there(database: Database) -> Process:
 
 async def test_a_revocation_is_felt_by_all_processes(here: Process, there: Process) -> None:
     first = await here.come(FIRST)
-    secret, row = await here.ring.make(first, "ci", None)
+    secret, row = await here.ring.make(first, "ci", Role.ADMIN, None)
     for process in (here, there):
         assert (await process.come(secret)).name == "ci"
     with there.keys.held(await there.come(secret)) as call, there.keys.held(await there.come(FIRST)) as other:
@@ -75,7 +76,7 @@ async def test_a_revocation_is_felt_by_all_processes(here: Process, there: Proce
 
 
 async def test_the_end_of_a_key_needs_no_look_at_the_database(here: Process) -> None:
-    secret, row = await here.ring.make(await here.come(FIRST), "guest", timedelta(hours=1))
+    secret, row = await here.ring.make(await here.come(FIRST), "guest", Role.ADMIN, timedelta(hours=1))
     assert row.expires_at is not None
     here.seconds = (row.expires_at - here.begun).total_seconds() - KNOWN_SECONDS / 2
     with here.keys.held(await here.come(secret)) as call:
@@ -105,12 +106,12 @@ async def test_an_earlier_secret_lives_for_the_overlap(here: Process) -> None:
 async def test_a_revoked_key_gets_itself_no_successor(here: Process, there: Process) -> None:
     """Another process knows it for some seconds more."""
     first = await here.come(FIRST)
-    secret, row = await here.ring.make(first, "stolen", None)
+    secret, row = await here.ring.make(first, "stolen", Role.ADMIN, None)
     stolen = await there.come(secret)
     await here.ring.revoke(first, row.id)
     assert (await there.come(secret)) == stolen
     for change in (
-        there.ring.make(stolen, "successor", None),
+        there.ring.make(stolen, "successor", Role.ADMIN, None),
         there.ring.rotate(stolen, first.id, timedelta()),
         there.ring.revoke(stolen, first.id),
     ):
@@ -123,7 +124,7 @@ async def test_a_revoked_key_gets_itself_no_successor(here: Process, there: Proc
 
 async def test_two_that_revoke_each_other_leave_one(here: Process, there: Process) -> None:
     first = await here.come(FIRST)
-    secret, row = await here.ring.make(first, "other", None)
+    secret, row = await here.ring.make(first, "other", Role.ADMIN, None)
     other = await there.come(secret)
     outcomes = await asyncio.gather(
         here.ring.revoke(first, row.id), there.ring.revoke(other, first.id), return_exceptions=True
@@ -133,7 +134,7 @@ async def test_two_that_revoke_each_other_leave_one(here: Process, there: Proces
 
 async def test_a_name_is_given_once_by_all_processes(here: Process, there: Process) -> None:
     first = await here.come(FIRST)
-    made = [process.ring.make(first, "ci", None) for process in (here, there)]
+    made = [process.ring.make(first, "ci", Role.ADMIN, None) for process in (here, there)]
     outcomes = await asyncio.gather(*made, return_exceptions=True)
     assert [isinstance(outcome, ConflictError) for outcome in outcomes].count(True) == 1
 
@@ -141,11 +142,11 @@ async def test_a_name_is_given_once_by_all_processes(here: Process, there: Proce
 async def test_good_keys_have_a_limit(here: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.services.access.key_ring.MAX_GOOD_KEYS", 2)
     first = await here.come(FIRST)
-    _, row = await here.ring.make(first, "second", None)
+    _, row = await here.ring.make(first, "second", Role.ADMIN, None)
     with pytest.raises(ConflictError, match="there are 2 good API keys already"):
-        await here.ring.make(first, "third", None)
+        await here.ring.make(first, "third", Role.ADMIN, None)
     await here.ring.revoke(first, row.id)
-    await here.ring.make(first, "third", None)
+    await here.ring.make(first, "third", Role.ADMIN, None)
     assert api_key.MAX_GOOD_KEYS == 1000
 
 
@@ -188,7 +189,7 @@ async def test_a_given_key_that_was_revoked_stays_so(here: Process, database: Da
     assert await here.ring.ensure_given(second), "the same start again"
     by = await here.come(second)
     assert by.name == "admin-2"
-    _, made = await here.ring.make(by, "ci", None)
+    _, made = await here.ring.make(by, "ci", Role.ADMIN, None)
     for key_id in (first.id, made.id):
         await here.ring.revoke(by, key_id)
     assert not await here.ring.ensure_given(FIRST)
