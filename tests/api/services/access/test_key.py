@@ -229,7 +229,7 @@ async def test_a_database_that_does_not_answer_holds_up_no_end(
 ) -> None:
     """The end of a key is known before; what has none goes on."""
     monkeypatch.setattr("api.services.access.key.LOOK_SECONDS", 0.01)
-    secret, _ = await here.ring.make(await here.come(FIRST), "guest", timedelta(minutes=10))
+    secret, _ = await here.ring.make(await here.come(FIRST), "guest", Role.ADMIN, timedelta(minutes=10))
     process = Process(silent)
     with process.keys.held(await process.come(secret)) as call, process.keys.held(await process.come(FIRST)) as other:
         silent.is_silent, process.seconds = True, 300.0
@@ -256,14 +256,14 @@ async def test_a_right_key_that_nobody_knows_yet_passes_although_its_address_gue
     )
     assert [isinstance(outcome, TooOftenError) for outcome in outcomes] == [True] * 50 + [False]
     assert silent.reads - reads == 2, "their hashes and their rows, once for all of them"
-    secret, _ = await here.ring.make(await here.come(FIRST), "new", None)
+    secret, _ = await here.ring.make(await here.come(FIRST), "new", Role.ADMIN, None)
     process.seconds += KNOWN_SECONDS
     assert (await process.come(secret)).name == "new"
 
 
 async def test_keys_that_nobody_uses_any_more_are_not_kept_in_memory(here: Process) -> None:
     first = await here.come(FIRST)
-    made = [await here.ring.make(first, f"job-{number}", None) for number in range(5)]
+    made = [await here.ring.make(first, f"job-{number}", Role.ADMIN, None) for number in range(5)]
     for secret, _ in made:
         await here.come(secret)
     with here.keys.held(first):
@@ -274,16 +274,16 @@ async def test_keys_that_nobody_uses_any_more_are_not_kept_in_memory(here: Proce
 
 async def test_a_key_that_soon_runs_out_does_not_let_the_last_one_go(here: Process) -> None:
     first = await here.come(FIRST)
-    await here.ring.make(first, "guest", api_key.LAST_GOOD_FOR - timedelta(seconds=1))
+    await here.ring.make(first, "guest", Role.ADMIN, api_key.LAST_GOOD_FOR - timedelta(seconds=1))
     with pytest.raises(ConflictError, match="nobody could call"):
         await here.ring.revoke(first, first.id)
-    await here.ring.make(first, "friend", api_key.LAST_GOOD_FOR + timedelta(minutes=1))
+    await here.ring.make(first, "friend", Role.ADMIN, api_key.LAST_GOOD_FOR + timedelta(minutes=1))
     await here.ring.revoke(first, first.id)
 
 
 async def test_names_that_look_alike_are_one(here: Process) -> None:
     with pytest.raises(ConflictError, match="already"):
-        await here.ring.make(await here.come(FIRST), "Admin", None)
+        await here.ring.make(await here.come(FIRST), "Admin", Role.ADMIN, None)
 
 
 async def test_the_secrets_of_a_key_have_a_limit(here: Process) -> None:
@@ -299,8 +299,8 @@ async def test_the_secrets_of_a_key_have_a_limit(here: Process) -> None:
 async def test_what_was_forgotten_is_not_made_good_by_a_start(here: Process, database: Database) -> None:
     """Neither a key nor a secret that was rotated out."""
     first = await here.come(FIRST)
-    gone, row = await here.ring.make(first, "gone", None)
-    spent, kept = await here.ring.make(first, "kept", None)
+    gone, row = await here.ring.make(first, "gone", Role.ADMIN, None)
+    spent, kept = await here.ring.make(first, "kept", Role.ADMIN, None)
     await here.ring.revoke(first, row.id)
     await here.ring.rotate(first, kept.id, timedelta())
     long_ago = here.begun - api_key.KEPT_AFTER_END - SELDOM
@@ -337,8 +337,8 @@ async def test_a_last_use_of_a_clock_that_was_ahead_is_overwritten(here: Process
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL takes no such value
 async def test_a_row_that_can_not_be_read_holds_up_no_other(here: Process, database: Database) -> None:
     first = await here.come(FIRST)
-    torn, row = await here.ring.make(first, "torn", None)
-    secret, other = await here.ring.make(first, "other", None)
+    torn, row = await here.ring.make(first, "torn", Role.ADMIN, None)
+    secret, other = await here.ring.make(first, "other", Role.ADMIN, None)
     with here.keys.held(await here.come(torn)) as odd, here.keys.held(await here.come(secret)) as call:
         async with database.write() as session:
             torn_end = text("UPDATE api_keys SET expires_at = '9999-torn' WHERE id = :id")
