@@ -37,9 +37,10 @@ def build_instances(
     policy: OwnPolicy,
     link: Link,
     changed: Callable[[], None],
+    proc: Path,
 ) -> Instances:
-    """``changed`` asks for a report of the node's containers."""
+    """``changed`` asks for a report of the node's containers, ``proc`` tells who holds a port."""
     journal = KeeperJournal(state_dir / "instances.db")
-    keeper = Keeper(Tools(engine, journal, logs, policy, lambda status: reports.told(status), changed))
+    keeper = Keeper(Tools(engine, journal, logs, policy, lambda status: reports.told(status), changed, proc=proc))
     reports = InstanceReports(link, keeper)
     return Instances(keeper, reports)

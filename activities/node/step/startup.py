@@ -26,12 +26,9 @@ class Startup:
     def __init__(self) -> None:
         self._start: object = None
         self._up_since = 0.0
-        self._last_exit_code: int | None = None
 
     def held(self, info: ContainerInfo, now: float) -> bool:
         """Takes a look; True when the service is healthy."""
-        if info.status is ContainerStatus.RESTARTING:
-            self._last_exit_code = info.exit_code
         if info.status is not ContainerStatus.RUNNING:
             self._start = None
             return False
@@ -62,7 +59,7 @@ class Startup:
         """The reason why the service is not healthy (yet); empty when there is nothing to tell."""
         found = []
         if info.restart_count:
-            exit_code = info.exit_code if info.status is ContainerStatus.RESTARTING else self._last_exit_code
+            exit_code = info.exit_code if info.status is ContainerStatus.RESTARTING else info.last_exit_code
             last = "" if exit_code is None else f", last with exit code {exit_code}"
             times = "once" if info.restart_count == 1 else f"{info.restart_count} times"
             found.append(f"it ended {times}{last}")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent_worker.dummy_engine import DummyEngine
 from agent_worker.instance.journal import KeeperJournal
 from agent_worker.instance.keeper import Keeper
 from agent_worker.instance.tools import Tools
@@ -50,9 +51,9 @@ class KeptNode:
     def open(self) -> KeptNode:
         """A new agent that has not begun yet."""
         self._journal = KeeperJournal(self.folder / "instances.db")
-        tools = Tools(
-            self.engine, self._journal, self.logs, self.policy, self._tell, steady=self.steady, boot=self.boot
-        )
+        proc = self.folder / "no-proc" if isinstance(self.engine, DummyEngine) else Path("/proc")
+        clocks: dict[str, Any] = {"steady": self.steady, "boot": self.boot}
+        tools = Tools(self.engine, self._journal, self.logs, self.policy, self._tell, **clocks, proc=proc)
         self.keeper = Keeper(tools)
         return self
 

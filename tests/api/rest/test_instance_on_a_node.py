@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.db.repositories.node import NodeRepository
+from agent_worker.node_link import session
+from gamekeeper.domain.node.ability import Ability
 from gamekeeper.domain.node.policy import NodePolicy
 from tests.api.rest.test_instance import act, create, idle, until
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
@@ -19,6 +20,10 @@ from tests.hang import HANG_SECONDS
 
 @pytest.fixture
 async def node(api: ApiUnderTest) -> ApiUnderTest:
+    return await with_agent(api)
+
+
+async def with_agent(api: ApiUnderTest) -> ApiUnderTest:
     await api.add_node()
     await api.start_control_worker()
     await api.start_agent()
@@ -162,12 +167,10 @@ async def test_two_of_them_cant_have_one_port(node: ApiUnderTest) -> None:
     assert (await idle(node))["revision"] == 1
 
 
-async def test_an_agent_that_cant_do_it_is_told(node: ApiUnderTest) -> None:
+async def test_an_agent_that_cant_do_it_is_told(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "Ability", [Ability.INSTANCES])
+    node = await with_agent(api)
     await started(node)
-    async with node.database.write() as session:
-        row = await NodeRepository(session).get("node-1")
-        assert "blue_green" in row.system["abilities"]
-        row.system = row.system | {"abilities": ["instances"]}
     body = {"container": container("a:2"), "strategy": "blue_green"}
     refused = await act(node, "update", body, 409)
     assert "brings no revision up beside another: upgrade it, or write strategy: recreate" in refused["detail"]

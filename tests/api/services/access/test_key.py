@@ -275,7 +275,7 @@ async def test_keys_that_nobody_uses_any_more_are_not_kept_in_memory(here: Proce
 async def test_a_key_that_soon_runs_out_does_not_let_the_last_one_go(here: Process) -> None:
     first = await here.come(FIRST)
     await here.ring.make(first, "guest", Role.ADMIN, api_key.LAST_GOOD_FOR - timedelta(seconds=1))
-    with pytest.raises(ConflictError, match="nobody could call"):
+    with pytest.raises(ConflictError, match="nobody could make others"):
         await here.ring.revoke(first, first.id)
     await here.ring.make(first, "friend", Role.ADMIN, api_key.LAST_GOOD_FOR + timedelta(minutes=1))
     await here.ring.revoke(first, first.id)
