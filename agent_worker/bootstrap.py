@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent_worker.engine import build_engine
@@ -86,8 +85,7 @@ def build(
     link = Link(membership.servers, membership.identity, introduction, told, settings.compression, *membership.asking)
     follower = LogFollower(engine, spool)
     reaper = Reaper(engine, link, spool, journal, follower)
-    proc = Path("/proc") if settings.engine == "docker" else folder / "no-proc"  # others take no port of the machine
-    instances = build_instances(engine, folder, follower, policy, link, reaper.changed, proc)
+    instances = build_instances(engine, folder, follower, policy, link, reaper.changed, settings.proc)
     reaper.instances = instances.keeper
     uploader = Uploader(link, spool, reaper)
     inventory = InventoryReporter(link, partial(gather_inventory, engine, folder, gpus), policy.model_dump_json)

@@ -95,3 +95,9 @@ class AgentSettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise InvalidError(f"{PREFIX}{str(first['loc'][0]).upper()}: {plain_words(first)}") from error
+
+    @property
+    def proc(self) -> Path:
+        """The folder that tells who holds the machine's ports; of an engine that takes none of them, one that is not
+        there."""
+        return Path("/proc") if self.engine == "docker" else self.state_dir / "no-proc"

@@ -1,4 +1,4 @@
-"""What each route needs of its caller: one verb, on one kind of object. A route that says nothing is no route.
+"""A route says what it needs of its caller: one verb, on one kind of object. One that says nothing is no route.
 
 It stands at the route itself, as one of its dependencies, and ``check_needs`` walks them all when the app is made. So
 a new route can't be open by mistake, and docs/access.md has its table from here.

@@ -13,8 +13,8 @@ HEAD = """\
 # Roles and verbs
 
 Written by `make pages` from `gamekeeper/domain/access/` and from the routes. [Access](access.md) says how a key gets
-its role. Every route, stream and console needs one verb, and answers 403 to a key without it; the command
-`gamekeeper` asks by the same routes.
+its role. Every route, stream and console needs one verb, and answers 403 to a key without it; the command line asks
+by the same routes.
 """
 
 

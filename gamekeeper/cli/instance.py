@@ -134,7 +134,7 @@ def wait(
     if state:
         _check_state(state)
     found = find_instance(obj, instance)
-    watch = Watch(obj, found["id"], quiet=as_json)
+    watch = Watch(obj, found, quiet=as_json)
     if state:
         finish(watch.until(state), as_json, wanted=state)
     else:

@@ -83,7 +83,7 @@ def create(
         return
     if not as_json:
         say(f"instance {made['id']} on {made['node']}")
-    finish(Watch(obj, made["id"], quiet=as_json, new=True).settled(), as_json)
+    finish(Watch(obj, made, quiet=as_json, new=True).settled(), as_json)
 
 
 def _print_made(made: dict[str, Any], as_json: bool) -> None:

@@ -75,15 +75,15 @@ def is_as_wished(found: dict[str, Any]) -> bool:
 
 
 class Watch:
-    """The changes of an instance from now on. Made before the request, so that nothing of it is missed; of a ``new``
-    one those since it was made."""
+    """The changes of an instance from now on, which was ``found`` so. Made before the request, so that nothing of it is
+    missed; of a ``new`` one those since it was made."""
 
-    def __init__(self, obj: Context, instance: str, *, quiet: bool, new: bool = False) -> None:
-        self._obj, self._id, self._quiet = obj, instance, quiet
+    def __init__(self, obj: Context, found: dict[str, Any], *, quiet: bool, new: bool = False) -> None:
+        self._obj, self._id, self._quiet = obj, str(found["id"]), quiet
         known = [event["seq"] for event in self._events() if not new or event["kind"] == "instance.created"]
         self._told = max(known, default=0)
         self._away = ""
-        self._last: dict[str, Any] = {}
+        self._last = found  # all that can be told of one that is gone before the first look
 
     def settled(self, after: int = 0, *, reverting: int = 0) -> dict[str, Any]:
         """Waits until nothing goes on, by an action after the one with the serial ``after``. Where the one with the
@@ -183,7 +183,7 @@ def settle(
 ) -> dict[str, Any] | None:
     """Asks for something at the path of an instance, and waits until it is done; None where nobody waits for it."""
     instance = str(found["id"])
-    watch = Watch(obj, instance, quiet=as_json)
+    watch = Watch(obj, found, quiet=as_json)
     answer = ask(f"/instances/{instance}")
     if not no_wait:
         return watch.settled(int(found["serial"]), reverting=int(answer["serial"]) if reverts else 0)

@@ -67,7 +67,9 @@ async def test_a_run_from_submission_to_its_log(api: ApiUnderTest) -> None:
 
 async def test_events_resume_without_skipping_or_repeating(api: ApiUnderTest) -> None:
     await start(api)
-    made = await api.submit(step("a"), step("b", dummy={"exit_code": 2, "sleep": 0.5}))  # or its states are told as one
+    made = await api.submit(step("a"), step("b", dummy={"exit_code": 2, "sleep": 600}))
+    await api.until_step(made["id"], "b", "running")  # states that follow at once are told as one
+    api.finish("b")
     await api.until_run(made["id"], "failed")
     events = await sse(api, f"/runs/{made['id']}/events")
     states = [(event["step"], event["state"]) for event in events if event["event"] != "end"]
