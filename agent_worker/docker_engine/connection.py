@@ -1,4 +1,4 @@
-"""The SDK's client of one engine: connected when the engine is up, called in threads, its errors as ours."""
+"""The SDK's client of one engine: made before the engine is up, called in threads, its errors as ours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from docker.api.client import APIClient
 
 from agent_worker.docker_engine.errors import translated
 from agent_worker.docker_engine.http10 import LOGS_URL, UNIX_URL, UnchunkedAdapter
+from agent_worker.docker_engine.late_client import LateClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +37,7 @@ class EngineConnection:
 
     @property
     def api(self) -> APIClient:
-        """The SDK's client, made at the first use that finds the engine up: only then its API version is known."""
+        """The SDK's client. To have it asks the engine nothing, so that the event loop may; each of its calls does."""
         if self._connected is None:
             self._connected = self.connect()
         return self._connected
@@ -44,9 +45,7 @@ class EngineConnection:
     def connect(self) -> APIClient:
         """A client of its own."""
         with translated(self.address):
-            client = APIClient(
-                base_url=self.address, version="auto", timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS
-            )
+            client = LateClient(self.address, timeout=CALL_TIMEOUT_SECONDS, max_pool_size=SHORT_CALLS)
         if client.base_url.startswith(UNIX_URL):
             client.mount(LOGS_URL, UnchunkedAdapter(self.address.replace("unix://", "http+unix://")))
         return client
