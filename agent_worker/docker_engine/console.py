@@ -3,12 +3,16 @@
 The SDK hands out the bare socket and loses what came together with the answer's head, so reading goes through the
 buffer that holds it. A connection that is closed does not end the command behind it (an old complaint about Docker),
 so hanging up ends it by its process id, where the agent shares the engine's process ids.
+
+An attach in the moment in which the process ends is silent for ever: the engine takes it, and would show the next start
+of the container. So a console that is silent asks now and then whether there is still a process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import struct
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from docker.api.client import APIClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from requests.exceptions import RequestException
 
 from agent_worker.docker_engine.errors import explain
@@ -35,6 +39,10 @@ CONNECT_SECONDS = 60
 HANG_UP_SECONDS = 2.0
 POLL_SECONDS = 0.05
 TYPE_SECONDS = 5.0
+SILENT_SECONDS = 0.25  # until the engine is asked whether the process is there, longer each time
+MOST_SILENT_SECONDS = 10.0
+LAST_SECONDS = 1.0  # in which the last output of a process that has ended arrives
+_ENDED = ("exited", "dead", "removing")
 _HEADER = struct.Struct(">BxxxI")
 _STDERR = 2
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
@@ -45,12 +53,16 @@ class DockerConsole:
 
     history = None
 
-    def __init__(self, api: APIClient, threads: Executor | None, container_id: str, exec_id: str, *, tty: bool) -> None:
+    def __init__(
+        self, api: APIClient, threads: Executor | None, container_id: str, exec_id: str, *, tty: bool, start: str = ""
+    ) -> None:
+        """``start`` is the time of the container's start, where it is known: after another one nothing comes here."""
         self._api = api
         self._threads = threads
         self._container_id = container_id
         self._exec_id = exec_id
         self._tty = tty
+        self._start = start
         self._response: Any = None
         self._closed = False
         self._texts: deque[ConsoleText] = deque()
@@ -68,6 +80,8 @@ class DockerConsole:
         raw: Any = response.raw
         self._buffer = raw._fp.fp
         self._socket: socket.socket = self._buffer.raw._sock
+        self._socket.settimeout(0)
+        self._came_with_head = bytes(self._buffer.peek())
         self._socket.settimeout(None)
 
     def type_and_leave(self, data: bytes) -> None:
@@ -94,18 +108,42 @@ class DockerConsole:
         return await self._on_thread(self._read_raw if self._tty else self._read_frames)
 
     def _read_raw(self) -> ConsoleText | None:
-        data = self._buffer.read1(MAX_PIECE_BYTES)
+        data = self._receive()
         return ConsoleText(LogStream.STDOUT, data) if data else None
 
     def _read_frames(self) -> ConsoleText | None:
         """All that has come, of one stream as one piece: a process that writes short lines has a frame for each."""
         while not self._texts:
-            data = self._buffer.read1(MAX_PIECE_BYTES)
+            data = self._receive()
             if not data:
                 return None
             texts, self._rest = split_frames(self._rest + data)
             self._texts.extend(texts)
         return self._texts.popleft()
+
+    def _receive(self) -> bytes:
+        """What comes next; empty once nothing can come any more."""
+        if came := self._came_with_head:
+            self._came_with_head = b""
+            return came
+        arrival = select.poll()
+        arrival.register(self._socket, select.POLLIN)
+        patience = SILENT_SECONDS
+        while not arrival.poll(patience * 1000):
+            if not self._exec_id and self._has_ended() and not arrival.poll(LAST_SECONDS * 1000):
+                return b""
+            patience = min(patience * 2, MOST_SILENT_SECONDS)
+        return self._socket.recv(MAX_PIECE_BYTES)
+
+    def _has_ended(self) -> bool:
+        """True for a container's process that is gone, False while the engine does not tell."""
+        try:
+            state = self._state()
+        except NotFound:
+            return True
+        except (RequestException, DockerException):
+            return False
+        return state.get("Status") in _ENDED or self._start not in ("", state.get("StartedAt"))
 
     async def write(self, data: bytes) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -214,8 +252,9 @@ def open_console(api: APIClient, threads: Executor, container_id: str, request: 
     """Blocks for as long as the engine takes to begin. Raises StartError."""
     try:
         if not request.command:
-            tty = bool(api.inspect_container(container_id)["Config"].get("Tty"))
-            console = DockerConsole(api, threads, container_id, "", tty=tty)
+            found = api.inspect_container(container_id)
+            tty, start = bool(found["Config"].get("Tty")), str(found["State"].get("StartedAt", ""))
+            console = DockerConsole(api, threads, container_id, "", tty=tty, start=start)
             streams = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
             console.begin(f"containers/{container_id}/attach", streams)
             return console
