@@ -122,7 +122,7 @@ class DockerConsole:
         return self._texts.popleft()
 
     def _receive(self) -> bytes:
-        """What comes next; empty once nothing can come any more."""
+        """The bytes that come next; empty once nothing can come any more."""
         if came := self._came_with_head:
             self._came_with_head = b""
             return came

@@ -13,7 +13,8 @@ USEFUL_BYTES = 1024 * 1024  # behind which no beginning of a console is looked f
 
 class FollowedLog:
     """Its lines up to ``mark``, which was the last one before the attach, and those behind it. ``count`` are wanted
-    before the console. ``ends_cut_line`` tells of lines whose newline comes with the next one."""
+    before the console. ``ends_cut_line`` tells of lines whose newline comes with the next one. ``taken`` lines came in
+    all, the mark as number ``marked``."""
 
     def __init__(self, mark: LogLine | None, count: int, ends_cut_line: Callable[[LogLine], bool]) -> None:
         self._mark = mark
@@ -23,12 +24,13 @@ class FollowedLog:
         self._behind: deque[LogLine] = deque()
         self.size = 0
         self.begins: dict[LogStream, int] = {}
-        self.marked = 0
+        self.marked = self.taken = 0
 
     def add(self, lines: Iterable[LogLine]) -> None:
         for line in lines:
             self._behind.append(line)
             self.size += len(line.data)
+            self.taken += 1
             if self._mark is not None and _is_same(line, self._mark):
                 self.marked = len(self._behind)
                 self.begins = {}

@@ -79,8 +79,16 @@ async def open_joined(
             raise
     finally:
         pump.close()
-    is_whole = len(last) < min(count, MOST_COUNTED) and log.marked in (0, len(last))
     created = made.info.created_at
+    is_whole = _is_whole(len(last), log, count)
     since_ns = int(created.timestamp() * 1e6) * 1000 if created is not None and is_whole else 0
     joined.history = ConsoleHistory(since_ns)
     return joined
+
+
+def _is_whole(last: int, log: FollowedLog, count: int) -> bool:
+    """True when fewer lines than ``count`` are all that the container has written. Of those before the attach, up to
+    a bound were counted as ``last``; beyond that, the followed log tells it that was cut nowhere."""
+    if last < min(count, MOST_COUNTED):
+        return log.marked in (0, last)
+    return last < count and (log.marked or log.taken) < count and log.taken < count + MORE_LINES

@@ -163,18 +163,21 @@ async def test_lines_that_the_engine_cuts_in_parts(docker_engine: DockerEngine, 
         assert [line[0] for line in lines] == [line[2] for line in lines]
 
 
-@pytest.mark.parametrize(("history", "is_whole"), [(5, False), (100, True)])
+@pytest.mark.parametrize(
+    ("lines", "history", "is_whole"),
+    [(20, 5, False), (20, 100, True), (1500, 1000, False), (1500, 1200, False), (1500, 2000, True)],
+)
 async def test_whether_the_container_wrote_more_is_told(
-    docker_engine: DockerEngine, test_image: str, history: int, is_whole: bool
+    docker_engine: DockerEngine, test_image: str, lines: int, history: int, is_whole: bool
 ) -> None:
-    container_id = await running(docker_engine, test_image, "seq 1 20; sleep 600")
-    await until(await opened(docker_engine, container_id, 100), b"20\n")
+    container_id = await running(docker_engine, test_image, f"seq 1 {lines}; sleep 600")
+    await until(await opened(docker_engine, container_id, 3000), b"\n%d\n" % lines)
     console = await opened(docker_engine, container_id, history)
     info = await docker_engine.find(container_id)
     assert info is not None
     assert info.created_at is not None
     created = int(info.created_at.timestamp() * 1e6) * 1000
     assert console.history == ConsoleHistory(created if is_whole else 0)
-    expected = b"".join(b"%d\n" % number for number in range(1 if is_whole else 16, 21))
-    assert await until(console, b"20\n") == expected
+    expected = b"".join(b"%d\n" % number for number in range(1 if is_whole else lines - history + 1, lines + 1))
+    assert await until(console, b"\n%d\n" % lines) == expected
     await console.close()
