@@ -22,19 +22,20 @@ PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/join.sh", "/agent/{file}", "/ap
 
 @dataclass(frozen=True)
 class Needs:
-    """A dependency of a route. ``verb`` is None where any good key will do."""
+    """A dependency of a route. ``verb`` is None where any good key will do. ``also`` is told to who lacks it."""
 
     verb: Verb | None
     on: ObjectKind
+    also: str = ""
 
     async def __call__(self, key: KeyDep) -> None:
         """Raises ForbiddenError."""
         if self.verb is not None:
-            key.check(self.verb)
+            key.check(self.verb, self.also)
 
 
-def needs(verb: Verb, on: ObjectKind) -> Any:
-    return Depends(Needs(verb, on))
+def needs(verb: Verb, on: ObjectKind, also: str = "") -> Any:
+    return Depends(Needs(verb, on, also))
 
 
 def needs_a_key() -> Any:

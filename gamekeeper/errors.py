@@ -72,12 +72,17 @@ class InvalidError(GamekeeperError):
     kind = "invalid"
 
 
+def placed(path: str, message: str) -> str:
+    """A message behind its place; a problem of the whole document has none."""
+    return f"{path}: {message}" if path else message
+
+
 class SpecError(InvalidError):
     """A pipeline, or another document of a user, that can't be accepted, with every problem found in it."""
 
     def __init__(self, problems: Sequence[Problem], what: str = "pipeline") -> None:
         count = len(problems)
-        first = f"{problems[0].path}: {problems[0].message}" if problems else ""
+        first = placed(problems[0].path, problems[0].message) if problems else ""
         super().__init__(f"{count} problem{'s' * (count != 1)} in the {what}; first: {first}", code="invalid_spec")
         self.problems = list(problems)
 

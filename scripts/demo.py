@@ -34,7 +34,7 @@ def main() -> None:
         port = free_udp_port()
         arguments = ["run", str(EXAMPLE / "deploy.yaml"), "--node", node, "--arg", f"port={port}", "--follow"]
     else:
-        port = int(arena["ports"][0].split("->")[0].rsplit(":", 1)[1])
+        port = port_of(arena)
         print(f"\nthe arena of an earlier demo is up on port {port}: probing it")
         arguments = ["run", str(EXAMPLE / "probe.yaml"), "--node", node, "--arg", f"port={port}", "--follow"]
     print()
@@ -78,6 +78,10 @@ def find_arena() -> dict[str, Any] | None:
     return next((dict(item) for item in found if item["state"] == "ready"), None)
 
 
+def port_of(arena: dict[str, Any]) -> int:
+    return int(arena["ports"][0].split("->")[0].rpartition(":")[2])
+
+
 def free_udp_port(usual: int = 8303) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -99,7 +103,7 @@ Its history   {ui}/namespaces/default/workflows/run%2F{newest["id"]}""")
     if arena is not None:
         instance = f"{prefix}gamekeeper instance"
         print(f"""The server    {instance} ls   (logs, console, stop, start, update: {instance} -h)
-To play       connect a Teeworlds 0.7 client to this machine, UDP port {arena["ports"][0].split("->")[0]}
+To play       connect a Teeworlds 0.7 client to this machine, UDP port {port_of(arena)}
 To stop       {instance} rm {arena["id"]}   (the game server; it survives what follows)
               make down   (Gamekeeper itself)""")
     print("Again         make demo")

@@ -134,4 +134,4 @@ def _message(answer: Response) -> str:
 
 
 def _hint(image: str) -> str:
-    return f'check the name, the registry and its credentials: docker pull {image}; or load it and use "missing"'
+    return f"try on the node: docker pull {image}; without a registry: docker load -i FILE, or docs/registry.md"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.node.policy_text import policy_document
 from gamekeeper.errors import InvalidError
 
+_ARGUMENT = re.compile(r"\$\{\{\s*args\.([\w-]+)\s*\}\}")
 PolicyPath = Annotated[Path, typer.Argument(help="Policy file", exists=True, dir_okay=False)]
 
 
@@ -47,7 +49,7 @@ def explain_policy(
     for name, container in _containers(file, asked):
         say(f"{name}: {container.image}")
         decisions = explain(document, container, subject)
-        refused = refused or any(decision.place is None for decision in decisions)
+        refused = refused or any(decision.place is None and not _is_open(decision) for decision in decisions)
         for decision in decisions:
             say(f"  {_told(policy, decision)}")
     if refused:
@@ -56,11 +58,17 @@ def explain_policy(
 
 def _told(policy: Path, decision: Decision) -> str:
     part, place = decision.violation.message.removesuffix(" is not in the policy"), decision.place
+    if _is_open(decision):
+        return f"unknown  {part}: a run fills it in"
     if place is None:
         line = decision.violation.line
         return f"refused  {part}" + (f"; `{line}` would allow it" if line else "; no policy can allow it")
     where = f"line {_line(policy, place)}, {'.'.join(map(str, place))}" if place else "the defaults, or several lines"
     return f"allowed  {part}: {where}"
+
+
+def _is_open(decision: Decision) -> bool:
+    return "${{" in decision.violation.message
 
 
 def _line(policy: Path, place: Place) -> int:
@@ -91,6 +99,7 @@ def _policy(path: Path, document: dict[str, Any]) -> NodePolicy:
 
 
 def _containers(path: Path, asked: dict[str, Any]) -> Iterator[tuple[str, Container]]:
+    asked = _with_defaults(asked, _defaults(asked))
     steps = [step for step in [*(asked.get("steps") or []), *(asked.get("finally") or [])] if isinstance(step, dict)]
     found = [(str(step.get("name", "")), step["container"]) for step in steps if "container" in step]
     for name, given in found or [(str(asked.get("id") or path.name), asked.get("container", asked))]:
@@ -98,3 +107,19 @@ def _containers(path: Path, asked: dict[str, Any]) -> Iterator[tuple[str, Contai
             yield name, Container.model_validate(given)
         except ValidationError as error:
             raise InvalidError(f"{path}, {name}: {first_words(error)}") from error
+
+
+def _defaults(asked: dict[str, Any]) -> dict[str, str]:
+    """The values of a pipeline's arguments where a run gives none."""
+    given = asked.get("args")
+    named = given.items() if isinstance(given, dict) else ()
+    values = ((name, arg.get("default") if isinstance(arg, dict) else arg) for name, arg in named)
+    return {str(name): str(value) for name, value in values if isinstance(value, str | int)}
+
+
+def _with_defaults(value: Any, defaults: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return _ARGUMENT.sub(lambda found: defaults.get(found[1], found[0]), value)
+    if isinstance(value, dict):
+        return {key: _with_defaults(item, defaults) for key, item in value.items()}
+    return [_with_defaults(item, defaults) for item in value] if isinstance(value, list) else value

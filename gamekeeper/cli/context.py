@@ -89,7 +89,16 @@ class Context:
         return False
 
     def key(self) -> str:
-        """Raises UnauthenticatedError where none was given for another machine, or none can be read here."""
+        """Raises UnauthenticatedError where none was given for another machine, or none can be read here, and for one
+        that no header can carry."""
+        key = self._given_key().strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UnauthenticatedError(
+                "the API key holds letters that no key has", hint="it is a line as gk_ID_SECRET; copy it once more"
+            )
+        return key
+
+    def _given_key(self) -> str:
         if self.api_key:
             return self.api_key
         if host_of(self.url()) and not self.is_own:
@@ -98,7 +107,7 @@ class Context:
                 hint="give the key of that server with --api-key or GAMEKEEPER_API_KEY",
             )
         try:
-            return key_file(self.state_dir).read_text().strip()
+            return key_file(self.state_dir).read_text(errors="replace")
         except OSError as error:
             raise UnauthenticatedError(
                 f"there is no API key: {key_file(self.state_dir)} can't be read",

@@ -52,8 +52,16 @@ def show_events(obj: Context, wanted: dict[str, Any], *, follow: bool, limit: in
 def _print(event: dict[str, Any]) -> None:
     subject = "/".join(part for part in (event["instance"] or event["run"] or event["node"], event["step"]) if part)
     what, _, state = event["kind"].partition(".")
-    why = " ".join(part for part in (event["reason"], event["message"]) if part)
+    told = (event["reason"], event["message"])
+    if event["kind"] == "instance.asked":  # what was asked for, and then why
+        told = (event["message"], f"({event['reason']})" if event["reason"] else "")
+    why = " ".join(part for part in (*told, _by(event["actor"])) if part)
     say(
         dim(f"{event['seq']:>7} {event['at'][:19].replace('T', ' ')}")
         + f" {what:9} {coloured(state, 22)} {subject:24} {coloured(why)}"
     )
+
+
+def _by(actor: str) -> str:
+    """The one who did it, where that is somebody: what goes on by itself is of the agent there or of the system."""
+    return "" if not actor or actor == "system" or actor.startswith("agent:") else f"by {actor}"

@@ -154,7 +154,8 @@ class Watch:
         if self._quiet:
             return
         state = event["kind"].partition(".")[2]
-        why = " ".join(filter(None, (f"({event['reason']})" if event["reason"] else "", printable(event["message"]))))
+        reason, message = f"({event['reason']})" if event["reason"] else "", printable(event["message"])
+        why = " ".join(filter(None, (message, reason) if state == "asked" else (reason, message)))
         say(f"{dim(event['at'][11:19])} {self._id:20} {coloured(state)} {why}".rstrip())
 
     def _tell_away(self, found: dict[str, Any]) -> None:

@@ -80,7 +80,7 @@ def document(file: Path, *, keep_text: bool = False) -> dict[str, Any]:
     text = read_file(file)
     if keep_text:
         return {"yaml": text}
-    value = parse_text(text).value
+    value = parse_text(text, what="instance").value
     if not isinstance(value, dict):
         raise InvalidError(f"{file} is no instance", hint="write keys: image stands below container")
     plain: dict[str, Any] = _as_json(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,32 @@ class _LightCommand(LightCommand, TyperCommand):
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         group = self.below.get(args[0]) if args else None
         if group is not None:
-            return group.make_context(args[0], args[1:], parent=parent, **extra)
-        return super().make_context(info_name, args, parent=parent, **extra)
+            return group.make_context(f"{info_name} {args[0]}", args[1:], parent=parent, **extra)
+        try:
+            return super().make_context(info_name, args, parent=parent, **extra)
+        except typer.TyperException as error:
+            _tell_place(error, parent)
+            raise
+
+
+def _tell_meant(error: Any, typed: str, words: Iterable[str]) -> None:
+    from difflib import get_close_matches
+
+    if meant := get_close_matches(typed, words):
+        error.message = f"{error.message.rstrip('.')}; did you mean {' or '.join(meant)}?"
+
+
+def _tell_place(error: Any, parent: Any) -> None:
+    """Says of an option of the whole command that it stands before the words of one of them."""
+    option = getattr(error, "option_name", "")
+    root = parent.find_root() if parent else None
+    if root is not None and any(option in parameter.opts for parameter in root.command.params):
+        error.message = f"{option} stands before the command, as in: {root.info_name} {option} ... {_words(error.ctx)}"
+        error.possibilities = None
+
+
+def _words(context: Any) -> str:
+    return str(context.command_path).partition(" ")[2]
 
 
 class LazyGroup(LightCommand, TyperGroup):
@@ -67,6 +91,14 @@ class LazyGroup(LightCommand, TyperGroup):
         if isinstance(entry, Group):
             return _group(f"{self.path} {cmd_name}".strip(), entry)
         return _command(f"{self.path} {cmd_name}".strip(), entry) if entry else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer's, which looks for the word that may have been meant in a list that is empty here."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            _tell_meant(error, args[0], self.table)
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

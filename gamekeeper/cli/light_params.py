@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import typer
+
 
 class _Light:
     """Stands before Typer's own reading of one parameter, which is made when a value needs it."""
@@ -20,7 +22,21 @@ class _Light:
         if param.multiple and value is None:
             return ()
         param._runtime_param = None
-        return self._read().coerce(value, param=param, ctx=ctx)
+        try:
+            return self._read().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            _say_plainly(error)
+            raise
+
+
+def _say_plainly(error: Any) -> None:
+    """The words of a document's problem in the place of pydantic's."""
+    from pydantic import ValidationError
+
+    from gamekeeper.domain.language.plain_words import first_words
+
+    if isinstance(error.__cause__, ValidationError):
+        error.message = first_words(error.__cause__)
 
 
 def _is_plain(value: Any, parameter: Any) -> bool:

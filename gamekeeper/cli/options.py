@@ -46,6 +46,13 @@ def whole_run_id(context: typer.Context, value: str) -> str:
     raise InvalidError(f'several runs begin with "{value}": {named}{more}', hint="give more of the id")
 
 
+def _named_run(context: typer.Context, value: str) -> str:
+    """As ``whole_run_id``, where a run has to be named: a variable of a script may be empty."""
+    if not value:
+        raise InvalidError("RUN is empty", hint="gamekeeper runs ls lists them")
+    return whole_run_id(context, value)
+
+
 RawOption = Annotated[
     bool,
     typer.Option(
@@ -71,9 +78,7 @@ CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why, for th
 NoteOption = Annotated[str, typer.Option("--note", "-m", help="Why, for those who look later")]
 StateDirOption = Annotated[Path | None, typer.Option(help="Where everything is kept")]
 
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it", callback=whole_run_id)
-]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or the beginning of it", callback=_named_run)]
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Its id, or the beginning of it")]
 ExactInstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Its whole id")]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Ask for it, and do not wait until it is done")]

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from gamekeeper.cli.safe_text import safe
-from gamekeeper.errors import GamekeeperError, SpecError
+from gamekeeper.errors import GamekeeperError, SpecError, placed
 
 NARROWEST_MESSAGE = 12
 _COLOURS = {
@@ -121,9 +121,12 @@ def print_fields(fields: Mapping[str, Any]) -> None:
 
 
 def print_error(error: GamekeeperError) -> None:
-    _complain(f"{typer.style('error:', fg='red')} {error.message}")
-    for problem in _problems(error):
-        print_problem(problem)
+    problems = _problems(error)
+    said = error.message.partition("; first: ")[0] if problems else error.message
+    _complain(f"{typer.style('error:', fg='red')} {said}")
+    for problem in problems:
+        if _problem_words(problem) != said:  # the only one may be the message itself
+            print_problem(problem)
     if error.hint:
         _complain(f"{dim('hint:')} {error.hint}")
 
@@ -144,15 +147,24 @@ def _problems(error: GamekeeperError) -> list[dict[str, Any]]:
 def print_warnings(warnings: Sequence[dict[str, Any]]) -> None:
     """Warnings go to the error stream, as they are no result."""
     if warnings:
-        warn(f"{len(warnings)} warning(s)")
+        warn(counted(len(warnings), "warning"))
     for warning in warnings:
         print_problem(warning)
 
 
 def print_problem(problem: dict[str, Any]) -> None:
+    _complain(f"  {_problem_words(problem)}")
+
+
+def _problem_words(problem: dict[str, Any]) -> str:
     where = f"line {problem['line']}: " if problem.get("line") else ""
     hint = f"; {problem['hint']}" if problem.get("hint") else ""
-    _complain(f"  {where}{problem['path']}: {problem['message']}{hint}")
+    return f"{where}{placed(problem['path'], problem['message'])}{hint}"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things, as ``1 step`` and ``2 steps``."""
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _complain(text: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import FileArgument, JsonOption, NameArgument, name_and_version, read_file
-from gamekeeper.cli.output import ago, print_json, print_problem, print_table, print_warnings, say
+from gamekeeper.cli.output import ago, counted, print_json, print_problem, print_table, print_warnings, say
 from gamekeeper.errors import SpecError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
             problems = [problem.model_dump() for problem in error.problems]
             print_json({"valid": False, "problems": problems, "warnings": []})
         else:
-            say(typer.style(f"{file}: {len(error.problems)} problem(s)", fg="red"))
+            say(typer.style(f"{file}: {counted(len(error.problems), 'problem')}", fg="red"))
             for problem in error.problems:
                 print_problem(problem.model_dump())
         raise typer.Exit(2) from None
@@ -44,7 +44,8 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json({"valid": True, "problems": [], "warnings": shown})
     else:
         print_warnings(shown)
-        say(f"{file}: pipeline {pipeline.name} with {len(pipeline.steps)} step(s) is valid")
+        steps = len(pipeline.steps) + len(pipeline.finally_)
+        say(f"{file}: pipeline {pipeline.name} with {counted(steps, 'step')} is valid")
 
 
 def push(context: typer.Context, file: FileArgument, as_json: JsonOption = False) -> None:

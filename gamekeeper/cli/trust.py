@@ -61,6 +61,9 @@ def check_pin(url: str, pin: str) -> None:
 def unreachable(url: str, error: Exception, pin: str = "") -> GamekeeperError:
     """The words for a server that was not reached, or not believed."""
     refusal = _refusal(error)
+    if refusal is None and "WRONG_VERSION_NUMBER" in str(error):
+        plain = url.replace("https:", "http:", 1)
+        return UnavailableError(f"{url} answers, and without TLS", hint=f"where it serves without: --server {plain}")
     if refusal is None:
         return UnavailableError(f"{url} does not answer: {error}", hint="is it up? gamekeeper status")
     hint = "a certificate of a public CA needs no pin: leave it out" if pin else _NO_PIN

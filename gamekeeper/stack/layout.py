@@ -115,7 +115,9 @@ class StateDir:
         except OSError as error:
             raise InvalidError(f"{self.record_file} can't be read: {error.strerror}", hint="see its rights") from error
         except ValidationError as error:
-            raise InvalidError(f"{self.record_file} is not a stack's record", hint="remove it, then run up") from error
+            raise InvalidError(
+                f"{self.record_file} is not a stack's record", hint="remove it, then run gamekeeper up"
+            ) from error
 
     def trust(self, record: StackRecord) -> ssl.SSLContext | bool:
         """Checks the certificate of the stack's REST, for ``verify`` of httpx; False for plain HTTP.

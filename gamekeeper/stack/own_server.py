@@ -35,8 +35,10 @@ def own_url(state_dir: Path) -> str:
         return rest_url(record["address"], record["ports"]["rest"]) if record["ports"] else ""
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InvalidError(f"{file} can't be read: {error}", hint="remove it, then run up") from error
+    except OSError as error:
+        raise InvalidError(f"{file} can't be read: {error.strerror}", hint="is this the state directory?") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidError(f"{file} is not a stack's record", hint="remove it, then run gamekeeper up") from error
 
 
 def rest_url(address: str, port: int) -> str:

@@ -74,7 +74,7 @@ def test_tutorial(stack: Stack, tmp_path: Path, srv: Path) -> None:
         assert "./world.dat" in packed.getnames()
     with tarfile.open(tmp_path / "before-update.tar.gz") as packed:
         assert {"./gamekeeper.db", "./temporal.db", "./admin.key"} <= set(packed.getnames())
-    assert "first.yaml: pipeline first with 2 step(s) is valid" in output
+    assert "first.yaml: pipeline first with 3 steps is valid" in output
     assert "map ctf1" in output
     assert "run succeeded" in output
     assert "refused with exit code 2" in output

@@ -213,7 +213,9 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     }
     | problems(NotFoundError, ConflictError)
     | SPEC,
-    dependencies=[needs(Verb.RUN, ObjectKind.PIPELINE)],
+    dependencies=[
+        needs(Verb.RUN, ObjectKind.PIPELINE, also=f'a pipeline that is not stored needs the verb "{Verb.EDIT}" as well')
+    ],
 )
 async def create_run(
     body: RunCreate,
@@ -236,7 +238,7 @@ async def create_run(
         plan = await runs.plan(submission)
         return RunPlan(pipeline=plan, warnings=plan.warnings)
     if submission.pipeline is None:
-        key.check(Verb.EDIT)
+        key.check(Verb.EDIT, also="or run one that is stored: gamekeeper run NAME")
     parts.check_room()
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK

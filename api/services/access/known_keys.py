@@ -36,13 +36,14 @@ class KnownKey:
     key_hash: str
     until: datetime | None
 
-    def check(self, verb: Verb) -> None:
-        """Raises ForbiddenError for a verb that is not its role's."""
+    def check(self, verb: Verb, also: str = "") -> None:
+        """Raises ForbiddenError for a verb that is not its role's. ``also`` is what whoever is refused has to know
+        beside the roles."""
         if verb not in verbs_of(self.role):
             able = ", ".join(role for role in Role if verb in verbs_of(role))
             raise ForbiddenError(
                 f'the API key "{self.name}" ({self.role}) lacks the verb "{verb}"',
-                hint=f"use a key of one of these roles: {able}",
+                hint=f"use a key of one of these roles: {able}" + (f"; {also}" if also else ""),
             )
 
 

@@ -46,7 +46,7 @@ class InstanceSubmission:
             return read_value(self.value)
         if self.value:
             raise InvalidError('give the instance as "yaml" or by its keys, not as both')
-        return parse_text(self.yaml, MAX_BYTES)
+        return parse_text(self.yaml, MAX_BYTES, WHAT)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class InstancePlan:
 async def plan_instance(submission: InstanceSubmission) -> InstancePlan:
     """Raises SpecError with every problem of the document's own."""
     document = submission.document()
+    if isinstance(document.value, dict) and "steps" in document.value:
+        raise InvalidError("this is a pipeline, and no instance", hint="its `steps` are run by: gamekeeper run FILE")
     problems = ProblemList(document.positions)
     found = read_document(document, InstanceDocument, problems)
     if found is None:

@@ -23,6 +23,7 @@ MAX_ENTRIES = 5_000  # of one list or mapping
 HALF_A_PAIR = "holds half of a surrogate pair, which is no text"
 TOO_MANY = f"a list or mapping has over {MAX_ENTRIES:,} entries"
 LIGHT_BYTES = 8 * 1024
+_FIRST_ONES = {"pipeline": "tutorial.md", "instance": "instances.md"}
 _MACRO = re.compile(r"\.\s*(?:map|filter|all|exists\w*)\s*\(")
 _MERGE = "tag:yaml.org,2002:merge"  # libyaml's tag of a plain "<<"
 
@@ -100,9 +101,16 @@ def refuse_broken_text(value: Any, problems: ProblemList, path: Path = ()) -> No
             raise SpecError(problems.problems)
 
 
-def parse_text(text: str, limit: int = MAX_TEXT_BYTES) -> Document:
+def parse_text(text: str, limit: int = MAX_TEXT_BYTES, what: str = "pipeline") -> Document:
     """The document in ``text``, of at most ``limit`` bytes. Raises SpecError with the line for YAML that does not
-    parse."""
+    parse, which names ``what`` it should be."""
+    try:
+        return _parse(text, limit, what)
+    except SpecError as error:
+        raise SpecError(error.problems, what) from error.__cause__
+
+
+def _parse(text: str, limit: int, what: str) -> Document:
     refuse_half_pairs(text)
     if len(text.encode()) > limit:
         raise _one_problem("too_large", f"the text is over {limit // 1024} KiB", (0, 0), "split it")
@@ -117,7 +125,7 @@ def parse_text(text: str, limit: int = MAX_TEXT_BYTES) -> Document:
     except (yaml.YAMLError, RecursionError, UnicodeError) as error:
         raise _one_problem("yaml", f"not valid YAML: {error}".replace("\n", " "), (0, 0)) from error
     if root is None:
-        raise _one_problem("empty", "the pipeline is empty", (1, 1), "see docs/tutorial.md for a first one")
+        raise _one_problem("empty", f"the {what} is empty", (1, 1), f"see docs/{_FIRST_ONES[what]} for a first one")
     builder = _Builder()
     value = builder.build(root, ())
     if builder.problems:

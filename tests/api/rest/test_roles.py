@@ -70,6 +70,11 @@ async def test_a_pipeline_that_is_not_stored_needs_more_than_one_that_is(api: Ap
     refused = await api.anonymous.post("/api/v1/runs", json={"spec": HELLO}, headers=headers)
     assert refused.status_code == 403
     assert refused.json()["detail"] == 'the API key "of-operator" (operator) lacks the verb "edit"'
+    assert refused.json()["hint"].endswith(": developer, admin; or run one that is stored: gamekeeper run NAME")
+    onlooker = await api.anonymous.post(
+        "/api/v1/runs", json={"spec": HELLO}, headers=of(await key_of(api, Role.VIEWER))
+    )
+    assert onlooker.json()["hint"].endswith('; a pipeline that is not stored needs the verb "edit" as well')
     started = await api.anonymous.post("/api/v1/runs", json={"pipeline": "hello"}, headers=headers)
     assert started.status_code == 201, started.text
 

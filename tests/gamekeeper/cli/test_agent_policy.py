@@ -73,3 +73,18 @@ def test_each_part_names_the_line_that_decided(
     shown = call("explain", str(policy), str(asked))
     assert line in shown.output
     assert shown.exit_code == exit_code
+
+
+def test_what_a_run_fills_in_is_judged_by_its_default_or_not_at_all(policy: Path, tmp_path: Path) -> None:
+    policy.write_text('images: ["debian:*"]\n')
+    (file := tmp_path / "pipeline.yaml").write_text("""
+name: filled
+args: {image: {type: string, default: "debian:12"}, other: {type: string}}
+steps:
+  - {name: known, container: {image: "${{ args.image }}"}}
+  - {name: open, container: {image: "${{ args.other }}"}}
+""")
+    shown = call("explain", str(policy), str(file))
+    assert "  allowed  image docker.io/library/debian:12: line 1, images.0" in shown.output
+    assert "  unknown  image docker.io/library/${{ args.other }}:latest: a run fills it in" in shown.output
+    assert shown.exit_code == 0

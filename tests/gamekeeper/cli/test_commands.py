@@ -115,3 +115,27 @@ def test_a_command_starts_without_what_it_does_not_use(words: list[str]) -> None
     assert not loaded & {*HEAVY, "gamekeeper.domain.language", "websockets", "psutil", "pydantic"}
     if words == ["--help"]:
         assert not loaded & {"httpx", "gamekeeper.cli.runs", "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("runs lss", "No such command 'lss'; did you mean ls?"),
+        ("instance schedule st", "No such command 'st'; did you mean set?"),
+        ("nonsense", "No such command 'nonsense'."),
+        ("instance ls --server x", "--server stands before the command, as in: root --server ... instance ls"),
+        ("instance ls --serving x", "No such option: --serving"),
+        ("key make a --role vie", "Invalid value for '--role': 'vie' is not one of"),
+        ("runs ls --limit x", "Invalid value for '--limit': must be a whole number, got"),
+        ("agent policy check /nowhere", "Usage: root agent policy check "),
+    ],
+)
+def test_a_slip_is_told_with_what_to_type(words: str, told: str) -> None:
+    done = CliRunner().invoke(build(), words.split())
+    assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize("words", ["runs show", "runs logs", "runs cancel"])
+def test_a_variable_that_is_empty_names_no_run(words: str) -> None:
+    done = CliRunner().invoke(build(), ["--server", "http://192.0.2.1:7380", "--api-key", "k", *words.split(), ""])
+    assert str(done.exception).startswith("RUN is empty")

@@ -210,3 +210,16 @@ async def test_a_key_is_told_what_its_role_lacks(keys: Keys) -> None:
     refused = await keys("key", "make", "more")
     assert refused.err == ('the API key "eye" (viewer) lacks the verb "admin"; use a key of one of these roles: admin')
     assert exit_code(ForbiddenError("")) == REFUSED
+
+
+@pytest.mark.parametrize("key", ["\u952e", "gk_a\nb", "gk_\udcff"])
+def test_a_key_that_no_header_carries_is_refused_in_words(key: str, tmp_path: Path) -> None:
+    words = ["--server", "http://127.0.0.1:1", "--state-dir", str(tmp_path), "--api-key", key, "whoami"]
+    assert "letters that no key has" in str(CliRunner().invoke(build(), words).exception)
+
+
+def test_a_state_directory_that_is_a_file_is_not_to_be_removed(tmp_path: Path) -> None:
+    (file := tmp_path / "notes").touch()
+    told = str(CliRunner().invoke(build(), ["--state-dir", str(file), "whoami"]).exception)
+    assert "can't be read: Not a directory" in told
+    assert "remove" not in told

@@ -44,8 +44,6 @@ def said(cls: type[TyperCommand], words: list[str]) -> tuple[int, str]:
         "a",
         "",
         "a --number 7",
-        "a --number 0",
-        "a --number x",
         "a --file /tmp/x --flag",
         "a --on",
         "a --off b c",
@@ -64,3 +62,11 @@ def test_it_reads_at_all() -> None:
         0,
         "['a', 7, None, False, None, ['k=v'], ['b'], 'from outside']\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("0", '"0"; use a value at least 1'), ("x", 'must be a whole number, got "x"')]
+)
+def test_a_wrong_value_is_told_in_plain_words(value: str, told: str) -> None:
+    code, output = said(Light, ["a", "--number", value])
+    assert (code, output.splitlines()[-1]) == (2, f"Error: Invalid value for '--number': {told}")

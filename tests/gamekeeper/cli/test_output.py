@@ -7,9 +7,11 @@ import pty
 
 import pytest
 
+from gamekeeper.cli.context import ApiError
 from gamekeeper.cli.log_lines import LinePrinter, LogView
 from gamekeeper.cli.output import print_error, print_fields, print_table
-from gamekeeper.errors import InvalidError
+from gamekeeper.domain.language.source import parse_text
+from gamekeeper.errors import InvalidError, SpecError
 
 
 def test_a_long_message_squeezes_no_other_column(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,3 +108,16 @@ def test_on_a_terminal_the_message_gives_way_and_no_id(monkeypatch: pytest.Monke
             text += os.read(ours, 4096)
     os.close(ours)
     assert text.decode().splitlines() == ["RUN               STATE", "6b0b067adb268570  waiting_node  竜 and no room…"]
+
+
+def test_each_problem_is_told_once_with_the_place_that_it_has(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SpecError, match="first: the instance is empty") as refused:
+        parse_text("", what="instance")
+    print_error(refused.value)
+    problem = {"path": "body.name", "message": "is too long", "line": 0, "hint": ""}
+    print_error(ApiError(422, {"detail": "body.name: is too long", "problems": [problem]}))
+    assert capsys.readouterr().err.splitlines() == [
+        "error: 1 problem in the instance",
+        "  line 1: the instance is empty; see docs/instances.md for a first one",
+        "error: body.name: is too long",
+    ]
