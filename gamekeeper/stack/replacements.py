@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 import httpx
 
 from gamekeeper.errors import UnavailableError
+from gamekeeper.logging import get_logger
 from gamekeeper.stack.in_background import InBackground
 from gamekeeper.stack.layout import Replacement, StackRecord, StateDir
 
+log = get_logger(__name__)
+
 MAX_UNTOLD = 100
+WAITED_FOR = (401, 403, 429)  # the admin key in the file is refused until somebody, or the next start, mends it
 
 
 class Replacements:
@@ -52,6 +56,10 @@ class Replacements:
             )
         except httpx.TransportError as error:
             raise UnavailableError(f"the api does not answer: {error}") from error
-        if answer.status_code >= 500:
-            raise UnavailableError(f"the api can't take it now: {answer.text[:200]}")
+        if answer.status_code in WAITED_FOR or answer.status_code >= 500:
+            raise UnavailableError(f"the api does not take it now ({answer.status_code}): {answer.text[:200]}")
+        if not answer.is_success:  # as of an api without the route: the record has it
+            log.warning(
+                "event process.replaced of %s is not taken (%d): %s", name, answer.status_code, answer.text[:200]
+            )
         self._untold = [other for other in self._untold if other is not told]
