@@ -161,8 +161,9 @@ class Kept:
         return pause
 
     def _decide(self) -> keeping.Decision:
-        decision = keeping.decide(self.order, self.memory, self.sight.seen, self.tools.steady())
-        return replace(decision, memory=decision.memory.but(boot=self.tools.boot))
+        boot = self.tools.boot
+        decision = keeping.decide(self.order, self.memory, self.sight.seen, self.tools.steady(), boot)
+        return replace(decision, memory=decision.memory.but(boot=boot))
 
     async def remember(self, memory: Memory) -> None:
         if memory == self.memory:

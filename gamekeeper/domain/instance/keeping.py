@@ -85,16 +85,17 @@ class Decision:
     step: Step
 
 
-def decide(order: InstanceOrder, memory: Memory, seen: Sequence[Seen], now: float) -> Decision:
-    """``order`` is the one to keep up: that of the revision before, where the memory says so."""
+def decide(order: InstanceOrder, memory: Memory, seen: Sequence[Seen], now: float, boot: str = "") -> Decision:
+    """``order`` is the one to keep up: that of the revision before, where the memory says so. ``boot`` names the
+    machine's present life."""
     if order.desired is Desired.REMOVED:
         return _removed(order, memory, seen)
     if order.desired is Desired.STOPPED or order.held is not None:
         return _down(order, memory, seen)
-    return _wished_up(order, memory, seen, now)
+    return _wished_up(order, memory, seen, now, boot)
 
 
-def _wished_up(order: InstanceOrder, memory: Memory, seen: Sequence[Seen], now: float) -> Decision:
+def _wished_up(order: InstanceOrder, memory: Memory, seen: Sequence[Seen], now: float, boot: str) -> Decision:
     current = next((item for item in seen if item.revision == order.revision), None)
     others = [item for item in seen if item.revision != order.revision]
     if memory.fresh:  # an end from before the order says nothing of it
@@ -107,7 +108,7 @@ def _wished_up(order: InstanceOrder, memory: Memory, seen: Sequence[Seen], now: 
     if (third := next((item for item in ups if item is not other), None)) is not None:
         return _third(order, memory, third)
     if current is None:
-        return _missing(order, memory, other, now)
+        return _missing(order, memory, other, now, boot)
     memory = memory.but(container_id=current.id)
     if current.life is Life.UP:
         return _up(order, memory, current, other)
@@ -161,13 +162,17 @@ def _down(order: InstanceOrder, memory: Memory, seen: Sequence[Seen]) -> Decisio
     )
 
 
-def _missing(order: InstanceOrder, memory: Memory, other: Seen | None, now: float) -> Decision:
+def _missing(order: InstanceOrder, memory: Memory, other: Seen | None, now: float, boot: str) -> Decision:
     """The revision has no container (any more)."""
     if memory.over is not None:
         return _given_up(memory, other)
     if memory.container_id:
-        text = "its container was removed by somebody else"
-        memory = _after_crash(order, memory, now, InstanceReason.REMOVED_OUTSIDE, text, None).but(container_id="")
+        if memory.boot not in ("", boot):
+            memory = _lost(memory, order.spec.restart.policy)
+        else:
+            text = "its container was removed by somebody else"
+            memory = _after_crash(order, memory, now, InstanceReason.REMOVED_OUTSIDE, text, None)
+        memory = memory.but(container_id="")
         if memory.over is not None:
             return _given_up(memory, other)
     if wait := left_of(memory.wait_from, memory.wait_for, now):
@@ -224,6 +229,15 @@ def _ended_with(memory: Memory, what: str, policy: RestartPolicy) -> Memory:
         words = f"{text}, and its restart policy is no"
         return memory.but(over=Over(state=InstanceState.STOPPED, reason=InstanceReason.ENGINE, message=words))
     return memory.but(reason=InstanceReason.ENGINE, message=text)
+
+
+def _lost(memory: Memory, policy: RestartPolicy) -> Memory:
+    """A power cut may cost the engine a container: no crash, but what it wrote beside its volumes is gone."""
+    text = "its container was gone when the machine came back: Docker lost it, or somebody removed it"
+    if policy is RestartPolicy.NO:
+        words = f"{text}, and its restart policy is no"
+        return memory.but(over=Over(state=InstanceState.FAILED, reason=InstanceReason.REMOVED_OUTSIDE, message=words))
+    return memory.but(reason=InstanceReason.REMOVED_OUTSIDE, message=text)
 
 
 def _after_crash(

@@ -185,19 +185,24 @@ async def test_what_the_engine_had_half_written_is_made_again(machine: Machine) 
     """One container was there and had not been started; of another nothing can be read any more."""
     for name in ("made", "torn", "other"):
         await machine.order(name)
+    await machine.order("once", restart={"policy": "no"})
     made, torn, other = (machine.shown(name)["Id"] for name in ("made", "torn", "other"))
-    files = {name: machine.config(name) for name in ("made", "torn")}
+    files = {name: machine.config(name) for name in ("made", "torn", "once")}
 
     def half_written() -> None:
         config = json.loads(files["made"].read_text())
         config["State"] |= {"Running": False, "Pid": 0, "StartedAt": NEVER, "FinishedAt": NEVER}
         files["made"].write_text(json.dumps(config))
         files["torn"].write_text("")
+        files["once"].write_text("")
 
     await machine.restart(half_written)
     for name in ("made", "torn", "other"):
         await machine.told(name, InstanceState.STARTING, InstanceState.READY)
+    (once,) = await machine.told("once", InstanceState.FAILED)
+    assert (once.reason, once.crash_count) == (InstanceReason.REMOVED_OUTSIDE, 0)
+    assert "gone when the machine came back" in once.message
     assert (machine.shown("made")["Id"], machine.shown("other")["Id"]) == (made, other)
     assert machine.shown("torn")["Id"] != torn
     counts = {status.instance.rpartition("-")[0]: status.crash_count for status in await machine.node.keeper.statuses()}
-    assert counts == {"made": 0, "torn": 1, "other": 0}  # nobody can tell a container that was lost from a removed one
+    assert counts == {"made": 0, "torn": 0, "other": 0, "once": 0}

@@ -230,6 +230,22 @@ def test_what_was_removed_by_somebody_is_made_again_and_counts() -> None:
     assert (decision.memory.crashes.total, decision.memory.reason) == (1, InstanceReason.REMOVED_OUTSIDE)
 
 
+def test_what_was_gone_with_the_machine_is_no_crash() -> None:
+    known = KNOWN.but(boot="one")
+    decision = decide(order(), known, [], NOW, "two")
+    assert decision.step == Create()
+    assert (decision.memory.crashes.total, decision.memory.reason) == (0, InstanceReason.REMOVED_OUTSIDE)
+    assert decide(order(), known, [], NOW, "one").memory.crashes.total == 1
+
+
+def test_what_was_gone_with_the_machine_is_not_made_again_against_its_policy() -> None:
+    decision = decide(order(policy="no"), KNOWN.but(boot="one"), [], NOW, "two")
+    assert isinstance(decision.step, Rest)
+    assert (decision.step.state, decision.step.reason) == (InstanceState.FAILED, InstanceReason.REMOVED_OUTSIDE)
+    assert "restart policy is no" in decision.step.message
+    assert decide(order(policy="no"), decision.memory.but(boot="two"), [], NOW, "two").step == decision.step
+
+
 def test_the_revision_before_goes_on_as_it_was() -> None:
     """Its start is neither hooked nor judged anew, whatever came of the one beside it."""
     started = decide(beside(), KNOWN.but(hooked="s1"), [NEXT_NEW, UP], NOW).memory
