@@ -37,14 +37,19 @@ def explain_policy(
     file: Annotated[
         Path, typer.Argument(help="YAML of a container, an instance or a pipeline", exists=True, dir_okay=False)
     ],
-    pipeline: Annotated[str, typer.Option(help="Name of the pipeline, for rules that ask for it")] = "",
-    instance: Annotated[str, typer.Option(help="Id of the instance, for rules that ask for it")] = "",
+    pipeline: Annotated[
+        str, typer.Option(help="Name of the pipeline, for rules that ask for it; default: that of FILE")
+    ] = "",
+    instance: Annotated[
+        str, typer.Option(help="Id of the instance, for rules that ask for it; default: that of FILE")
+    ] = "",
     caller: Annotated[str, typer.Option(help="Who asks, as key:admin, for rules that ask for it")] = "",
 ) -> None:
     """Say which line of a policy file allows or refuses each part of a container. Exit code 1: something is refused."""
     document, asked = _document(policy), _document(file)
     _policy(policy, document)
-    subject = Subject(pipeline or str(asked.get("name") or ""), instance, caller)
+    name, id_ = (asked.get("name"), None) if _is_pipeline(asked) else (None, asked.get("id"))
+    subject = Subject(pipeline or str(name or ""), instance or str(id_ or ""), caller)
     refused = False
     for name, container in _containers(file, asked):
         say(f"{name}: {container.image}")
@@ -65,6 +70,10 @@ def _told(policy: Path, decision: Decision) -> str:
         return f"refused  {part}" + (f"; `{line}` would allow it" if line else "; no policy can allow it")
     where = f"line {_line(policy, place)}, {'.'.join(map(str, place))}" if place else "the defaults, or several lines"
     return f"allowed  {part}: {where}"
+
+
+def _is_pipeline(asked: dict[str, Any]) -> bool:
+    return "steps" in asked
 
 
 def _is_open(decision: Decision) -> bool:

@@ -58,4 +58,4 @@ async def attach(
     size = ConsoleSize()
     key = running_key(seen.row)
     async with consoles.opened_at(seen.row.node_id, key, (), tty=False, size=size, history=history) as console:
-        await carry(websocket, console, partial(logs.lines_before, instance_id, history) if history else None)
+        await carry(websocket, console, partial(logs.lines_before, instance_id, key, history) if history else None)

@@ -143,15 +143,20 @@ class InstanceLogService:
                 if record.stream is not LogStream.END:
                     await live.came.put(StampedRecord(clocks.server_ns(record), key, record))
 
-    async def lines_before(self, instance_id: str, count: int, history: ConsoleHistory | None) -> bytes:
-        """Those of the last ``count`` lines that are shown before a console that begins with ``history``: of earlier
-        revisions, and of an earlier container. Without a history they are the end of the log, as far as it is here."""
+    async def lines_before(
+        self, instance_id: str, key: ContainerKey, count: int, history: ConsoleHistory | None
+    ) -> bytes:
+        """Those of the last ``count`` lines that are shown before a console of ``key`` that begins with ``history``: of
+        other revisions, and of an earlier container. Without a history they are the end of the log, as far as it is
+        here."""
         before_ns = history.since_ns if history is not None else None
         if before_ns == 0:
             return b""  # the container has more lines than were asked for
         found = await self.read(instance_id, InstanceLogPart(tail=count))
-        records = [item.record async for item in found if item.record.stream is not LogStream.GAP]
-        return b"".join(record.data for record in records if before_ns is None or record.ts_ns < before_ns)
+        items = [item async for item in found if item.record.stream is not LogStream.GAP]
+        # An update makes the container while the revision before still writes, its last words among all.
+        shown = (item for item in items if before_ns is None or item.key != key or item.record.ts_ns < before_ns)
+        return b"".join(item.record.data for item in shown)
 
 
 async def _last(found: AsyncIterator[StampedRecord], count: int) -> AsyncIterator[StampedRecord]:

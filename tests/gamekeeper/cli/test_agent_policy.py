@@ -88,3 +88,17 @@ steps:
     assert "  allowed  image docker.io/library/debian:12: line 1, images.0" in shown.output
     assert "  unknown  image docker.io/library/${{ args.other }}:latest: a run fills it in" in shown.output
     assert shown.exit_code == 0
+
+
+def test_a_file_of_an_instance_is_that_instance_and_no_pipeline(policy: Path, tmp_path: Path) -> None:
+    rules = [
+        "  - {instance: arena-*, allow: {privileged: true}}",
+        "  - {pipeline: desktop, allow: {host_network: true}}",
+    ]
+    policy.write_text("\n".join(["rules:", *rules]))
+    (file := tmp_path / "box.yaml").write_text(
+        "id: arena-1\nname: desktop\ncontainer: {image: a, privileged: true, network_mode: host}"
+    )
+    shown = call("explain", str(policy), str(file))
+    assert "allowed  privileged: line 2, rules.0" in shown.output
+    assert "refused  host network" in shown.output
