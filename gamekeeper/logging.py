@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from asyncio import CancelledError
 from copy import copy
 from datetime import UTC, datetime
 
@@ -56,13 +57,13 @@ class LineHandler(logging.Handler):
 
 
 def _without_known_trace(record: logging.LogRecord) -> logging.LogRecord:
-    """An error of ours says what is wrong. Its trace says nothing more, and a library that logs each failed call, as
-    Temporal's SDK does, would fill a log with them during an outage."""
+    """An error of ours says what is wrong, and a cancel is none. Its trace says nothing more, and a library that logs
+    each failed call, as Temporal's SDK does, would fill a log with them during an outage."""
     error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, GamekeeperError):
+    if not isinstance(error, GamekeeperError | CancelledError):
         return record
-    told = copy(record)
-    told.msg, told.args, told.exc_info, told.exc_text = f"{record.getMessage()}: {error}", (), None, None
+    told, words = copy(record), str(error) or "cancelled"
+    told.msg, told.args, told.exc_info, told.exc_text = f"{record.getMessage()}: {words}", (), None, None
     return told
 
 

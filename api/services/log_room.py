@@ -13,6 +13,7 @@ from itertools import islice
 from api.logs.files import LogFiles
 from api.logs.segments import SUFFIX, parse_name
 from api.logs.usage import FoundFile, FoundFolder, folders_of
+from gamekeeper.control_plane.intake.server_room import server_trouble
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.instance import InstanceRepository
@@ -50,10 +51,13 @@ class LogRoomService:
         self._keep = keep
         self._clock = clock
         self._counted_at = float("-inf")
-        self._is_low = False
+        self._is_low: bool | None = None
 
     async def look(self) -> None:
-        """Tells of runs that are over their quota, and of a disk that gets full or has room again."""
+        """Tells of runs that are over their quota, and of a disk that gets full or has room again, since the last time
+        that it was told: the control worker goes by that."""
+        if self._is_low is None:
+            self._is_low = await self._was_low()
         trouble = self._floor.trouble(is_low=self._is_low)
         events = []
         if bool(trouble) != self._is_low:
@@ -72,6 +76,10 @@ class LogRoomService:
         if bool(trouble) != self._is_low:
             log.warning("%s", trouble or "the disks have room again")
             self._is_low = bool(trouble)
+
+    async def _was_low(self) -> bool:
+        async with self._database.read() as session:
+            return bool(await server_trouble(session))
 
     async def keep_account(self) -> None:
         """Counts what each node has here, at a start, while one is held back, and a few times a day. The oldest logs of

@@ -257,6 +257,22 @@ async def test_a_disk_at_its_floor_is_told_once(api: ApiUnderTest, monkeypatch: 
     assert [event["kind"] for event in await events_of(api, "server")] == ["server.disk_free", "server.disk_low"]
 
 
+async def test_a_disk_that_got_room_while_the_api_was_away_is_told(
+    api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_a_start() -> LogRoomService:
+        return LogRoomService(api.database, LogFiles(api.folder / "logs"), NO_FLOOR, timedelta(days=30))
+
+    monkeypatch.setattr(DiskFloor, "trouble", lambda *_, **__: "the disk of /x is nearly full")
+    for _ in range(2):
+        await after_a_start().look()
+    assert [event["kind"] for event in await events_of(api, "server")] == ["server.disk_low"]
+    monkeypatch.undo()
+    for _ in range(2):
+        await after_a_start().look()
+    assert [event["kind"] for event in await events_of(api, "server")] == ["server.disk_free", "server.disk_low"]
+
+
 async def test_a_server_whose_disk_is_nearly_full_takes_no_new_work_and_goes_on_with_the_rest(
     api: ApiUnderTest, raw: RawAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from asyncio import CancelledError
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,16 +54,17 @@ def test_a_full_disk_costs_lines_and_tells_how_many(
     ("error", "message", "has_trace"),
     [
         (UnavailableError("the disk is full", hint="free space"), "it failed: the disk is full; free space", False),
+        (CancelledError(), "it failed: cancelled", False),
         (ValueError("odd"), "it failed", True),
     ],
 )
 def test_only_an_error_that_nobody_foresaw_has_a_trace(
-    error: Exception, message: str, has_trace: bool, tmp_path: Path
+    error: BaseException, message: str, has_trace: bool, tmp_path: Path
 ) -> None:
     with open(tmp_path / "log", "wb") as file:
         try:
             raise error
-        except Exception:
+        except (Exception, CancelledError):
             logger_on(file.fileno()).warning("%s failed", "it", exc_info=True)
     line = json.loads((tmp_path / "log").read_text())
     assert (line["message"], "Traceback" in line.get("exception", "")) == (message, has_trace)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from gamekeeper.control_plane.intake.accept import RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
+from gamekeeper.control_plane.intake.server_room import server_trouble
 from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository
+from gamekeeper.disk import full_disk
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
@@ -24,6 +26,9 @@ class SqlRunIntake:
         self._acceptance = RunAcceptance(database, RunPlanner(database))
 
     async def accept_call(self, call: RunCall) -> AcceptedRun:
+        """Raises UnavailableError while a disk of the server is nearly full: the call waits, as its run goes on."""
+        if trouble := await self._trouble(call.run_id):
+            raise full_disk(trouble)
         asked = call.call
         submission = Submission(
             pipeline=asked.name, version=asked.version, args=asked.args, envs=asked.envs, node=asked.node
@@ -47,6 +52,8 @@ class SqlRunIntake:
         )
         origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by, caller=scheduled.caller)
         try:
+            if trouble := await self._trouble(scheduled.run_id):
+                raise ConflictError(trouble, hint="free space there; the schedule's next time is begun again")
             return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
         except (InvalidError, NotFoundError, ConflictError) as error:
             await self._tell_refused(scheduled.schedule, str(error))
@@ -74,6 +81,13 @@ class SqlRunIntake:
         run = accepted.run
         by_id = RunById(run_id=run.run_id, behaviour=run.behaviour)
         return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())
+
+    async def _trouble(self, run_id: str) -> str:
+        """Words on a disk of the server that is nearly full. A run that was accepted before is no new work."""
+        async with self._database.read() as session:
+            trouble = await server_trouble(session)
+            is_new = bool(trouble) and await RunRepository(session).find(run_id) is None
+        return f"no new work is taken: {trouble}" if is_new else ""
 
     async def enter_group(self, request: GroupRequest) -> GroupPlace:
         async with self._database.write() as session:

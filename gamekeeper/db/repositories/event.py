@@ -13,6 +13,7 @@ from gamekeeper.db.models import EventRow
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.domain.event.event_filter import EventFilter
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import InvalidError
 from gamekeeper.whole_number import whole_number
 
@@ -62,6 +63,11 @@ class EventRepository:
 
     async def oldest_seq(self) -> int:
         return int((await self._session.exec(select(func.min(EventRow.seq)))).one() or 0)
+
+    async def newest_of(self, *kinds: EventKind) -> EventRow | None:
+        """The newest event of one of these kinds."""
+        found = select(EventRow).where(col(EventRow.kind).in_(kinds)).order_by(col(EventRow.seq).desc()).limit(1)
+        return (await self._session.exec(found)).first()
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Drops the oldest events that are older than ``before``; how many."""
