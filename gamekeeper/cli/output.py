@@ -44,7 +44,7 @@ def say(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """Prints a line to standard error, in yellow on a terminal."""
-    typer.echo(safe(typer.style(text, fg="yellow")), err=True, color=None if _is_coloured() else False)
+    _complain(typer.style(text, fg="yellow"))
 
 
 def _is_coloured() -> bool:
@@ -168,6 +168,8 @@ def counted(count: int, what: str) -> str:
 
 
 def _complain(text: str) -> None:
+    """Prints to standard error, behind all that standard output was given: both may be one pipe."""
+    sys.stdout.flush()
     typer.echo(safe(text), err=True, color=None if _is_coloured() else False)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +123,11 @@ def test_each_problem_is_told_once_with_the_place_that_it_has(capsys: pytest.Cap
         "  line 1: the instance is empty; see docs/instances.md for a first one",
         "error: body.name: is too long",
     ]
+
+
+def test_a_warning_stands_behind_what_was_said_before_it_where_both_go_into_one_pipe() -> None:
+    said = "from gamekeeper.cli.output import warn; print('first'); warn('second'); print('third')"
+    done = subprocess.run(
+        [sys.executable, "-c", said], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["first", "second", "third"]
