@@ -157,6 +157,7 @@ class Removals:
         return await asyncio.to_thread(self._spool.is_settled, key)
 
     def _end_empty(self, key: ContainerKey) -> None:
+        self._spool.open(key)
         self._spool.end(key, LogEnd(complete=True), time.time_ns())
         self._forget_try(key)
 

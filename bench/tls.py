@@ -22,7 +22,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from agent_worker.logs.spool import CHUNK_BYTES
+from agent_worker.logs.spool_chunks import CHUNK_BYTES
 from tests.fixtures.certificates import TestAuthority, channel
 
 GIB = 1 << 30

@@ -4,6 +4,7 @@ GamekeeperError
 ├── NotFoundError        not_found     the named thing does not exist
 ├── ConflictError        conflict      the thing's state forbids the request
 │   ├── PreconditionError  precondition  If-Match or an epoch names an older version
+│   ├── OtherPlaceError    conflict      a log ends elsewhere than its writer thinks
 │   └── UnreadableError    conflict      its row is of a newer version, or damaged
 ├── InvalidError         invalid       the request itself is wrong, and stays wrong
 │   ├── SpecError          invalid       a pipeline with its list of problems
@@ -54,6 +55,10 @@ class ConflictError(GamekeeperError):
 
 class PreconditionError(ConflictError):
     kind = "precondition"
+
+
+class OtherPlaceError(ConflictError):
+    """A log ends elsewhere than its writer thinks: the agent's spool was lost, or an answer to it."""
 
 
 class UnreadableError(ConflictError):

@@ -12,7 +12,7 @@ from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.errors import LaterError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.node_agent import Containers
-from gamekeeper.rpc.convert import key_from_pb
+from gamekeeper.rpc.convert import key_from_pb, place_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
 
@@ -55,23 +55,32 @@ class Uploader:
                 await asyncio.sleep(max(backoff.next_delay(), jittered(wanted)))
 
     async def _send(self, chunks: list[Chunk]) -> None:
-        answer = await self._link.calls.upload([chunk.batch for chunk in chunks])
+        answer = await self._link.calls.upload([chunk.message for chunk in chunks])
         first: dict[ContainerKey, int] = {}
         for chunk in chunks:
             first.setdefault(chunk.key, chunk.first_seq)
-        if await asyncio.to_thread(self._settle, answer.acks, first):
+        if await asyncio.to_thread(self._settle, answer.acks, first, chunks[0].life):
             self._containers.changed()
 
-    def _settle(self, acks: Sequence[pb.LogAck], first: dict[ContainerKey, int]) -> bool:
+    def _settle(self, acks: Sequence[pb.LogAck], first: dict[ContainerKey, int], life: int) -> bool:
         """True when nothing of some log is left to do."""
         refused = {key_from_pb(ack.key): ack.refused for ack in acks if ack.refused}
         for key, reason in refused.items():
             log.error("the log of %s is refused, and its lines are not kept any longer: %s", key, reason)
             self._spool.refuse(key, reason)
-        acked = {key_from_pb(ack.key): ack.seq for ack in acks if not ack.refused}
-        settled = self._spool.acknowledge(acked)
+        taken = [ack for ack in acks if not ack.refused and not ack.HasField("place")]
+        acked = {key_from_pb(ack.key): ack.seq for ack in taken}
+        settled = self._spool.acknowledge(acked, life)
         for key, seq in acked.items():
             if key in first and seq < first[key] - 1:
                 log.error("the server lost the log of %s from line %d on; the loss is recorded", key, seq + 1)
-                self._spool.fill_hole(key, seq, "the control plane lost them")
+                self._spool.fill_hole(key, seq)
+        for ack in acks:
+            if ack.HasField("place") and self._stand(ack, life):
+                settled.add(key_from_pb(ack.key))
         return bool(refused or settled)
+
+    def _stand(self, ack: pb.LogAck, life: int) -> bool:
+        key = key_from_pb(ack.key)
+        log.warning("the log of %s goes on behind record %d of the server's, unknown to this spool", key, ack.seq)
+        return self._spool.stand_behind(key, place_from_pb(ack), life)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from api.grpc.limits import check_count
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogRecord
-from gamekeeper.errors import InvalidError
+from gamekeeper.errors import InvalidError, OtherPlaceError
 from gamekeeper.ports.log_store import LogStore
-from gamekeeper.rpc.convert import key_from_pb, key_to_pb, record_from_pb
+from gamekeeper.rpc.convert import key_from_pb, key_to_pb, place_to_pb, record_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 WRITE_BYTES = 1024 * 1024
@@ -35,6 +35,7 @@ class LogIntake:
         self._refusals = refusals
         self._acks: dict[ContainerKey, pb.LogAck] = {}
         self._unchecked: set[ContainerKey] = set()
+        self._follows: dict[ContainerKey, int] = {}  # until the first write of this upload
         self._held: dict[ContainerKey, list[LogRecord]] = {}
         self._held_bytes = 0
 
@@ -47,7 +48,9 @@ class LogIntake:
             check_count("logs", len(self._acks) + 1, MAX_LOGS)
             self._acks[key] = pb.LogAck(key=key_to_pb(key))
             self._unchecked.add(key)
-        if not self._acks[key].refused:
+            if batch.HasField("follows"):
+                self._follows[key] = batch.follows
+        if not self._acks[key].refused and not self._acks[key].HasField("place"):
             try:
                 records = [record_from_pb(record) for record in batch.records]
             except InvalidError as error:  # the agent would send it for ever, and nothing behind it
@@ -67,10 +70,16 @@ class LogIntake:
         await self._check()
         held, self._held, self._held_bytes = self._held, {}, 0
         for key, records in held.items():
+            ack = self._acks[key]
+            follows = self._follows.pop(key, None)
             try:
-                self._acks[key].seq = await self._logs.append(key, records, self._clock_offset_ns, self._node)
+                ack.seq = await self._logs.append(key, records, self._clock_offset_ns, self._node, follows)
             except InvalidError as error:
-                self._acks[key].refused = str(error)
+                ack.refused = str(error)
+            except OtherPlaceError:  # the sender's spool, or an answer to it, was lost
+                place = await self._logs.place(key)
+                ack.seq = place.last_seq
+                ack.place.CopyFrom(place_to_pb(place))
 
     async def _check(self) -> None:
         """One log that is refused must not hold up the others of its node."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from api.logs.cut import Cut, cut
 from api.logs.format import CLOCK_BYTES, LostFileError, encode, write_at, write_clock
+from api.logs.newest import read_place
 from api.logs.oldest import OldestLines
 from api.logs.open_log import DROPPED, OpenLog, OpenLogs, end_of
 from api.logs.segments import place_of, read_batch
@@ -23,7 +24,8 @@ from gamekeeper.disk import DiskFloor
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import first_seq
-from gamekeeper.errors import InvalidError, QuotaError
+from gamekeeper.domain.log.log_place import LogPlace
+from gamekeeper.errors import InvalidError, OtherPlaceError, QuotaError
 from gamekeeper.ports.log_store import LogState
 from gamekeeper.uncancelled import uncancelled
 
@@ -47,14 +49,23 @@ class LogFiles:
         self._oldest = OldestLines(root, self._logs, self.usage, floor)
 
     async def append(
-        self, key: ContainerKey, records: Sequence[LogRecord], clock_offset_ns: int = 0, node: str = ""
+        self,
+        key: ContainerKey,
+        records: Sequence[LogRecord],
+        clock_offset_ns: int = 0,
+        node: str = "",
+        follows: int | None = None,
     ) -> int:
-        return await uncancelled(self._append(key, records, clock_offset_ns, node))
+        return await uncancelled(self._append(key, records, clock_offset_ns, node, follows))
 
-    async def _append(self, key: ContainerKey, records: Sequence[LogRecord], clock_offset_ns: int, node: str) -> int:
+    async def _append(
+        self, key: ContainerKey, records: Sequence[LogRecord], clock_offset_ns: int, node: str, follows: int | None
+    ) -> int:
         self._writer.check()
         log = await self._logs.get(key)
         async with log.lock:
+            if follows is not None and follows != log.last_seq:
+                raise OtherPlaceError(f"the log of {key} stands at {log.last_seq} and not at {follows}")
             fresh = _contiguous(log.last_seq, records)
             if fresh:
                 self._check_disk()
@@ -135,6 +146,13 @@ class LogFiles:
 
     async def state(self, key: ContainerKey) -> LogState:
         return (await self._logs.get(key)).state
+
+    async def place(self, key: ContainerKey) -> LogPlace:
+        log = await self._logs.get(key)
+        async with log.lock:
+            if log.place is None or log.place.last_seq != log.last_seq:
+                log.place = await asyncio.to_thread(read_place, log.segments, log.last_seq, log.end is not None)
+            return log.place
 
     async def wait_for_end(self, key: ContainerKey) -> None:
         log = await self._logs.get(key)

@@ -56,6 +56,18 @@ def records_of(file: BinaryIO, offset: int) -> Iterator[tuple[LogRecord, int]]:
         yield LogRecord(seq, LogStream(stream), ts_ns, data), offset
 
 
+def tail_offset(file: BinaryIO, keep: int) -> int:
+    """The offset of the first record of the last ``keep`` bytes. It reads headers alone: all were checked before."""
+    size, offset = os.fstat(file.fileno()).st_size, 0
+    while offset < size - keep:
+        file.seek(offset)
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            break
+        offset += _HEADER.size + _HEADER.unpack(header)[4]
+    return offset
+
+
 class LostFileError(UnavailableError):
     """The file of a log is not as long as it was: somebody has removed or cut it."""
 

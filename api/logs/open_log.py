@@ -21,6 +21,7 @@ from api.logs.usage import INSTANCES, LogFolder
 from api.logs.writer import OneWriter
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord, LogStream
+from gamekeeper.domain.log.log_place import LogPlace
 from gamekeeper.ports.log_store import LogState
 
 DROPPED = "the oldest lines made room for newer ones (GAMEKEEPER_LOG_INSTANCE_BYTES, GAMEKEEPER_LOG_NODE_BYTES)"
@@ -42,6 +43,7 @@ class OpenLog:
     open_gap: OpenGap | None
     clocks: LogClocks
     lock: asyncio.Lock
+    place: LogPlace | None = None  # when somebody has asked for it
     grown: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogClocks, LogEnd, LogRecord
+from gamekeeper.domain.log.log_place import LogPlace
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,12 @@ class LogStore(Protocol):
     """A cancelled call loses nothing: a write that has begun goes on to its end, and the sender repeats."""
 
     async def append(
-        self, key: ContainerKey, records: Sequence[LogRecord], clock_offset_ns: int = 0, node: str = ""
+        self,
+        key: ContainerKey,
+        records: Sequence[LogRecord],
+        clock_offset_ns: int = 0,
+        node: str = "",
+        follows: int | None = None,
     ) -> int:
         """Keeps the new records and returns the highest contiguous seq, which is then on disk for good.
 
@@ -30,11 +36,16 @@ class LogStore(Protocol):
         records. Idempotent: repeated records are dropped, and records after a hole are left for the sender to repeat.
         A run's records beyond its quota are kept as a gap alone; an instance's take the room of its oldest.
         Raises UnavailableError when the disk is full, QuotaError while it is nearly full and for a node over its quota,
-        InvalidError for a run whose logs are so far over theirs that they can't even have gaps.
+        InvalidError for a run whose logs are so far over theirs that they can't even have gaps. With ``follows`` it
+        raises OtherPlaceError, and keeps nothing, when the log does not stand there.
         """
 
     async def state(self, key: ContainerKey) -> LogState:
         """The state of a log; that of an empty one for a log that is not here. Short. Idempotent."""
+        ...
+
+    async def place(self, key: ContainerKey) -> LogPlace:
+        """The place at which the log stands; more than ``state`` says. It reads some MB. Idempotent."""
         ...
 
     def held_back(self, node: str) -> str:

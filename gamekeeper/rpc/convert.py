@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.log.log import LogEnd, LogGap, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import check_pack
+from gamekeeper.domain.log.log_place import LogPlace, NewestLine
 from gamekeeper.domain.node.inventory import Disk, Gpu, Inventory, NetworkInterface
 from gamekeeper.domain.node.node import NodeFacts
 from gamekeeper.errors import InvalidError
@@ -68,6 +69,33 @@ def record_from_pb(message: pb.LogRecord) -> LogRecord:
     if stream is LogStream.END:
         LogEnd.decode(data)
     return record
+
+
+def place_to_pb(place: LogPlace) -> pb.LogPlace:
+    message = pb.LogPlace(ended=place.ended, digest=place.digest)
+    if (newest := place.newest) is not None:
+        message.stream, message.seq, message.count = int(newest.stream), newest.seq, newest.count
+        message.ts_ns, message.latest_ns, message.first_ns = newest.ts_ns, newest.latest_ns, newest.first_ns
+        message.line_digest = newest.digest
+    return message
+
+
+def place_from_pb(message: pb.LogAck) -> LogPlace:
+    """Raises InvalidError for a stream that no line has."""
+    place, newest = message.place, None
+    if place.stream:
+        if place.stream not in (LogStream.STDOUT, LogStream.STDERR):
+            raise InvalidError(f"the newest line of a log has stream {place.stream}")
+        newest = NewestLine(
+            seq=place.seq,
+            stream=LogStream(place.stream),
+            ts_ns=place.ts_ns,
+            count=place.count,
+            latest_ns=place.latest_ns,
+            digest=place.line_digest,
+            first_ns=place.first_ns,
+        )
+    return LogPlace(message.seq, place.ended, place.digest, newest)
 
 
 def facts_to_pb(facts: NodeFacts) -> pb.Facts:

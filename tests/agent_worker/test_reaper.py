@@ -117,7 +117,7 @@ class Node:
     def upload(self) -> None:
         for chunk in self.spool.pending(10**9):
             self.uploaded.append(chunk.key)
-            self.spool.acknowledge({chunk.key: chunk.last_seq})
+            self.spool.acknowledge({chunk.key: chunk.last_seq}, chunk.life)
 
     async def names(self) -> set[str]:
         return {info.id for info in await self.engine.list_owned()}

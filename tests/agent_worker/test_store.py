@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent_worker import store as stores
+from agent_worker.logs.log_cursor import LogCursor
 from agent_worker.logs.spool import Spool
 from agent_worker.store import Store
 from gamekeeper.domain.log.log import LogLine, LogStream
-from gamekeeper.errors import UnavailableError
+from gamekeeper.errors import ConflictError, UnavailableError
 from tests.factories import make_key
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS texts (text TEXT);"
@@ -120,7 +121,7 @@ def test_damage_that_is_found_later_costs_one_refusal(tmp_path: Path, monkeypatc
 
 
 def test_a_damaged_spool_takes_lines_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those of a log that was opened before."""
+    """Those of a log that was opened before are read anew."""
     monkeypatch.setattr(stores, "_CHECKED_BYTES", 0)
     path = tmp_path / "spool.db"
     key, lines = make_key(), [LogLine(LogStream.STDOUT, n, b"x" * 100) for n in range(2000)]
@@ -134,6 +135,9 @@ def test_a_damaged_spool_takes_lines_again(tmp_path: Path, monkeypatch: pytest.M
         spoil(path, page * 16384)
     spool = Spool(path)
     assert spool.held_bytes == 0
+    with pytest.raises(ConflictError, match="it is read anew"):
+        spool.append(key, lines[:1], cursor)
+    assert spool.open(key) == LogCursor()
     spool.append(key, lines[:1], cursor)
     assert [(chunk.first_seq, chunk.last_seq) for chunk in spool.pending(2**20)] == [(1, 1)]
     spool.close()

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import threading
+import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any
 import pytest
 
 from api.logs import files as log_files
+from api.logs import newest
 from api.logs.files import LogFiles
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogRecord, LogStream
 from gamekeeper.domain.log.log_pack import LinePacker
-from gamekeeper.errors import UnavailableError
+from gamekeeper.domain.log.log_place import LogPlace, NewestLine, digest_of
+from gamekeeper.errors import OtherPlaceError, UnavailableError
 from tests.factories import make_key
 from tests.hang import HANG_SECONDS
 
@@ -231,3 +234,18 @@ async def test_a_record_that_an_older_version_wrote_twice_is_read_once(tmp_path:
     fresh = LogFiles(tmp_path)
     assert await fresh.append(key, [record(3)]) == 3
     assert [item.seq for item in await all_of(fresh, key)] == [1, 2, 3]
+
+
+async def test_where_a_log_stands_is_read_from_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are kept only behind the number that the sender thinks the last one."""
+    monkeypatch.setattr(newest, "TAIL_BYTES", 300)
+    files, key = LogFiles(tmp_path), make_key()
+    assert await files.place(key) == LogPlace(0)
+    for first in range(1, 100, 10):
+        assert await files.append(key, [pack(first, first + 9)], follows=first - 1) == first + 9
+    with pytest.raises(OtherPlaceError):
+        await files.append(key, [record(101)], follows=99)
+    line = NewestLine(100, LogStream.STDOUT, 100_000, 1, 100_000, zlib.crc32(b"line\n"), 1000)
+    assert await files.place(key) == LogPlace(100, False, digest_of(pack(91, 100)), line)
+    await files.append(key, [end(101)])
+    assert await LogFiles(tmp_path).place(key) == LogPlace(101, True, digest_of(end(101)), line)

@@ -885,6 +885,9 @@ class LogBatch(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    FOLLOWS_FIELD_NUMBER: _builtins.int
+    follows: _builtins.int
+    """the number before the first that the sender's spool gave, until the log is acknowledged"""
     @_builtins.property
     def key(self) -> Global___ContainerKey: ...
     @_builtins.property
@@ -894,14 +897,69 @@ class LogBatch(_message.Message):
         *,
         key: Global___ContainerKey | None = ...,
         records: _abc.Iterable[Global___LogRecord] | None = ...,
+        follows: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_follows", b"_follows", "follows", b"follows", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_follows", b"_follows", "follows", b"follows", "key", b"key", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__follows: _TypeAlias = _typing.Literal["follows"]  # noqa: Y015
+    _WhichOneofArgType__follows: _TypeAlias = _typing.Literal["_follows", b"_follows"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__follows) -> _WhichOneofReturnType__follows | None: ...
+
+Global___LogBatch: _TypeAlias = LogBatch  # noqa: Y015
+
+@_typing.final
+class LogPlace(_message.Message):
+    """Where the server's copy of a log stands, for a spool that was begun anew. Numbers go on behind the ack's seq."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    TS_NS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    LATEST_NS_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    FIRST_NS_FIELD_NUMBER: _builtins.int
+    LINE_DIGEST_FIELD_NUMBER: _builtins.int
+    ended: _builtins.bool
+    """its newest record is an end"""
+    digest: _builtins.int
+    """of its newest record: crc32 of stream (u8), ts_ns (i64, big-endian) and data"""
+    stream: _builtins.int
+    """from here on its newest line; 0 where none is left"""
+    ts_ns: _builtins.int
+    count: _builtins.int
+    """so many lines of its stream in a row have its time, up to itself"""
+    latest_ns: _builtins.int
+    """the highest time of the newest lines"""
+    seq: _builtins.int
+    first_ns: _builtins.int
+    """of the log's first line; 0 where it is not known"""
+    line_digest: _builtins.int
+    """crc32 of its bytes"""
+    def __init__(
+        self,
+        *,
+        ended: _builtins.bool = ...,
+        digest: _builtins.int = ...,
+        stream: _builtins.int = ...,
+        ts_ns: _builtins.int = ...,
+        count: _builtins.int = ...,
+        latest_ns: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        first_ns: _builtins.int = ...,
+        line_digest: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "digest", b"digest", "ended", b"ended", "first_ns", b"first_ns", "latest_ns", b"latest_ns", "line_digest", b"line_digest", "seq", b"seq", "stream", b"stream", "ts_ns", b"ts_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LogBatch: _TypeAlias = LogBatch  # noqa: Y015
+Global___LogPlace: _TypeAlias = LogPlace  # noqa: Y015
 
 @_typing.final
 class LogAck(_message.Message):
@@ -910,22 +968,28 @@ class LogAck(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """the highest contiguous seq that is on the server's disk"""
     refused: _builtins.str
     """why the server will never take this log; the agent stops sending it and keeps it"""
     @_builtins.property
     def key(self) -> Global___ContainerKey: ...
+    @_builtins.property
+    def place(self) -> Global___LogPlace:
+        """of a log that does not stand where the batch follows; with seq = its last number"""
+
     def __init__(
         self,
         *,
         key: Global___ContainerKey | None = ...,
         seq: _builtins.int = ...,
         refused: _builtins.str = ...,
+        place: Global___LogPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "refused", b"refused", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "place", b"place", "refused", b"refused", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

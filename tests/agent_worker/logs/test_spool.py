@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from agent_worker.logs import spool as spool_module
 from agent_worker.logs.log_cursor import WHOLE_BYTES, LogCursor
-from agent_worker.logs.spool import CHUNK_BYTES, Spool
+from agent_worker.logs.spool import Spool
+from agent_worker.logs.spool_chunks import CHUNK_BYTES
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.log.log import LogEnd, LogLine, LogStream
 from gamekeeper.domain.log.log_pack import unpack
@@ -73,11 +74,11 @@ def test_only_what_is_acknowledged_goes(spool: Spool) -> None:
     key = make_key()
     keep(spool, key, line(1))
     keep(spool, key, line(2))
-    spool.acknowledge({key: 1})
+    spool.acknowledge({key: 1}, 0)
     assert [seq for seq, _, _ in sent(spool)] == [2]
     assert not spool.is_settled(key)
     spool.end(key, LogEnd(True), 3)
-    spool.acknowledge({key: 3})
+    spool.acknowledge({key: 3}, 0)
     assert spool.is_settled(key)
     assert sent(spool) == []
 
@@ -97,8 +98,8 @@ def test_what_the_server_lost_becomes_a_gap(spool: Spool) -> None:
     key = make_key()
     keep(spool, key, line(1))
     keep(spool, key, line(2))
-    spool.acknowledge({key: 1})
-    spool.fill_hole(key, 0, "the server lost it")
+    spool.acknowledge({key: 1}, 0)
+    spool.fill_hole(key, 0)
     records = sent(spool)
     assert records[0][:2] == (1, LogStream.GAP)
     assert b'"from": 1, "to": 1' in records[0][2]
@@ -139,12 +140,12 @@ def test_what_waits_is_counted_right_whatever_fails(spool: Spool, monkeypatch: p
     with monkeypatch.context() as failing:
         failing.setattr(spool_module, "_is_settled", full)
         with pytest.raises(UnavailableError):
-            spool.acknowledge({key: 2})
+            spool.acknowledge({key: 2}, 0)
     assert spool.held_bytes == sum(len(chunk.batch) for chunk in spool.pending(10**9)) > 0
-    spool.acknowledge({key: 1})
-    spool.fill_hole(key, 0, "the server lost it")
+    spool.acknowledge({key: 1}, 0)
+    spool.fill_hole(key, 0)
     assert spool.held_bytes == sum(len(chunk.batch) for chunk in spool.pending(10**9))
-    spool.acknowledge({key: 2})
+    spool.acknowledge({key: 2}, 0)
     assert spool.held_bytes == 0
 
 
@@ -163,7 +164,7 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
             fill(spool, key)
         kept = [seq for seq, _, _ in sent(spool)]
         assert kept == list(range(1, kept[-1] + 1))
-        spool.acknowledge({key: kept[-1] - 1})  # what the server took must be able to go, full disk or not
+        spool.acknowledge({key: kept[-1] - 1}, 0)  # what the server took must be able to go, full disk or not
         assert [seq for seq, _, _ in sent(spool)] == [kept[-1]]
         subprocess.run(["mount", "-o", "remount,size=16m", str(tmp_path)], check=True)
         keep(spool, key, line(1000, b"after"))
@@ -181,7 +182,7 @@ def test_a_full_spool_takes_no_line_and_every_end(tmp_path: Path) -> None:
         fill(spool, key)
     assert 1024 * 1024 <= spool.held_bytes < 2 * 1024 * 1024
     spool.end(other, LogEnd(True), 2)
-    spool.acknowledge({key: max(seq for seq, _, _ in sent(spool))})
+    spool.acknowledge({key: max(seq for seq, _, _ in sent(spool))}, 0)
     keep(spool, key, line(1000, b"after"))
     spool.close()
 

@@ -91,7 +91,7 @@ async def test_docker_had_dropped_lines_before_they_were_read(
         assert (len(lines) == count, told, end.complete) == (
             (True, [], True) if count == 100 else (False, [UNREAD], False)
         )
-        spool.acknowledge({key: 10**9})
+        spool.acknowledge({key: 10**9}, 0)
 
 
 async def ended_with(engine: DummyEngine) -> ContainerKey:
