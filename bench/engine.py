@@ -229,7 +229,7 @@ def cancel(bench: Stack, image: str) -> list[float]:
             "stop_grace_period": f"{GRACE}s",
         }
         run_id = bench.submit({"name": "a", "container": container})
-        while not (found := client.containers.list(filters={"label": f"gamekeeper.run={run_id}"})):
+        while not (found := client.containers.list(ignore_removed=True, filters={"label": f"gamekeeper.run={run_id}"})):
             time.sleep(0.05)
         begin = time.time()
         bench.http.post(f"/runs/{run_id}/cancel", json={}).raise_for_status()

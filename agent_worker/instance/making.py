@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Work = Coroutine[None, None, None]
 PULL_IDLE_SECONDS = 120.0
 PULLS = 3
+REMOVALS = 5
 TELL_SECONDS = 1.0
 _PORT_WORDS = ("address already in use", "port is already allocated")
 
@@ -77,20 +78,32 @@ async def _create(kept: Kept) -> None:
     new = new_container(kept, await _network(kept))
     for name in own_volumes(kept.order):
         await kept.tools.engine.ensure_own_volume(name, kept.order.instance)
-    try:
-        container_id = await kept.tools.engine.create(new)
-    except NameTakenError as error:
-        found = await kept.tools.engine.find(kept.order.key.container_name)
-        if found is None or found.status is ContainerStatus.REMOVING:
-            raise EngineFaultError(f"container {kept.order.key.container_name} is being removed") from error
-        if found.owner is not None and (found.owner.key, found.owner.node) == (kept.order.key, kept.order.node):
-            return
-        words = f"a container named {kept.order.key.container_name} exists that is not this instance's"
-        raise EngineFaultError(words, hint="remove or rename it") from error
+    container_id = await _create_named(kept, new)
+    if container_id is None:
+        return
     made = ContainerInfo(container_id, new.owner.key.container_name, new.spec.image, ContainerStatus.CREATED, new.owner)
     kept.sight = kept.sight.and_made(made, kept.order.revision)
     kept.tools.changed()
     await kept.remember(kept.memory.but(container_id=container_id, faults=0))
+
+
+async def _create_named(kept: Kept, new: NewContainer) -> str | None:
+    """The new container; None where it is there already. One of the name that is being removed, as for an agent that
+    was killed then, is waited for."""
+    engine, name = kept.tools.engine, kept.order.key.container_name
+    for _ in range(REMOVALS):
+        try:
+            return await engine.create(new)
+        except NameTakenError as error:
+            found = await engine.find(name)
+            if found is not None and found.status is ContainerStatus.REMOVING:
+                await engine.remove(found.id)
+            elif found is not None:
+                if found.owner is not None and (found.owner.key, found.owner.node) == (kept.order.key, kept.order.node):
+                    return None
+                words = f"a container named {name} exists that is not this instance's"
+                raise EngineFaultError(words, hint="remove or rename it") from error
+    raise EngineFaultError(f"container {name} is being removed")
 
 
 def check_policy(kept: Kept, container: Container) -> None:

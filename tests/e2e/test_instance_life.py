@@ -62,4 +62,6 @@ def test_life_of_an_instance(stack: Stack) -> None:
 
     gone = stack.ask("DELETE", f"/instances/{name}?volumes=true")
     assert gone.status_code == 202, gone.text
-    stack.until(lambda: not stack.docker.containers.list(all=True, filters={"name": f"gk-i-{name}"}))
+    stack.until(
+        lambda: not stack.docker.containers.list(all=True, ignore_removed=True, filters={"name": f"gk-i-{name}"})
+    )

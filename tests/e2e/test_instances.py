@@ -59,7 +59,9 @@ def test_a_rerun_replaces_the_server_instead_of_meeting_its_own_port(stack: Stac
     assert after["container_id"] != before["container_id"]
     step = again["steps"][0]
     assert (step["outputs"], step["ports"]) == ({"instance": f"{name}-server", "revision": 2}, after["ports"])
-    (running,) = stack.docker.containers.list(filters={"label": f"gamekeeper.instance={name}-server"})
+    (running,) = stack.docker.containers.list(
+        ignore_removed=True, filters={"label": f"gamekeeper.instance={name}-server"}
+    )
     assert (running.id or "").startswith(after["container_id"][:12])
     assert b"says two" in running.logs()
 

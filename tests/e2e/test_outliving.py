@@ -56,7 +56,7 @@ def test_a_server_that_somebody_kills_comes_back_and_its_step_stays_as_it_ended(
 def test_nothing_of_it_is_left_when_it_is_removed(stack: Stack, run_id: str) -> None:
     mine: dict[str, Any] = {"label": f"gamekeeper.instance={instance(stack)}"}
     assert stack.containers(run_id) == []
-    assert len(stack.docker.containers.list(all=True, filters=mine)) == 1
+    assert len(stack.docker.containers.list(all=True, ignore_removed=True, filters=mine)) == 1
     stack.command("instance", "rm", instance(stack), "--yes")
-    assert stack.docker.containers.list(all=True, filters=mine) == []
+    assert stack.docker.containers.list(all=True, ignore_removed=True, filters=mine) == []
     stack.until(lambda: not stack.docker.networks.list(filters={"label": f"gamekeeper.group={group(stack)}"}))

@@ -61,7 +61,7 @@ class Absence:
 
     def is_up_again(self, name: str, before: tuple[str, str]) -> bool:
         """True when another start of it runs."""
-        found = self.stack.docker.containers.list(filters={"name": f"gk-i-{self.id(name)}-"})
+        found = self.stack.docker.containers.list(ignore_removed=True, filters={"name": f"gk-i-{self.id(name)}-"})
         return bool(found) and (found[0].id, found[0].attrs["State"]["StartedAt"]) != before
 
 

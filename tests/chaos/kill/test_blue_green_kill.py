@@ -31,7 +31,7 @@ def name(stack: Stack) -> Iterator[str]:
 
 
 def running(stack: Stack, name: str) -> list[Any]:
-    found = stack.docker.containers.list(filters={"label": f"gamekeeper.instance={name}"})
+    found = stack.docker.containers.list(ignore_removed=True, filters={"label": f"gamekeeper.instance={name}"})
     return sorted(found, key=lambda container: str(container.name))
 
 

@@ -55,7 +55,7 @@ async def test_kills_in_the_middle_of_orders_start_nothing_twice(
             node.begin()
         async with asyncio.timeout(HANG_SECONDS):
             outcome = await node.keeper.carry_out(order)
-        assert outcome.is_ready
+        assert outcome.is_ready, outcome.model_dump_json()
         assert outcome.status.crash_count == 0
         up = [info for info in await docker_engine.list_instances() if info.status is ContainerStatus.RUNNING]
         assert [info.id for info in up] == [outcome.status.container_id]
