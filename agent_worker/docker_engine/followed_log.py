@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from gamekeeper.domain.log.log import LogLine, LogStream
 
 HISTORY_BYTES = 1024 * 1024
-USEFUL_BYTES = 1024 * 1024  # behind which no beginning of a console is looked for: more than twice of what is compared
+# Behind which no beginning of a console is looked for. The log may be ahead of what was read of the console by all that
+# lies between: the engine holds a megabyte for who is attached, and the sockets hold some more.
+USEFUL_BYTES = 4 * 1024 * 1024
 
 
 class FollowedLog:
@@ -51,14 +53,6 @@ class FollowedLog:
         lines = [line for line in self._behind if line.stream is stream]
         end = [b"\n"] if lines and self._ends_cut_line(lines[-1]) else []
         return b"".join([*(line.data for line in lines), *end])
-
-    def streams_from(self, stream: LogStream, place: int) -> set[LogStream]:
-        """The streams that wrote since the byte of one that stands at ``place``."""
-        left = place - self.begins.get(stream, 0)
-        for index, line in enumerate(self._behind):
-            if line.stream is stream and (left := left - len(line.data)) < 0:
-                return {later.stream for later in list(self._behind)[index:]}
-        return set()
 
     def before(self, places: Mapping[LogStream, int]) -> list[LogLine]:
         """The lines of each stream up to its place."""

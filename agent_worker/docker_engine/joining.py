@@ -20,7 +20,6 @@ from gamekeeper.errors import UnavailableError
 HELD_BYTES = HEAD_BYTES  # a process that writes more meanwhile is held up, for that moment
 MOST_BYTES = 8 * 1024 * 1024  # of the log
 LOOK_SECONDS = 0.05
-SILENT_SECONDS = 0.05  # in which a stream that writes is heard
 PATIENCE_SECONDS = 3.0  # with a log that should say more, and does not
 UNKNOWN = b"[what was written at this moment may be missing here, or be here twice]\n"
 
@@ -40,9 +39,9 @@ class Joining:
         self._news = asyncio.Event()
         self._is_over = False
         self._now = asyncio.get_running_loop().time
-        self._begun = self._told = self._now()
+        self._told = self._now()
         streams = [LogStream.STDOUT] if tty else [LogStream.STDOUT, LogStream.STDERR]
-        self._seams = {stream: StreamSeam(self._begun) for stream in streams}
+        self._seams = {stream: StreamSeam(self._told) for stream in streams}
 
     async def join(self) -> list[ConsoleText]:
         """The output up to what ``read`` gives next."""
@@ -98,14 +97,6 @@ class Joining:
         for stream, seam in self._seams.items():
             if not seam.is_certain:
                 seam.look(log.text_of(stream), log.begins.get(stream, 0), now, ended=self._is_over)
-        if now - self._begun < SILENT_SECONDS:
-            return
-        for stream, seam in list(self._seams.items()):
-            if seam.is_certain and seam.has_line:
-                # one that said nothing, while and since another one did, has none on its way
-                spoke = log.streams_from(stream, seam.place or 0)
-                for name, other in self._seams.items():
-                    other.is_certain |= not other.head and name not in spoke
 
 
 def _texts(lines: Iterable[LogLine]) -> list[ConsoleText]:

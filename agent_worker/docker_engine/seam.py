@@ -17,18 +17,21 @@ HEAD_BYTES = 256 * 1024
 PROBE_BYTES = 4 * 1024
 CERTAIN_BYTES = 256
 QUIET_SECONDS = 0.25  # in which a line gets from the process to the log, and what is attached to its reader
+QUIET_LOOKS = 5  # at least: on a machine that is held up, time passes without anybody getting anywhere
 MAX_TRIES = 200
 
 
 @dataclass
 class StreamSeam:
     """The seam of one stream. ``head`` is the beginning of what the console had, of ``came`` bytes. ``place`` counts
-    the bytes of the followed log that the console does not have: an answer that is the same ``since`` a time."""
+    the bytes of the followed log that the console does not have: an answer that is the same ``since`` a time, in so
+    many ``looks``."""
 
     since: float
     head: bytearray = field(default_factory=bytearray)
     came: int = 0
     place: int | None = 0
+    looks: int = 0
     is_certain: bool = False
 
     def add(self, data: bytes) -> None:
@@ -51,8 +54,10 @@ class StreamSeam:
             found, is_sure = find_place(text, head, len(text) - self.came)
         place = begin + found if found is not None else None
         if place != self.place:
-            self.place, self.since = place, now
-        self.is_certain = place is not None and (is_sure or now - self.since >= QUIET_SECONDS)
+            self.place, self.since, self.looks = place, now, 0
+        self.looks += 1
+        is_quiet = now - self.since >= QUIET_SECONDS and self.looks >= QUIET_LOOKS
+        self.is_certain = place is not None and (is_sure or is_quiet)
 
     def guess(self, text: bytes, begin: int) -> int:
         """The most probable place where none was certain."""

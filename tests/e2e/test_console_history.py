@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.sync.client import connect
 
+from agent_worker.docker_engine.joining import UNKNOWN
 from gamekeeper.stack.layout import StateDir
 from tests.e2e.test_console_flood import NOTE
 from tests.fixtures.stack import Stack, node_id
@@ -33,9 +34,9 @@ def test_each_viewer_sees_one_run_of_numbers(stack: Stack) -> None:
                 while out.count(b"\n") < LINES:
                     message = viewer.recv(HANG_SECONDS)
                     if isinstance(message, bytes):
-                        assert message[0] == 1 or NOTE.search(message), message[:200]
+                        assert message[0] == 1 or NOTE.search(message) or UNKNOWN in message, message[:200]
                         if message[0] != 1:
-                            break  # a viewer who is too slow is told
+                            break  # a viewer who is too slow is told, and one of whom the agent is not sure
                         out += message[1:]
             numbers = [int(line.split()[0]) for line in out.split(b"\n")[:-1]]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -66,8 +66,7 @@ def test_many_crashes_are_the_end_but_not_of_what_is_healthy() -> None:
 def test_trouble_is_told_with_the_exit_code_of_the_crash() -> None:
     startup = Startup()
     assert startup.describe(look()) == ""
-    startup.held(look(2, RESTARTING), 0)
-    assert startup.describe(look(3)) == "it ended 3 times, last with exit code 1"
+    assert startup.describe(replace(look(3), last_exit_code=1)) == "it ended 3 times, last with exit code 1"
     check = replace(look(health=Health.UNHEALTHY), health_log="exit code 1")
     assert Startup().describe(check) == "its health check fails: exit code 1"
 

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from agent_worker.docker_engine import DockerEngine
+from agent_worker.docker_engine.joining import UNKNOWN
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize
 from gamekeeper.ports.container_engine import EngineConsole
@@ -35,12 +36,15 @@ async def opened(engine: DockerEngine, container_id: str, history: int = 20) -> 
 
 
 async def shown(console: EngineConsole, lines: int, *streams: LogStream) -> dict[LogStream, list[int]]:
-    """The numbers of the whole lines of each stream, of so many lines at least."""
+    """The numbers of the whole lines of each stream, of so many lines at least. None of one that says itself that it
+    is not sure: on a machine that is held up, the log may not say enough in time."""
     text = dict.fromkeys(streams, b"")
     async with asyncio.timeout(HANG_SECONDS):
         while min(part.count(b"\n") for part in text.values()) < lines:
             piece = await console.read()
             assert piece is not None
+            if piece.data == UNKNOWN:
+                return {}
             text[piece.stream] += piece.data
     return {stream: [int(line.split()[0]) for line in part.split(b"\n")[:-1]] for stream, part in text.items()}
 
@@ -74,7 +78,7 @@ async def test_fifty_who_come_at_any_moment_see_one_run_of_numbers(
     docker_engine: DockerEngine, test_image: str, script: str, tty: bool, streams: int, lines: int
 ) -> None:
     container_id = await running(docker_engine, test_image, script, tty=tty)
-    chance = random.Random(script)
+    chance, sure = random.Random(script), 0
     for _ in range(50):
         await asyncio.sleep(chance.random() / 50)
         console = await opened(docker_engine, container_id)
@@ -82,8 +86,10 @@ async def test_fifty_who_come_at_any_moment_see_one_run_of_numbers(
             found = await shown(console, lines, *list(LogStream)[:streams])
         finally:
             await console.close()
+        sure += bool(found)
         for numbers in found.values():
             assert_a_run(numbers)
+    assert sure
 
 
 async def test_lines_that_are_like_each_other_are_there_as_often_as_they_were_written(

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agent_worker.docker_engine.seam import QUIET_SECONDS, StreamSeam
+from agent_worker.docker_engine.seam import QUIET_LOOKS, QUIET_SECONDS, StreamSeam
 
 LINES = b"".join(b"%d of a server\n" % number for number in range(1000))
 
@@ -14,7 +14,7 @@ LINES = b"".join(b"%d of a server\n" % number for number in range(1000))
 def looked(head: bytes, text: bytes, *, later: float = 0.0, ended: bool = False) -> StreamSeam:
     seam = StreamSeam(0.0)
     seam.add(head)
-    for now in (0.0, later):
+    for now in (0.0, *[later] * QUIET_LOOKS):
         seam.look(text, 0, now, ended=ended)
     return seam
 
