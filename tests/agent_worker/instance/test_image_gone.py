@@ -104,7 +104,7 @@ async def test_an_image_that_nobody_has_fails_with_words_that_help(docker_node: 
     failed = (await node.order(spec=spec)).status
     assert (failed.state, failed.reason) == (InstanceState.FAILED, InstanceReason.PULL_FAILED)
     assert f"image {image.name} can't be pulled" in failed.message
-    assert f"docker pull {image.name}; or load it" in failed.message
+    assert f"docker pull {image.name}; without a registry" in failed.message
     assert failed.message.endswith("it is tried again")
     again = Image(image.name, node.image)
     node.ahead += 600
