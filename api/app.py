@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from api.dependencies import Services, require_key
+from api.dependencies import Services, require_caller
 from api.gate import Gate
 from api.held_requests import HeldRequests
 from api.needs import needs_a_key, needs_of_routes
@@ -76,7 +76,7 @@ def create_routes() -> FastAPI:
 
 
 def _version_one() -> APIRouter:
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_key), Depends(check_query)], responses=COMMON)
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(require_caller), Depends(check_query)], responses=COMMON)
     below_the_key = (
         node,
         node_drain,

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from api.services.access.caller import CallerService
 from api.services.access.certificate import CertificateService
 from api.services.access.join_approval import JoinApprovalService
-from api.services.access.key import KeyService
 from api.services.access.key_ring import KeyRing
 from api.services.access.key_use import KeyUses
 from api.services.access.rest_certificate import RestCertificate
@@ -110,9 +110,9 @@ def access_loops(
     ]
 
 
-def key_loops(keys: KeyService, ring: KeyRing, uses: KeyUses) -> list[Loop]:
+def caller_loops(callers: CallerService, ring: KeyRing, uses: KeyUses) -> list[Loop]:
     return [
-        Loop(Supervised("revoked_keys"), keys.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("revoked_keys"), callers.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
         Loop(Supervised("key_uses"), uses.save, KEY_USES_SECONDS),
         Loop(Supervised("ended_keys"), ring.prune, ENDED_KEYS_SECONDS),
     ]

@@ -1,7 +1,7 @@
 """The dependencies of routes, as types: signatures then read like a sentence. The matched route decides on access.
 
 Middleware that decides by the URL's text has let callers in elsewhere (a path that only ends like a public one), so
-every route but the health ones carries ``require_key`` itself, and a test walks all of them.
+every route but the health ones carries ``require_caller`` itself, and a test walks all of them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from starlette.requests import HTTPConnection
 from api.logs.usage import LogUsage
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
+from api.services.access.caller import CallerService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
-from api.services.access.key import KeyService
 from api.services.access.key_ring import KeyRing
-from api.services.access.known_keys import KnownKey
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
 from api.services.event import EventService
@@ -49,13 +48,14 @@ from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
 from api.settings import is_loopback
 from gamekeeper.actor import set_actor
+from gamekeeper.domain.access.caller import Caller
 from gamekeeper.errors import InvalidError
 from gamekeeper.stack.own_server import is_loopback_url
 from gamekeeper.supervised import Supervised
 from gamekeeper.whole_number import whole_number
 
 _OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-HOLD = "gamekeeper.hold"  # of a request that is held: takes what watches its key
+HOLD = "gamekeeper.hold"  # of a request that is held: takes what watches its caller
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Services:
     """All that the routes use; built once in the bootstrap."""
 
     dispatcher: RunDispatcher
-    keys: KeyService
+    callers: CallerService
     key_ring: KeyRing
     rates: Rates
     authority: AuthorityService
@@ -103,16 +103,16 @@ ServicesDep = Annotated[Services, Depends(services)]
 
 
 # The OpenAPI document tells of it as a security scheme, once, and not as a parameter of each operation.
-async def require_key(
+async def require_caller(
     services: ServicesDep,
     connection: HTTPConnection,
     authorization: Annotated[str, Header(include_in_schema=False)] = "",
-) -> KnownKey:
-    key = await services.keys.authenticate(authorization, connection.client.host if connection.client else "")
-    set_actor(f"key:{key.name}")
+) -> Caller:
+    caller = await services.callers.authenticate(authorization, connection.client.host if connection.client else "")
+    set_actor(caller.actor)
     if (hold := connection.scope.get(HOLD)) is not None:
-        hold(services.keys.held(key))
-    return key
+        hold(services.callers.held(caller))
+    return caller
 
 
 async def require_metrics_key(services: ServicesDep, connection: HTTPConnection) -> None:
@@ -121,7 +121,7 @@ async def require_metrics_key(services: ServicesDep, connection: HTTPConnection)
     address = connection.client.host if connection.client else ""
     if not authorization and is_loopback(address) and _is_for_this_machine(connection):
         return
-    await services.keys.authenticate_metrics(authorization, address)
+    await services.callers.authenticate_metrics(authorization, address)
 
 
 def _is_for_this_machine(connection: HTTPConnection) -> bool:
@@ -256,7 +256,7 @@ def _last_event_id(last_event_id: Annotated[str | None, Header()] = None) -> int
 NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
-KeyDep = Annotated[KnownKey, Depends(require_key)]
+CallerDep = Annotated[Caller, Depends(require_caller)]
 KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]

@@ -186,8 +186,8 @@ def address_of(scope: Scope) -> str:
 
 async def _check_key(scope: Scope) -> None:
     services, address = _services(scope), address_of(scope)
-    key = await services.keys.authenticate(Headers(scope=scope).get("authorization", ""), address)
-    services.rates.check_write(key.name, address)
+    caller = await services.callers.authenticate(Headers(scope=scope).get("authorization", ""), address)
+    services.rates.check_write(caller, address)
 
 
 def _services(scope: Scope) -> Services:

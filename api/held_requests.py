@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.dependencies import HOLD
 from api.problems import close_code, close_reason, from_error, problem_response
-from api.services.access.key import KeyCall
+from api.services.access.caller import CallerCall
 from gamekeeper.errors import UnauthenticatedError
 
 READS = ("GET", "HEAD")
@@ -43,7 +43,7 @@ class _Held:
     async def carry(self) -> None:
         with ExitStack() as watched:
 
-            def hold(call: AbstractContextManager[KeyCall]) -> None:
+            def hold(call: AbstractContextManager[CallerCall]) -> None:
                 watched.enter_context(call).when_over(end)
 
             def end(refusal: UnauthenticatedError) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 
-from api.dependencies import KeyDep
+from api.dependencies import CallerDep
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 BELOW_THE_KEY = "/api/v1/"
@@ -28,10 +28,10 @@ class Needs:
     on: ObjectKind
     also: str = ""
 
-    async def __call__(self, key: KeyDep) -> None:
+    async def __call__(self, caller: CallerDep) -> None:
         """Raises ForbiddenError."""
         if self.verb is not None:
-            key.check(self.verb, self.also)
+            caller.check(self.verb, self.also)
 
 
 def needs(verb: Verb, on: ObjectKind, also: str = "") -> Any:

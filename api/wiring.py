@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from api.background import Loop, access_loops, background_loops, key_loops, room_loops
+from api.background import Loop, access_loops, background_loops, caller_loops, room_loops
 from api.dependencies import Services
 from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkServices
@@ -17,17 +17,17 @@ from api.grpc.telemetry_intake import TelemetryIntake
 from api.logs.files import LogFiles
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
+from api.services.access.caller import CallerService
 from api.services.access.certificate import CertificateService
 from api.services.access.certificate_ends import CertificateEnds
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
-from api.services.access.key import KeyService
 from api.services.access.key_join import KeyJoinService
 from api.services.access.key_ring import KeyRing
 from api.services.access.key_use import KeyUses
-from api.services.access.known_keys import KnownKeys
+from api.services.access.known_callers import KnownCallers
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
@@ -113,15 +113,15 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
     rates = Rates(settings.writes_per_second)
-    keys, ring, uses = _keys(settings, database, rates)
-    loops += [*_access_loops(access), *key_loops(keys, ring, uses)]
+    callers, ring, uses = _callers(settings, database, rates)
+    loops += [*_access_loops(access), *caller_loops(callers, ring, uses)]
     loops += room_loops(room, NodeEvents(database, settings.events_of_node))
     allowance, owners = Allowance(LIMITS), ContainerOwners(database)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     session_writes = Supervised("session_writes")
     rest = Services(
         dispatcher=dispatcher,
-        keys=keys,
+        callers=callers,
         key_ring=ring,
         rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
@@ -206,9 +206,9 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
     )
 
 
-def _keys(settings: ApiSettings, database: Database, rates: Rates) -> tuple[KeyService, KeyRing, KeyUses]:
-    known, uses = KnownKeys(database), KeyUses(database)
-    return KeyService(known, uses, rates, settings.read_metrics_key()), KeyRing(database, known.forget), uses
+def _callers(settings: ApiSettings, database: Database, rates: Rates) -> tuple[CallerService, KeyRing, KeyUses]:
+    known, uses = KnownCallers(database), KeyUses(database)
+    return CallerService(known, uses, rates, settings.read_metrics_key()), KeyRing(database, known.forget), uses
 
 
 def _cares(

@@ -25,7 +25,7 @@ import docker
 from websockets.asyncio.client import connect
 
 from bench.stack import NODE, Stack
-from tests.fixtures.docker import TEST_IMAGE
+from tests.fixtures.docker import TEST_IMAGE, ensured_image
 
 LINES = 200_000
 ROUNDS = 7
@@ -121,6 +121,7 @@ async def measure(bench: Bench, what: str, line: str, count: int) -> None:
 
 
 async def main() -> int:
+    ensured_image()
     with tempfile.TemporaryDirectory(prefix="gk-bench-") as folder:
         stack = Stack(Path(folder))
         try:

@@ -19,7 +19,7 @@ from agent_worker.docker_engine import DockerEngine
 from bench.instances import SERVER, Bench, new_name
 from gamekeeper.domain.language.step import Strategy
 from gamekeeper.ports.container_engine import ContainerInfo
-from tests.fixtures.docker import TEST_IMAGE
+from tests.fixtures.docker import TEST_IMAGE, ensured_image
 
 ROUNDS = 15
 MILLISECOND = timedelta(milliseconds=1)
@@ -89,6 +89,7 @@ def show(what: str, ours: Away, floor: Away) -> None:
 
 async def main() -> None:
     logging.disable(logging.WARNING)
+    ensured_image()
     engine = DockerEngine(node := new_name())
     bench = Bench(engine, node)
     bench.begin()

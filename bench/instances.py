@@ -39,7 +39,7 @@ from gamekeeper.domain.instance.state import Desired, InstanceState
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerStatus
-from tests.fixtures.docker import TEST_IMAGE
+from tests.fixtures.docker import TEST_IMAGE, ensured_image
 
 ROUNDS = 15
 SERVERS = 10
@@ -244,6 +244,7 @@ PARTS: dict[str, Callable[[Bench, DockerEngine], Awaitable[None]]] = {
 
 async def main(parts: list[str]) -> None:
     logging.disable(logging.WARNING)
+    ensured_image()
     for name, part in PARTS.items():
         if parts and name not in parts:
             continue

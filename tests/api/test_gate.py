@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.gate import Gate, GateLimits
-from api.services.access.known_keys import KnownKey
 from api.services.access.rates import WRONG_BURST, Rates, network_of
+from gamekeeper.domain.access.caller import Caller, CallerKind
 from gamekeeper.domain.access.role import Role
 from gamekeeper.keys import hash_key
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
@@ -31,9 +31,9 @@ SMALL = GateLimits(
 Message = MutableMapping[str, Any]
 
 
-class Keys:
-    async def authenticate(self, authorization: str, address: str) -> KnownKey:
-        return KnownKey("k1", "somebody", Role.ADMIN, "", None)
+class Callers:
+    async def authenticate(self, authorization: str, address: str) -> Caller:
+        return Caller(CallerKind.KEY, "k1", "somebody", Role.ADMIN, "", None)
 
 
 class Around:
@@ -44,7 +44,7 @@ class Around:
         self.bodies: list[bytes] = []
         self.gate = Gate(self._app, SMALL)
         self.state = type("State", (), {"services": self})()
-        self.keys = Keys()
+        self.callers = Callers()
         self.holds = asyncio.Event()
         self.entered = 0
 
@@ -226,7 +226,7 @@ def test_an_address_counts_as_its_network(address: str, network: str) -> None:
 async def test_metrics_need_a_key_from_elsewhere(
     refusing_api: ApiUnderTest, client: str, headers: dict[str, str], status: int
 ) -> None:
-    keys = refusing_api.process.services.keys
+    keys = refusing_api.process.services.callers
     keys._metrics_hash = hash_key("m" * 32)
     transport = httpx.ASGITransport(refusing_api.process.app, client=(client, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7380") as http:

@@ -19,7 +19,7 @@ GIVEN = "gk_given-key-of-at-least-32-characters"
 
 
 async def end(api: ApiUnderTest, secret: str) -> None:
-    keys, ring = api.process.services.keys, api.process.services.key_ring
+    keys, ring = api.process.services.callers, api.process.services.key_ring
     ended = await keys.authenticate(f"Bearer {secret}", "")
     await ring.revoke(await keys.authenticate(f"Bearer {ADMIN_KEY}", ""), ended.id)
 
@@ -50,7 +50,7 @@ async def test_a_secret_that_was_rotated_out_gives_way_as_well(api: ApiUnderTest
     ring, file = api.process.services.key_ring, tmp_path / "admin.key"
     file.write_text(GIVEN)
     await ensure_given_key(ring, "", file)
-    own = await api.process.services.keys.authenticate(f"Bearer {GIVEN}", "")
+    own = await api.process.services.callers.authenticate(f"Bearer {GIVEN}", "")
     await ring.rotate(own, own.id, timedelta())
     await ensure_given_key(ring, "", file)
     assert file.read_text() != GIVEN
@@ -124,7 +124,7 @@ async def test_a_start_that_leaves_nobody_in_says_so(
     ring, missing = api.process.services.key_ring, tmp_path / "missing.key"
     await ensure_given_key(ring, "", missing)
     assert "nobody can call" not in caplog.text
-    own = await api.process.services.keys.authenticate(f"Bearer {ADMIN_KEY}", "")
+    own = await api.process.services.callers.authenticate(f"Bearer {ADMIN_KEY}", "")
     async with database.write() as session:
         await KeyRepository(session).delete([own.id])
     await ensure_given_key(ring, "", missing)
@@ -136,4 +136,4 @@ async def test_no_key_makes_none(api: ApiUnderTest) -> None:
     await ensure_given_key(api.process.services.key_ring, "", None)
     assert (await api.http.get("/keys")).json()["items"][0]["id"] == before["items"][0]["id"]
     with pytest.raises(UnauthenticatedError):
-        await api.process.services.keys.authenticate("Bearer ", "")
+        await api.process.services.callers.authenticate("Bearer ", "")

@@ -10,13 +10,13 @@ import pytest
 
 from api.dependencies import HOLD
 from api.held_requests import HeldRequests
+from api.services.access.caller import CallerCall
 from api.services.access.held_call import HeldCalls
-from api.services.access.key import KeyCall
-from api.services.access.known_keys import KnownKey
+from gamekeeper.domain.access.caller import Caller, CallerKind
 from gamekeeper.domain.access.role import Role
 from tests.hang import HANG_SECONDS
 
-KEY = KnownKey("0f9a33c1", "ci", Role.ADMIN, "", None)
+KEY = Caller(CallerKind.KEY, "0f9a33c1", "ci", Role.ADMIN, "", None)
 Message = MutableMapping[str, Any]
 
 
@@ -27,10 +27,10 @@ class Around:
         self.said, self.sent = said, list[Message]()
         self.waits = asyncio.Event()
         self.is_left = False
-        self.calls = HeldCalls[KnownKey, KeyCall](self._is_good, KeyCall)
+        self.calls = HeldCalls[Caller, CallerCall](self._is_good, CallerCall)
         self.held = HeldRequests(self._app)
 
-    async def _is_good(self, key: KnownKey) -> bool:
+    async def _is_good(self, key: Caller) -> bool:
         return False
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, Cursor, KeyDep, KeyRingDep, Limit
+from api.dependencies import SAFE_ID, CallerDep, Cursor, KeyRingDep, Limit
 from api.needs import needs, needs_a_key
 from api.problems import problems
 from api.rest.body import Body
@@ -111,10 +111,10 @@ class Caller(BaseModel):
     responses=problems(ConflictError),
     dependencies=[needs(Verb.ADMIN, ObjectKind.SERVER)],
 )
-async def create_key(body: ApiKeyCreate, key: KeyDep, ring: KeyRingDep, response: Response) -> NewApiKey:
+async def create_key(body: ApiKeyCreate, caller: CallerDep, ring: KeyRingDep, response: Response) -> NewApiKey:
     """Makes an API key, which is shown this once."""
     lifetime = None if body.expires_in is None else parse_duration(body.expires_in)
-    secret, row = await ring.make(key, body.name, body.role, lifetime)
+    secret, row = await ring.make(caller, body.name, body.role, lifetime)
     response.headers["Location"] = f"/api/v1/keys/{row.id}"
     return NewApiKey(**_fields(row), key=secret)
 
@@ -138,23 +138,23 @@ async def get_key(key_id: KeyId, ring: KeyRingDep) -> ApiKey:
     responses=problems(NotFoundError, ConflictError),
     dependencies=[needs(Verb.ADMIN, ObjectKind.SERVER)],
 )
-async def revoke_key(key_id: KeyId, key: KeyDep, ring: KeyRingDep) -> None:
+async def revoke_key(key_id: KeyId, caller: CallerDep, ring: KeyRingDep) -> None:
     """Revokes a key. Within 5 s it opens nothing more, and what goes on by it ends. The last good key stays."""
-    await ring.revoke(key, key_id)
+    await ring.revoke(caller, key_id)
 
 
 @router.post("/keys/{key_id}/rotate", responses=problems(NotFoundError, ConflictError), dependencies=[needs_a_key()])
-async def rotate_key(key_id: KeyId, body: ApiKeyRotate, key: KeyDep, ring: KeyRingDep) -> RotatedApiKey:
+async def rotate_key(key_id: KeyId, body: ApiKeyRotate, caller: CallerDep, ring: KeyRingDep) -> RotatedApiKey:
     """Gives a key a new secret, which is shown this once; those of before stay good for the overlap."""
-    secret, row, until = await ring.rotate(key, key_id, parse_duration(body.overlap))
+    secret, row, until = await ring.rotate(caller, key_id, parse_duration(body.overlap))
     return RotatedApiKey(**_fields(row), key=secret, earlier_good_until=until)
 
 
 @router.get("/whoami", dependencies=[needs_a_key()])
-async def get_caller(key: KeyDep, ring: KeyRingDep) -> Caller:
+async def get_caller(caller: CallerDep, ring: KeyRingDep) -> Caller:
     """The key that asks, and the name under which events tell of it."""
-    verbs = sorted(verbs_of(key.role), key=list(Verb).index)
-    return Caller(actor=f"key:{key.name}", verbs=verbs, key=ApiKey.of(await ring.get(key.id)))
+    verbs = sorted(verbs_of(caller.role), key=list(Verb).index)
+    return Caller(actor=caller.actor, verbs=verbs, key=ApiKey.of(await ring.get(caller.id)))
 
 
 def _fields(row: ApiKeyRow) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from api.dependencies import NO_NUL, SAFE_ID, Cursor, KeyDep, LastEventId, Limit, PartsDep, RunsDep
+from api.dependencies import NO_NUL, SAFE_ID, CallerDep, Cursor, LastEventId, Limit, PartsDep, RunsDep
 from api.needs import needs
 from api.problems import SPEC, problems, text
 from api.rest.body import Body
@@ -221,7 +221,7 @@ async def create_run(
     body: RunCreate,
     request: Request,
     response: Response,
-    key: KeyDep,
+    caller: CallerDep,
     runs: RunsDep,
     parts: PartsDep,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
@@ -238,7 +238,7 @@ async def create_run(
         plan = await runs.plan(submission)
         return RunPlan(pipeline=plan, warnings=plan.warnings)
     if submission.pipeline is None:
-        key.check(Verb.EDIT, also="or run one that is stored: gamekeeper run NAME")
+        caller.check(Verb.EDIT, also="or run one that is stored: gamekeeper run NAME")
     parts.check_room()
     accepted = await runs.submit(submission)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.services.access.known_keys import KnownKey, is_good
+from api.services.access.known_callers import is_good
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -30,6 +30,7 @@ from gamekeeper.domain.access.api_key import (
     free_name,
     is_taken,
 )
+from gamekeeper.domain.access.caller import Caller
 from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event import Event
@@ -55,7 +56,7 @@ class KeyRing:
         async with self._database.read() as session:
             return await KeyRepository(session).page(cursor=cursor, limit=limit)
 
-    async def make(self, by: KnownKey, name: str, role: Role, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
+    async def make(self, by: Caller, name: str, role: Role, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
         """A key, and its secret. Raises ConflictError for a name that a good key has, and for too many keys."""
         now = utc_now()
         end = None if lifetime is None else now + lifetime
@@ -73,7 +74,7 @@ class KeyRing:
             await _add(session, row, secret)
         return secret, row
 
-    async def revoke(self, by: KnownKey, key_id: str) -> None:
+    async def revoke(self, by: Caller, key_id: str) -> None:
         """Ends a key. Idempotent. Raises NotFoundError, and ConflictError for the last one that is good."""
         async with self._changing(by) as session:
             keys, now = KeyRepository(session), utc_now()
@@ -89,7 +90,7 @@ class KeyRing:
             row.revoked_at = now
             record(session, _event(EventKind.KEY_REVOKED, row))
 
-    async def rotate(self, by: KnownKey, key_id: str, overlap: timedelta) -> tuple[str, ApiKeyRow, datetime]:
+    async def rotate(self, by: Caller, key_id: str, overlap: timedelta) -> tuple[str, ApiKeyRow, datetime]:
         """A new secret, the key, and the end of its earlier secrets, which stay good for ``overlap``.
 
         Raises NotFoundError, ForbiddenError for a key that may not do it to another one, and ConflictError for a key
@@ -135,14 +136,14 @@ class KeyRing:
                 await keys.delete(old)
 
     @asynccontextmanager
-    async def _changing(self, by: KnownKey) -> AsyncIterator[AsyncSession]:
+    async def _changing(self, by: Caller) -> AsyncIterator[AsyncSession]:
         try:
             async with self._database.write() as session:
                 keys = KeyRepository(session)
                 await keys.lock()
-                asking = await keys.by_hash(by.key_hash)
+                asking = await keys.by_hash(by.secret_hash)
                 if asking is None or not is_good(*asking, utc_now()):
-                    raise UnauthenticatedError(f'the API key "{by.name}" was revoked or ran out')
+                    raise UnauthenticatedError(f"{by.words} was revoked or ran out")
                 yield session
         finally:
             self._changed()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from api.services.bucket import Buckets
+from gamekeeper.domain.access.caller import Caller
 from gamekeeper.errors import TooOftenError
 from gamekeeper.logging import get_logger
 
@@ -58,11 +59,12 @@ class Rates:
         if bucket.wait():
             log.warning("%s has brought %d wrong keys or tokens: it has to wait now", network, WRONG_BURST)
 
-    def check_write(self, name: str, address: str) -> None:
-        """One request that writes, of a key and of an address. Raises TooOftenError."""
-        for who in (f"key:{name}", f"address:{network_of(address)}"):
+    def check_write(self, caller: Caller, address: str) -> None:
+        """One request that writes, of a caller and of an address. Raises TooOftenError."""
+        network = network_of(address)
+        for who, words in ((f"{caller.kind}:{caller.id}", caller.actor), (f"address:{network}", f"address:{network}")):
             if wait := self._writes.of(who).try_take():
-                self._count("writes", f"{who} writes more than {self._writes_per_second:g} times a second", wait)
+                self._count("writes", f"{words} writes more than {self._writes_per_second:g} times a second", wait)
 
     def _count(self, reason: str, message: str, wait: float) -> None:
         self.refusals[reason] += 1

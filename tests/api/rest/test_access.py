@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 
 from api.app import create_routes
-from api.dependencies import require_key
+from api.dependencies import require_caller
 from api.needs import PUBLIC_PATHS
 from api.openapi import openapi_document
 from api.rest import reference
@@ -102,7 +102,7 @@ NO_API_KEY = {
 
 
 def asks_for_a_key(dependant: Dependant) -> bool:
-    return dependant.call is require_key or any(asks_for_a_key(part) for part in dependant.dependencies)
+    return dependant.call is require_caller or any(asks_for_a_key(part) for part in dependant.dependencies)
 
 
 def test_what_needs_no_key_is_a_list() -> None:

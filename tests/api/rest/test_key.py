@@ -153,7 +153,7 @@ async def streamed(api: ApiUnderTest, path: str, secret: str) -> AsyncIterator[h
 
 async def until_held(api: ApiUnderTest, count: int) -> None:
     async with asyncio.timeout(HANG_SECONDS):
-        while len(api.process.services.keys._calls) < count:
+        while len(api.process.services.callers._calls) < count:
             await asyncio.sleep(0.01)
 
 

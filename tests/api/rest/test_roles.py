@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from api.dependencies import require_key
+from api.dependencies import require_caller
 from api.needs import Needs, needs_of_routes
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access.role import Role, verbs_of
@@ -110,7 +110,7 @@ async def test_a_role_of_a_newer_version_opens_nothing(api: ApiUnderTest) -> Non
 
 
 def test_a_route_that_does_not_say_what_it_needs_is_no_route() -> None:
-    app, router = FastAPI(), APIRouter(prefix="/api/v1", dependencies=[Depends(require_key)])
+    app, router = FastAPI(), APIRouter(prefix="/api/v1", dependencies=[Depends(require_caller)])
 
     @router.get("/forgotten")
     async def forgotten() -> dict[str, Any]:

@@ -187,7 +187,7 @@ async def test_followed_events_end_with_the_key(keys: Keys) -> None:
     secret = (await keys("key", "make", "ci")).out.decode().strip()
     following = asyncio.create_task(keys("--api-key", secret, "events", "--follow"))
     async with asyncio.timeout(HANG_SECONDS):
-        while not any(call.credential.name == "ci" for call in keys.api.process.services.keys._calls):
+        while not any(call.credential.name == "ci" for call in keys.api.process.services.callers._calls):
             await asyncio.sleep(0.01)
     await keys("key", "revoke", "ci")
     assert "was revoked" in (await following).err

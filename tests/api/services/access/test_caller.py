@@ -11,14 +11,15 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.services.access.key import KeyService
+from api.services.access.caller import CallerService
 from api.services.access.key_ring import KeyRing
 from api.services.access.key_use import SELDOM, KeyUses
-from api.services.access.known_keys import KEPT_SECONDS, KNOWN_SECONDS, KnownKey, KnownKeys
+from api.services.access.known_callers import KEPT_SECONDS, KNOWN_SECONDS, KnownCallers
 from api.services.access.rates import WRONG_BURST, Rates
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access import api_key
+from gamekeeper.domain.access.caller import Caller
 from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import ConflictError, TooOftenError, UnauthenticatedError
 from gamekeeper.keys import hash_key
@@ -34,15 +35,15 @@ class Process:
         self.seconds = 0.0
         self.database = database
         self.begun = datetime.now(UTC)
-        self.known = KnownKeys(database, lambda: self.seconds, self.now)
+        self.known = KnownCallers(database, lambda: self.seconds, self.now)
         self.uses = KeyUses(database, self.now)
-        self.keys = KeyService(self.known, self.uses, Rates(1000))
+        self.keys = CallerService(self.known, self.uses, Rates(1000))
         self.ring = KeyRing(database, self.known.forget)
 
     def now(self) -> datetime:
         return self.begun + timedelta(seconds=self.seconds)
 
-    async def come(self, secret: str, address: str = "192.0.2.1") -> KnownKey:
+    async def come(self, secret: str, address: str = "192.0.2.1") -> Caller:
         return await self.keys.authenticate(f"Bearer {secret}", address)
 
 
@@ -228,7 +229,7 @@ async def test_a_database_that_does_not_answer_holds_up_no_end(
     here: Process, silent: SilentDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The end of a key is known before; what has none goes on."""
-    monkeypatch.setattr("api.services.access.key.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("api.services.access.caller.LOOK_SECONDS", 0.01)
     secret, _ = await here.ring.make(await here.come(FIRST), "guest", Role.ADMIN, timedelta(minutes=10))
     process = Process(silent)
     with process.keys.held(await process.come(secret)) as call, process.keys.held(await process.come(FIRST)) as other:
@@ -269,7 +270,7 @@ async def test_keys_that_nobody_uses_any_more_are_not_kept_in_memory(here: Proce
     with here.keys.held(first):
         here.seconds += KEPT_SECONDS
         await here.keys.watch()
-        assert list(here.known._known) == [first.key_hash]
+        assert list(here.known._known) == [first.secret_hash]
 
 
 async def test_a_key_that_soon_runs_out_does_not_let_the_last_one_go(here: Process) -> None:

@@ -1,4 +1,4 @@
-"""API keys as they open the door: the users who may call, for as long as their keys are good."""
+"""Credentials as they open the door: whoever may call, for as long as its credential is good."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager, suppress
 
 from api.services.access.held_call import HeldCall, HeldCalls
 from api.services.access.key_use import KeyUses
-from api.services.access.known_keys import KnownKey, KnownKeys
+from api.services.access.known_callers import KnownCallers
 from api.services.access.rates import Rates
+from gamekeeper.domain.access.caller import Caller
 from gamekeeper.errors import UnauthenticatedError, UnavailableError
 from gamekeeper.keys import hash_key
 
@@ -25,23 +26,23 @@ def _bearer(authorization: str) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-class KeyCall(HeldCall[KnownKey]):
-    """One call of an API key."""
+class CallerCall(HeldCall[Caller]):
+    """One call of a caller."""
 
-    def __init__(self, key: KnownKey) -> None:
-        super().__init__(key, _refusal)
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(caller, _refusal)
 
 
-class KeyService:
+class CallerService:
     """``metrics_key`` reads the metrics and nothing else; empty where there is none. ``watch`` is to be called every
     second: it ends what goes on for a key that is no longer good."""
 
-    def __init__(self, known: KnownKeys, uses: KeyUses, rates: Rates, metrics_key: str = "") -> None:
+    def __init__(self, known: KnownCallers, uses: KeyUses, rates: Rates, metrics_key: str = "") -> None:
         self._known = known
         self._uses = uses
         self._rates = rates
         self._metrics_hash = hash_key(metrics_key) if metrics_key else ""
-        self._calls = HeldCalls(self._is_good, KeyCall)
+        self._calls = HeldCalls(self._is_good, CallerCall)
         self._looking: asyncio.Task[None] | None = None
 
     async def authenticate_metrics(self, authorization: str, address: str) -> None:
@@ -52,8 +53,8 @@ class KeyService:
         if not self._metrics_hash or not hmac.compare_digest(hash_key(key), self._metrics_hash):
             await self.authenticate(authorization, address)
 
-    async def authenticate(self, authorization: str, address: str) -> KnownKey:
-        """The key of a header. Raises UnauthenticatedError for none and for one that is not good, TooOftenError for
+    async def authenticate(self, authorization: str, address: str) -> Caller:
+        """The caller of a header. Raises UnauthenticatedError for none and for one that is not good, TooOftenError for
         an address that brought too many of those.
 
         Only the hash is compared, by a look-up, so timing tells nothing of the key.
@@ -73,9 +74,9 @@ class KeyService:
         self._uses.note(found.id, address)
         return found
 
-    def held(self, key: KnownKey) -> AbstractContextManager[KeyCall]:
-        """A call that may go on for long, which is told when the key is no longer good."""
-        return self._calls.held(key)
+    def held(self, caller: Caller) -> AbstractContextManager[CallerCall]:
+        """A call that may go on for long, which is told when its credential is no longer good."""
+        return self._calls.held(caller)
 
     async def watch(self) -> None:
         """An end that is known needs no database, so one that does not answer holds up no end."""
@@ -93,12 +94,12 @@ class KeyService:
 
     async def _look(self) -> None:
         with suppress(UnavailableError):  # nobody is thrown out because the database is away
-            await self._known.refresh(call.credential.key_hash for call in self._calls)
-        self._known.forget_unused(but={call.credential.key_hash for call in self._calls})
+            await self._known.refresh(call.credential.secret_hash for call in self._calls)
+        self._known.forget_unused(but={call.credential.secret_hash for call in self._calls})
 
-    async def _is_good(self, key: KnownKey) -> bool:
-        return self._known.is_good(key.key_hash)
+    async def _is_good(self, caller: Caller) -> bool:
+        return self._known.is_good(caller.secret_hash)
 
 
-def _refusal(key: KnownKey) -> UnauthenticatedError:
-    return UnauthenticatedError(f'the API key "{key.name}" was revoked or ran out', hint="use another key")
+def _refusal(caller: Caller) -> UnauthenticatedError:
+    return UnauthenticatedError(f"{caller.words} was revoked or ran out", hint="use another key")

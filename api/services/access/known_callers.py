@@ -1,4 +1,4 @@
-"""The API keys that were seen lately: read from the database, and kept for a moment.
+"""The callers that were seen lately: read from the database, and kept for a moment.
 
 Several api processes share a database, so none of them may trust for long what it read: a revocation is felt by all.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from gamekeeper.db.engine import Database
@@ -16,9 +15,7 @@ from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access.api_key import ApiKeyState, api_key_state
-from gamekeeper.domain.access.role import Role, verbs_of
-from gamekeeper.domain.access.verb import Verb
-from gamekeeper.errors import ForbiddenError
+from gamekeeper.domain.access.caller import Caller, CallerKind
 from gamekeeper.uncancelled import uncancelled
 
 KNOWN_SECONDS = 3.0
@@ -26,28 +23,7 @@ KEPT_SECONDS = 60.0  # one that nobody asks for any more is forgotten then
 MOST_AT_ONCE = 500  # in one query
 
 
-@dataclass(frozen=True)
-class KnownKey:
-    """A key by one of its secrets, which is good until then; None for one without an end."""
-
-    id: str
-    name: str
-    role: str
-    key_hash: str
-    until: datetime | None
-
-    def check(self, verb: Verb, also: str = "") -> None:
-        """Raises ForbiddenError for a verb that is not its role's. ``also`` is what whoever is refused has to know
-        beside the roles."""
-        if verb not in verbs_of(self.role):
-            able = ", ".join(role for role in Role if verb in verbs_of(role))
-            raise ForbiddenError(
-                f'the API key "{self.name}" ({self.role}) lacks the verb "{verb}"',
-                hint=f"use a key of one of these roles: {able}" + (f"; {also}" if also else ""),
-            )
-
-
-class KnownKeys:
+class KnownCallers:
     def __init__(
         self,
         database: Database,
@@ -57,7 +33,7 @@ class KnownKeys:
         self._database = database
         self._clock = clock
         self._now = now
-        self._known: dict[str, tuple[KnownKey, float]] = {}
+        self._known: dict[str, tuple[Caller, float]] = {}
         self._changed_at = -KNOWN_SECONDS
         self._all: tuple[float, asyncio.Future[frozenset[str]]] | None = None
 
@@ -91,7 +67,7 @@ class KnownKeys:
             if key_hash not in but:
                 del self._known[key_hash]
 
-    async def find(self, key_hash: str) -> KnownKey | None:
+    async def find(self, key_hash: str) -> Caller | None:
         """None for a key that is not good. Raises UnavailableError when that can't be looked at."""
         await self.refresh([key_hash])
         return self._good(key_hash)
@@ -102,7 +78,7 @@ class KnownKeys:
         if old:
             await uncancelled(self._read(old))
 
-    def _good(self, key_hash: str) -> KnownKey | None:
+    def _good(self, key_hash: str) -> Caller | None:
         found, _ = self._known.get(key_hash, (None, 0.0))
         return found if found is not None and (found.until is None or self._now() < found.until) else None
 
@@ -111,7 +87,7 @@ class KnownKeys:
         return found is None or self._clock() - asked_at >= KNOWN_SECONDS or asked_at <= self._changed_at
 
     async def _read(self, key_hashes: Sequence[str]) -> None:
-        asked_at, found = self._clock(), dict[str, KnownKey]()
+        asked_at, found = self._clock(), dict[str, Caller]()
         async with self._database.read() as session:
             keys = KeyRepository(session)
             for at in range(0, len(key_hashes), MOST_AT_ONCE):
@@ -128,9 +104,9 @@ class KnownKeys:
             return frozenset(await KeyRepository(session).good_hashes(self._now()))
 
 
-def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> KnownKey:
+def _known(secret: ApiKeySecretRow, row: ApiKeyRow) -> Caller:
     ends = [end for end in (secret.good_until, row.expires_at) if end is not None]
-    return KnownKey(row.id, row.name, row.role, secret.key_hash, min(ends, default=None))
+    return Caller(CallerKind.KEY, row.id, row.name, row.role, secret.key_hash, min(ends, default=None))
 
 
 def is_good(secret: ApiKeySecretRow, row: ApiKeyRow, now: datetime) -> bool:
