@@ -88,6 +88,9 @@ bench-full-node: venv-dev docker ## Measure 50 instances through restarts of the
 bench-hostile: venv ## Measure what twenty of the worst pipelines cost others
 	@$(VENV)/python -m bench.hostile
 
+bench-submission: venv ## Measure how long checks and submissions take
+	@$(VENV)/python -m bench.submission
+
 bench-command: venv ## Measure how fast the command starts, against a stack that is up
 	@$(VENV)/python -m bench.command
 
@@ -101,4 +104,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
