@@ -31,7 +31,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.event_log import append_pending
 from gamekeeper.db.readable import ODD_ROWS
-from gamekeeper.db.sqlite import SqliteConnections, configure
+from gamekeeper.db.sqlite import SqliteConnections, configure, sync_log
 from gamekeeper.disk import full_disk, nearest_room
 from gamekeeper.domain.event.hlc import HybridClock
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
@@ -102,6 +102,11 @@ class Database:
         if self._refused_writes:  # nobody else may be writing, who would notice that it takes writes again
             async with self.write() as session:
                 await (await session.connection()).execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+    async def sync(self) -> None:
+        """Returns when all that was committed outlives a power cut. A server's database does that by itself."""
+        if self._folder is not None:
+            await asyncio.to_thread(sync_log, Path(self.url.database or ""))
 
     async def close(self) -> None:
         """Waits a moment for queries that outlive their callers. A connection that comes back later is closed then."""

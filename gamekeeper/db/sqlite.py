@@ -3,6 +3,9 @@ report to an event loop that is closed."""
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from weakref import WeakSet
@@ -26,6 +29,14 @@ class SqliteConnections:
     @property
     def has_ended(self) -> bool:
         return not any(thread.is_alive() for thread in self._threads)
+
+
+def sync_log(database: Path) -> None:
+    """Brings all that was committed to the disk. Commits alone are written there seldom, and a power cut takes back the
+    newest; a checkpoint syncs what it takes out of the log. The database's own file is left alone: to close it here
+    would end the locks of this process."""
+    with suppress(FileNotFoundError), database.with_name(f"{database.name}-wal").open("rb") as log:
+        os.fsync(log.fileno())
 
 
 def configure(connection: Any, _record: Any) -> None:

@@ -11,6 +11,7 @@ from gamekeeper.db.models.node import NodeRow
 from gamekeeper.db.models.pipeline import PipelineRow
 from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
+from gamekeeper.db.models.secret import SecretRow, SecretUseRow, SecretVersionRow
 from gamekeeper.db.models.step import StepRow
 
 __all__ = [
@@ -30,5 +31,8 @@ __all__ = [
     "PortReservationRow",
     "ReservationRow",
     "RunRow",
+    "SecretRow",
+    "SecretUseRow",
+    "SecretVersionRow",
     "StepRow",
 ]

@@ -151,6 +151,17 @@ class EventKind(StrEnum):
     KEY_ROTATED = "key.rotated", "A user gave an API key a new secret; `data` has the end of its earlier ones."
     KEY_REVOKED = "key.revoked", "A user revoked an API key: what goes on by it ends within seconds."
 
+    SECRET_SET = (
+        "secret.set",
+        "A user gave a secret a value, a scope or a description; `data` has the fields that are new, never the value.",
+    )
+    SECRET_DELETED = "secret.deleted", "A user removed a secret, or one version of it; `data` has the version's number."
+    SECRET_KEY_ROTATED = "secret.key_rotated", "Secrets have a new master key; `data` has its id."
+    SECRET_READ = (
+        "secret.read",
+        "Values of secrets were given to a step or an instance; `data` names them, once a minute for each user.",
+    )
+
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 
     PIPELINE_STORED = "pipeline.stored", "A user stored a new version of a pipeline."

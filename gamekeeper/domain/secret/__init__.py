@@ -1,0 +1,1 @@
+"""Secrets: their names, their versions, and who may name which. It knows nothing of how values are kept."""
