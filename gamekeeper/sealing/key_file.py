@@ -42,9 +42,7 @@ class _Keys:
     def with_new(self) -> _Keys:
         key_id = "mk-" + secrets.token_hex(4)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        return _Keys(
-            key_id, self.keys | {key_id: secrets.token_bytes(KEY_BYTES)}, self.made_at | {key_id: at}
-        )
+        return _Keys(key_id, self.keys | {key_id: secrets.token_bytes(KEY_BYTES)}, self.made_at | {key_id: at})
 
     def only(self, kept: Collection[str]) -> _Keys:
         keys = {key_id: key for key_id, key in self.keys.items() if key_id in kept}
@@ -111,7 +109,7 @@ class KeyFile:
             if len(found.keys) >= MAX_KEYS:
                 raise ConflictError(
                     f"{self._path} holds {len(found.keys)} keys, and secrets need them all",
-                    hint="the api's log names the versions that can't be opened; remove those secrets, or destroy the versions",
+                    hint="the api's log names the versions that no key opens: remove those secrets, or set them anew",
                 )
             new = found.with_new()
             self._write(new)

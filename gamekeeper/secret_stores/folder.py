@@ -56,7 +56,8 @@ def checked(data: bytes, where: str) -> SecretValue:
 def _read_bounded(path: Path) -> bytes:
     """Raises ConflictError for what is no file: a pipe would hold up its reader for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ConflictError(f"{path} is no file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ConflictError(f"{path} is no file")
         return file.read(MAX_VALUE_BYTES + 1)

@@ -121,7 +121,9 @@ class VaultStore:
             try:
                 self._trust = ssl.create_default_context(cafile=str(roots) if roots is not None else None)
             except (OSError, ssl.SSLError) as error:
-                raise ConflictError(f"{roots} holds no roots that can be read", hint="see GAMEKEEPER_VAULT_ROOTS") from error
+                raise ConflictError(
+                    f"{roots} holds no roots that can be read", hint="see GAMEKEEPER_VAULT_ROOTS"
+                ) from error
         return self._trust
 
     async def _ask(self, client: httpx.AsyncClient, wanted: VaultReference) -> SecretValue:

@@ -37,7 +37,7 @@ MAX_NAMES = 200  # of one call
 SELDOM = timedelta(minutes=1)
 NOTE_SECONDS = 5.0
 MAX_NOTED = 4096
-_SCOPE = "an admin gives it the scope: gamekeeper secret set {name} --pipeline P, --instance I or --node N"
+_SCOPE = "an admin gives it the scope: gamekeeper secret scope {name} --pipeline P, --instance I or --node N"
 Found = tuple[SecretRow, SecretVersionRow | None]
 SecretUser = tuple[str, str]  # the run and the user in words
 

@@ -134,7 +134,9 @@ async def test_the_same_use_is_noted_once_a_minute_and_another_ones_at_once(
         clock.now += timedelta(seconds=10)
     assert len(await told(database)) == 1
     assert (await row_of(database, "s3-key")).last_used_at == begun
-    await stored.values(["s3-key"], SecretUse(UserKind.RUN_STEP, pipeline="deploy", step="build", run="r2", node="gpu-1"))
+    await stored.values(
+        ["s3-key"], SecretUse(UserKind.RUN_STEP, pipeline="deploy", step="build", run="r2", node="gpu-1")
+    )
     assert len(await told(database)) == 2
     clock.now = begun + timedelta(minutes=1)
     await stored.values(["s3-key"], STEP)
@@ -210,7 +212,7 @@ async def test_a_lost_key_file_is_told_by_its_name(
 
 async def test_a_version_that_is_gone_is_told(database: Database, keys: KeyFile, stored: SecretValues) -> None:
     await add(database, keys, "gone", destroyed_at=utc_now())
-    with pytest.raises(ConflictError, match='current version is not there; gamekeeper secret set gone'):
+    with pytest.raises(ConflictError, match="current version is not there; gamekeeper secret set gone"):
         await stored.values(["gone"], STEP)
 
 
@@ -224,9 +226,7 @@ async def test_a_row_of_a_newer_version_is_told(database: Database, keys: KeyFil
         await stored.values(["newer"], STEP)
 
 
-async def test_a_value_of_another_store(
-    database: Database, keys: KeyFile, stored: SecretValues, shelf: Shelf
-) -> None:
+async def test_a_value_of_another_store(database: Database, keys: KeyFile, stored: SecretValues, shelf: Shelf) -> None:
     await add(database, keys, "theirs", reference={"vault": {"path": "app/db", "key": "password"}})
     await add(database, keys, "nowhere", reference={"file": {"path": "db"}})
     await add(database, keys, "odd", reference={"cloud": {}})
