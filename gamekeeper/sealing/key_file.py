@@ -193,7 +193,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _bound(key_id: str, context: bytes) -> bytes:
-    """What a key has wrapped opens under its own id alone."""
+    """The context with the id of the key: what a key has wrapped opens under its own id alone."""
     return b"%d:%b%b" % (len(key_id), key_id.encode(), context)
 
 

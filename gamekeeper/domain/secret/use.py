@@ -31,7 +31,7 @@ class SecretUse:
 
     @property
     def user(self) -> str:
-        """Who asks, in words."""
+        """The user in words."""
         made_by = f' of pipeline "{self.pipeline}"' if self.pipeline else ""
         if self.kind is UserKind.INSTANCE:
             return f'instance "{self.instance}"{made_by}'
