@@ -52,6 +52,7 @@ class PolicyFile:
         self._mark = _mark(path)
         self._policy = load_policy(path)
         self._fault = ""
+        self._warn()
 
     def violations(self, container: Container, subject: Subject = NOBODY) -> list[Violation]:
         self._look()
@@ -77,9 +78,15 @@ class PolicyFile:
         try:
             self._policy, self._fault = load_policy(self._path), ""
             log.info("the policy is %s now: %s was changed", self._policy.revision, self._path)
+            self._warn()
         except InvalidError as error:
             self._fault = str(error)
             log.error("nothing new is started: %s", error)
+
+
+    def _warn(self) -> None:
+        for place, words in self._policy.warnings():
+            log.warning("%s, %s: %s", self._path, ".".join(map(str, place)), words)
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:

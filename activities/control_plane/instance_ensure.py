@@ -11,10 +11,10 @@ from activities.beating import beating
 from activities.control_plane.refusals import final, refusals_are_final
 from gamekeeper.backoff import Backoff
 from gamekeeper.domain.instance.control import REFUSED, ActionEnd
-from gamekeeper.domain.instance.ensure import EnsureInstance, started_result, step_result, too_late
+from gamekeeper.domain.instance.ensure import EnsureInstance, not_made, started_result, step_result, too_late
 from gamekeeper.domain.language.units import format_duration
 from gamekeeper.domain.run.step import StepResult
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from gamekeeper.ports.instance_ensurer import InstanceEnsurer
 
 LOOK_SECONDS = 0.3
@@ -29,8 +29,13 @@ class InstanceEnsureActivities:
     async def ensure(self, asked: EnsureInstance) -> StepResult:
         """A revision that does not get ready is a result, never an exception. A cancel ends the wait alone."""
         async with beating(self._heartbeat_seconds):
-            with refusals_are_final(REFUSED):
-                await self._instances.accept(asked)
+            try:
+                with refusals_are_final(REFUSED):
+                    await self._instances.accept(asked)
+            except UnavailableError as error:  # as of a server without room, for which the step has its time alone
+                if _left(asked) > 0:
+                    raise
+                return not_made(asked.instance.id, _limit(asked), error.message)
             try:
                 async with asyncio.timeout(_left(asked)) as limit:
                     if asked.until_started:
@@ -39,8 +44,7 @@ class InstanceEnsureActivities:
             except TimeoutError:
                 if not limit.expired():
                     raise
-            seen = await self._instances.seen(asked.instance.id)
-            return too_late(asked.instance.id, format_duration(timedelta(seconds=asked.within)), seen)
+            return too_late(asked.instance.id, _limit(asked), await self._instances.seen(asked.instance.id))
 
     async def _started(self, asked: EnsureInstance) -> StepResult:
         """Waits for the start, or for the end of a change that never came so far."""
@@ -65,6 +69,10 @@ class InstanceEnsureActivities:
             except (InvalidError, NotFoundError) as error:
                 raise final(error, REFUSED) from error
             await asyncio.sleep(backoff.next_delay())
+
+
+def _limit(asked: EnsureInstance) -> str:
+    return format_duration(timedelta(seconds=asked.within))
 
 
 def _left(asked: EnsureInstance) -> float:

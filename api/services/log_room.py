@@ -13,7 +13,7 @@ from itertools import islice
 from api.logs.files import LogFiles
 from api.logs.segments import SUFFIX, parse_name
 from api.logs.usage import FoundFile, FoundFolder, folders_of
-from gamekeeper.control_plane.intake.server_room import server_trouble
+from gamekeeper.control_plane.server_room import server_trouble
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.instance import InstanceRepository

@@ -11,7 +11,7 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from gamekeeper.cli.output import say
+from gamekeeper.cli.output import say, warn
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.plain_words import first_words
 from gamekeeper.domain.node.explained import Decision, Place, explain
@@ -30,6 +30,8 @@ def check(policy: PolicyPath) -> None:
     say(f"{policy} is right; its revision is {found.revision}")
     told = found.model_dump(mode="json", exclude_defaults=True)
     say(yaml.safe_dump(told, sort_keys=False).strip() if told else "it allows what the defaults allow")
+    for place, words in found.warnings():
+        warn(f"line {_line(policy, place)}, {'.'.join(map(str, place))}: {words}")
 
 
 def explain_policy(

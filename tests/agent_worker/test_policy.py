@@ -44,6 +44,15 @@ def test_a_file_that_was_broken_lets_nothing_start_until_it_is_right(tmp_path: P
     assert forbidden(policy) == []
 
 
+def test_the_log_tells_of_a_rule_that_meets_everything(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "policy.yaml"
+    policy = PolicyFile(path)
+    assert caplog.messages == []
+    path.write_text("rules: [{allow: {host_network: true}}]")
+    forbidden(policy)
+    assert f"{path}, rules.0: the rule has no condition" in caplog.text
+
+
 def test_an_agent_does_not_begin_with_a_broken_file(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text("a: [")
     with pytest.raises(InvalidError, match="not valid YAML"):

@@ -286,7 +286,8 @@ async def test_a_server_whose_disk_is_nearly_full_takes_no_new_work_and_goes_on_
         await room.work()
     body = {"spec": {"name": "test", "steps": [STEP]}, "node": "node-1"}
     instance = {"id": "arena", "node": "node-1", "container": {"image": "debian:12"}}
-    for path, given in (("/runs", body), (f"/runs/{run['id']}/rerun", {}), ("/instances", instance)):
+    trigger = "/instances/arena/schedules/nightly/trigger"
+    for path, given in (("/runs", body), (f"/runs/{run['id']}/rerun", {}), ("/instances", instance), (trigger, None)):
         refused = await api.http.post(path, json=given)
         assert (refused.status_code, refused.json()["code"]) == (503, "disk_full"), path
         assert refused.json()["detail"] == "no new work and no logs are taken: the disk of /x is nearly full"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import NO_NUL, InstanceSchedulesDep
+from api.dependencies import NO_NUL, InstanceSchedulesDep, PartsDep
 from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
@@ -173,7 +173,8 @@ async def resume_instance_schedule(
     dependencies=[needs(Verb.POWER, ObjectKind.INSTANCE)],
 )
 async def trigger_instance_schedule(
-    instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep, key: Key = None
+    instance_id: InstanceId, name: ScheduleName, schedules: InstanceSchedulesDep, parts: PartsDep, key: Key = None
 ) -> InstanceSchedule:
     """Has it do its work once now, also while it is paused; `last_outcome` tells what came of it."""
+    parts.check_room()
     return shown(await schedules.trigger(instance_id, name, key))

@@ -10,10 +10,12 @@ from gamekeeper.backoff import jittered
 from gamekeeper.control_plane.instance.accept import InstanceAcceptance, InstanceOrigin
 from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmission
 from gamekeeper.control_plane.instance.taken import check_is_free
+from gamekeeper.control_plane.server_room import server_trouble
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.disk import full_disk
 from gamekeeper.domain.instance.control import ActionEnd, ChangeRequest
 from gamekeeper.domain.instance.document import InstanceDocument
 from gamekeeper.domain.instance.ensure import EnsureInstance
@@ -37,11 +39,16 @@ class SqlInstanceEnsurer:
         self._acceptance = InstanceAcceptance(database)
 
     async def accept(self, asked: EnsureInstance) -> None:
+        """Raises UnavailableError while a disk of the server is nearly full: the step waits, as its run goes on. The next
+        revision of one that is there is no new work."""
         async with self._database.read() as session:
             row = await _there(session, asked)
+            trouble = await server_trouble(session) if row is None else ""
         if row is not None:
             check_is_free(row, asked.pipeline, asked.node)
             return
+        if trouble:
+            raise full_disk(f"no new work is taken: {trouble}")
         document = InstanceDocument(id=asked.instance.id, node=asked.node)
         plan = InstancePlan(asked.instance.id, document, asked.spec, Document(None))
         origin = InstanceOrigin(by=asked.by, pipeline=asked.pipeline, step=asked.key.step, run_id=asked.key.run_id)

@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.instance.accept import InstanceAcceptance
 from gamekeeper.control_plane.instance.schedule import note
+from gamekeeper.control_plane.server_room import server_trouble
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import InstanceRow, InstanceScheduleRow, NodeRow
 from gamekeeper.db.models.columns import utc_now
@@ -72,7 +73,7 @@ class SqlInstanceSchedules:
             note(session, row, schedule, FiringOutcome.SKIPPED, "it is paused")
         elif _note_late(session, row, schedule, firing):
             return
-        elif reason:
+        elif reason := reason or await _no_room(session, schedule):
             note(session, row, schedule, FiringOutcome.SKIPPED, reason)
         else:
             note(session, row, schedule, FiringOutcome.BEGUN)
@@ -107,6 +108,14 @@ class SqlInstanceSchedules:
             row, schedule = found
             if schedule.firing == firing.token and schedule.last_outcome == FiringOutcome.BEGUN:
                 note(session, row, schedule, outcome, message)
+
+
+async def _no_room(session: AsyncSession, schedule: InstanceScheduleRow) -> str:
+    """Why nothing begins by itself while a disk of the server is nearly full. A stop makes room."""
+    if schedule.action == ScheduledAction.STOP:
+        return ""
+    trouble = await server_trouble(session)
+    return f"no new work is taken: {trouble}" if trouble else ""
 
 
 async def _find(session: AsyncSession, firing: Firing | FiringEnd) -> tuple[InstanceRow, InstanceScheduleRow] | None:

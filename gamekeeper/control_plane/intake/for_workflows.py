@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gamekeeper.control_plane.intake.accept import RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
-from gamekeeper.control_plane.intake.server_room import server_trouble
 from gamekeeper.control_plane.intake.submission import Origin, Submission
+from gamekeeper.control_plane.server_room import server_trouble
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository

@@ -117,6 +117,12 @@ def _why(instance: str, end: ActionEnd) -> str:
     return f"{text}; the revision before it is back" if end.reverted or goes_on else text
 
 
+def not_made(instance: str, within: str, why: str) -> StepResult:
+    """The step waits no longer for what keeps its instance from being made."""
+    message = f"instance {instance} was not made within {within}: {why}"
+    return StepResult(state=StepState.FAILED, reason=Reason.TIMEOUT, message=message)
+
+
 def too_late(instance: str, within: str, seen: str) -> StepResult:
     """The step waits no longer. The order stands: an instance is not ended by a run."""
     message = f"instance {instance} was not ready within {within}{f': {seen}' if seen else ''}"

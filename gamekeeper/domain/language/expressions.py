@@ -105,7 +105,7 @@ def _parsed(text: str) -> cel.Program:
         raise InvalidError(f'at column {place + 1}: "{sign}" is no word of an expression; is a quote missing?')
     try:
         return cel.compile(text)
-    except Exception as error:
+    except ValueError as error:  # all that CEL has to say against a text; the rest is a fault of ours
         raise InvalidError(parse_words(error) if text else "it is empty") from error
 
 
@@ -114,7 +114,7 @@ def _with_its_counters(text: str) -> cel.Program:
     them, and what can't be counted is not evaluated."""
     try:
         return cel.compile(text)
-    except Exception as error:
+    except ValueError as error:
         raise InvalidError("a macro stands behind no value", hint="write it as args.list.map(x, x + 1)") from error
 
 

@@ -143,6 +143,11 @@ class Rule(BaseModel):
             raise ValueError("no rule can ask for a platform: containers have none; leave it out")
         return value
 
+    @property
+    def meets_all(self) -> bool:
+        """True for a rule without a condition, as one whose pattern was forgotten behind its key."""
+        return self.image is self.pipeline is self.instance is self.caller is None
+
     def meets(self, container: Container, subject: Subject) -> bool:
         named = (
             (self.pipeline, subject.pipeline),
@@ -181,6 +186,12 @@ class NodePolicy(Allowances):
     def revision(self) -> str:
         """Short, and another one for other rules: by it a node's log and a refusal name the same policy."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+
+    def warnings(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """The places in the file that are right and yet hardly meant, with words on each."""
+        words = "has no condition, so every container may have what it allows; name an image, a pipeline, an instance or a"
+        told = f"{words} caller, or write it at the top of the file"
+        return [(("rules", index), f"the rule {told}") for index, rule in enumerate(self.rules) if rule.meets_all]
 
     def default_limits(self) -> Defaults:
         return self.defaults

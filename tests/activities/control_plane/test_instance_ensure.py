@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.control_plane.instance_ensure import InstanceEnsureActivities
+from gamekeeper.disk import full_disk
 from gamekeeper.domain.instance.ensure import EnsureInstance, spec_of
 from gamekeeper.domain.instance.state import InstanceReason, InstanceState
 from gamekeeper.domain.language.resolved import ResolvedInstance
@@ -70,6 +71,18 @@ async def test_a_database_that_is_away_is_asked_again() -> None:
     instances.refusal = UnavailableError("away")
     with pytest.raises(UnavailableError):
         await ensure(instances, asked())
+
+
+async def test_a_server_without_room_takes_no_longer_than_the_step_has() -> None:
+    instances = FakeInstances()
+    instances.refusal = full_disk("no new work is taken: the disk of /x is nearly full")
+    with pytest.raises(UnavailableError):
+        await ensure(instances, asked(), late=timedelta(seconds=59))
+    found = await ensure(instances, asked(), late=timedelta(seconds=61))
+    assert (found.state, found.reason) == (StepState.FAILED, Reason.TIMEOUT)
+    assert found.message == (
+        "instance arena was not made within 1m: no new work is taken: the disk of /x is nearly full"
+    )
 
 
 async def test_it_waits_for_its_turn() -> None:

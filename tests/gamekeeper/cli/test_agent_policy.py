@@ -39,6 +39,16 @@ def test_a_right_file_is_told_with_its_revision(policy: Path) -> None:
     assert "- /dev/net/tun" in shown.output
 
 
+@pytest.mark.parametrize("rule", ["allow: {privileged: true}", "image: \n    allow: {privileged: true}"])
+def test_a_rule_that_meets_everything_is_warned_of(policy: Path, rule: str) -> None:
+    assert "no condition" not in call("check", str(policy)).output
+    policy.write_text(f"{POLICY}  - {rule}\n")
+    shown = call("check", str(policy))
+    assert shown.exit_code == 0
+    told = " ".join(shown.stderr.split())
+    assert "line 8, rules.1: the rule has no condition, so every container may have what it allows" in told
+
+
 def test_a_file_that_is_no_text_is_told(policy: Path) -> None:
     policy.write_bytes(b"images: [\x90]")
     with pytest.raises(InvalidError, match="is not UTF-8 text"):

@@ -9,14 +9,17 @@ import pytest
 from gamekeeper.control_plane.instance import ensure
 from gamekeeper.control_plane.instance.ensure import SqlInstanceEnsurer
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow, NodeRow
 from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.instance.control import ActionEnd, ChangeRequest, InstanceLife
 from gamekeeper.domain.instance.ensure import EnsureInstance, spec_of
 from gamekeeper.domain.instance.state import InstanceReason, InstanceState
 from gamekeeper.domain.language.resolved import ResolvedInstance
 from gamekeeper.domain.node.node import NodeStatus
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from tests.factories import make_container, make_key
 
 
@@ -111,6 +114,22 @@ async def test_another_try_makes_the_next_revision(
     ((request, key),) = workflows.changes
     assert (request.auto_revert, request.waits, request.starts) == (False, True, True)
     assert (request.by, key, request.run_id) == (again.by, again.by, again.key.run_id)
+
+
+async def test_a_server_whose_disk_is_nearly_full_makes_no_instance_and_goes_on_with_those_that_are_there(
+    database: Database, ensurer: SqlInstanceEnsurer
+) -> None:
+    async with database.write() as session:
+        record(session, Event(kind=EventKind.SERVER_DISK_LOW, message="the disk of /x is nearly full"))
+    with pytest.raises(UnavailableError, match="no new work is taken: the disk of /x is nearly full") as caught:
+        await ensurer.accept(asked())
+    assert caught.value.code == "disk_full"
+    async with database.write() as session:
+        record(session, Event(kind=EventKind.SERVER_DISK_FREE))
+    await ensurer.accept(asked())
+    async with database.write() as session:
+        record(session, Event(kind=EventKind.SERVER_DISK_LOW, message="the disk of /x is nearly full"))
+    await ensurer.accept(asked())
 
 
 @pytest.mark.parametrize(

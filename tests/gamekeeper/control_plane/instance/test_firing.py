@@ -10,9 +10,12 @@ from sqlmodel import col, select
 
 from gamekeeper.control_plane.instance.firing import SqlInstanceSchedules
 from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
 from gamekeeper.db.models import EventRow, InstanceRow, InstanceScheduleRow, NodeRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.instance.control import REFUSED, ActionEnd, PowerRequest
 from gamekeeper.domain.instance.schedule import Fired, Firing, FiringEnd, FiringOutcome
 from gamekeeper.errors import ConflictError, UnavailableError
@@ -136,6 +139,24 @@ async def test_one_that_was_paused_meanwhile_does_nothing_by_itself(plane: Plane
     await plane.change(paused=True)
     assert (await plane.fire()).outcome is FiringOutcome.SKIPPED
     assert (await plane.fire("t-2", by_hand=True)).outcome is FiringOutcome.BEGUN
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [("restart", FiringOutcome.SKIPPED), ("start", FiringOutcome.SKIPPED), ("stop", FiringOutcome.BEGUN)],
+)
+async def test_a_server_whose_disk_is_nearly_full_begins_nothing_but_a_stop(
+    plane: Plane, action: str, outcome: FiringOutcome
+) -> None:
+    await plane.change(action=action)
+    async with plane.database.write() as session:
+        record(session, Event(kind=EventKind.SERVER_DISK_LOW, message="the disk of /x is nearly full"))
+        row = await session.get(InstanceRow, "arena")
+        assert row is not None
+        row.state, row.desired = ("stopped", "stopped") if action == "start" else ("ready", "running")
+    assert (await plane.fire()).outcome is outcome
+    told = (await plane.row()).last_message
+    assert told == ("no new work is taken: the disk of /x is nearly full" if outcome is FiringOutcome.SKIPPED else "")
 
 
 async def test_what_was_removed_does_nothing(plane: Plane) -> None:
