@@ -94,7 +94,7 @@ def build(
         pb.DIRECTIVE_REPORT_INVENTORY: inventory.ask,
         pb.DIRECTIVE_RENEW_CERTIFICATE: membership.ask,
     }
-    consoles = Consoles(engine, link, instances.keeper.names_of)
+    consoles = Consoles(engine, link, policy, instances.keeper.names_of)
     subscription = Subscription(link, folder / "events.seq", directives, consoles.open)
     parts = (engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription)
     return Agent(*parts, policy, membership, instances)

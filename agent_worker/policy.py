@@ -83,7 +83,6 @@ class PolicyFile:
             self._fault = str(error)
             log.error("nothing new is started: %s", error)
 
-
     def _warn(self) -> None:
         for place, words in self._policy.warnings():
             log.warning("%s, %s: %s", self._path, ".".join(map(str, place)), words)

@@ -110,7 +110,9 @@ class SimulatedAgent:
             pb.DIRECTIVE_REPORT_INVENTORY: self._inventory.ask,
             pb.DIRECTIVE_RENEW_CERTIFICATE: membership.ask,
         }
-        self._subscription = Subscription(self.link, seq_file, directives, Consoles(engine, self.link).open)
+        self._subscription = Subscription(
+            self.link, seq_file, directives, Consoles(engine, self.link, NodePolicy()).open
+        )
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         return [

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, holds_any, is_engine_socket_mount, unheld_path
-from agent_worker.docker_engine.owner_labels import owner_from_labels
+from agent_worker.docker_engine.owner_labels import JUDGED, owner_from_labels
 from agent_worker.engine_socket.project import Project, name_of, networks_of, project_of
 from gamekeeper.domain.node.host_folder import HostFolder, from_label
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, ContainerUsage, Health
@@ -21,6 +21,7 @@ _LOG_SIZE = re.compile(r"([0-9.]+) ?([kmgt])?i?b?")
 def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
     """Reads the answer of the Engine API's ``GET /containers/{id}/json``."""
     state, name = inspected["State"], inspected["Name"].lstrip("/")
+    labels = inspected["Config"].get("Labels") or {}
     health = state.get("Health") or {}
     finished_at = parse_time(state.get("FinishedAt", ""))
     return ContainerInfo(
@@ -28,7 +29,7 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         name=name,
         image=inspected["Config"]["Image"],
         status=ContainerStatus(state["Status"]),
-        owner=owner_from_labels(inspected["Config"].get("Labels") or {}, name),
+        owner=owner_from_labels(labels, name),
         exit_code=state.get("ExitCode"),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
@@ -43,6 +44,7 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         log_kept_bytes=_log_kept_bytes(inspected["HostConfig"].get("LogConfig") or {}),
         tty=bool(inspected["Config"].get("Tty")),
         stop_signal=inspected["Config"].get("StopSignal") or "SIGTERM",
+        judged=labels.get(JUDGED, ""),
     )
 
 

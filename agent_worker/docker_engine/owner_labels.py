@@ -9,6 +9,7 @@ from gamekeeper.ports.container_engine import Ownership
 
 LABEL = "gamekeeper."
 LIMITED = LABEL + "limited"
+JUDGED = LABEL + "judged"
 
 
 def owner_labels(owner: Ownership) -> dict[str, str]:

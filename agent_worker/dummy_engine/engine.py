@@ -83,6 +83,7 @@ class DummyEngine:
             created_at=datetime.now(UTC),
             digest="sha256:dummy",
             exit_code=0,
+            judged=new.judged.to_label() if new.judged else "",
         )
         self._by_id[info.id] = DummyContainer(info, new, self._tell, self._free_ports)
         self._ids[info.name] = info.id

@@ -15,6 +15,7 @@ from gamekeeper.domain.instance.state import InstanceReason, InstanceState
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.project_volume import of_instance, own_prefix
 from gamekeeper.domain.node.hardened import hardened
+from gamekeeper.domain.node.judged import Judged
 from gamekeeper.domain.node.judgement import Subject
 from gamekeeper.errors import ImageError, InvalidError, PolicyError
 from gamekeeper.ports.container_engine import (
@@ -109,9 +110,13 @@ async def _create_named(kept: Kept, new: NewContainer) -> str | None:
 def check_policy(kept: Kept, container: Container) -> None:
     """Before every start: a link may lead elsewhere by now, and the node's owner may have changed the file."""
     order = kept.order
-    violations = kept.tools.policy.violations(container, Subject(order.pipeline, order.instance, order.caller))
+    violations = kept.tools.policy.violations(container, _subject(order))
     if violations:
         raise PolicyError(f"the policy of node {order.node} forbids it: {'; '.join(map(str, violations))}")
+
+
+def _subject(order: InstanceOrder) -> Subject:
+    return Subject(order.pipeline, order.instance, order.caller)
 
 
 def new_container(kept: Kept, network: str | None) -> NewContainer:
@@ -126,7 +131,8 @@ def new_container(kept: Kept, network: str | None) -> NewContainer:
     machine = str(psutil.virtual_memory().total * 9 // 10)
     limited = hardened(spec.model_copy(update=changes), kept.tools.policy.default_limits(), machine)
     names = tuple(order.spec.aliases)
-    return NewContainer(owner, limited, network, alias=order.instance, aliases=names)
+    judged = Judged(spec, _subject(order))
+    return NewContainer(owner, limited, network, alias=order.instance, aliases=names, judged=judged)
 
 
 def own_volumes(order: InstanceOrder) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import aclosing, suppress
 from agent_worker.node_link.session import Link
 from agent_worker.node_link.viewing import ViewedConsole
 from gamekeeper.domain.container.container_key import ContainerKey
+from gamekeeper.domain.node.judged import Judged
 from gamekeeper.domain.run.console import (
     MAX_UNTAKEN,
     ConsoleEnd,
@@ -21,9 +22,10 @@ from gamekeeper.domain.run.console import (
     ConsoleSize,
     EndOfInput,
 )
-from gamekeeper.errors import GamekeeperError, InvalidError
+from gamekeeper.errors import GamekeeperError, InvalidError, PolicyError
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus, EngineConsole, StartError
+from gamekeeper.ports.node_policy import OwnPolicy
 from gamekeeper.rpc.console import console_input_from_pb, console_output_to_pb, console_request_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
@@ -44,10 +46,15 @@ class Consoles:
     """``names`` tells under which keys the container of one may be here: a service's, that an instance has adopted."""
 
     def __init__(
-        self, engine: ContainerEngine, link: Link, names: Callable[[ContainerKey], Sequence[ContainerKey]] = itself
+        self,
+        engine: ContainerEngine,
+        link: Link,
+        policy: OwnPolicy,
+        names: Callable[[ContainerKey], Sequence[ContainerKey]] = itself,
     ) -> None:
         self._engine = engine
         self._link = link
+        self._policy = policy
         self._names = names
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,12 +116,29 @@ class Consoles:
         if len(self._tasks) > MAX_CONSOLES:
             raise StartError(f"{MAX_CONSOLES} consoles are open on this node; close some")
         info = await self._find(request.key)
+        if request.command:
+            self._check_policy(info)
         if info.status is ContainerStatus.EXITED and request.command:
             return await self._engine.look_in(info.id, request)
         if info.status is not ContainerStatus.RUNNING:
             raise StartError(f"the container is {info.status.value}")
         console = await self._engine.open_console(info.id, request)
         return console if request.command else ViewedConsole(console, request.key)
+
+    def _check_policy(self, info: ContainerInfo) -> None:
+        """A command is a new process with all that its container has, so the policy of now has to allow that. Nobody
+        knows what a container of an older agent was asked for; one that has ended is not begun again."""
+        judged = Judged.from_label(info.judged)
+        if judged is None:
+            if info.status is ContainerStatus.EXITED:
+                words = "it was made by an agent of an older version, so the policy can't be asked again"
+                raise PolicyError(words, hint="run its step again")
+            return
+        violations = self._policy.violations(judged.container, judged.subject)
+        if violations:
+            node = info.owner.node if info.owner else ""
+            words = "; ".join(map(str, violations))
+            raise PolicyError(f"the policy of node {node} forbids a command in it by now: {words}")
 
     async def _find(self, key: ContainerKey) -> ContainerInfo:
         for name in self._names(key):

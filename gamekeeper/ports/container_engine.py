@@ -12,6 +12,7 @@ from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.project_volume import PREFIX
 from gamekeeper.domain.log.log import LogLine
+from gamekeeper.domain.node.judged import Judged
 from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize, ConsoleText
 from gamekeeper.errors import InvalidError, UnavailableError
 
@@ -52,7 +53,8 @@ class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
     the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again.
     ``log_kept_bytes`` is what the engine still holds, at the least, of a log whose beginning it has dropped; 0 where it
-    never drops any. ``tty`` and ``stop_signal`` are as it was made."""
+    never drops any. ``tty`` and ``stop_signal`` are as it was made. ``judged`` is the ``Judged`` that it was made with,
+    as its label; empty for one of an older agent."""
 
     id: str
     name: str
@@ -74,6 +76,7 @@ class ContainerInfo:
     log_kept_bytes: int = 0
     tty: bool = False
     stop_signal: str = "SIGTERM"
+    judged: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class ContainerUsage:
 @dataclass(frozen=True)
 class NewContainer:
     """A container to create. ``network`` is its run's or its group's, on which ``alias`` and ``aliases`` name this
-    container. One that ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``."""
+    container. One that ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``. ``judged`` is what the
+    node's policy was asked."""
 
     owner: Ownership
     spec: Container
@@ -105,6 +109,7 @@ class NewContainer:
     alias: str = ""
     aliases: tuple[str, ...] = ()
     has_outputs: bool = False
+    judged: Judged | None = None
 
 
 NODE_NETWORK = "gk-instances"

@@ -16,6 +16,7 @@ from activities.node.delivery import refused
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.node.hardened import hardened
+from gamekeeper.domain.node.judged import Judged
 from gamekeeper.domain.node.judgement import Subject
 from gamekeeper.domain.run.step import RunStepInput, StepState
 from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
@@ -58,6 +59,10 @@ class StepStart:
         self._unstarted = False
         self.made = bool(begun.container_id)
         self.fault = begun.fault
+
+    @property
+    def _subject(self) -> Subject:
+        return Subject(self._step.pipeline, "", self._step.caller)
 
     async def attach_or_start(self) -> str:
         """The id of this try's container, started."""
@@ -134,8 +139,7 @@ class StepStart:
 
     async def _create(self) -> str:
         self._check_input()
-        subject = Subject(self._step.pipeline, "", self._step.caller)
-        violations = self._context.policy.violations(self._step.container, subject)
+        violations = self._context.policy.violations(self._step.container, self._subject)
         if violations:
             raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(map(str, violations))}")
         await self._stop_older_tries()
@@ -218,4 +222,5 @@ class StepStart:
             workspace=self._workspace,
             alias=self._key.step,
             has_outputs=bool(step.outputs),
+            judged=Judged(step.container, self._subject),
         )

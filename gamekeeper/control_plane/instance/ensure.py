@@ -39,8 +39,9 @@ class SqlInstanceEnsurer:
         self._acceptance = InstanceAcceptance(database)
 
     async def accept(self, asked: EnsureInstance) -> None:
-        """Raises UnavailableError while a disk of the server is nearly full: the step waits, as its run goes on. The next
-        revision of one that is there is no new work."""
+        """Raises UnavailableError while a disk of the server is nearly full: the step waits, as its run goes on.
+
+        The next revision of one that is there is no new work."""
         async with self._database.read() as session:
             row = await _there(session, asked)
             trouble = await server_trouble(session) if row is None else ""

@@ -189,9 +189,9 @@ class NodePolicy(Allowances):
 
     def warnings(self) -> list[tuple[tuple[str | int, ...], str]]:
         """The places in the file that are right and yet hardly meant, with words on each."""
-        words = "has no condition, so every container may have what it allows; name an image, a pipeline, an instance or a"
-        told = f"{words} caller, or write it at the top of the file"
-        return [(("rules", index), f"the rule {told}") for index, rule in enumerate(self.rules) if rule.meets_all]
+        words = "the rule has no condition, so every container may have what it allows"
+        hint = "name an image, a pipeline, an instance or a caller, or write it at the top of the file"
+        return [(("rules", index), f"{words}; {hint}") for index, rule in enumerate(self.rules) if rule.meets_all]
 
     def default_limits(self) -> Defaults:
         return self.defaults

@@ -12,6 +12,7 @@ from agent_worker.dummy_engine import DummyEngine
 from agent_worker.node_link.consoles import Consoles
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.instance.state import Desired, InstanceState
+from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.ports.container_engine import ContainerStatus, StartError
 from tests.agent_worker.instance.node import KeptNode
 from tests.agent_worker.instance.test_on_docker import server
@@ -59,7 +60,7 @@ async def test_a_console_finds_the_container_of_the_service_that_it_was(node: Ke
     container_id = await dummy.create(new)
     await dummy.start(container_id)
     assert (await node.order(adopted=key)).status.container_id == container_id
-    consoles = Consoles(dummy, cast(Any, None), node.keeper.names_of)
+    consoles = Consoles(dummy, cast(Any, None), NodePolicy(), node.keeper.names_of)
     assert (await consoles._find(InstanceKey(instance="game", revision=1))).id == container_id
     with pytest.raises(StartError, match="gone"):
         await consoles._find(InstanceKey(instance="game", revision=2))
