@@ -111,7 +111,7 @@ class SqlInstanceSchedules:
 
 
 async def _no_room(session: AsyncSession, schedule: InstanceScheduleRow) -> str:
-    """Why nothing begins by itself while a disk of the server is nearly full. A stop makes room."""
+    """The reason that nothing begins by itself while a disk of the server is nearly full. A stop makes room."""
     if schedule.action == ScheduledAction.STOP:
         return ""
     trouble = await server_trouble(session)

@@ -1,4 +1,4 @@
-"""What the policy of a node was asked about a container, in words that are kept with it.
+"""Words that are kept with a container: the question that the policy of its node was asked about it.
 
 A container may outlive the step or the order that it was made for, and the policy may be another one by then. So it is
 asked again, by these words, before anything new starts in the container. What no policy asks about is left out:
