@@ -1,5 +1,5 @@
-"""The command's root. Exit codes: 0 done, 1 a failed run, 2 a bad request, 3 a server that can't be reached, 4 a thing
-that is not there, 5 a refused key, 130 interrupted.
+"""The command's root. Exit codes: 0 done, 1 a failed run or a stack that is not well, 2 a bad request, 3 a server that
+can't be reached or a stack that is down, 4 a thing that is not there, 5 a refused key, 130 interrupted.
 """
 
 from __future__ import annotations

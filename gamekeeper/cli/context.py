@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
-from gamekeeper.stack.own_server import default_state_dir, host_of, is_loopback_url, key_file, own_url
+from gamekeeper.stack.own_server import default_state_dir, host_of, is_loopback_url, is_own_url, key_file, own_url
 
 # The heavy imports are below, where they are needed: they are most of the time that a command takes.
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ class Context:
         return bool(self.server and self.pin)
 
     def trust(self) -> ssl.SSLContext | bool:
-        """Checks the certificate of the own stack by its CA, of a pinned server by the pin, and of others by the
-        system's CAs or SSL_CERT_FILE. Raises InvalidError and UnavailableError."""
+        """Checks the certificate of the own stack by its CA, whether it is named or not, of a pinned server by the pin,
+        and of others by the system's CAs or SSL_CERT_FILE. Raises InvalidError and UnavailableError."""
         if self.is_pinned:
             return self._pinned
         if not self.url().startswith("https:"):
             return False  # no TLS, so nothing is to be checked, and the system's CAs need not be read
-        return True if self.server else self.state.trust(self.state.load())
+        return self.state.trust(self.state.load()) if self._is_stack else True
 
     @cached_property
     def _pinned(self) -> ssl.SSLContext:
@@ -81,11 +81,15 @@ class Context:
     @property
     def is_own(self) -> bool:
         """True for the stack of this machine: its key goes nowhere else, and no proxy is on the way to it."""
-        url = self.url()
-        if not self.server or is_loopback_url(url):
+        return self._is_stack or is_loopback_url(self.url())
+
+    @cached_property
+    def _is_stack(self) -> bool:
+        """True where the server is the stack of the state directory."""
+        if not self.server:
             return True
         with suppress(InvalidError):  # a damaged record is no matter of another server
-            return url == own_url(self.state_dir)
+            return is_own_url(self.url(), self.state_dir)
         return False
 
     def key(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import ago, print_fields, print_json, print_table, say, warn
+from gamekeeper.cli.output import ago, print_fields, print_json, print_table, printable, say, warn
 from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import InvalidError, NotFoundError, UnavailableError
 from gamekeeper.keys import api_key_id, is_api_key
@@ -64,8 +65,8 @@ def make(
 
 
 def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
-    """Show an API key: its state, its end, its last use."""
-    found = _find(context.obj, key)
+    """Show an API key: its state, its end, its last use. Of a name that no good key has, the newest that ended."""
+    found = _find(context.obj, key, or_ended=True)
     if as_json:
         print_json(found)
         return
@@ -125,8 +126,9 @@ def _all(obj: Context) -> list[dict[str, Any]]:
     return obj.list_all("/keys", {"limit": 500})
 
 
-def _find(obj: Context, key: str) -> dict[str, Any]:
-    """By its id, or a good one by its name. Raises NotFoundError, and InvalidError for the key itself."""
+def _find(obj: Context, key: str, *, or_ended: bool = False) -> dict[str, Any]:
+    """By its id, or a good one by its name; or else the newest one of the name ``or_ended``. Raises NotFoundError, and
+    InvalidError for the key itself."""
     if is_api_key(key):
         hint = f"its id is {api_key_id(key)}" if api_key_id(key) else "gamekeeper key ls shows the ids"
         raise InvalidError("this is the key itself, which is no name", hint=hint)
@@ -134,7 +136,16 @@ def _find(obj: Context, key: str) -> dict[str, Any]:
     named = [item for item in items if item["name"] == key and item["state"] == "good"]
     for item in [*(item for item in items if item["id"] == key), *named]:
         return item
-    raise NotFoundError(f'there is no API key "{key}"', hint="gamekeeper key ls lists them")
+    ended = [item for item in items if item["name"] == key]
+    if not ended:
+        raise NotFoundError(f'there is no API key "{key}"', hint="gamekeeper key ls lists them")
+    if not or_ended:
+        raise NotFoundError(f'there is no good API key "{key}"', hint=f"gamekeeper key show {shlex.quote(key)}")
+    newest, *others = sorted(ended, key=lambda item: (item["created_at"], item["id"]), reverse=True)
+    if others:
+        ids = ", ".join(item["id"] for item in others)
+        warn(f'{len(ended)} keys named "{printable(key)}" have ended; this is the newest, the others are {ids}')
+    return newest
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from gamekeeper.cli.instance_row import INSTANCE_COLUMNS, instance_row, without_
 from gamekeeper.cli.join_line import print_join_line
 from gamekeeper.cli.options import CapacityOption, JsonOption, LabelsOption, numbers, pairs
 from gamekeeper.cli.output import ago, coloured, print_fields, print_json, print_table, printable, say
+from gamekeeper.counted import counted
 
 
 class Mode(StrEnum):
@@ -129,10 +130,12 @@ def remove(
     obj.call("DELETE", f"/nodes/{node}", params={"force": force})
     say(f"removed {node}")
     if instances:
-        say(f"its machine keeps {len(instances)} instance(s), which are unknown from now on: {', '.join(instances)}")
+        many = counted(len(instances), "instance")
+        say(f"its machine keeps {many}, unknown from now on: {', '.join(instances)}")
     left = [item["name"] for item in before if item["lifetime"] == "node"]
     if left:
-        say(f"its machine keeps {len(left)} service(s); to remove them there: docker rm -f {' '.join(left)}")
+        many = counted(len(left), "service")
+        say(f"its machine keeps {many}; to remove from there: docker rm -f {' '.join(left)}")
 
 
 def enrol(

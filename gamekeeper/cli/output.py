@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from gamekeeper.cli.safe_text import safe
+from gamekeeper.counted import counted
 from gamekeeper.errors import GamekeeperError, SpecError, placed
 
 NARROWEST_MESSAGE = 12
@@ -160,11 +161,6 @@ def _problem_words(problem: dict[str, Any]) -> str:
     where = f"line {problem['line']}: " if problem.get("line") else ""
     hint = f"; {problem['hint']}" if problem.get("hint") else ""
     return f"{where}{placed(problem['path'], problem['message'])}{hint}"
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things, as ``1 step`` and ``2 steps``."""
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _complain(text: str) -> None:

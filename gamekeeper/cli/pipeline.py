@@ -10,7 +10,8 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import FileArgument, JsonOption, NameArgument, name_and_version, read_file
-from gamekeeper.cli.output import ago, counted, print_json, print_problem, print_table, print_warnings, say
+from gamekeeper.cli.output import ago, print_json, print_problem, print_table, print_warnings, say
+from gamekeeper.counted import counted
 from gamekeeper.errors import SpecError
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from gamekeeper.cli.options import (
     pairs,
 )
 from gamekeeper.cli.output import ago, print_fields, print_json, print_table, say
+from gamekeeper.counted import counted
 
 
 def apply(
@@ -91,7 +92,7 @@ def backfill(
     if as_json:
         print_json(found)
     else:
-        say(f"{found['runs']} run(s) are started; see gamekeeper runs ls --schedule {schedule}")
+        say(f"started {counted(found['runs'], 'run')}; see gamekeeper runs ls --schedule {schedule}")
 
 
 def remove(context: typer.Context, schedule: ScheduleArgument) -> None:

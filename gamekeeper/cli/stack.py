@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -30,12 +30,13 @@ from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import given_way, temporal_address
 from gamekeeper.stack.ports import free_ports
 from gamekeeper.stack.process import OWN_FILES, LockedFile, wait_released
-from gamekeeper.stack.status import stack_status
+from gamekeeper.stack.status import PROCESSES, stack_status
 from gamekeeper.stack.supervisor import Supervisor, stop_leftovers
 
 UP_SECONDS = 150.0
 DOWN_SECONDS = 60.0
 NO_NODE = "none"
+STATUS_CODES = {"ok": 0, "unhealthy": 1, "down": 3}  # as `systemctl status` has them, and 3 is ours for a server away
 
 
 def up(
@@ -229,12 +230,18 @@ def status(
     as_json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Show each process of the stack: pid, addresses, health."""
+    """Show each process of the stack: pid, addresses, health. Exits with 0 when all is well, with 3 when the stack is
+    down, and with 1 when something is down, unhealthy or full."""
     found = stack_status(_state(context.obj, state_dir))
     if as_json:
         print_json(found)
-        return
-    rows = [(name, found[name]) for name in ("supervisor", "temporal", "api", "gateway", "control_worker")]
+    else:
+        _print_status(found)
+    raise typer.Exit(STATUS_CODES[found["health"]])
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    rows = [(name, found[name]) for name in PROCESSES]
     rows += [(f"agent {agent['node']}", agent) for agent in found["agents"]]
     for name, part in rows:
         where = part.get("url") or part.get("address") or ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import socket
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from gamekeeper.errors import InvalidError
 
@@ -39,6 +40,39 @@ def own_url(state_dir: Path) -> str:
         raise InvalidError(f"{file} can't be read: {error.strerror}", hint="is this the state directory?") from error
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidError(f"{file} is not a stack's record", hint="remove it, then run gamekeeper up") from error
+
+
+def is_own_url(url: str, state_dir: Path) -> bool:
+    """True for the URL of the stack's REST. With TLS, whose certificate proves the stack, any name and address of this
+    machine will do; without it another process may serve on another address. Raises InvalidError for a damaged record.
+    """
+    own = own_url(state_dir)
+    if not own or url == own:
+        return bool(own)
+    try:
+        given, known = urlsplit(url), urlsplit(own)
+        if (given.scheme, _port(given)) != (known.scheme, _port(known)):
+            return False
+    except ValueError:
+        return False
+    host = given.hostname or ""
+    return host == known.hostname or (known.scheme == "https" and _is_here(host))
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _is_here(host: str) -> bool:
+    """True for a name or an address that leads to this machine alone: only those can be listened on."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        for family, kind, _, _, address in found:
+            with socket.socket(family, kind) as probe:
+                probe.bind(address)
+    except (OSError, UnicodeError):
+        return False
+    return bool(found)
 
 
 def rest_url(address: str, port: int) -> str:

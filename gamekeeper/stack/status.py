@@ -16,19 +16,21 @@ from gamekeeper.stack.own_server import LOOPBACK
 from gamekeeper.stack.plan import AGENT_PREFIX, temporal_address
 from gamekeeper.stack.process import LockedFile
 
+PROCESSES = ("supervisor", "temporal", "api", "gateway", "control_worker")
 PROBE_SECONDS = 2.0
 PARTS_SECONDS = 6.0  # the api waits for its parts itself
 
 
 def stack_status(state: StateDir) -> dict[str, Any]:
-    """``health`` is ok, unhealthy or down, of the disk ok or full; pids are of living processes only."""
+    """``health`` is ok, unhealthy or down, of the disk ok or full; pids are of living processes only. That of the whole
+    is down when no process lives, and unhealthy when something is not as it should be."""
     record = state.load()
     parts = _parts(state, record)
     agents = [
         _agent(state, record, path.stem.removeprefix(AGENT_PREFIX))
         for path in sorted(state.run_dir.glob(f"{AGENT_PREFIX}*.lock"))
     ]
-    return {
+    found = {
         "state_dir": str(state.root),
         "supervisor": _part(state, "supervisor", True),
         "temporal": _temporal(state, record, parts),
@@ -39,6 +41,15 @@ def stack_status(state: StateDir) -> dict[str, Any]:
         "disk": _disk(state.root),
         "api_key_file": str(state.key_file),
     }
+    return {"health": _whole(found, record.node)} | found
+
+
+def _whole(found: dict[str, Any], node: str | None) -> str:
+    """An agent counts only where the stack keeps it: one of an earlier ``--node`` is down for good."""
+    parts = [found[name] for name in PROCESSES] + [agent for agent in found["agents"] if agent["node"] == node]
+    if not any(part["pid"] for part in parts):
+        return "down"
+    return "ok" if all(part["health"] == "ok" for part in (*parts, found["disk"])) else "unhealthy"
 
 
 def _disk(path: Path) -> dict[str, Any]:

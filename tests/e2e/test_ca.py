@@ -178,7 +178,7 @@ def test_a_certificate_of_files_for_another_name_shuts_nobody_of_this_machine_ou
         before = shown(stack)
         give()
         stack.until(lambda: shown(stack) not in ("", before))
-        assert stack.json("status")["api"]["health"] == "ok"
+        assert stack.status()["api"]["health"] == "ok"
         context = ssl.create_default_context(cadata=other.roots_pem(datetime.now(UTC)))
         with socket.create_connection(("127.0.0.1", ports.rest)) as raw:
             context.wrap_socket(raw, server_hostname="play.example.com").close()

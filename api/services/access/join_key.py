@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from gamekeeper.actor import current_actor
+from gamekeeper.counted import counted
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import JoinKeyRow
@@ -38,7 +39,7 @@ class JoinKeyService:
         check_name_pattern(row.name_pattern)
         async with self._database.write() as session:
             JoinRepository(session).add(row)
-            message = f"{row.id}, {row.max_uses} use(s), until {row.expires_at:%Y-%m-%d %H:%M} UTC"
+            message = f"{row.id}, {counted(row.max_uses, 'use')}, until {row.expires_at:%Y-%m-%d %H:%M} UTC"
             record(session, Event(kind=EventKind.NODE_JOIN_KEY_MADE, message=message, data={"join_key": row.id}))
         return f"{key}{PIN_MARK}{self._pin()}", row
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.enrolment import Enrolled
+from gamekeeper.counted import counted
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import JoinKeyRow, JoinRow, NodeRow
@@ -210,7 +211,7 @@ def _event(kind: EventKind, key: JoinKeyRow, row: JoinRow, reason: str = "") -> 
 def _check_good(key: JoinKeyRow) -> None:
     words = {
         KeyState.EXPIRED: f"join key {key.id} expired at {key.expires_at:%Y-%m-%d %H:%M} UTC",
-        KeyState.USED_UP: f"join key {key.id} is used up: {key.uses} of {key.max_uses} machine(s) have it",
+        KeyState.USED_UP: f"join key {key.id} is used up: it was good for {counted(key.max_uses, 'machine')}",
     }
     if key.state in words:
         raise UnauthenticatedError(words[key.state], hint=_MAKE_ONE)

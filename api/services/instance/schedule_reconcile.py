@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
 from api.services.instance.schedule import InstanceScheduleService
 from gamekeeper.control_plane.instance.schedule import tell, terms_of
@@ -21,6 +21,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.domain.instance.missed import as_data, first_unsure, in_words, missed, without_told
 from gamekeeper.domain.instance.schedule import FiringOutcome
 from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.instance_schedules import InstanceScheduleCalls
@@ -29,7 +30,6 @@ SETTLE = timedelta(seconds=5)
 ROW_SECONDS = 30.0
 LOOKS = 5  # schedules that are looked at in each round
 STRAYS_SECONDS = 3600.0
-NAMED, NAMED_WITHIN = 5, timedelta(days=7)  # of the times that were missed
 MISSED_BECAUSE = "while Temporal was away for longer than catch_up, or while the one before went on"
 
 
@@ -71,29 +71,28 @@ class InstanceScheduleReconciler:
         standing = await self._calls.look(row.instance_id, row.name)
         if standing is None or not standing.is_as(terms_of(row), paused=row.paused):
             await self._schedules.tell_temporal(row)
-        missed = standing.missed if standing is not None else 0
-        if missed != row.missed:
-            await self._note_missed(row, missed, await self._passed(row) if missed > row.missed else [])
+        count = standing.missed if standing is not None else 0
+        if count != row.missed:
+            await self._note_missed(row, count)
 
-    async def _passed(self, row: InstanceScheduleRow) -> list[datetime]:
-        """The times since the last one that came: those that were left out, where one was."""
-        now = utc_now()
-        begin = max(row.last_at or row.created_at, row.updated_at, now - NAMED_WITHIN)
-        return await self._calls.times(row.instance_id, row.name, begin, now)
-
-    async def _note_missed(self, seen: InstanceScheduleRow, count: int, passed: Sequence[datetime]) -> None:
+    async def _note_missed(self, seen: InstanceScheduleRow, count: int) -> None:
         """Temporal counts a time twice now and then (server 1.32 after an outage), so its number is a sign and no more.
-        A schedule that was made anew there counts from 0 again."""
+        A schedule that was made anew there counts from 0 again. Times that came are left out of what is told, a late
+        one after an outage too."""
+        now = utc_now()
+        begin = max(seen.told_until or seen.created_at, seen.updated_at)
+        times = await self._calls.times(seen.instance_id, seen.name, first_unsure(seen.came, begin, now), now)
         async with self._database.write() as session:
             row = await InstanceRepository(session).get_locked(seen.instance_id)
             schedule = await InstanceScheduleRepository(session).find(seen.instance_id, seen.name)
             if schedule is None:
                 return
-            more, schedule.missed = count - schedule.missed, count
+            passed, more = missed(times, schedule.came), count - schedule.missed
+            schedule.missed, schedule.told_until, schedule.came = count, now, without_told(schedule.came, now)
             if more > 0:
-                words = f"{_named(passed)} passed {MISSED_BECAUSE}"
-                missed = FiringOutcome.MISSED.value
-                tell(session, row, schedule, EventKind.INSTANCE_SCHEDULE_MISSED, words, reason=missed)
+                words, reason = f"{in_words(passed)} passed {MISSED_BECAUSE}", FiringOutcome.MISSED.value
+                kind, data = EventKind.INSTANCE_SCHEDULE_MISSED, as_data(passed)
+                tell(session, row, schedule, kind, words, reason=reason, more=data)
 
     async def _remove_strays(self) -> None:
         """Schedules in Temporal of which no row knows: a database was restored."""
@@ -104,13 +103,6 @@ class InstanceScheduleReconciler:
             with self.care.row(f"schedule {name} of instance {instance}"):
                 async with asyncio.timeout(ROW_SECONDS):
                     await self._calls.remove(instance, name)
-
-
-def _named(passed: Sequence[datetime]) -> str:
-    """The newest times, and how many more there are."""
-    told = ", ".join(f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in passed[-NAMED:])
-    more = f" and {len(passed) - NAMED} before" if len(passed) > NAMED else ""
-    return f"{told}{more}" if told else "times"
 
 
 def _name(row: InstanceScheduleRow) -> str:

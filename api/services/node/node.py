@@ -11,6 +11,7 @@ from typing import Any
 
 from api.services.label import label_pair
 from gamekeeper.control_plane.placement.room import rooms_of
+from gamekeeper.counted import counted
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, StepRow
@@ -191,13 +192,14 @@ def _check_ports(override: Mapping[str, int]) -> None:
 
 def _check_unused(node_id: str, live: Sequence[StepRow], staying: Sequence[str]) -> None:
     if live:
+        named = _some([f"{step.run_id}/{step.name}" for step in live])
         raise ConflictError(
-            f'node "{node_id}" has {len(live)} live step(s): {_some([f"{step.run_id}/{step.name}" for step in live])}',
+            f'node "{node_id}" has {counted(len(live), "live step")}: {named}',
             hint="wait for them, cancel their runs, or force it (which stops them)",
         )
     if staying:
         raise ConflictError(
-            f'node "{node_id}" has {len(staying)} service(s) that nobody would look after: {_some(staying)}',
+            f'node "{node_id}" has {counted(len(staying), "service")} that nobody would look after: {_some(staying)}',
             hint=f"end their runs, or remove them on the machine (docker rm -f {' '.join(staying[:SHOWN])}); "
             "or force it, which leaves them running there",
         )
@@ -205,8 +207,9 @@ def _check_unused(node_id: str, live: Sequence[StepRow], staying: Sequence[str])
 
 def _check_no_instances(node_id: str, instances: Sequence[str]) -> None:
     if instances:
+        many = counted(len(instances), "instance")
         raise ConflictError(
-            f'node "{node_id}" has {len(instances)} instance(s) that nobody would look after: {_some(instances)}',
+            f'node "{node_id}" has {many} that nobody would look after: {_some(instances)}',
             hint=f"remove them (gamekeeper instance rm {instances[0]}); or force it, which leaves them on its machine",
         )
 

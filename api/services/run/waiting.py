@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gamekeeper.counted import counted
 from gamekeeper.db.models import NodeRow, RunRow, StepRow
 from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
@@ -60,7 +61,8 @@ class Waits:
         if node.status == NodeStatus.SUSPECT:
             return f"for node {node.id}, silent since {_minute(node.last_seen_at)}"
         busy = self.busy.get(node.id, 0)
-        return f"for node {node.id} to take it" + (f", which is busy with {busy} other step(s)" if busy else "")
+        behind = f", which is busy with {counted(busy, 'other step')}" if busy else ""
+        return f"for node {node.id} to take it{behind}"
 
 
 def _until(step: StepRow) -> str:

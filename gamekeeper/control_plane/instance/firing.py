@@ -16,6 +16,7 @@ from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.instance.control import REFUSED, PowerAction, PowerRequest
+from gamekeeper.domain.instance.missed import with_firing
 from gamekeeper.domain.instance.schedule import (
     BY,
     Circumstances,
@@ -67,6 +68,8 @@ class SqlInstanceSchedules:
     ) -> None:
         """The decision is written before anything is asked for: a repeated call finds it, and asks for the same."""
         schedule.firing, schedule.last_at = firing.token, firing.at
+        if not firing.by_hand:
+            schedule.came = with_firing(schedule.came, firing.at)
         node = await NodeRepository(session).find(row.node_id)
         reason = why_not(ScheduledAction(schedule.action), _circumstances(row, node))
         if schedule.paused and not firing.by_hand:

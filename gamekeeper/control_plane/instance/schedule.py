@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -99,9 +100,11 @@ def tell(
     message: str = "",
     by: str = "",
     reason: str = "",
+    more: Mapping[str, object] | None = None,
 ) -> None:
+    """``more`` goes into the event's data."""
     text = storable(f"{schedule.name}: {message}" if message else schedule.name)
-    data = {"schedule": schedule.name, "action": schedule.action}
+    data = {"schedule": schedule.name, "action": schedule.action, **(more or {})}
     record(
         session,
         Event(kind=kind, node=row.node_id, instance=row.id, message=text, reason=reason, data=data, actor=by),

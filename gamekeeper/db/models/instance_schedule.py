@@ -5,6 +5,7 @@ It comes into being with its instance, or later, and is no part of a revision.
 
 from datetime import datetime
 
+from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
 from gamekeeper.db.models.columns import UtcDateTime, utc_now
@@ -14,7 +15,8 @@ from gamekeeper.domain.instance.schedule import CATCH_UP
 class InstanceScheduleRow(SQLModel, table=True):
     """``is_told`` is False until Temporal has it as it is. One that ``is_removed`` stays until Temporal has let go of
     it. ``version`` counts what users change. ``firing`` is the newest time that came, and ``last_at`` to
-    ``last_message`` tell of it; ``missed`` is Temporal's own count of the times that it left out, as seen last."""
+    ``last_message`` tell of it; ``missed`` is Temporal's own count of the times that it left out, as seen last.
+    ``told_until`` is the moment up to which they are told, and ``came`` the times since then that came."""
 
     __tablename__ = "instance_schedules"
 
@@ -35,6 +37,8 @@ class InstanceScheduleRow(SQLModel, table=True):
     last_outcome: str = Field(default="", max_length=20)
     last_message: str = ""
     missed: int = 0
+    told_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    came: list[str] = Field(default_factory=list, sa_type=JSON)
     created_by: str = Field(default="", max_length=200)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     updated_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

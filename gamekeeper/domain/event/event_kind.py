@@ -124,7 +124,10 @@ class EventKind(StrEnum):
         "A time of a schedule came, and what it does has ended; the reason is the outcome: `done`, `skipped`, `busy` "
         "or `failed`.",
     )
-    INSTANCE_SCHEDULE_MISSED = "instance.schedule_missed", "Times of a schedule passed and nothing was done."
+    INSTANCE_SCHEDULE_MISSED = (
+        "instance.schedule_missed",
+        "Times of a schedule passed and nothing was done; `data` lists the newest.",
+    )
     INSTANCE_CONSOLE_OPENED = "instance.console_opened", "A user opened a console; the message is the command."
     INSTANCE_CONSOLE_CLOSED = "instance.console_closed", "The console ended; the message says how."
     INSTANCE_CREATING = "instance.creating", "The instance waits for its node."

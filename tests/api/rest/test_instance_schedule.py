@@ -17,6 +17,7 @@ from gamekeeper.db.models import InstanceScheduleRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
+from gamekeeper.domain.instance.missed import stamp, with_firing
 from gamekeeper.domain.instance.state import InstanceReason, InstanceState
 from gamekeeper.errors import UnavailableError
 from gamekeeper.temporal import queues
@@ -344,13 +345,21 @@ async def test_times_that_temporal_left_out_are_told_once(api: ApiUnderTest, are
     async with api.database.write() as session:
         row = await InstanceScheduleRepository(session).find("arena", "warn")
         assert row is not None
-        row.updated_at = utc_now() - timedelta(hours=7.5)
+        row.updated_at = row.told_until = utc_now() - timedelta(hours=7.5)
+        # one of them came, late, after the others had passed: so the newest firing is behind all that were missed
+        late = (utc_now() - timedelta(hours=2)).replace(minute=0, second=0)
+        row.came, row.last_at = with_firing(row.came, late), late
     for _ in range(2):
         await reconcile(api)
     assert (await schedule(api, "warn"))["missed"] > 0
     why = "passed while Temporal was away for longer than catch_up, or while the one before went on"
     (words,) = [message for message, _ in await told(api, "missed") if message.endswith(why)]
-    assert re.fullmatch(r"warn: (\d{4}-\d\d-\d\dT\d\d:00:00Z, ){4}\S+:00:00Z and [23] before " + why, words), words
+    assert re.fullmatch(r"warn: (\d{4}-\d\d-\d\dT\d\d:00:00Z, ){4}\S+:00:00Z and [12] before " + why, words), words
+    assert stamp(late) not in words
+    found = (await api.http.get("/events", params={"kind": "instance.schedule_missed"})).json()["items"]
+    (data,) = [item["data"] for item in found if item["message"] == words]
+    assert (data["missed"], len(data["missed_at"])) in ((6, 6), (7, 7))
+    assert stamp(late) not in data["missed_at"]
 
 
 @pytest.mark.parametrize(

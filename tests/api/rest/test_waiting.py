@@ -68,7 +68,7 @@ async def test_a_step_that_its_node_keeps_waiting(
 @pytest.mark.parametrize("has_begun", [{"state": "running", "phase": "running", "phase_try": 1}, {"state": "pending"}])
 async def test_a_node_that_is_busy_with_other_steps(api: ApiUnderTest, has_begun: dict[str, Any]) -> None:
     await waiting(api, a={"try_number": 1} | has_begun)
-    reason = "for node node-1 to take it" + (", which is busy with 1 other step(s)" if "phase" in has_begun else "")
+    reason = "for node node-1 to take it" + (", which is busy with 1 other step" if "phase" in has_begun else "")
     assert await waiting(api, node={"status": "online"}, a=HANDED_OVER) == (f"a waits {reason}", reason)
 
 

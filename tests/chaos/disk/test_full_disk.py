@@ -129,7 +129,8 @@ def test_a_full_disk_is_lived_through_and_told(stack: Stack, disk: SmallDisk) ->
         disk.fill()
         found = stack.until(lambda: (status := stack.status())["disk"]["health"] == "full" and status)
         assert found["disk"]["path"] == str(disk.path)
-        assert f"the disk of {disk.path} is full" in stack.command("status").stdout
+        told = stack.command("status", check=False)
+        assert (f"the disk of {disk.path} is full" in told.stdout, told.returncode) == (True, 1)
         stack.kill("control_worker")
         stack.until(lambda: stack.status()["control_worker"]["pid"] not in (None, before["control_worker"]))
         after = before | {"control_worker": stack.pid("control_worker")}

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from gamekeeper.stack.layout import StateDir
 from tests.fixtures.stack import GAMEKEEPER
 from tests.hang import HANG_SECONDS
 
@@ -50,7 +51,8 @@ class Namespace:
 
     def drop(self, probability: float) -> None:
         """Drops packets from and to the node link's port; 0 for none."""
-        port = self.gamekeeper("status", "--json")["api"]["node_link"].rpartition(":")[2]
+        ports = StateDir(self._folder / "state").load().ports
+        assert ports is not None
         self.run("iptables", "-F")
         for end in ("--dport", "--sport"):
             if probability:
@@ -62,7 +64,7 @@ class Namespace:
                     "-p",
                     "tcp",
                     end,
-                    port,
+                    str(ports.grpc),
                     *(chance if probability < 1 else []),
                     "-j",
                     "DROP",

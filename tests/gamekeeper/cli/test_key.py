@@ -70,7 +70,22 @@ async def test_a_key_is_made_shown_listed_and_revoked(keys: Keys) -> None:
     assert (await keys("key", "revoke", "ci")).out.decode() == f"revoked {key_id} (ci)\n"
     assert await status_of(keys.api, secret) == 401
     assert json.loads((await keys("key", "show", key_id, "--json")).out)["state"] == "revoked"
-    assert 'there is no API key "ci"' in (await keys("key", "show", "ci")).err
+    for words in (("revoke", "ci"), ("rotate", "ci")):
+        assert 'there is no good API key "ci"' in (await keys("key", *words)).err
+    assert 'there is no API key "none"' in (await keys("key", "show", "none")).err
+
+
+async def test_a_name_is_of_the_good_key_and_else_of_the_newest_that_ended(keys: Keys) -> None:
+    made: list[str] = []
+    for _ in range(3):
+        made.append((await keys("key", "make", "ci")).out.decode().split("_")[1])
+        shown = await keys("key", "show", "ci", "--json")
+        assert (json.loads(shown.out)["id"], json.loads(shown.out)["state"], shown.err) == (made[-1], "good", "")
+        assert (await keys("key", "revoke", "ci")).code == 0
+        shown = await keys("key", "show", "ci", "--json")
+        assert (json.loads(shown.out)["id"], json.loads(shown.out)["state"]) == (made[-1], "revoked")
+        said = f'{len(made)} keys named "ci" have ended; this is the newest, the others are {", ".join(made[-2::-1])}\n'
+        assert shown.err == (said if len(made) > 1 else "")
 
 
 async def test_the_key_of_the_command_is_rotated_in_its_file(keys: Keys) -> None:

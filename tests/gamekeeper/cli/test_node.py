@@ -72,5 +72,5 @@ async def test_a_forced_removal_names_the_instances_that_are_left(command: Comma
     said = await command("node", "rm", "node-1", "--force")
     assert said.lines == [
         "removed node-1",
-        "its machine keeps 1 instance(s), which are unknown from now on: arena",
+        "its machine keeps 1 instance, unknown from now on: arena",
     ]

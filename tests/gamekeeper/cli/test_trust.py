@@ -13,6 +13,7 @@ import pytest
 from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
 from gamekeeper.errors import GamekeeperError, InvalidError, UnavailableError
+from gamekeeper.stack.layout import Ports, StackRecord, StateDir
 from tests.fixtures.certificates import PASSPHRASE, TestAuthority
 from tests.fixtures.rest_server import ELSEWHERE, RestServer
 
@@ -92,6 +93,37 @@ def test_nothing_is_said_to_a_server_of_another_ca(server: RestServer, tmp_path:
     assert isinstance(error, UnavailableError)
     assert "shows a certificate that can't be verified" in error.message
     assert server.told == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", ELSEWHERE])
+def test_the_own_stack_needs_no_pin_by_whichever_name_of_this_machine(
+    authority: TestAuthority, server: RestServer, tmp_path: Path, host: str
+) -> None:
+    own_stack(authority, server.port, tmp_path / "own")
+    own = Context(f"https://{host}:{server.port}", "", tmp_path / "own")
+    assert ask(own) == {}
+    assert server.told == [(f"Bearer {KEY}", {})]
+    assert own.is_own, "no proxy is on the way"
+
+
+def test_neither_another_port_nor_another_machine_is_the_own_stack(
+    authority: TestAuthority, server: RestServer, tmp_path: Path
+) -> None:
+    own_stack(authority, server.port + 1, tmp_path / "own")
+    for url in (f"https://{ELSEWHERE}:{server.port}", f"https://192.0.2.1:{server.port + 1}", "https://[::1"):
+        assert not Context(url, "", tmp_path / "own").is_own
+    error = refused(Context(f"https://{ELSEWHERE}:{server.port}", KEY, tmp_path / "own"))
+    assert "shows a certificate that can't be verified: " in error.message
+
+
+def own_stack(authority: TestAuthority, port: int, folder: Path) -> None:
+    """The files of a stack that serves REST on all addresses, on this port."""
+    state = StateDir(folder)
+    state.prepare()
+    state.save(StackRecord(address="0.0.0.0", ports=Ports(rest=port, grpc=1, temporal=1, temporal_ui=1)))
+    state.key_file.write_text(KEY)
+    state.ca_dir.mkdir()
+    (state.ca_dir / "roots.pem").write_text(authority.roots)
 
 
 def test_each_trouble_says_what_to_do(authority: TestAuthority, server: RestServer, tmp_path: Path) -> None:

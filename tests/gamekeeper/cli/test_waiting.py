@@ -8,7 +8,7 @@ import pytest
 
 from gamekeeper.cli.waiting import waits_of
 
-TAKES = "for node vm to take it, which is busy with 1 other step(s)"
+TAKES = "for node vm to take it, which is busy with 1 other step"
 
 
 def run(state: str, waiting: str, step_state: str = "pending", step_waiting: str = "") -> dict[str, Any]:

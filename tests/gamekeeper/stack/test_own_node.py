@@ -92,6 +92,7 @@ def test_an_agent_that_takes_no_work_is_not_well(
             process.stop()
     agent = found["agents"][0]
     assert (agent["health"], agent["message"]) == ("unhealthy" if message else "ok", message)
+    assert found["health"] == "unhealthy", "there is no supervisor"
 
 
 def test_a_trouble_of_the_start_is_over_when_the_node_is_there(

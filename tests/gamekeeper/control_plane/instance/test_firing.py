@@ -17,6 +17,7 @@ from gamekeeper.db.repositories.instance_schedule import InstanceScheduleReposit
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.instance.control import REFUSED, ActionEnd, PowerRequest
+from gamekeeper.domain.instance.missed import stamp
 from gamekeeper.domain.instance.schedule import Fired, Firing, FiringEnd, FiringOutcome
 from gamekeeper.errors import ConflictError, UnavailableError
 from gamekeeper.temporal.instance_workflows import InstanceWorkflows
@@ -85,6 +86,13 @@ async def test_a_call_that_is_repeated_asks_for_the_same(plane: Plane) -> None:
     assert (await plane.fire()).outcome is FiringOutcome.BEGUN
     assert plane.workflows.asked == [("schedule:nightly", "t-1")] * 2
     assert await plane.events() == []
+
+
+async def test_the_times_that_came_are_remembered_and_those_by_hand_are_none(plane: Plane) -> None:
+    now = utc_now()
+    for token, by_hand in (("t-1", False), ("t-1", False), ("t-2", True)):
+        await plane.fire(token, at=now, by_hand=by_hand)
+    assert (await plane.row()).came == [stamp(now)]
 
 
 async def test_a_firing_that_has_ended_is_not_begun_again(plane: Plane) -> None:
