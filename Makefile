@@ -76,6 +76,9 @@ bench-instance-list: venv-dev ## Measure a list of 1,000 instances, on SQLite an
 bench-console: venv-dev docker ## Measure how fast a burst of 200,000 lines reaches who looks at a console
 	@$(VENV)/python -m bench.console
 
+bench-masking: venv-dev docker ## Measure what masking 200 secret values costs a log of 1 GiB
+	@$(VENV)/python -m bench.masking
+
 bench-instances: venv-dev docker ## Measure the keeper of instances beside the Engine's own API
 	@$(VENV)/python -m bench.instances
 
@@ -104,4 +107,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker

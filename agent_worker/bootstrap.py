@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from agent_worker.engine import build_engine
+from agent_worker.engine import Engines, build_engines
 from agent_worker.instance.instances import Instances, build_instances
 from agent_worker.journal import SqliteJournal
 from agent_worker.logs.log_follower import TAKE_UP_SECONDS, LogFollower
@@ -24,7 +24,6 @@ from agent_worker.node_link.session import Introduction, Link
 from agent_worker.node_link.subscription import Subscription
 from agent_worker.reaper import Reaper
 from agent_worker.settings import AgentSettings
-from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.ports.node_policy import OwnPolicy
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
@@ -34,7 +33,7 @@ POLICY_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Agent:
-    engine: ContainerEngine
+    engines: Engines
     journal: SqliteJournal
     spool: Spool
     link: Link
@@ -68,7 +67,8 @@ class Agent:
 def build(
     settings: AgentSettings, membership: Membership, policy: OwnPolicy, welcomed: Callable[[pb.Welcome], None]
 ) -> Agent:
-    engine = build_engine(settings, membership.identity.node_id)
+    engines = build_engines(settings, membership.identity.node_id)
+    engine = engines.masked
     folder = settings.state_dir
     journal, spool = SqliteJournal(folder / "journal.db"), Spool(folder / "spool.db", limit_bytes=settings.spool_bytes)
     gpus = Gpus()
@@ -83,7 +83,7 @@ def build(
         welcomed(welcome)
 
     link = Link(membership.servers, membership.identity, introduction, told, settings.compression, *membership.asking)
-    follower = LogFollower(engine, spool)
+    follower = LogFollower(engines.bare, spool, engines.secrets)
     reaper = Reaper(engine, link, spool, journal, follower)
     instances = build_instances(engine, folder, follower, policy, link, reaper.changed, settings.proc)
     reaper.instances = instances.keeper
@@ -96,5 +96,5 @@ def build(
     }
     consoles = Consoles(engine, link, policy, instances.keeper.names_of)
     subscription = Subscription(link, folder / "events.seq", directives, consoles.open)
-    parts = (engine, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription)
+    parts = (engines, journal, spool, link, follower, uploader, reaper, telemetry, inventory, subscription)
     return Agent(*parts, policy, membership, instances)

@@ -1,9 +1,28 @@
-"""The engine that the settings name."""
+"""The engine that the settings name, as it is, and as all others than the follower of logs have it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from agent_worker.masking.masked_engine import masked_engine
+from agent_worker.secrets.held import SecretsOfContainers
 from agent_worker.settings import AgentSettings
 from gamekeeper.ports.container_engine import ContainerEngine
+
+
+@dataclass(frozen=True)
+class Engines:
+    """In what comes from the ``masked`` one, no value is that the ``secrets`` hold. Of the ``bare`` one the logs are
+    read."""
+
+    bare: ContainerEngine
+    masked: ContainerEngine
+    secrets: SecretsOfContainers
+
+
+def build_engines(settings: AgentSettings, node_id: str) -> Engines:
+    bare, secrets = build_engine(settings, node_id), SecretsOfContainers()
+    return Engines(bare, masked_engine(bare, secrets), secrets)
 
 
 def build_engine(settings: AgentSettings, node_id: str) -> ContainerEngine:

@@ -37,7 +37,7 @@ async def stop_containers(agent: Agent, workers: asyncio.Task[object]) -> None:
 
 
 async def _stop_all(agent: Agent) -> None:
-    running = [info for info in await agent.engine.list_owned() if info.status in _RUNNING]
+    running = [info for info in await agent.engines.masked.list_owned() if info.status in _RUNNING]
     if running:
         log.info("stopping %d containers", len(running))
     await asyncio.gather(*[_stop(agent, info) for info in running])
@@ -47,13 +47,13 @@ async def _stop(agent: Agent, info: ContainerInfo) -> None:
     if info.owner is not None and info.owner.lifetime == "run":
         agent.follower.follow(info.owner.key, info.id, until_removed=False)
     try:
-        await agent.engine.stop(info.id, GRACE_SECONDS)
+        await agent.engines.masked.stop(info.id, GRACE_SECONDS)
     except GamekeeperError as error:
         log.error("container %s is left running: %s", info.name, error)
 
 
 async def _hand_over_logs(agent: Agent) -> None:
-    infos = await agent.engine.list_owned()
+    infos = await agent.engines.masked.list_owned()
     keys = [info.owner.key for info in infos if info.owner is not None and info.owner.lifetime == "run"]
     await asyncio.gather(*[agent.follower.drain(key, HAND_OVER_SECONDS) for key in keys])
     while agent.spool.held_bytes and agent.link.connected.is_set():

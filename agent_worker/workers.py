@@ -32,7 +32,14 @@ def build_workers(
     """
     beat = PUSHED_HEARTBEAT_SECONDS if identity.cancel_is_pushed else POLLED_HEARTBEAT_SECONDS
     context = NodeContext(
-        agent.engine, agent.journal, agent.follower, agent.link, agent.reaper, agent.policy, SignedInputs(), beat
+        agent.engines.masked,
+        agent.journal,
+        agent.follower,
+        agent.link,
+        agent.reaper,
+        agent.policy,
+        SignedInputs(),
+        beat,
     )
     steps = StepActivities(context)
     instances = InstanceActivities(agent.instances.keeper, SignedInputs(), agent.journal, beat)

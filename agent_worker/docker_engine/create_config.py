@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, SOCKET, held_mounts
-from agent_worker.docker_engine.owner_labels import JUDGED, LIMITED, owner_labels
+from agent_worker.docker_engine.owner_labels import JUDGED, LIMITED, SECRETS, owner_labels
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.language.container import Container, Healthcheck
 from gamekeeper.domain.language.device import RENDER_NODE, DeviceReservation, is_cdi
@@ -37,7 +37,7 @@ def create_config(new: NewContainer, held: Sequence[str] = (), socket: str = "")
         "Env": [_variable(key, value) for key, value in (_context(new) | spec.environment).items()],
         "Labels": spec.labels
         | owner_labels(owner)
-        | {JUDGED: new.judged.to_label() if new.judged else ""}
+        | {JUDGED: new.judged.to_label() if new.judged else "", SECRETS: str(new.secrets)}
         | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {})
         | ({FOLDERS: to_label(folders)} if (folders := host_folders(spec)) else {})
         | ({SOCKET: "own"} if engine_sockets(spec) else {}),

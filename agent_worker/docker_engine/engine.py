@@ -237,6 +237,12 @@ class DockerEngine:
         made = self._known.made.get(container_id)
         return made if made is not None else await self._call(look, self._connection, container_id)
 
+    async def made(self, container_id: str) -> ContainerInfo | None:
+        try:
+            return (await self._look(container_id)).info
+        except GoneError:
+            return None
+
     def newest_start(self, container_id: str) -> tuple[int, int]:
         self._watch.ensure_started()
         return self._watch.newest_start(container_id)

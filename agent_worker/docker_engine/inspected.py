@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, holds_any, is_engine_socket_mount, unheld_path
-from agent_worker.docker_engine.owner_labels import JUDGED, owner_from_labels
+from agent_worker.docker_engine.owner_labels import JUDGED, owner_from_labels, secrets_from_labels
 from agent_worker.engine_socket.project import Project, name_of, networks_of, project_of
 from gamekeeper.domain.node.host_folder import HostFolder, from_label
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, ContainerUsage, Health
@@ -45,6 +45,7 @@ def info_from_inspect(inspected: dict[str, Any]) -> ContainerInfo:
         tty=bool(inspected["Config"].get("Tty")),
         stop_signal=inspected["Config"].get("StopSignal") or "SIGTERM",
         judged=labels.get(JUDGED, ""),
+        secrets=secrets_from_labels(labels),
     )
 
 
@@ -62,11 +63,11 @@ def _log_kept_bytes(config: dict[str, Any]) -> int:
 
 
 def _last_check(health: dict[str, Any]) -> str:
-    """The words of the newest health check, or its exit code."""
+    """All words of the newest health check, or its exit code."""
     checks = health.get("Log") or []
     if not checks:
         return ""
-    return (checks[-1].get("Output") or "").strip()[-300:] or f"exit code {checks[-1].get('ExitCode')}"
+    return (checks[-1].get("Output") or "").strip() or f"exit code {checks[-1].get('ExitCode')}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from gamekeeper.ports.container_engine import Ownership
 LABEL = "gamekeeper."
 LIMITED = LABEL + "limited"
 JUDGED = LABEL + "judged"
+SECRETS = LABEL + "secrets"
 
 
 def owner_labels(owner: Ownership) -> dict[str, str]:
@@ -34,6 +35,12 @@ def owner_from_labels(labels: dict[str, str], name: str) -> Ownership | None:
     """
     found = [owner for read in (_of_instance, _of_step) if (owner := read(labels)) is not None]
     return next((owner for owner in found if owner.key.container_name == name), found[0] if found else None)
+
+
+def secrets_from_labels(labels: dict[str, str]) -> int:
+    """The number of secret values that the container was given. We write it to each, whatever its image says."""
+    count = labels.get(SECRETS, "")
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
 
 
 def _of_instance(labels: dict[str, str]) -> Ownership | None:

@@ -84,6 +84,7 @@ class DummyEngine:
             digest="sha256:dummy",
             exit_code=0,
             judged=new.judged.to_label() if new.judged else "",
+            secrets=new.secrets,
         )
         self._by_id[info.id] = DummyContainer(info, new, self._tell, self._free_ports)
         self._ids[info.name] = info.id
@@ -133,6 +134,10 @@ class DummyEngine:
     async def find(self, name_or_id: str) -> ContainerInfo | None:
         container = self._by_id.get(self._ids.get(name_or_id, name_or_id))
         return container.checked_info() if container else None
+
+    async def made(self, container_id: str) -> ContainerInfo | None:
+        container = self._by_id.get(container_id)
+        return container.info if container else None
 
     async def stop(self, container_id: str, grace: float) -> None:
         container = self._by_id.get(container_id)

@@ -10,6 +10,7 @@ import time
 
 from agent_worker.logs.log_reader import LogReader
 from agent_worker.logs.spool import Spool
+from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd
 from gamekeeper.logging import get_logger
@@ -22,11 +23,12 @@ REMOVED_MEANWHILE = "its container was removed while nobody followed its log"
 
 
 class LogFollower:
-    """StepLogs over the engine and the spool."""
+    """StepLogs over the engine, which shows logs as they are, and the spool. ``secrets`` are masked in them."""
 
-    def __init__(self, engine: ContainerEngine, spool: Spool) -> None:
+    def __init__(self, engine: ContainerEngine, spool: Spool, secrets: SecretsOfContainers | None = None) -> None:
         self._engine = engine
         self._spool = spool
+        self._secrets = secrets or SecretsOfContainers()
         self._readers: dict[ContainerKey, LogReader] = {}
         self._tasks: dict[ContainerKey, asyncio.Task[None]] = {}
         self._ended: set[ContainerKey] = set()
@@ -36,7 +38,7 @@ class LogFollower:
             self._readers[key].until_removed &= until_removed
             self._readers[key].nudge()
             return
-        reader = LogReader(self._engine, self._spool, key, container_id, until_removed, one_file)
+        reader = LogReader(self._engine, self._spool, key, container_id, until_removed, one_file, self._secrets)
         self._readers[key] = reader
         self._tasks[key] = asyncio.create_task(reader.read_to_the_end())
         self._tasks[key].add_done_callback(lambda done: self._done(key, done))

@@ -2,6 +2,8 @@
 
 A log ends by an END record alone. It is called complete only when the engine has shown all of it after the
 container's end, and has never lacked a line that it had shown before; what is lost is a gap record.
+
+Lines are masked on their way into the spool. The place in the engine's log is told by the lines as they are there.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from functools import partial
 
 from agent_worker.logs.log_cursor import LineFilter, LogCursor
 from agent_worker.logs.spool import Spool
+from agent_worker.masking.masked_lines import HELD_SECONDS, Lines, MaskedLines
+from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.backoff import Backoff
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import LogEnd, LogLine
@@ -27,6 +31,7 @@ ALIVE = (ContainerStatus.RUNNING, ContainerStatus.PAUSED, ContainerStatus.RESTAR
 RESTART_POLL_SECONDS = 2.0
 BEHIND_SECONDS = 2.0
 STUCK_SECONDS = 10.0
+VALUES_SECONDS = 30.0
 CAUGHT_UP_BYTES = 16 * 1024 * 1024
 UNREAD_BYTES = 64 * 1024
 MARGIN = 0.98  # the engine stores a little more with a long line than is counted
@@ -53,9 +58,13 @@ class LogReader:
         container_id: str,
         until_removed: bool,
         one_file: bool,
+        secrets: SecretsOfContainers,
     ) -> None:
         self._engine = engine
         self._spool = spool
+        self._secrets = secrets
+        self._masked = MaskedLines(None)
+        self._name = ""
         self._key = key
         self._container_id = container_id
         self._one_file = one_file
@@ -76,7 +85,7 @@ class LogReader:
             try:
                 cursor = await asyncio.to_thread(self._spool.open, self._key)
                 if cursor is not None:
-                    reason = await self._read(cursor)
+                    reason = await self._read(cursor) if await self._knows_values() else REMOVED
                     await self._end(cursor, reason)
                 return
             except Exception as error:
@@ -85,6 +94,17 @@ class LogReader:
                     log.warning("the log of %s waits: %s", self._key, error, exc_info=trace)
                 self._follow = False  # what was written meanwhile is read before following
                 await asyncio.sleep(backoff.next_delay())
+
+    async def _knows_values(self) -> bool:
+        """Waits until the container's secret values are known; False when it is gone by then."""
+        while (info := await self._engine.made(self._container_id)) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(VALUES_SECONDS):
+                    self._masked = MaskedLines(await self._secrets.known(info.name, info.secrets))
+                    self._name = info.name
+                    return True
+            log.warning("the log of %s waits for its secret values, which are to be masked in it", self._key)
+        return False
 
     async def _read(self, cursor: LogCursor) -> str:
         """Reads and reads again until no more can come. Returns what is wrong with the log's end."""
@@ -98,6 +118,7 @@ class LogReader:
             except _UnreadableError as error:
                 return str(error)
             if info is None:
+                await self._settle(cursor)
                 return REMOVED
             grown = cursor.read_bytes > before
             if info.status in ALIVE:
@@ -105,6 +126,7 @@ class LogReader:
                 # A stream that ended may have skipped lines, and so may one that was followed from far behind.
                 has_ended, self._follow = False, not (self._follow or behind)
             elif (has_ended and not self._follow and not grown) or await self._has_all(cursor):
+                await self._settle(cursor)
                 reason = await self._over(info, newest_start)
                 if reason is not None:
                     return reason
@@ -154,10 +176,11 @@ class LogReader:
     async def _has_all(self, cursor: LogCursor) -> bool:
         """True when the newest line of a long log is the one that was read last: reading it all again takes as long as
         reading it did."""
-        if not self._one_file or cursor.by_count or cursor.newest is None:
+        newest = self._masked.held[-1] if self._masked.held else cursor.newest
+        if not self._one_file or cursor.by_count or newest is None:
             return False
         try:
-            return await self._engine.last_log_lines(self._container_id, 1) == [cursor.newest]
+            return await self._engine.last_log_lines(self._container_id, 1) == [newest]
         except UnavailableError:
             return False
 
@@ -166,13 +189,16 @@ class LogReader:
         the engine does not show lines that it rotated meanwhile to a follower that is far behind, and may show those of
         a new file twice."""
         read_before = cursor.read_bytes
+        self._masked.begin()
         reading = self._engine.read_logs(self._container_id, cursor.since_ns, follow=self._follow)
         async with aclosing(reading), aclosing(self._until_stuck(reading, cursor)) as batches:
             async for lines in batches:
                 fresh = known.fresh(lines)
                 if not fresh:
                     continue
-                may_rotate = self._may_rotate(cursor)
+                if known.lost:
+                    await self._settle(cursor)
+                may_rotate, fresh = self._may_rotate(cursor), [*self._masked.held, *fresh]
                 kept = await self._shown_once(cursor, fresh) if may_rotate else fresh
                 if not kept:
                     return True
@@ -180,13 +206,31 @@ class LogReader:
                 if known.lost:
                     cursor.cut()
                 known.lost = False
-                cursor.advance(kept)
-                gap = gap or await self._unread(cursor, kept[0])
-                await self._keep(partial(self._spool.append, self._key, kept, cursor, gap))
+                await self._append(cursor, *await self._take(kept), gap)
                 is_behind = time.time_ns() - kept[-1].ts_ns > BEHIND_SECONDS * 1e9
                 if may_rotate and (is_behind or len(kept) < len(fresh)):
                     return True
         return not self._follow and cursor.read_bytes - read_before > CAUGHT_UP_BYTES
+
+    async def _take(self, lines: Lines) -> tuple[Lines, Lines]:
+        """Values may have come for a new start of the container. Whose values are released is masked all the same."""
+        self._masked.masker = self._secrets.masker(self._name) or self._masked.masker
+        if self._masked.masker is None:
+            return self._masked.take(lines)
+        return await asyncio.to_thread(self._masked.take, lines)
+
+    async def _append(self, cursor: LogCursor, lines: Lines, shown: Lines, gap: str = "") -> None:
+        """Keeps lines as they are ``shown``, and what is missing before them."""
+        if lines:
+            cursor.advance(lines)
+            gap = gap or await self._unread(cursor, lines[0])
+        if lines or gap:
+            await self._keep(partial(self._spool.append, self._key, shown, cursor, gap))
+
+    async def _settle(self, cursor: LogCursor) -> None:
+        """Keeps what was held back: the container has ended, or its process has written nothing for a while."""
+        if self._masked.held:
+            await self._append(cursor, *await asyncio.to_thread(self._masked.settle))
 
     async def _until_stuck(
         self, batches: AsyncGenerator[Sequence[LogLine], None], cursor: LogCursor
@@ -197,8 +241,9 @@ class LogReader:
         try:
             while True:
                 coming = coming or asyncio.ensure_future(anext(batches, None))
-                await asyncio.wait({coming}, timeout=STUCK_SECONDS)
+                await asyncio.wait({coming}, timeout=HELD_SECONDS if self._masked.held else STUCK_SECONDS)
                 if not coming.done():
+                    await self._settle(cursor)
                     if self._may_rotate(cursor) and await self._has_newer(cursor):
                         return
                     continue

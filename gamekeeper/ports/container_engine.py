@@ -53,8 +53,8 @@ class ContainerInfo:
     """A container as the engine tells it. ``owner`` is None for one that is not ours. ``restart_count`` says how often
     the engine started it again by its restart policy, ``last_exit_code`` how it ended last, though it runs again.
     ``log_kept_bytes`` is what the engine still holds, at the least, of a log whose beginning it has dropped; 0 where it
-    never drops any. ``tty`` and ``stop_signal`` are as it was made. ``judged`` is the ``Judged`` that it was made with,
-    as its label; empty for one of an older agent."""
+    never drops any. ``tty`` and ``stop_signal`` are as it was made, and so are its ``secrets``: how many values it was
+    given. ``judged`` is the ``Judged`` that it was made with, as its label; empty for one of an older agent."""
 
     id: str
     name: str
@@ -77,6 +77,7 @@ class ContainerInfo:
     tty: bool = False
     stop_signal: str = "SIGTERM"
     judged: str = ""
+    secrets: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class ContainerUsage:
 class NewContainer:
     """A container to create. ``network`` is its run's or its group's, on which ``alias`` and ``aliases`` name this
     container. One that ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``. ``judged`` is what the
-    node's policy was asked."""
+    node's policy was asked. ``secrets`` tells how many secret values it is given, for an agent that knows them no
+    more."""
 
     owner: Ownership
     spec: Container
@@ -110,6 +112,7 @@ class NewContainer:
     aliases: tuple[str, ...] = ()
     has_outputs: bool = False
     judged: Judged | None = None
+    secrets: int = 0
 
 
 NODE_NETWORK = "gk-instances"
@@ -259,6 +262,11 @@ class ContainerEngine(Protocol):
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
         """The container as it is now; None when there is none. Short. Idempotent."""
+
+    async def made(self, container_id: str) -> ContainerInfo | None:
+        """The container as it was made, whatever became of it since; None when it is gone. Short, and at once for one
+        that this process has created. Idempotent."""
+        ...
 
     async def stop(self, container_id: str, grace: float) -> None:
         """Sends the stop signal, and kills after ``grace`` seconds. Blocks until the container has ended. Idempotent.

@@ -37,11 +37,11 @@ class Failing:
 async def test_every_loop_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "FIRST_START_SECONDS", 0.001)
     monkeypatch.setattr("agent_worker.bootstrap.TAKE_UP_SECONDS", 0.001)
-    names = ("engine", "journal", "spool", "link", "follower", "uploader", "reaper", "telemetry", "inventory")
+    names = ("engines", "journal", "spool", "link", "follower", "uploader", "reaper", "telemetry", "inventory")
     parts = {name: Failing() for name in (*names, "subscription", "membership", "instances")}
     agent = Agent(**cast(Any, parts), policy=cast(Any, None))
     running = [asyncio.create_task(part) for part in agent.work()]
-    working = [parts[name] for name in parts if name not in ("engine", "journal", "spool")]
+    working = [parts[name] for name in parts if name not in ("engines", "journal", "spool")]
     async with asyncio.timeout(HANG_SECONDS):
         for part in working:
             await part.again.wait()

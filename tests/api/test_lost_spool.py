@@ -26,8 +26,8 @@ async def test_the_spool_of_a_step_that_writes_is_lost(api: ApiUnderTest, rotate
     async with asyncio.timeout(HANG_SECONDS):
         while "three" not in (await api.http.get(path)).text:
             await asyncio.sleep(0.02)
-    assert isinstance(agent.engine, DummyEngine)
-    container = next(iter(agent.engine._by_id.values()))
+    assert isinstance(agent.engines.bare, DummyEngine)
+    container = next(iter(agent.engines.bare._by_id.values()))
     container.lines += [LogLine(LogStream.STDOUT, time.time_ns(), line) for line in (b"four\n", b"five\n")]
     if rotated:
         del container.lines[:4]

@@ -1,0 +1,1 @@
+"""The secret values of containers, on their node. They are in memory alone."""
