@@ -35,6 +35,7 @@ from api.rest.v1 import (
     run_control,
     run_group,
     schedule,
+    secret,
 )
 from api.strict_query import check_query
 from api.strict_transport import StrictTransport
@@ -99,6 +100,7 @@ def _version_one() -> APIRouter:
         pipeline,
         placement,
         schedule,
+        secret,
         ca,
     )
     for module in below_the_key:

@@ -24,6 +24,7 @@ from api.services.node.stall import PULSE_SECONDS
 from api.services.node_events import NodeEvents
 from api.services.run.reconcile import RunReconciler
 from api.services.run.schedule import ScheduleService
+from api.services.secret.services import SecretServices
 from gamekeeper.backoff import MAXIMUM_SECONDS
 from gamekeeper.supervised import ROUND_SECONDS, Supervised
 
@@ -44,6 +45,8 @@ KEY_USES_SECONDS = 5.0
 ENDED_KEYS_SECONDS = 3600.0
 ACME_SECONDS = 60.0
 ACME_LIMIT_SECONDS = 600.0  # an order ends by itself before
+SECRET_KEYS_SECONDS = 300.0  # a rotation does it at once; this is for what a kill left
+SECRET_USES_SECONDS = 3600.0
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
 SOON_SECONDS = 5.0
@@ -115,6 +118,13 @@ def caller_loops(callers: CallerService, ring: KeyRing, uses: KeyUses) -> list[L
         Loop(Supervised("revoked_keys"), callers.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
         Loop(Supervised("key_uses"), uses.save, KEY_USES_SECONDS),
         Loop(Supervised("ended_keys"), ring.prune, ENDED_KEYS_SECONDS),
+    ]
+
+
+def secret_loops(secrets: SecretServices) -> list[Loop]:
+    return [
+        Loop(secrets.keys.care, secrets.keys.go_on, SECRET_KEYS_SECONDS, limit=None),
+        Loop(Supervised("ended_secret_uses"), secrets.secrets.forget_ended_uses, SECRET_USES_SECONDS),
     ]
 
 

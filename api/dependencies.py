@@ -46,6 +46,9 @@ from api.services.run.rerun import RerunService
 from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
+from api.services.secret.key_rotation import KeyRotation
+from api.services.secret.secret import SecretService
+from api.services.secret.services import SecretServices
 from api.settings import is_loopback
 from gamekeeper.actor import set_actor
 from gamekeeper.domain.access.caller import Caller
@@ -84,6 +87,7 @@ class Services:
     control: RunControlService
     reruns: RerunService
     schedules: ScheduleService
+    secrets: SecretServices
     outcomes: RunOutcomeService
     parts: Parts
     processes: ProcessService
@@ -223,6 +227,14 @@ def _schedule_service(services: ServicesDep) -> ScheduleService:
     return services.schedules
 
 
+def _secret_service(services: ServicesDep) -> SecretService:
+    return services.secrets.secrets
+
+
+def _secret_keys(services: ServicesDep) -> KeyRotation:
+    return services.secrets.keys
+
+
 def _parts(services: ServicesDep) -> Parts:
     """For routes that begin new work: what has begun goes on with the room that is left."""
     return services.parts
@@ -267,6 +279,8 @@ BundlesDep = Annotated[BundleService, Depends(_bundle_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 PlacementsDep = Annotated[PlacementService, Depends(_placement_service)]
 DrainsDep = Annotated[DrainService, Depends(_drain_service)]
+SecretsDep = Annotated[SecretService, Depends(_secret_service)]
+SecretKeysDep = Annotated[KeyRotation, Depends(_secret_keys)]
 SchedulesDep = Annotated[ScheduleService, Depends(_schedule_service)]
 InstancesDep = Annotated[InstanceService, Depends(_instance_service)]
 InstancePowerDep = Annotated[InstancePowerService, Depends(_instance_power_service)]

@@ -40,6 +40,7 @@ refusal is a close with 4000 plus the HTTP status.""",
     "metrics": "Numbers of nodes and of steps' containers over time.",
     "pipelines": "Pipelines: check one, store it as a numbered version, compare versions.",
     "schedules": "Schedules of stored pipelines, which start runs by themselves.",
+    "secrets": "Secrets, which pipelines and instances name: set one, say who may have it. No answer holds a value.",
     "keys": "API keys: who may call, since when, until when, and when each was used last.",
     "join keys": "Keys by which machines become nodes that nobody has named before.",
     "joins": "Machines that brought a join key, and those of them that wait for an operator.",
@@ -66,6 +67,7 @@ _EXTENDS = {
     "NewApiKey": "ApiKey",
     "RotatedApiKey": "NewApiKey",
     "PushedPipeline": "StoredPipeline",
+    "Secret": "SecretSummary",
     "StoredPipeline": "PipelineSummary",
 }
 _RESOLVED = {

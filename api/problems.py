@@ -45,6 +45,7 @@ STATUS_BY_KIND = {
 }
 WEBSOCKET_CLOSE = 4000  # plus the HTTP status: from here on codes are an application's own
 CLOSE_REASON_BYTES = 120
+UNSHOWN = "gamekeeper.unshown"  # of a request with something in its body that no answer may show
 _TITLES = {
     400: "Bad request",
     401: "Not authenticated",
@@ -176,10 +177,11 @@ def close_reason(error: GamekeeperError) -> str:
     return str(error).encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
-async def _validation(_: Request, error: Exception) -> JSONResponse:
+async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    hidden = {"input": "(not shown)"} if request.scope.get(UNSHOWN) else {}
     problems = [
-        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=plain_words(item))
+        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=plain_words({**item, **hidden}))
         for item in error.errors()[:100]
     ]
     first = f"{problems[0].path}: {problems[0].message}" if problems else "the request can't be read"

@@ -10,12 +10,12 @@ from pydantic import Field
 from sqlalchemy.engine import make_url
 
 from api.logs.usage import LogLimits
+from api.secret_settings import SecretSettings
 from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.disk import DiskFloor
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import weakness
-from gamekeeper.settings import DatabaseSettings
 
 SMALLEST_QUOTA = 65_536
 
@@ -27,7 +27,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class ApiSettings(DatabaseSettings):
+class ApiSettings(SecretSettings):
     """Everything binds to loopback unless told otherwise."""
 
     rest_host: str = Field(

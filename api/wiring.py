@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from api.background import Loop, access_loops, background_loops, caller_loops, room_loops
+from api.background import Loop, access_loops, background_loops, caller_loops, room_loops, secret_loops
 from api.dependencies import Services
 from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkServices
@@ -61,6 +61,7 @@ from api.services.run.run import RunService
 from api.services.run.run_control import RunControlService
 from api.services.run.schedule import ScheduleService
 from api.services.run.step_phase import StepPhaseService
+from api.services.secret.services import SecretServices
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.node_directory import SqlNodeDirectory
@@ -116,6 +117,8 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     callers, ring, uses = _callers(settings, database, rates)
     loops += [*_access_loops(access), *caller_loops(callers, ring, uses)]
     loops += room_loops(room, NodeEvents(database, settings.events_of_node))
+    secrets = SecretServices.of(settings, database)
+    loops += secret_loops(secrets)
     allowance, owners = Allowance(LIMITS), ContainerOwners(database)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     session_writes = Supervised("session_writes")
@@ -142,6 +145,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
         schedules=schedules,
+        secrets=secrets,
         outcomes=RunOutcomeService(database, time.monotonic),
         processes=ProcessService(database),
         parts=_parts(settings, database, dispatcher, access),
@@ -153,6 +157,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
             *(loop.care for loop in loops),
             *_cares(events, signals, runs, database, kept),
             session_writes,
+            secrets.values.care,
         ],
     )
     shared = _Shared(database, access, presence, kept, logs, allowance, owners, session_writes)

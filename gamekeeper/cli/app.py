@@ -115,6 +115,19 @@ GROUPS: Mapping[str, Group] = {
             "rotate": Command("key:rotate"),
         },
     ),
+    "secret": Group(
+        "Secrets, which pipelines and instances name; no command shows a value.",
+        {
+            "set": Command("secret:set_secret"),
+            "scope": Command("secret:scope"),
+            "ls": Command("secret:list_secrets"),
+            "show": Command("secret:show"),
+            "restore": Command("secret:restore"),
+            "destroy": Command("secret:destroy"),
+            "rm": Command("secret:remove"),
+            "rotate-key": Command("secret:rotate_key"),
+        },
+    ),
     "join-key": Group(
         "Keys by which machines become nodes.",
         {"make": Command("join_key:make"), "ls": Command("join_key:list_keys"), "rm": Command("join_key:revoke")},

@@ -123,6 +123,22 @@ gamekeeper key make ci --expires-in 90d
 gamekeeper key rotate
 gamekeeper key rotate ci --overlap 0s
 """,
+    "secret set": """
+gamekeeper secret set s3-key --pipeline 'deploy-*' --node 'edge-*'
+printf %s "$TOKEN" | gamekeeper secret set registry-token --all
+gamekeeper secret set tls.key --from-file tls.key --instance lobby
+gamekeeper secret set db-password --vault team/database#password --pipeline deploy
+""",
+    "secret scope": """
+gamekeeper secret scope s3-key --pipeline deploy --label pool=arena
+gamekeeper secret scope s3-key --nobody
+""",
+    "secret ls": "gamekeeper secret ls",
+    "secret show": "gamekeeper secret show s3-key",
+    "secret restore": "gamekeeper secret restore s3-key 2",
+    "secret destroy": "gamekeeper secret destroy s3-key 2",
+    "secret rm": "gamekeeper secret rm s3-key",
+    "secret rotate-key": "gamekeeper secret rotate-key",
     "join-key make": """
 gamekeeper join-key make
 gamekeeper join-key make --uses 6 --name 'arena-{n}' --label pool=arena --approve

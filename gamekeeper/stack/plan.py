@@ -53,6 +53,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GAMEKEEPER_ADMIN_KEY_FILE": str(state.key_file),
         "GAMEKEEPER_CA_DIR": str(state.ca_dir),
         "GAMEKEEPER_CA_PASSPHRASE_FILE": str(state.ca_passphrase_file),
+        "GAMEKEEPER_SECRETS_KEY_FILE": str(state.secrets_key_file),
         "GAMEKEEPER_GATEWAY_PORT": str(record.ports.gateway),
         "GAMEKEEPER_CANCEL_IS_PUSHED": "0" if record.temporal else "1",
     }

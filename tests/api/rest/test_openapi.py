@@ -23,9 +23,9 @@ OPERATIONS = {
     for method, operation in operations.items()
 }
 VERBS = frozenset(
-    "answer apply approve backfill cancel cordon create delete diff drain edit follow get join kill list pause push "
-    "refresh refuse remove rerun restart resume revoke rollback rotate start stop trigger try uncordon update "
-    "validate".split()
+    "answer apply approve backfill cancel cordon create delete destroy diff drain edit follow get join kill list "
+    "pause push refresh refuse remove rerun restart restore resume revoke rollback rotate set start stop trigger "
+    "try uncordon update validate".split()
 )
 
 
