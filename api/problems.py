@@ -181,7 +181,7 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     hidden = {"input": "(not shown)"} if request.scope.get(UNSHOWN) else {}
     problems = [
-        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=plain_words({**item, **hidden}))
+        Problem(path=dotted(tuple(item["loc"])), code=str(item["type"]), message=plain_words(item | hidden))
         for item in error.errors()[:100]
     ]
     first = f"{problems[0].path}: {problems[0].message}" if problems else "the request can't be read"
