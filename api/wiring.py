@@ -112,16 +112,15 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     runs = RunService(database, dispatcher, events, node_wait_seconds=wait)
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
-    loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
-    rates = Rates(settings.writes_per_second)
+    rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
     callers, ring, uses = _callers(settings, database, rates)
-    loops += [*_access_loops(access), *caller_loops(callers, ring, uses)]
+    loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
+    loops += [*_access_loops(access), *caller_loops(callers, ring, uses), *secret_loops(secrets)]
     loops += room_loops(room, NodeEvents(database, settings.events_of_node))
-    secrets = SecretServices.of(settings, database)
-    loops += secret_loops(secrets)
     allowance, owners = Allowance(LIMITS), ContainerOwners(database)
     consoles = ConsoleService(database=database, runs=runs, presence=presence)
     session_writes = Supervised("session_writes")
+    cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
         dispatcher=dispatcher,
         callers=callers,
@@ -153,12 +152,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         admission=presence.admission,
         refusals=allowance.refusals,
         log_usage=logs.usage,
-        background=[
-            *(loop.care for loop in loops),
-            *_cares(events, signals, runs, database, kept),
-            session_writes,
-            secrets.values.care,
-        ],
+        background=[*(loop.care for loop in loops), *cares],
     )
     shared = _Shared(database, access, presence, kept, logs, allowance, owners, session_writes)
     return Wired(rest, _link(shared, rest), access, reconciler, kept.reconciler, loops)
