@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gamekeeper.logging import get_logger
+from gamekeeper.systemd import telling_systemd
 
 log = get_logger(__name__)
 
@@ -30,12 +31,12 @@ def address_of(name: str) -> str:
 
 
 def run_answering(work: Coroutine[Any, Any, None]) -> None:
-    """Runs ``work`` as ``asyncio.run`` does, and answers the supervisor as long, where there is one."""
+    """Runs ``work`` as ``asyncio.run`` does, and answers the supervisor as long, or tells systemd: whoever is there."""
     asyncio.run(_run(work))
 
 
 async def _run(work: Coroutine[Any, Any, None]) -> None:
-    async with answering(os.environ.pop(LIVENESS, "")):
+    async with answering(os.environ.pop(LIVENESS, "")), telling_systemd():
         await work
 
 

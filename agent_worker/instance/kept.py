@@ -20,7 +20,7 @@ from gamekeeper.domain.instance.crash_budget import delay_of
 from gamekeeper.domain.instance.memory import Life, Memory, Over
 from gamekeeper.domain.instance.order import InstanceOrder, InstanceStatus
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
-from gamekeeper.domain.language.step import Strategy
+from gamekeeper.domain.language.lifetime import Strategy
 from gamekeeper.domain.log.last_words import LAST_LINES, last_words
 from gamekeeper.errors import GamekeeperError, ImageError, InvalidError, PolicyError, UnavailableError
 from gamekeeper.logging import get_logger

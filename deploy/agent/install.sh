@@ -101,7 +101,7 @@ start() {
         cp "$home/current/gamekeeper-agent.service" "$unit"
         systemctl daemon-reload
         systemctl enable --quiet gamekeeper-agent
-        systemctl restart gamekeeper-agent
+        systemctl restart --no-block gamekeeper-agent  # it says itself when it has begun, or with which words it ends
     else
         if [ -e "$log_file" ]; then mv -f "$log_file" "$log_file.1"; fi
         nohup env -i PATH="$PATH" "$home/current/bin/gamekeeper-agent" >>"$log_file" 2>&1 </dev/null 9>&- &

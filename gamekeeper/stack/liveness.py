@@ -1,4 +1,5 @@
-"""Tells a frozen process from one that lives: by a call that its event loop has to answer.
+"""Tells a frozen process from one that lives: by a call that its event loop has to answer. A program that is not ours
+answers in HTTP/2: it greets whoever connects, and only when it gets to it.
 
 A slow machine is no frozen process. Only time counts in which the process could have answered: not while it waits for
 a processor or for a disk, not while a debugger holds it, and not while the supervisor itself, or the whole machine,
@@ -7,6 +8,7 @@ stood still.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
@@ -15,18 +17,29 @@ from pathlib import Path
 
 from gamekeeper.liveness import address_of
 from gamekeeper.processor_wait import ProcessorWait
+from gamekeeper.stack.own_server import LOOPBACK
 
 FROZEN_SECONDS = 8.0
 START_SECONDS = 60.0  # until the first answer: imports on a slow machine
 LONGEST_LOOK_SECONDS = 2.0  # after a longer pause between two looks it was the one who looks who stood still
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty settings
 _HELD_STATES = ("D", "t")  # waits for a disk, which no signal ends; or a debugger has it
 
 
 class LivenessWatch:
-    """``look`` is called again and again, and never blocks. One question is open at a time."""
+    """``look`` is called again and again, and never blocks. One question is open at a time.
 
-    def __init__(self, name: str, pid: int, *, has_answered: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._address = address_of(name)
+    ``way`` is the name of one of our sockets, or a port of this machine at which HTTP/2 is spoken.
+    """
+
+    def __init__(
+        self, way: str | int, pid: int, *, has_answered: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        is_port = isinstance(way, int)
+        self._family = socket.AF_INET if is_port else socket.AF_UNIX
+        self._address: str | tuple[str, int] = (LOOPBACK, way) if isinstance(way, int) else address_of(way)
+        self._greeting = _HTTP2_GREETING if is_port else b""
+        self._unsaid = b""
         self._threads = Path(f"/proc/{pid}/task")
         self._clock = clock
         self._has_answered = has_answered
@@ -59,6 +72,9 @@ class LivenessWatch:
         if self._asked is None:
             return False
         try:
+            if self._unsaid:
+                self._asked.send(self._unsaid)
+                self._unsaid = b""
             is_answered = bool(self._asked.recv(1))
         except BlockingIOError:
             return False
@@ -68,14 +84,13 @@ class LivenessWatch:
         return is_answered
 
     def _ask(self) -> None:
-        asked = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        asked = socket.socket(self._family, socket.SOCK_STREAM)
         asked.setblocking(False)
-        try:
-            asked.connect(self._address)
-        except OSError:  # it does not listen yet, or so many ask that the kernel takes no more
-            asked.close()
+        error = asked.connect_ex(self._address)
+        if error and (error, self._family) != (errno.EINPROGRESS, socket.AF_INET):
+            asked.close()  # it does not listen yet, or so many ask that the kernel takes no more
         else:
-            self._asked = asked
+            self._asked, self._unsaid = asked, self._greeting
 
     def _held_up(self, elapsed: float) -> float:
         """The part of the time since the last look in which the process could not have answered."""

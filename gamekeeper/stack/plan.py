@@ -97,7 +97,7 @@ def _temporal(state: StateDir, record: StackRecord) -> ProcessSpec:
         ui_port=record.ports.temporal_ui,
         database=state.temporal_database,
     )
-    return ProcessSpec("temporal", command)
+    return ProcessSpec("temporal", command, http2_port=record.ports.temporal)
 
 
 def agent(state: StateDir, record: StackRecord, node: str) -> ProcessSpec:

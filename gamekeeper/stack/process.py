@@ -38,13 +38,15 @@ MAX_LOG_BYTES = 20 * 1024 * 1024
 class ProcessSpec:
     """Command and environment of a process. By ``fingerprint`` a living one shows that it was started the same way.
 
-    ``answers`` says that it is one of ours, which answers the liveness call.
+    ``answers`` says that it is one of ours, which answers the liveness call. Another one is watched at ``http2_port``
+    of this machine, where it has one.
     """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     answers: bool = False
+    http2_port: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -152,7 +154,7 @@ class ManagedProcess:
             if self._adopted is None:
                 log.info("%s lives as pid %d: adopted", self.spec.name, living.pid)
             self._adopted = living
-            self._watch(_started_with(living, LIVENESS), living.pid, has_answered=True)
+            self._watch(_started_with(living, LIVENESS) or self.spec.http2_port, living.pid, has_answered=True)
             return False
         if living is not None:
             log.info("%s lives as pid %d but was started differently: replacing it", self.spec.name, living.pid)
@@ -182,14 +184,14 @@ class ManagedProcess:
         finally:
             os.close(descriptor)  # the child's copy keeps the lock
         self._adopted = None
-        self._watch(liveness, self._child.pid, has_answered=False)
+        self._watch(liveness or self.spec.http2_port, self._child.pid, has_answered=False)
         log.info("%s started as pid %d", self.spec.name, self._child.pid)
 
-    def _watch(self, liveness: str, pid: int, *, has_answered: bool) -> None:
-        """One without a socket's name, as of a version before, is judged by its pid alone."""
+    def _watch(self, way: str | int, pid: int, *, has_answered: bool) -> None:
+        """One without a way to ask it, as of a version before, is judged by its pid alone."""
         if self._liveness is not None:
             self._liveness.close()
-        self._liveness = LivenessWatch(liveness, pid, has_answered=has_answered) if liveness else None
+        self._liveness = LivenessWatch(way, pid, has_answered=has_answered) if way else None
 
     def look_at_liveness(self) -> float:
         """To be called again and again. The seconds for which the process did not answer, where it counts as frozen;
@@ -200,13 +202,14 @@ class ManagedProcess:
         return self._liveness.silence if self._liveness.is_frozen else 0.0
 
     def kill(self) -> None:
-        """Ends one that hears nothing any more, and what it has started. Its log gets what its threads did."""
+        """Ends one that hears nothing any more, and what it has started. The log of ours gets what its threads did."""
         if self.pid is None:
             return
         found = psutil.Process(self.pid)
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            found.send_signal(TELL_STACKS)
-            time.sleep(LAST_WORDS_SECONDS)
+            if self.spec.answers:
+                found.send_signal(TELL_STACKS)
+                time.sleep(LAST_WORDS_SECONDS)
             if os.getpgid(found.pid) == found.pid:
                 os.killpg(found.pid, signal.SIGKILL)
             found.kill()

@@ -1,11 +1,11 @@
-"""The Docker SDK loads nothing that guesses encodings, and reads UTF-8 all the same."""
+"""An agent loads no more than it needs: the machine's memory is for games."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-CODE = """
+GUESSES_NOTHING = """
 import sys, warnings
 warnings.simplefilter("error")
 import agent_worker.docker_engine
@@ -15,8 +15,21 @@ answer._content = "Größe".encode()
 print(answer.text, [name for name in sys.modules if name.startswith("charset_normalizer")])
 import charset_normalizer
 """
+LOADS = "import sys, agent_worker.__main__, agent_worker.docker_engine; print(*sys.modules)"
 
 
-def test_the_agent_guesses_no_encoding() -> None:
-    ended = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (0, "Größe []\n"), ended.stderr
+def said(code: str) -> str:
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_docker_sdk_guesses_no_encoding_and_reads_utf_8() -> None:
+    assert said(GUESSES_NOTHING) == "Größe []\n"
+
+
+def test_of_pipelines_an_agent_knows_containers_alone() -> None:
+    loaded = set(said(LOADS).split())
+    assert "gamekeeper.domain.language.container" in loaded
+    models = {f"gamekeeper.domain.language.{name}" for name in ("pipeline", "step", "resolved", "declared_input")}
+    assert not loaded & models

@@ -237,7 +237,7 @@ def test_systemd_runs_it_where_it_is_there(machine: Machine) -> None:
     unit = machine.root / "etc/systemd/system/gamekeeper-agent.service"
     assert unit.read_text() == (OWN_FILES / "gamekeeper-agent.service").read_text()
     asked = (machine.root / "systemctl.log").read_text().splitlines()
-    assert asked[:3] == ["daemon-reload", "enable --quiet gamekeeper-agent", "restart gamekeeper-agent"]
+    assert asked[:3] == ["daemon-reload", "enable --quiet gamekeeper-agent", "restart --no-block gamekeeper-agent"]
     assert not machine.pid_file.exists()
 
 

@@ -11,7 +11,7 @@ from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.instance.order import InstanceOutcome
 from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
-from gamekeeper.domain.language.step import Strategy
+from gamekeeper.domain.language.lifetime import Strategy
 
 REFUSED = "InstanceRefused"  # the type of the error by which an activity tells a refusal of the control plane
 

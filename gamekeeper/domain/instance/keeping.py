@@ -14,7 +14,7 @@ from gamekeeper.domain.instance.memory import Life, Memory, Over, Seen
 from gamekeeper.domain.instance.order import InstanceOrder
 from gamekeeper.domain.instance.spec import RestartPolicy
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
-from gamekeeper.domain.language.step import Strategy
+from gamekeeper.domain.language.lifetime import Strategy
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
-from gamekeeper.domain.language.step import Strategy
+from gamekeeper.domain.language.lifetime import Strategy
 
 
 class InstanceOrder(BaseModel):

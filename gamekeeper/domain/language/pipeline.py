@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from gamekeeper.domain.language.cron import check_cron, check_zone
+from gamekeeper.domain.language.cron import Overlap, check_cron, check_zone
 from gamekeeper.domain.language.declared_input import Args, Envs
 from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.step import Step, StepDefaults
@@ -27,7 +27,6 @@ def _one_of(code: str, value: Any, words: tuple[str, ...]) -> Any:
 
 
 OnBusy = Literal["queue", "cancel_old", "reject"]
-Overlap = Literal["skip", "queue", "allow", "cancel_old"]
 
 
 class Concurrency(Model):

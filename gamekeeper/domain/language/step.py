@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from gamekeeper.domain.language.container import Container
+from gamekeeper.domain.language.lifetime import Lifetime as Lifetime
+from gamekeeper.domain.language.lifetime import Strategy as Strategy
 from gamekeeper.domain.language.model import Model
 from gamekeeper.domain.language.node_choice import NodeChoice
 from gamekeeper.domain.language.units import parse_duration
@@ -37,18 +39,6 @@ class StepType(StrEnum):
 
 FIXED_OUTPUTS = {StepType.APPROVAL: ("by", "comment"), StepType.PIPELINE: ("run",)}  # of steps that declare none
 INSTANCE_OUTPUTS = ("instance", "revision")  # of a service that stays up
-
-
-class Lifetime(StrEnum):
-    RUN = "run"
-    NODE = "node"
-
-
-class Strategy(StrEnum):
-    """The way from one revision of an instance to the next. The second needs two places for one server."""
-
-    RECREATE = "recreate"
-    BLUE_GREEN = "blue_green"
 
 
 class Until(StrEnum):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from gamekeeper.domain.language.resolved import ResolvedStep
-from gamekeeper.domain.language.step import Strategy
+from gamekeeper.domain.language.lifetime import Strategy
+
+if TYPE_CHECKING:
+    from gamekeeper.domain.language.resolved import ResolvedStep
 
 
 class Ability(StrEnum):

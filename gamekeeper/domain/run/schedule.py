@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from gamekeeper.domain.language.pipeline import Overlap
+from gamekeeper.domain.language.cron import Overlap
 
 MAX_BACKFILL = 1000
 

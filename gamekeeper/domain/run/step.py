@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.container import Container
-from gamekeeper.domain.language.step import Lifetime
+from gamekeeper.domain.language.lifetime import Lifetime
 
 
 class StepState(StrEnum):

@@ -13,7 +13,7 @@ from tests.fixtures.stack import Stack
 LIMIT_SECONDS = 15
 
 
-@pytest.mark.parametrize("process", ["api", "control_worker", "gateway", "agent"])
+@pytest.mark.parametrize("process", ["temporal", "api", "control_worker", "gateway", "agent"])
 def test_a_frozen_process_is_replaced_and_told(stack: Stack, process: str) -> None:
     waits = "until [ -e /tmp/end ]; do sleep 0.1; done"
     run_id = stack.submit(

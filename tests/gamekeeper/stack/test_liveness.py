@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -179,7 +180,7 @@ def test_a_frozen_process_is_replaced_and_the_record_tells_it(
 
 
 def test_a_process_that_answers_nobody_is_not_watched(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Temporal, and a process of a version before."""
+    """As a process of a version before."""
     monkeypatch.setattr(liveness_module, "FROZEN_SECONDS", 0.0)
     monkeypatch.setattr(liveness_module, "START_SECONDS", 0.0)
     supervisor._add(ProcessSpec("sleeper", ["sleep", "600"]))
@@ -187,6 +188,67 @@ def test_a_process_that_answers_nobody_is_not_watched(supervisor: Supervisor, mo
     for _ in range(3):
         supervisor._look()
     assert supervisor._processes[0].pid == pid
+
+
+GREETS = """
+import socket
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+while True:
+    came, _ = listening.accept()
+    assert came.recv(100).startswith(b"PRI * HTTP/2.0")
+    came.sendall(b"0")
+    came.close()
+"""
+
+
+def test_a_program_that_is_not_ours_is_watched_by_its_greeting(
+    supervisor: Supervisor, state: StateDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor._add(ProcessSpec("foreign", [sys.executable, "-c", GREETS]))
+    process = supervisor._processes[0]
+    until(lambda: process.log_tail().strip().isdecimal())
+    pid = process.pid
+    assert pid is not None
+    watch = LivenessWatch(int(process.log_tail()), pid, has_answered=True, clock=Clock())
+
+    def answers() -> bool:
+        watch.look()
+        return watch.silence == 0
+
+    until(answers)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    watch.look()  # may still read the answer to the question before
+    assert not any(silences(watch, int(FROZEN_SECONDS) - 2)), "the kernel takes connections for one that is stopped"
+    assert silences(watch, 5)[-1]
+    os.kill(pid, signal.SIGCONT)
+    until(answers)
+
+
+def test_a_frozen_program_that_is_not_ours_is_replaced(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness_module, "FROZEN_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    code = GREETS.replace("0))", f"{port}))")
+    supervisor._add(ProcessSpec("foreign", [sys.executable, "-c", code], http2_port=port))
+    process = supervisor._processes[0]
+    first = process.pid
+    assert first is not None
+
+    def answers() -> bool:
+        supervisor._look()
+        return process._liveness is not None and process._liveness._has_answered
+
+    until(answers)
+    os.kill(first, signal.SIGSTOP)
+
+    def is_replaced() -> bool:
+        supervisor._look()
+        return process.pid not in (None, first)
+
+    until(is_replaced)
+    assert supervisor._record.replacements["foreign"].count == 1
 
 
 def test_an_adopted_process_is_watched(supervisor: Supervisor, state: StateDir) -> None:
