@@ -16,7 +16,7 @@ from api.rest.fields import ZonedMoment
 from api.rest.v1.pipeline import PipelineName
 from api.services.run.schedule import ScheduleCall
 from gamekeeper.domain.access.verb import ObjectKind, Verb
-from gamekeeper.domain.language.pipeline import Overlap
+from gamekeeper.domain.language.cron import Overlap
 from gamekeeper.domain.run.schedule import StandingSchedule
 from gamekeeper.errors import ConflictError, NotFoundError
 

@@ -22,7 +22,8 @@ from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.clock_change import covered_since
-from gamekeeper.domain.language.pipeline import MAX_SCHEDULES, Overlap
+from gamekeeper.domain.language.cron import Overlap
+from gamekeeper.domain.language.pipeline import MAX_SCHEDULES
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.schedule import (
     MAX_BACKFILL,
