@@ -112,8 +112,9 @@ async def require_caller(
     connection: HTTPConnection,
     authorization: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Caller:
-    caller = await services.callers.authenticate(authorization, connection.client.host if connection.client else "")
-    set_actor(caller.actor)
+    address = connection.client.host if connection.client else ""
+    caller = await services.callers.authenticate(authorization, address)
+    set_actor(caller.actor, caller.id, address)
     if (hold := connection.scope.get(HOLD)) is not None:
         hold(services.callers.held(caller))
     return caller

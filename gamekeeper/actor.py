@@ -1,18 +1,39 @@
-"""The actor: set at the edges (an API key, an agent), written into the events of whatever is done in that context."""
+"""The actor: set at the edges (a caller, an agent), written into the events of whatever is done in that context.
+
+The name is for people, and may be somebody else's later. The id says who it was, and the address from where.
+"""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 SYSTEM = "system"
 AGENT = "agent:"
-_actor: ContextVar[str] = ContextVar("actor", default=SYSTEM)
 
 
-def set_actor(name: str) -> None:
-    """Sets the actor of the rest of the current request, call or task: ``key:NAME`` or ``agent:NODE``."""
-    _actor.set(name)
+@dataclass(frozen=True)
+class Actor:
+    """``name`` is ``key:NAME``, ``agent:NODE`` or ``system``; ``id`` is the caller's, and empty for the others."""
+
+    name: str
+    id: str = ""
+    address: str = ""
+
+
+_SYSTEM = Actor(SYSTEM)
+_actor: ContextVar[Actor] = ContextVar("actor", default=_SYSTEM)
+
+
+def set_actor(name: str, id_: str = "", address: str = "") -> None:
+    """Sets the actor of the rest of the current request, call or task."""
+    _actor.set(Actor(name, id_, address))
 
 
 def current_actor() -> str:
+    """The actor's name."""
+    return _actor.get().name
+
+
+def acting() -> Actor:
     return _actor.get()

@@ -83,6 +83,14 @@ class EventService:
         async with self._database.read() as session:
             return await EventRepository(session).page(wanted, cursor=cursor, limit=limit)
 
+    async def whole(self, wanted: EventFilter) -> AsyncGenerator[Sequence[EventRow], None]:
+        """Every wanted event that there is now, oldest first, in batches."""
+        position, newest = 0, await self.newest_seq()
+        while position < newest:
+            rows, seqs = await self._after(position, wanted, BATCH, newest)
+            yield rows
+            position = seqs[-1] if len(seqs) == BATCH else newest
+
     async def newest_seq(self) -> int:
         async with self._database.read() as session:
             return await EventRepository(session).newest_seq()

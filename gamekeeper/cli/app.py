@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Command] = {
     "events": Command(
         "events:events", "Show what happened to nodes, runs, steps, instances and containers; newest last."
     ),
+    "audit": Command("audit:audit", "Print the whole operation log, oldest first, as JSON lines or CSV."),
     "whoami": Command("key:whoami", "Show the key of this command, and the name under which events tell of it."),
 }
 GROUPS: Mapping[str, Group] = {

@@ -34,6 +34,10 @@ gamekeeper agent policy explain policy.yaml arena.yaml --instance arena
 gamekeeper events --kind node --node gpu-01
 gamekeeper events -f --kind run.failed --json
 """,
+    "audit": """
+gamekeeper audit --since 30d --format csv
+gamekeeper audit --actor key:ci --kind instance
+""",
     "whoami": "gamekeeper whoami",
     "instance ls": """
 gamekeeper instance ls --state crash_loop

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.actor import current_actor
+from gamekeeper.actor import acting
 from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.models.event import EventRow
 from gamekeeper.domain.event.event import Event
@@ -49,4 +49,8 @@ def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
     fields["kind"] = event.kind.value
     fields["message"] = storable(event.message[:500])
     fields["hlc"] = event.hlc or clock.tick()
-    return fields | {"at": utc_now(), "actor": event.actor or current_actor()}
+    actor = acting()
+    if event.actor in ("", actor.name):
+        fields |= {"actor": actor.name, "actor_id": actor.id, "address": actor.address}
+    fields["address"] = storable(fields["address"][:64])
+    return fields | {"at": utc_now()}

@@ -179,13 +179,7 @@ class InstanceActions:
             action=asked.action,
             serial=self.life.serial + 1,
             desired=asked.desired,
-            revision=asked.revision,
-            spec=asked.spec,
-            strategy=asked.strategy,
-            by=asked.by,
-            reason=asked.reason,
-            run_id=asked.run_id,
-            step=asked.step,
+            **asked.terms,
             made=self.life.made,
         )
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from gamekeeper.domain.instance.control import ActionBegun, ActionEnd, InstanceAction
+    from gamekeeper.domain.instance.control import ActionBegun, ActionEnd, Asker, InstanceAction
     from gamekeeper.domain.instance.state import Desired, InstanceReason
     from gamekeeper.domain.language.step import Strategy
 
@@ -27,6 +27,7 @@ class Asked:
     desired: Desired
     by: str = SYSTEM
     reason: str = ""
+    asker: Asker = field(default_factory=Asker)
     revision: int | None = None
     spec: InstanceSpec | None = None
     auto_revert: bool = False
@@ -38,6 +39,12 @@ class Asked:
     begun: ActionBegun | None = None
     refused: str = ""
     end: ActionEnd | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The fields that the beginning of the action tells on, as they were asked for."""
+        names = ("revision", "spec", "strategy", "by", "asker", "reason", "run_id", "step")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def is_answered(self) -> bool:

@@ -63,9 +63,9 @@ class InstanceWorkflow:
     def _power(self, request: PowerRequest) -> Asked:
         action = InstanceAction(request.action.value)
         if self._actions.desired is Desired.REMOVED:  # only a kill comes so far, and it hastens the removal
-            return Asked(InstanceAction.REMOVE, Desired.REMOVED, request.by, request.reason, kill=True)
+            return Asked(InstanceAction.REMOVE, Desired.REMOVED, request.by, request.reason, request.asker, kill=True)
         desired = Desired.RUNNING if request.action in _UP else Desired.STOPPED
-        return Asked(action, desired, request.by, request.reason)
+        return Asked(action, desired, request.by, request.reason, request.asker)
 
     @workflow.update
     async def change(self, request: ChangeRequest) -> ActionEnd:
@@ -75,6 +75,7 @@ class InstanceWorkflow:
             self._actions.desired,
             request.by,
             request.reason,
+            request.asker,
             revision=request.revision,
             spec=request.spec,
             auto_revert=request.auto_revert,
@@ -96,7 +97,8 @@ class InstanceWorkflow:
     @workflow.update
     async def remove(self, request: RemoveRequest) -> ActionEnd:
         """Begins the removal, in the place of whatever goes on."""
-        asked = Asked(InstanceAction.REMOVE, Desired.REMOVED, request.by, request.reason, volumes=request.volumes)
+        by, reason, asker = request.by, request.reason, request.asker
+        asked = Asked(InstanceAction.REMOVE, Desired.REMOVED, by, reason, asker, volumes=request.volumes)
         return _so_far(await self._actions.ask(asked))
 
     @remove.validator

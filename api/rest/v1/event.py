@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -46,6 +46,8 @@ class Event(BaseModel):
                     "reason": "silent",
                     "message": "no heartbeat for 10.4 s; its lease is 10.0 s",
                     "actor": "system",
+                    "actor_id": "",
+                    "address": "",
                     "data": {},
                     "node_at": None,
                     "clock_offset_ms": None,
@@ -66,6 +68,8 @@ class Event(BaseModel):
     reason: str
     message: str
     actor: str = Field(description="Who did it: `key:NAME`, `agent:NODE` or `system`")
+    actor_id: str = Field(description="Id of the caller: its name may be another's later; empty for none")
+    address: str = Field(description="From where the caller asked; empty where nobody did")
     data: dict[str, Any]
     node_at: datetime | None = Field(description="By the node's clock, where a node reported it")
     clock_offset_ms: float | None = Field(description="How far the node's clock was ahead of the server's")
@@ -90,6 +94,7 @@ async def list_events(
     run: Annotated[str, Query(max_length=32)] = "",
     step: Annotated[str, Query(max_length=63)] = "",
     instance: Annotated[str, Query(max_length=63)] = "",
+    actor: Annotated[str, Query(max_length=210, description="As `key:ci`")] = "",
     since: Moment | None = None,
     until: Moment | None = None,
     cursor: Cursor = None,
@@ -97,18 +102,26 @@ async def list_events(
     follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
 ) -> Response | EventList:
     """The operation log, newest first; or followed, oldest first, neither skipping nor repeating."""
-    for name, moment in (("since", since), ("until", until)):
-        if moment is not None and moment.tzinfo is None:
-            raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
-    for given in kind or ():
-        _check_kind(given)
-    wanted = EventFilter(kind or (), node, run, step, instance, since, until)
+    check_span(since, until)
+    check_kinds(kind or ())
+    wanted = EventFilter(kind or (), node, run, step, instance, actor, since, until)
     if follow:
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted))
     page = await events.page(wanted, cursor=cursor, limit=limit)
     items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
     return EventList(items=items, next_cursor=page.next_cursor)
+
+
+def check_span(since: datetime | None, until: datetime | None) -> None:
+    for name, moment in (("since", since), ("until", until)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        _check_kind(kind)
 
 
 def _check_kind(kind: str) -> None:

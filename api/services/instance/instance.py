@@ -93,11 +93,11 @@ class InstanceService:
         async with self._database.write() as session:
             row = await InstanceRepository(session).get_locked(instance_id)
             changes = {name: value for name, value in fields.items() if getattr(row, name) != value}
+            told = {name: [_told(getattr(row, name)), _told(value)] for name, value in changes.items()}
             for name, value in changes.items():
                 setattr(row, name, storable(value) if isinstance(value, str) else value)
             if changes:
                 row.version, row.updated_at = row.version + 1, utc_now()
-                told = {name: str(value) if isinstance(value, datetime) else value for name, value in changes.items()}
                 event = Event(kind=EventKind.INSTANCE_EDITED, node=row.node_id, instance=row.id, data=told)
                 record(session, event.model_copy(update={"message": ", ".join(sorted(changes))}))
         if "expires_at" in changes:
@@ -113,6 +113,11 @@ class InstanceService:
     async def count_by_state(self) -> dict[str, int]:
         async with self._database.read() as session:
             return await InstanceRepository(session).count_by_state()
+
+
+def _told(value: Any) -> Any:
+    """A value of a row as an event keeps it."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 async def _seen(session: AsyncSession, rows: Sequence[InstanceRow]) -> list[SeenInstance]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from gamekeeper.actor import current_actor
+from gamekeeper.actor import acting, current_actor
 from gamekeeper.control_plane.instance.accept import InstanceAcceptance
 from gamekeeper.control_plane.instance.plan import InstanceSubmission, plan_revision
 from gamekeeper.db.engine import Database
@@ -16,7 +16,7 @@ from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
-from gamekeeper.domain.instance.control import ActionEnd, ChangeRequest, PowerAction, PowerRequest, RemoveRequest
+from gamekeeper.domain.instance.control import ActionEnd, Asker, ChangeRequest, PowerAction, PowerRequest, RemoveRequest
 from gamekeeper.domain.instance.revision_diff import changes
 from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.instance.state import Desired
@@ -55,7 +55,7 @@ class InstancePowerService:
                 f'the time of instance "{instance_id}" ran out, so it would be stopped again at once',
                 hint=f"give it more: gamekeeper instance edit {instance_id} --expires 2h, or never",
             )
-        request = PowerRequest(action=action, by=current_actor(), reason=reason)
+        request = PowerRequest(action=action, by=current_actor(), asker=_asker(), reason=reason)
         await self._calling(instance_id, lambda: self._workflows.power(instance_id, request, key))
 
     async def update(
@@ -69,7 +69,9 @@ class InstancePowerService:
             node = await NodeRepository(session).get(row.node_id)
         beside = strategy is Strategy.BLUE_GREEN and row.desired == Desired.RUNNING
         spec = plan_revision(submission, instance_id, before, node, beside=beside)
-        request = ChangeRequest(spec=spec, auto_revert=auto_revert, strategy=strategy, by=current_actor())
+        request = ChangeRequest(
+            spec=spec, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
+        )
         key = submission.idempotency_key
         await self._calling(instance_id, lambda: self._workflows.change(instance_id, request, key))
 
@@ -85,13 +87,14 @@ class InstancePowerService:
         row, _ = await self._find(instance_id)
         if revision == row.revision:
             raise ConflictError(f'instance "{instance_id}" is at revision {revision} already')
-        by = current_actor()
-        request = ChangeRequest(revision=revision, auto_revert=auto_revert, strategy=strategy, by=by)
+        request = ChangeRequest(
+            revision=revision, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
+        )
         await self._calling(instance_id, lambda: self._workflows.change(instance_id, request, key))
 
     async def remove(self, instance_id: str, *, volumes: bool, reason: str = "") -> None:
         await self._find(instance_id)
-        request = RemoveRequest(volumes=volumes, by=current_actor(), reason=reason)
+        request = RemoveRequest(volumes=volumes, by=current_actor(), asker=_asker(), reason=reason)
         await self._calling(instance_id, lambda: self._workflows.remove(instance_id, request))
 
     async def _find(self, instance_id: str) -> tuple[InstanceRow, bool]:
@@ -135,3 +138,8 @@ class InstancePowerService:
         spec = InstanceSpec.model_validate(found.spec)
         told = changes(InstanceSpec.model_validate(base.spec), spec) if base is not None else []
         return Revision(found, spec, number == row.revision, told)
+
+
+def _asker() -> Asker:
+    actor = acting()
+    return Asker(id=actor.id, address=actor.address)

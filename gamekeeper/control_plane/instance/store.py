@@ -239,7 +239,8 @@ async def _held(session: AsyncSession, row: InstanceRow) -> str | None:
 
 def _events(row: InstanceRow, asked: ActionBegin, left: int) -> list[Event]:
     """Events of a begun action; ``left`` was the current revision until then."""
-    place = {"node": row.node_id, "instance": row.id, "actor": asked.by, "run": asked.run_id}
+    who = {"actor": asked.by, "actor_id": asked.asker.id, "address": asked.asker.address}
+    place = {"node": row.node_id, "instance": row.id, "run": asked.run_id, **who}
     data = {"serial": row.serial, "revision": row.revision}
     found = []
     if asked.spec is not None:

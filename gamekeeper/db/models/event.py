@@ -28,7 +28,9 @@ class EventRow(SQLModel, table=True):
     instance: str = Field(default="", index=True, max_length=63)
     reason: str = Field(default="", max_length=40)
     message: str = ""
-    actor: str = Field(default="", max_length=210)
+    actor: str = Field(default="", index=True, max_length=210)
+    actor_id: str = Field(default="", max_length=40)
+    address: str = Field(default="", max_length=64)
     data: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     node_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     clock_offset_ms: float | None = None

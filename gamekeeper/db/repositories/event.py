@@ -21,7 +21,7 @@ from gamekeeper.whole_number import whole_number
 def _conditions(wanted: EventFilter) -> list[Any]:
     found: list[Any] = [
         col(getattr(EventRow, name)) == value
-        for name in ("node", "run", "step", "instance")
+        for name in ("node", "run", "step", "instance", "actor")
         if (value := getattr(wanted, name))
     ]
     if wanted.kinds:

@@ -33,4 +33,6 @@ class Event(NodeTime):
     reason: str = ""
     message: str = ""
     actor: str = Field(default="", description="Empty for whoever acts in this context")
+    actor_id: str = ""
+    address: str = Field(default="", description="From where the actor called")
     data: dict[str, Any] = Field(default_factory=dict)

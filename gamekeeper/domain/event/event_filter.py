@@ -16,6 +16,7 @@ class Told(Protocol):
     run: str
     step: str
     instance: str
+    actor: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class EventFilter:
     run: str = ""
     step: str = ""
     instance: str = ""
+    actor: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -34,4 +36,5 @@ class EventFilter:
         """Says of one event what the event log's query says of all of them; ``since`` and ``until`` aside."""
         kind_fits = not self.kinds or event.kind in self.kinds or event.kind.partition(".")[0] in self.kinds
         place_fits = self.node in ("", event.node) and self.run in ("", event.run)
-        return kind_fits and place_fits and self.step in ("", event.step) and self.instance in ("", event.instance)
+        part_fits = self.step in ("", event.step) and self.instance in ("", event.instance)
+        return kind_fits and place_fits and part_fits and self.actor in ("", event.actor)

@@ -105,7 +105,10 @@ class EventKind(StrEnum):
     CONTAINER_UNKNOWN = "container.unknown", "No step of the node owns the container."
 
     INSTANCE_CREATED = "instance.created", "A user or a run made the instance; the message says by what."
-    INSTANCE_EDITED = "instance.edited", "A user changed the name, the labels or the end of the instance."
+    INSTANCE_EDITED = (
+        "instance.edited",
+        "A user changed the instance; `data` has the old and the new value of each field.",
+    )
     INSTANCE_REVISION_MADE = "instance.revision_made", "The instance has a new revision; `data` has its number."
     INSTANCE_ASKED = "instance.asked", "Somebody asked for a power action; the message names it, the reason is theirs."
     INSTANCE_REVERTED = "instance.reverted", "A new revision did not get ready; the one before takes its place again."

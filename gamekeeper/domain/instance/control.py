@@ -52,11 +52,19 @@ class PowerAction(StrEnum):
     KILL = "kill"
 
 
+class Asker(BaseModel):
+    """The caller behind a request: its id, and from where it asked; empty for what nobody asked for over REST."""
+
+    id: str = ""
+    address: str = ""
+
+
 class PowerRequest(BaseModel):
     """Somebody wants the instance up, down, or up anew."""
 
     action: PowerAction
     by: str = ""
+    asker: Asker = Asker()
     reason: str = ""
 
 
@@ -72,6 +80,7 @@ class ChangeRequest(BaseModel):
     waits: bool = False
     starts: bool = False
     by: str = ""
+    asker: Asker = Asker()
     reason: str = ""
     run_id: str = ""
     step: str = ""
@@ -80,6 +89,7 @@ class ChangeRequest(BaseModel):
 class RemoveRequest(BaseModel):
     volumes: bool = False
     by: str = ""
+    asker: Asker = Asker()
     reason: str = ""
 
 
@@ -141,6 +151,7 @@ class ActionBegin(BaseModel):
     spec: InstanceSpec | None = None
     strategy: Strategy = Strategy.RECREATE
     by: str = ""
+    asker: Asker = Asker()
     reason: str = ""
     run_id: str = ""
     step: str = ""

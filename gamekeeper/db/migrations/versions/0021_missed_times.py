@@ -1,4 +1,4 @@
-"""Missed times of schedules of instances
+"""The address and the id of an event's actor
 
 The times that came before were not remembered, so of those schedules the missed times are named from the newest
 firing on.

@@ -17,6 +17,7 @@ class Told:
     run: str = "r"
     step: str = "s"
     instance: str = "i"
+    actor: str = "key:ci"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,8 @@ class Told:
         ({"step": "x"}, False),
         ({"instance": "i"}, True),
         ({"instance": "x"}, False),
+        ({"actor": "key:ci"}, True),
+        ({"actor": "key:c"}, False),
         ({"node": "n", "run": "x"}, False),
         ({"node": "x", "run": "r"}, False),
         ({"kinds": ["node"], "step": "s"}, False),
