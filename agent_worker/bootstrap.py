@@ -76,7 +76,7 @@ def build(
     introduction = Introduction(partial(gather_facts, engine, folder), policy, telemetry.vitals)
 
     def told(welcome: pb.Welcome) -> None:
-        telemetry.period = welcome.metrics_ms / 1000 or telemetry.period
+        telemetry.keep_period(welcome.metrics_ms / 1000)
         uploader.bytes_per_second = welcome.log_bytes_per_second
         inventory.ask()
         instances.reports.ask()

@@ -65,8 +65,12 @@ class Spoiler:
         choice = self._random.random() if not is_sound else 0.5
         if choice < 0.15:
             return self._random.randbytes(self._random.randint(0, MOST_NOISE))
-        made = self._filled(kind, 0).SerializeToString()
-        return made if choice < 0.6 else self._spoiled(made)
+        made = self.filled(kind).SerializeToString()
+        return made if choice < 0.6 else self.spoiled(made)
+
+    def filled(self, kind: Descriptor) -> Any:
+        """A message that is sound in form, with odd values."""
+        return self._filled(kind, 0)
 
     def hello(self) -> bytes:
         hello = self._filled(pb.Hello.DESCRIPTOR, 0)
@@ -74,7 +78,7 @@ class Spoiler:
         hello.ClearField("policy_json")
         return pb.AgentMessage(hello=hello).SerializeToString()  # type: ignore[arg-type]
 
-    def _spoiled(self, made: bytes) -> bytes:
+    def spoiled(self, made: bytes) -> bytes:
         """Cut off, with some bytes changed, or with a part of it twice."""
         spoiled, at = bytearray(made), self._random.randint(0, len(made))
         way = self._random.randrange(3)
@@ -107,6 +111,13 @@ class Spoiler:
             setattr(made, field.name, self._value(field))
 
     def _fill_message(self, made: Any, field: FieldDescriptor, kind: Descriptor, depth: int) -> None:
+        if kind.GetOptions().map_entry:
+            entry: Any = self._filled(kind, depth + 1)
+            if kind.fields_by_name["value"].message_type is None:
+                getattr(made, field.name)[entry.key] = entry.value
+            else:
+                getattr(made, field.name)[entry.key].CopyFrom(entry.value)
+            return
         if not field.is_repeated:
             getattr(made, field.name).CopyFrom(self._filled(kind, depth + 1))
             return

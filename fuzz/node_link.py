@@ -7,10 +7,6 @@ so is another node's session that did not stand, or an api that wrote an error i
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -20,8 +16,8 @@ from agent_worker.identity import Credentials
 from agent_worker.node_link.dial import _OPTIONS
 from api.grpc.server import SERVICE
 from fuzz.messages import Spoiler
+from fuzz.noise import Noise, watched_log
 from fuzz.target import target
-from gamekeeper.errors import GamekeeperError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.raw_agent import RawAgent
@@ -34,15 +30,6 @@ IN_ONE_STREAM = 200  # messages
 SOUND_STREAMS = 0.7  # in form, or the first spoiled message would keep most from being read
 FAULTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED)
 UNEXPECTED = "an unexpected error"
-
-
-@dataclass
-class Noise:
-    """The number of messages, the answers to calls by their codes, and the faults."""
-
-    messages: int = 0
-    codes: dict[str, int] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
 
 
 class Noisy:
@@ -68,7 +55,7 @@ class Noisy:
         self._noise.messages += len(messages)
         self.sent += len(messages)
         code, details = await asyncio.to_thread(self._answer, method, messages)
-        self._noise.codes[code.name] = self._noise.codes.get(code.name, 0) + 1
+        self._noise.count(code.name)
         if code in FAULTS or UNEXPECTED in details:
             told = [message.hex()[:400] for message in messages[:3]]
             self._noise.faults.append(
@@ -99,32 +86,10 @@ class Noisy:
         return (("gamekeeper-epoch", epoch),)
 
 
-class _Errors(logging.Handler):
-    """Keeps the errors in the api's log that nobody had foreseen. What it skips, and goes on, has an error of ours."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.told: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and not isinstance(record.exc_info[1], GamekeeperError):
-            self.told.append(self.format(record)[-2000:])
-
-
-@asynccontextmanager
-async def _watched_log() -> AsyncIterator[_Errors]:
-    errors, root = _Errors(), logging.getLogger()
-    root.addHandler(errors)
-    try:
-        yield errors
-    finally:
-        root.removeHandler(errors)
-
-
 async def make_noise(count: int, seed: int, kind: str = "sqlite") -> Noise:
     """``count`` messages from as many nodes as call at once, beside one that does nothing wrong."""
     noise = Noise()
-    async with target(kind) as api, _watched_log() as errors:
+    async with target(kind) as api, watched_log(noise):
         quiet = await _joined(api, "quiet")
         session = await quiet.hello(instance="quiet")
         beating = api.background(_beat(session))
@@ -133,7 +98,6 @@ async def make_noise(count: int, seed: int, kind: str = "sqlite") -> Noise:
             noise.faults.append("the session of a node that did nothing wrong has ended")
         session.cancel()
         await quiet.dial.close()
-        noise.faults += [f"the api's log has an error: {told}" for told in errors.told]
     return noise
 
 
@@ -141,7 +105,7 @@ async def _one(api: ApiUnderTest, number: int, count: int, seed: int, noise: Noi
     agent = await _joined(api, f"noisy-{number}")
     channel = _channel(api.link_address, agent.identity.good_credentials)
     noisy, session = Noisy(agent, channel, f"{seed}-{number}", noise), None
-    while noisy.sent < count and len(noise.faults) < 20:
+    while noisy.sent < count and not noise.is_enough:
         if session is None or session.done():
             session = await _session(agent)
         await noisy.call(count - noisy.sent)

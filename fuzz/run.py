@@ -1,7 +1,8 @@
-"""``make fuzz``: noise for REST, for the node link and for all that parses texts. A line for each part; 1 for a fault.
+"""``make fuzz``: noise for REST, consoles, the gateway, both sides of the node link, and all that parses texts. A
+line for each part; 1 for a fault.
 
 In CI the numbers are small and the seed is fixed (``--quick``). By hand it may run for hours: ``make fuzz ARGS="--seed
-7 --rest 1000 --texts 1000000 --messages 1000000"``.
+7 --rest 1000 --texts 1000000 --messages 1000000 --consoles 100000 --calls 1000000"``.
 """
 
 from __future__ import annotations
@@ -10,16 +11,24 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
-from fuzz import rest, texts
-from fuzz.node_link import make_noise
+from fuzz import agent, consoles, gateway, node_link, rest, texts
+from fuzz.noise import Noise
 from fuzz.outcome import HOME, Outcome
 
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
-PARTS = ("texts", "link", "rest")
-QUICK = {"databases": "sqlite", "phases": "examples,coverage", "texts": 1000, "messages": 5000}
+PARTS = ("texts", "link", "agent", "gateway", "consoles", "rest")
+QUICK = {
+    "databases": "sqlite",
+    "phases": "examples,coverage",
+    "texts": 1000,
+    "messages": 5000,
+    "calls": 1000,
+    "consoles": 100,
+}
 
 
 def main() -> int:
@@ -51,7 +60,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--phases", default=ALL_PHASES, help="of REST")
     parser.add_argument("--rest", type=int, default=5, help="random requests to each route, and chains of them")
     parser.add_argument("--texts", type=int, default=5000, help="texts for each parser")
-    parser.add_argument("--messages", type=int, default=20_000, help="messages on the node link")
+    parser.add_argument("--messages", type=int, default=20_000, help="messages on the node link, to each of its sides")
+    parser.add_argument("--calls", type=int, default=5000, help="calls of the gateway")
+    parser.add_argument("--consoles", type=int, default=500, help="consoles by WebSocket")
     parser.add_argument("--folder", type=Path, default=HOME / "found", help="where what was found is kept")
     parser.add_argument("--shown", type=int, default=10, help="faults of each part that are printed")
     parser.add_argument("--repeat", nargs=2, metavar=("PARSER", "FILE"), help="only this: a text that broke a parser")
@@ -64,17 +75,23 @@ def _outcomes(given: argparse.Namespace, folder: Path) -> Iterator[Outcome]:
     if "texts" in parts:
         yield texts.feed(given.texts, given.seed, folder)
     if "link" in parts:
-        yield _link(given.messages, given.seed)
+        yield _noise("node link", node_link.make_noise(given.messages, given.seed))
+    if "agent" in parts:
+        yield _noise("agent", agent.make_noise(given.messages, given.seed))
+    if "gateway" in parts:
+        yield _noise("gateway", gateway.make_noise(given.calls, given.seed))
+    if "consoles" in parts:
+        yield _noise("consoles", consoles.make_noise(given.consoles, given.seed))
     if "rest" in parts:
         for database in given.databases.split(","):
             yield asyncio.run(rest.ask(database, given.phases, given.rest, given.seed, folder))
 
 
-def _link(messages: int, seed: int) -> Outcome:
+def _noise(part: str, making: Coroutine[Any, Any, Noise]) -> Outcome:
     begun = time.monotonic()
-    noise = asyncio.run(make_noise(messages, seed))
+    noise = asyncio.run(making)
     codes = ", ".join(f"{code} {count:,}" for code, count in sorted(noise.codes.items()))
-    return Outcome("node link", noise.messages, time.monotonic() - begun, noise.faults, f"({codes})")
+    return Outcome(part, noise.messages, time.monotonic() - begun, noise.faults, f"({codes})")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class Uploader:
                 while chunks := await asyncio.to_thread(self._spool.pending, UPLOAD_BYTES):
                     await self._send(chunks)
                     if self.bytes_per_second:
-                        await asyncio.sleep(sum(len(chunk.batch) for chunk in chunks) / self.bytes_per_second)
+                        needed = sum(len(chunk.batch) for chunk in chunks) / self.bytes_per_second
+                        await asyncio.sleep(min(needed, LATEST_SECONDS))
                 backoff.reset()
                 self.care.succeeded()
             except UnavailableError as error:

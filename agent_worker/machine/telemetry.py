@@ -29,6 +29,7 @@ BATCH = 200
 ENGINE_SECONDS = 3.0  # with a sample and a heartbeat a dead engine is told of within ten
 
 
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 3600.0
 Sampler = Callable[[], Awaitable[dict[str, float | None]]]
 
 
@@ -50,6 +51,11 @@ class Telemetry:
         self._before: dict[str, tuple[float, ContainerUsage]] = {}
         self.period = 5.0
         self.sending = Supervised("the sending of samples")
+
+    def keep_period(self, seconds: float) -> None:
+        """As a server says it, within bounds; 0 tells none."""
+        if seconds:
+            self.period = min(max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
 
     def vitals(self) -> Vitals:
         return Vitals(docker_error=self._docker_error, work_error=self.work_error(), spool_bytes=self._held_bytes())

@@ -82,23 +82,30 @@ class LinkCalls:
             async for push in self.dial.control.Subscribe(
                 pb.SubscribeRequest(after_seq=after_seq), metadata=self.metadata
             ):
-                yield push
+                yield readable(push, self.server)
 
     async def console(self, outputs: AsyncIterator[pb.ConsoleOutput]) -> AsyncGenerator[pb.ConsoleInput, None]:
         """Sends what a command writes and yields what is typed, until the server ends the console."""
         self._check_connected()
         with _translated(self.server), self.dial.in_use(), _while_open(outputs) as sent:
             async for given in self.dial.bulk.Console(sent, metadata=self.metadata):
-                yield given
+                yield readable(given, self.server)
 
     async def _call(self, method: Any, request: Any, timeout: float | None = CALL_SECONDS) -> Any:
         self._check_connected()
         with _translated(self.server), self.dial.in_use():
-            return await method(request, metadata=self.metadata, timeout=timeout)
+            return readable(await method(request, metadata=self.metadata, timeout=timeout), self.server)
 
     def _check_connected(self) -> None:
         if not self.connected.is_set():
             raise UnavailableError(f"the node link to {self.server} is down")
+
+
+def readable(message: T | None, server: str) -> T:
+    """The message; gRPC gives None for bytes that are none of its kind. Raises UnavailableError for those."""
+    if message is None:
+        raise UnavailableError(f"{server} sent a message that can't be read; reconnecting")
+    return message
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from agent_worker.node_link import rest
 from agent_worker.node_link.servers import ServerAddress
 from agent_worker.node_link.session import Link
 from gamekeeper.backoff import Backoff, jittered
+from gamekeeper.certificates.pem import check_pair
 from gamekeeper.domain.node.join import short_fingerprint
-from gamekeeper.errors import UnauthenticatedError, UnavailableError
+from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableError
 from gamekeeper.keys import PIN_MARK, hash_key, is_join_key
 from gamekeeper.logging import get_logger
 from gamekeeper.rpc.version import PROTOCOL_VERSION
@@ -225,9 +226,16 @@ class Membership:
             self._keep()
 
     async def renew(self, link: Link) -> None:
-        """Gets the next certificate over the link. No call is dropped for it. Raises UnavailableError."""
+        """Gets the next certificate over the link. No call is dropped for it. Raises UnavailableError, also for a
+        certificate that can't be used: the one of before stays."""
         own = await self._joining.new_key()
         answer = await link.calls.renew_certificate(own.request)
+        try:
+            check_pair(own.pem, answer.certificate, answer.roots)
+        except InvalidError as error:
+            raise UnavailableError(f"{link.server} gave no good certificate: {error.message}") from error
+        if not answer.lifetime_seconds:
+            raise UnavailableError(f"{link.server} gave a certificate without a lifetime")
         _take(self.identity, own.pem, answer.certificate, answer.roots, answer.lifetime_seconds)
         link.redial()
         self._keep()

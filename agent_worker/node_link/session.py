@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 
 from agent_worker.identity import Identity
-from agent_worker.node_link.calls import LinkCalls, is_cancelled
+from agent_worker.node_link.calls import LinkCalls, is_cancelled, readable
 from agent_worker.node_link.dial import Dial
 from agent_worker.node_link.place import Place
 from agent_worker.node_link.servers import ServerAddress
@@ -52,6 +52,8 @@ LONG_SECONDS = 120.0  # then a server that can't be reached may have moved its p
 # gRPC has no status for a certificate that one side does not take: the server is there, and the connection is not.
 DISAGREEMENT = re.compile("handshake failed|Socket closed", re.IGNORECASE)
 DISAGREEMENTS = 3  # in a row; one alone is also seen of a server that is killed in that moment
+SHORTEST_MS = 50  # of a period or a lease, whatever a server says: nothing spins or stands still
+LONGEST_PERIOD_MS, LONGEST_LEASE_MS = 60_000, 600_000
 PATIENCE = 8  # leases of silence, for an only server: it is late, and a new session would make it later
 SOON_SECONDS = 3.0  # and asked again within that
 
@@ -253,9 +255,8 @@ class Link:
             await self._talk(call, welcome)
 
     def _begin(self, welcome: pb.Welcome, backoff: Backoff) -> None:
-        self._period = (
-            welcome.heartbeat_ms / 1000 if self.calls.epoch == 0 else max(self._period, welcome.heartbeat_ms / 1000)
-        )
+        period = _period(welcome.heartbeat_ms)
+        self._period = period if self.calls.epoch == 0 else max(self._period, period)
         self.calls.epoch = welcome.epoch
         self._sent = {}
         self._offset = ClockOffset()  # perhaps another server, perhaps a clock that was set
@@ -273,10 +274,12 @@ class Link:
             async with asyncio.timeout(WELCOME_SECONDS):
                 with suppress(asyncio.InvalidStateError):  # the call has failed already, and reading tells why
                     await call.write(hello)
-                first: Any = await call.read()
+                first: Any = readable(await call.read(), self.server)
         except TimeoutError as error:
             raise UnavailableError(f"{self.server} did not welcome us in {WELCOME_SECONDS:.0f} s") from error
-        if first is grpc.aio.EOF or first.WhichOneof("body") != "welcome":
+        if first is not grpc.aio.EOF and first.WhichOneof("body") != "welcome":
+            raise UnavailableError(f"{self.server} did not welcome us: its first word was another one")
+        if first is grpc.aio.EOF:
             await call.code()  # raises nothing; the status below says why
             raise UnavailableError(f"{self.server} did not welcome us: {await call.details()}")
         welcome: pb.Welcome = first.welcome
@@ -297,17 +300,18 @@ class Link:
         there is another server. A connection that broke is found by gRPC's keepalive, long before our patience ends."""
         writing = asyncio.create_task(self._write(call))
         patience = PATIENCE if len(self._servers) == 1 else 1
-        lease = patience * welcome.lease_ms
+        lease = patience * _lease(welcome.lease_ms)
         try:
             while True:
                 async with asyncio.timeout(lease / 1000):  # wait_for would lose a cancel that comes with an answer
-                    answer = await call.read()
+                    answer = readable(await call.read(), self.server)
                 if answer is grpc.aio.EOF:
                     log.info("%s ended the session: %s", self.server, await call.details())
                     return
                 if answer.WhichOneof("body") == "heartbeat_ack":
                     self._learn(answer.heartbeat_ack)
-                    lease = patience * answer.heartbeat_ack.lease_ms or lease
+                    told = answer.heartbeat_ack.lease_ms
+                    lease = patience * _lease(told) if told else lease
         except TimeoutError as error:
             raise UnavailableError(f"{self.server} was silent for {lease} ms; reconnecting") from error
         finally:
@@ -320,7 +324,7 @@ class Link:
             self._offset.add(sent_ns, ack.received_ns, ack.sent_ns, time.time_ns())
             self.clock.observe(ack.hlc)
         if ack.heartbeat_ms:
-            self._period = ack.heartbeat_ms / 1000
+            self._period = _period(ack.heartbeat_ms)
 
     async def _write(self, call: Any) -> None:
         """Beats at once, so that the clock is known soon, then periodically; phases as they come."""
@@ -359,6 +363,14 @@ class Link:
 
     async def close(self) -> None:
         await self.calls.dial.close()
+
+
+def _lease(told_ms: int) -> int:
+    return min(max(told_ms, SHORTEST_MS), LONGEST_LEASE_MS)
+
+
+def _period(told_ms: int) -> float:
+    return min(max(told_ms, SHORTEST_MS), LONGEST_PERIOD_MS) / 1000
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import ssl
 from collections.abc import Sequence
@@ -49,6 +50,19 @@ def served_certificates(folder: Path | None) -> list[str]:
         with suppress(OSError):
             found += certificates_in(path.read_text())[:1]
     return found
+
+
+def check_pair(key_pem: str, chain_pem: str, roots_pem: str) -> None:
+    """Raises InvalidError for a certificate that is not this key's, and for texts that TLS can't use."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        with open(os.memfd_create("pair"), "w") as pair:  # TLS reads files alone, and the key goes into none
+            pair.write(chain_pem + key_pem)
+            pair.flush()
+            context.load_cert_chain(f"/proc/self/fd/{pair.fileno()}")
+        context.load_verify_locations(cadata=roots_pem)
+    except (OSError, ValueError) as error:
+        raise InvalidError(f"this certificate can't be used: {error}") from error
 
 
 def trusting_one_of(certificates: Sequence[str], roots: str = "") -> ssl.SSLContext:

@@ -8,16 +8,26 @@ import signal
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from urllib.parse import urlencode
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.sync.client import ClientConnection, connect
 
+from gamekeeper.backoff import Backoff
 from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.cli.asked_again import Tries, is_cut_off
+from gamekeeper.cli.console_again import HISTORY, Line, Shown
 from gamekeeper.cli.console_text import ConsoleText
 from gamekeeper.cli.context import ApiError, Context
 from gamekeeper.cli.output import printable, warn
@@ -28,6 +38,8 @@ DETACHED = 0
 BROKEN = 1
 STDIN = b"\x00"
 STDOUT, STDERR = 1, 2
+CLOSED_BY_RESTART = 1012  # the server takes over a new certificate
+AGAIN_SECONDS, SEEK_SECONDS = 60.0, 2.0
 CLOSED_BY_STATUS = 4000  # and the HTTP status: how the server refuses
 PIECE = 4096
 OPEN_SECONDS = 60.0  # longer than the server waits for the node, so that its own words are heard
@@ -42,12 +54,16 @@ def open_console(
     Raises ApiError for a refusal, UnavailableError when the server can't be reached.
     """
     url = f"{obj.url()}/api/v1{path}".replace("http", "ws", 1) + _query(command, tty)
+    screen = Screen(raw)
     try:
-        with _opened(obj, url, repeats=not command) as connection, _raw(tty), _read_at(leave):
-            left = threading.Event()
-            threading.Thread(target=_type, args=(connection, leave, left), daemon=True).start()
-            with _resizing(connection, tty):
-                return _show(connection, left, raw)
+        with ExitStack() as connections, _raw(tty), _read_at(leave):
+            line, left = Line(connections.enter_context(_opened(obj, url, repeats=not command))), threading.Event()
+            connections.callback(line.end)
+            threading.Thread(target=_type, args=(line, leave, left), daemon=True).start()
+            with _resizing(line.connection, tty):
+                while (code := _show_to_its_end(line.connection, screen, left, repeats=not command)) is None:
+                    line.replace(connections.enter_context(_again(obj, url, screen)))
+                return code
     except KeyboardInterrupt:
         return DETACHED
     except ConnectionClosed as error:
@@ -119,23 +135,101 @@ def _not_opened(error: InvalidStatus) -> GamekeeperError:
     return ApiError(answer.status_code, {"detail": detail, "hint": "a proxy before the server has to pass WebSockets"})
 
 
-def _show(connection: ClientConnection, left: threading.Event, raw: bool) -> int:
-    """Shows messages until the last one, and returns its exit code."""
-    texts = {STDOUT: ConsoleText(), STDERR: ConsoleText()}
-    for message in connection:
-        if isinstance(message, str):
-            end = json.loads(message)
-            if "viewers" in end:
-                _tell_viewers(end["viewers"])
-                continue
-            if "exit_code" in end:
-                return int(end["exit_code"])
-            warn(str(end["failed"]))
-            return BROKEN
-        output = sys.stderr if message[0] == STDERR else sys.stdout
-        text = None if raw or not output.isatty() else texts.get(message[0])
-        output.buffer.write(text.add(message[1:]) if text else message[1:])
+class Screen:
+    """The output of a console; ``raw`` gives a terminal every byte."""
+
+    def __init__(self, raw: bool) -> None:
+        self._raw = raw
+        self._texts = {STDOUT: ConsoleText(), STDERR: ConsoleText()}
+        self._shown = {STDOUT: Shown(), STDERR: Shown()}
+
+    @property
+    def is_seeking(self) -> bool:
+        return any(shown.is_seeking for shown in self._shown.values())
+
+    def begin_again(self) -> None:
+        for shown in self._shown.values():
+            shown.begin_again()
+
+    def add(self, channel: int, data: bytes) -> None:
+        self._write(channel, self._shown[channel].add(data) if channel in self._shown else data)
+
+    def give_up(self) -> None:
+        """Shows what can't be told from what was shown before."""
+        for channel, shown in self._shown.items():
+            if shown.is_seeking and (held := shown.give_up()):
+                warn("some of these lines may come twice, or some before them may be missing; the log has all")
+                self._write(channel, held)
+
+    def _write(self, channel: int, data: bytes) -> None:
+        output = sys.stderr if channel == STDERR else sys.stdout
+        text = None if self._raw or not output.isatty() else self._texts.get(channel)
+        output.buffer.write(text.add(data) if text else data)
         output.buffer.flush()
+
+
+def _show_to_its_end(
+    connection: ClientConnection, screen: Screen, left: threading.Event, *, repeats: bool
+) -> int | None:
+    """The exit code; None where the server closed this connection to take over a certificate, and the console is one
+    that ``repeats``. A command has ended with its connection."""
+    try:
+        return _show(connection, screen, left)
+    except ConnectionClosed as error:
+        if left.is_set():
+            return DETACHED
+        if not repeats or error.rcvd is None or error.rcvd.code != CLOSED_BY_RESTART:
+            raise
+    return None
+
+
+def _again(obj: Context, url: str, screen: Screen) -> ClientConnection:
+    """Another connection of the same console, and a word on it."""
+    has_history = url.endswith("/console")
+    connection = _opened_again(obj, f"{url}?history={HISTORY}" if has_history else url)
+    if has_history:
+        screen.begin_again()
+    between = "" if has_history else "; what was written in between is in its log"
+    warn(f"the server has a new certificate: this console was attached again{between}")
+    return connection
+
+
+def _opened_again(obj: Context, url: str) -> ClientConnection:
+    """Asks until the server is there, for a minute."""
+    deadline, backoff = time.monotonic() + AGAIN_SECONDS, Backoff(initial=0.2, maximum=3)
+    while True:
+        try:
+            return _opened(obj, url, repeats=True)
+        except (OSError, InvalidHandshake) as error:
+            is_away = not isinstance(error, InvalidStatus) or error.response.status_code in (502, 503, 504)
+            if not is_away or time.monotonic() > deadline:
+                raise
+        time.sleep(backoff.next_delay())
+
+
+def _show(connection: ClientConnection, screen: Screen, left: threading.Event) -> int:
+    """Shows messages until the last one, and returns its exit code."""
+    while True:
+        try:
+            message = connection.recv(timeout=SEEK_SECONDS if screen.is_seeking else None)
+        except TimeoutError:
+            screen.give_up()
+            continue
+        except ConnectionClosedOK:
+            break
+        if not isinstance(message, str):
+            screen.add(message[0], message[1:])
+            continue
+        end = json.loads(message)
+        if "viewers" in end:
+            _tell_viewers(end["viewers"])
+            continue
+        screen.give_up()
+        if "exit_code" in end:
+            return int(end["exit_code"])
+        warn(str(end["failed"]))
+        return BROKEN
+    screen.give_up()
     if left.is_set():
         return DETACHED
     raise UnavailableError("the server closed the console without its end")
@@ -146,17 +240,17 @@ def _tell_viewers(viewers: list[str]) -> None:
         warn(f"looking on: {printable(', '.join(map(str, viewers)))}")
 
 
-def _type(connection: ClientConnection, leave: bytes, left: threading.Event) -> None:
+def _type(line: Line, leave: bytes, left: threading.Event) -> None:
     with suppress(ConnectionClosed, OSError):
         while data := os.read(sys.stdin.fileno(), PIECE):
             typed, key, _ = data.partition(leave) if leave else (data, b"", b"")
             if typed:
-                connection.send(STDIN + typed)
+                line.send(STDIN + typed)
             if key:
                 left.set()
-                connection.close()
+                line.leave()
                 return
-        connection.send(json.dumps({"end_of_input": True}))
+        line.send(json.dumps({"end_of_input": True}))
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from gamekeeper.cli import console
 from gamekeeper.cli.app import exit_code
-from gamekeeper.cli.console import _show, open_console
+from gamekeeper.cli.console import open_console
 from gamekeeper.cli.context import Context
 from gamekeeper.errors import GamekeeperError
 
@@ -49,6 +50,16 @@ class Screen(io.TextIOWrapper):
         return bytes(buffer.getvalue())
 
 
+class Said:
+    """A connection that says this."""
+
+    def __init__(self, messages: list[str | bytes]) -> None:
+        self._messages = iter(messages)
+
+    def recv(self, timeout: float | None = None) -> str | bytes:
+        return next(self._messages)
+
+
 WRITTEN = b"a\x1b]52;c;cm0=\x07\x1b[1mb"
 
 
@@ -65,6 +76,6 @@ def test_a_terminal_is_protected_and_a_pipe_gets_every_byte(
     monkeypatch.setattr(sys, "stderr", err)
     half = len(WRITTEN) // 2
     pieces = [bytes([channel]) + part for part in (WRITTEN[:half], WRITTEN[half:]) for channel in (1, 2)]
-    messages: Any = [*pieces, '{"exit_code": 3}']
-    assert _show(messages, threading.Event(), raw) == 3
+    said: Any = Said([*pieces, '{"exit_code": 3}'])
+    assert console._show(said, console.Screen(raw), threading.Event()) == 3
     assert (out.shown, err.shown) == (shown, shown)
