@@ -53,9 +53,9 @@ class _MaskedEngine:
         with _masked_errors(self._secrets.masker(new.owner.key.container_name)):
             return await self._engine.create(new)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, *given: Any, **named: Any) -> None:
         with _masked_errors(await self._masker(container_id)):
-            await self._engine.start(container_id)
+            await self._engine.start(container_id, *given, **named)
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
         info = await self._engine.find(name_or_id)

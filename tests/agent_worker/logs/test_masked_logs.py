@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,15 @@ from agent_worker.dummy_engine import DummyEngine
 from agent_worker.logs import log_reader
 from agent_worker.logs.log_follower import LogFollower
 from agent_worker.logs.spool import Spool
+from agent_worker.logs.uploader import Uploader
 from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.log.log import PART_BYTES, LogEnd, LogLine, LogStream
-from gamekeeper.ports.container_engine import NewContainer
+from gamekeeper.ports.container_engine import NewContainer, Ownership
 from tests.agent_worker.logs.shown_logs import SECOND, end_of, lines_of, records
+from tests.agent_worker.logs.test_lost_spool import Server
 from tests.factories import make_new_container, make_owner
+from tests.fakes.node_agent import FakeContainers
 from tests.hang import HANG_SECONDS
 
 OUT, ERR = LogStream.STDOUT, LogStream.STDERR
@@ -34,8 +38,9 @@ class ShowingEngine(DummyEngine):
         self.log = [LogLine(stream, (place + 1) * SECOND, data) for place, (stream, data) in enumerate(log)]
         self._batch = batch
 
-    async def begin(self, *, ends: bool = True) -> tuple[ContainerKey, str]:
-        new = make_new_container(make_owner(node="node-1"), environment={"DUMMY_SLEEP": "0" if ends else "1000"})
+    async def begin(self, owner: Ownership | None = None, *, ends: bool = True) -> tuple[ContainerKey, str]:
+        owner = owner or make_owner(node="node-1")
+        new = make_new_container(owner, environment={"DUMMY_SLEEP": "0" if ends else "1000"})
         container_id = await self.create(NewContainer(new.owner, new.spec, secrets=1))
         await self.start(container_id)
         if ends:
@@ -200,3 +205,25 @@ async def test_values_that_come_with_a_new_start_are_masked_from_then_on(spool: 
     secrets.hold(key.container_name, [b"rotated-value"])
     await follow(engine, spool, secrets, key, container_id)
     assert lines_of(spool) == [b"***\n", b"***\n"]
+
+
+async def test_a_log_whose_newest_line_is_masked_is_known_again_when_the_spool_was_lost(tmp_path: Path) -> None:
+    """The server tells its newest line, masked; the agent reads all of the engine's log anew."""
+    server: Any = Server(tmp_path / "logs")
+    owner = make_owner(node="node-1")
+    log = [(OUT, b"one\n"), (ERR, b"it is " + VALUE + b"\n"), (OUT, b"two\n"), (OUT, VALUE)]
+    for life in range(2):
+        spool = Spool(tmp_path / f"spool-{life}.db", reserve_bytes=0)
+        engine = ShowingEngine(log[: 2 + 2 * life])
+        key, container_id = await engine.begin(owner, ends=bool(life))
+        reading = LogFollower(engine, spool, held(key))
+        reading.follow(key, container_id, until_removed=False)
+        async with asyncio.timeout(HANG_SECONDS):
+            while len(records(spool)) < 2 + 3 * life:
+                await asyncio.sleep(0.01)
+        await reading.close()
+        uploader = Uploader(server, spool, FakeContainers())
+        while chunks := spool.pending(10**9):
+            await uploader._send(chunks)
+        spool.close()
+    assert await server.shown(key) == ["one\n", "it is ***\n", "two\n", "***", "END"]
