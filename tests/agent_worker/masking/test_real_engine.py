@@ -48,7 +48,7 @@ async def opened(engine: ContainerEngine, container_id: str, *command: str, tty:
 
 
 async def until(console: EngineConsole, wanted: bytes | None) -> bytes:
-    """What is shown until something is; to the end for None."""
+    """The output until something is shown; to the end for None."""
     text = b""
     async with asyncio.timeout(HANG_SECONDS):
         while wanted is None or wanted not in text:
