@@ -111,7 +111,7 @@ def host_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -
         "DnsSearch": spec.dns_search,
         "DnsOptions": spec.dns_opt,
         "Ulimits": [{"Name": name, "Soft": item.soft, "Hard": item.hard} for name, item in spec.ulimits.items()],
-        "RestartPolicy": _restart(spec.restart),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},  # it would ask neither the policy nor for host folders
         "NetworkMode": new.network or spec.network_mode or "bridge",
         "LogConfig": SERVICE_LOG if new.owner.kind == "service" else JOB_LOG,
         "AutoRemove": False,
@@ -185,11 +185,6 @@ def _port_bindings(spec: Container) -> dict[str, list[dict[str, str]]]:
 def _device(text: str) -> dict[str, str]:
     host, container, permissions = [*text.split(":"), "", ""][:3]
     return {"PathOnHost": host, "PathInContainer": container or host, "CgroupPermissions": permissions or "rwm"}
-
-
-def _restart(text: str) -> dict[str, Any]:
-    name, _, count = text.partition(":")
-    return {"Name": name, "MaximumRetryCount": int(count or 0)}
 
 
 def _healthcheck(check: Healthcheck) -> dict[str, Any]:

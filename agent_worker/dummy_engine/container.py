@@ -1,7 +1,7 @@
 """A container in memory, whose process does what its own environment says.
 
 ``DUMMY_SLEEP`` seconds to run (a service without it runs until it is stopped), ``DUMMY_EXIT_CODE``, ``DUMMY_OOM=1``,
-``DUMMY_CRASHES`` how many starts end after ``DUMMY_SLEEP`` before one stays up, each restarted as ``restart`` says,
+``DUMMY_CRASHES`` how many starts end after ``DUMMY_SLEEP`` before one stays up,
 ``DUMMY_OUTPUT`` text to write, ``DUMMY_STEP_OUTPUT`` text for ``$STEP_OUTPUT`` (";" ends its lines),
 ``DUMMY_HEALTHY_AFTER`` seconds in which its health check says unhealthy, ``DUMMY_IGNORES`` the signals that its process
 ignores, ``DUMMY_STOP`` the line at which it ends well.
@@ -22,7 +22,6 @@ from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, He
 
 KILLED = 137
 TERMINATED = 143
-RESTART_SECONDS = 0.02
 
 
 @dataclass
@@ -55,13 +54,6 @@ class DummyContainer:
         healthy = (datetime.now(UTC) - info.started_at).total_seconds() >= seconds
         return replace(info, health=Health.HEALTHY if healthy else Health.UNHEALTHY)
 
-    def starts_again(self, exit_code: int) -> bool:
-        """Docker's restart policies."""
-        policy, _, limit = self.new.spec.restart.partition(":")
-        if policy == "on-failure":
-            return exit_code != 0 and (not limit or self.info.restart_count < int(limit))
-        return policy != "no"
-
     @property
     def is_running(self) -> bool:
         return self.info.status is ContainerStatus.RUNNING
@@ -69,10 +61,6 @@ class DummyContainer:
     def start(self) -> None:
         """The first start, or a new one after its end."""
         self.ended, self.slept, self.with_engine = asyncio.Event(), asyncio.Event(), False
-        self._begin()
-
-    def _begin(self) -> None:
-        """One start of the process, the first one or a restart."""
         health = Health.HEALTHY if self.new.spec.healthcheck else Health.NONE
         self.info = replace(
             self.info,
@@ -88,7 +76,7 @@ class DummyContainer:
             for line in output.splitlines(keepends=True):
                 self.lines.append(LogLine(LogStream.STDOUT, time.time_ns(), line.encode()))
         if "DUMMY_CRASHES" in self.orders:
-            endless = self.info.restart_count >= int(self.orders["DUMMY_CRASHES"])
+            endless = self.starts > int(self.orders["DUMMY_CRASHES"])
         else:
             endless = self.new.owner.kind == "service" and "DUMMY_SLEEP" not in self.orders
         if not endless:
@@ -105,19 +93,7 @@ class DummyContainer:
             await asyncio.wait_for(self.slept.wait(), seconds)
         oom = self.orders.get("DUMMY_OOM") == "1"
         exit_code = int(self.orders.get("DUMMY_EXIT_CODE", KILLED if oom else 0))
-        if self.starts_again(exit_code):
-            self.info = replace(
-                self.info,
-                status=ContainerStatus.RESTARTING,
-                exit_code=exit_code,
-                last_exit_code=exit_code,
-                restart_count=self.info.restart_count + 1,
-            )
-            self.told(self.info)
-            await asyncio.sleep(RESTART_SECONDS)
-            self._begin()
-        else:
-            self._end(exit_code, oom=oom)
+        self._end(exit_code, oom=oom)
 
     def stop(self, exit_code: int) -> None:
         """Ends the process from outside."""

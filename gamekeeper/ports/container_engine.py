@@ -217,7 +217,7 @@ class ContainerEngine(Protocol):
         """
 
     async def create(self, new: NewContainer) -> str:
-        """Creates a container, does not start it, and returns its id. Short.
+        """Creates a container, does not start it, and returns its id. Short. The engine never starts it by itself.
 
         Not idempotent: the second call raises NameTakenError, which is how deliveries of one try find each other.
         Raises ImageError (image gone) and InvalidError, also for a volume that is another pipeline's. A cancelled call

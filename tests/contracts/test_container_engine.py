@@ -215,11 +215,12 @@ async def test_health_check(subject: Subject) -> None:
     await subject.engine.stop(container_id, 0)
 
 
-async def test_restarts_are_counted(subject: Subject) -> None:
-    new = subject.new(exit_code=3, kind="service", restart="on-failure:2")
+@pytest.mark.parametrize("restart", ["always", "on-failure:2"])
+async def test_the_engine_starts_nothing_by_itself(subject: Subject, restart: str) -> None:
+    new = subject.new(exit_code=3, kind="service", restart=restart)
     info = await subject.engine.find(await subject.ended(new))
     assert info is not None
-    assert (info.restart_count, info.exit_code) == (2, 3)
+    assert (info.restart_count, info.exit_code) == (0, 3)
 
 
 async def test_run_resources_come_and_go(subject: Subject) -> None:

@@ -1,9 +1,9 @@
 """Judges the startup of a service from what the engine tells of its container, look by look.
 
 A service is healthy when one start of its process has held: its health check passed for that start, or, without a
-check, it stayed up for a while. Being up at one moment says nothing, because a restart policy starts a process that
-crashes again and again. An unhealthy container is no end: it may still become healthy within the step's time limit,
-as with Compose.
+check, it stayed up for a while. Being up at one moment says nothing, because a process may crash again and again, and
+be started each time (``starting_again.py``). An unhealthy container is no end: it may still become healthy within the
+step's time limit, as with Compose.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from gamekeeper.domain.run.step import Reason
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, Health
 
 SETTLE_SECONDS = 1.0
-# A process that crashed before must hold for as long as Docker takes to forgive a crash.
+# A process that crashed before must hold for as long as Docker would take to forgive a crash.
 SETTLE_AGAIN_SECONDS = 10.0
-# Docker waits 0.1 s before the first restart and twice as long before each next one: 13 s for this many.
+# After 0.1 s it is started again, and twice as late each next time: 13 s for this many.
 MAX_RESTARTS = 7
 
 
@@ -59,8 +59,7 @@ class Startup:
         """The reason why the service is not healthy (yet); empty when there is nothing to tell."""
         found = []
         if info.restart_count:
-            exit_code = info.exit_code if info.status is ContainerStatus.RESTARTING else info.last_exit_code
-            last = "" if exit_code is None else f", last with exit code {exit_code}"
+            last = "" if info.last_exit_code is None else f", last with exit code {info.last_exit_code}"
             times = "once" if info.restart_count == 1 else f"{info.restart_count} times"
             found.append(f"it ended {times}{last}")
         if info.health is Health.UNHEALTHY:

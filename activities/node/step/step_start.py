@@ -137,11 +137,15 @@ class StepStart:
         if reason:
             raise refused("step", reason)
 
-    async def _create(self) -> str:
-        self._check_input()
+    def check_policy(self) -> None:
+        """Before each start. Raises PolicyError."""
         violations = self._context.policy.violations(self._step.container, self._subject)
         if violations:
             raise PolicyError(f"the policy of node {self._step.node} forbids it: {'; '.join(map(str, violations))}")
+
+    async def _create(self) -> str:
+        self._check_input()
+        self.check_policy()
         await self._stop_older_tries()
         new = await self._new_container()
         if self._step.container.pull_policy == "always":

@@ -15,6 +15,7 @@ from temporalio import activity
 
 from activities.node.context import NodeContext
 from activities.node.step.outcome import canceled, ended_outcome, failed, give_reason
+from activities.node.step.starting_again import StartingAgain
 from activities.node.step.startup import Startup
 from activities.node.step.step_start import GaveUpError, StepStart
 from gamekeeper.domain.language.outputs import read_outputs, salvage_outputs
@@ -59,6 +60,7 @@ class StepTry:
         self._deadline = begun.at + step.timeout
         self._start = StepStart(context, step, begun)
         self._startup = Startup()
+        self._again = StartingAgain(context.engine, step.container.restart)
 
     async def run(self, *, wait_healthy: bool) -> StepResult:
         container_id = ""
@@ -102,8 +104,9 @@ class StepTry:
         """Waits until one start of the service has held, and shows meanwhile what keeps it from that."""
         shown = ""
         while True:
-            current = await self._engine.find(container_id)
-            if current is None or current.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
+            current = self._again.note(await self._engine.find(container_id))
+            is_due = self._again.is_due(current)
+            if current is None or (not is_due and current.status in (ContainerStatus.EXITED, ContainerStatus.DEAD)):
                 return await self._outcome(container_id, service=True)
             if self._startup.held(current, time.monotonic()):
                 self._context.containers.changed()
@@ -115,7 +118,11 @@ class StepTry:
             if trouble != shown:
                 shown = trouble
                 self._context.phases.report(self._key, StepState.RUNNING, message=trouble, container_id=container_id)
-            await asyncio.sleep(HEALTH_POLL_SECONDS)
+            if is_due:
+                self._start.check_policy()
+                await self._again.start(container_id)
+            else:
+                await asyncio.sleep(HEALTH_POLL_SECONDS)
 
     async def _with_last_line(self, text: str, container_id: str) -> str:
         words = last_words(await self._engine.last_log_lines(container_id, 1))
@@ -175,7 +182,8 @@ class StepTry:
         except UnavailableError as error:
             return failed(Reason.TIMEOUT if self._start.made else Reason.ENGINE, f"{message}; {error}")
 
-    async def _service_timed_out(self, info: ContainerInfo, message: str) -> StepResult:
+    async def _service_timed_out(self, found: ContainerInfo, message: str) -> StepResult:
+        info = self._again.note(found) or found
         if self._startup.held_unseen(info, datetime.now(UTC)):
             return give_reason(StepResult(state=StepState.SUCCEEDED), info)
         trouble = self._startup.describe(info) or "the service was not healthy by then"

@@ -13,6 +13,7 @@ from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.domain.run.step import RunStepInput, StepResult
 from gamekeeper.ports.container_engine import ContainerInfo
+from gamekeeper.ports.node_policy import OwnPolicy
 from tests.factories import make_container, make_step_input
 from tests.fakes.node_agent import FakeContainers, FakeInputs, FakeJournal, FakePhases, FakeStepLogs
 from tests.hang import HANG_SECONDS
@@ -21,7 +22,12 @@ from tests.hang import HANG_SECONDS
 class Node:
     """The activities of a node whose engine is a dummy."""
 
-    def __init__(self, journal: FakeJournal | None = None, engine: DummyEngine | None = None) -> None:
+    def __init__(
+        self,
+        journal: FakeJournal | None = None,
+        engine: DummyEngine | None = None,
+        policy: OwnPolicy | None = None,
+    ) -> None:
         self.engine = engine or DummyEngine("node-1")
         self.journal = journal or FakeJournal()
         self.logs = FakeStepLogs()
@@ -33,7 +39,7 @@ class Node:
             self.logs,
             self.phases,
             FakeContainers(),
-            NodePolicy(),
+            policy or NodePolicy(),
             self.inputs,
             heartbeat_seconds=0.05,
         )

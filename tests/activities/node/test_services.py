@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.node.step import starting_again, startup
+from activities.node.step.startup import MAX_RESTARTS
+from agent_worker.policy import PolicyFile
 from gamekeeper.domain.log.last_words import MAX_LINE
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepState, StopServiceInput
 from gamekeeper.ports.container_engine import ContainerStatus
@@ -93,6 +97,47 @@ async def test_a_service_that_crashes_again_and_again_is_unhealthy() -> None:
     assert 'last line: "no map"' in result.message
     assert "it ended" in node.phases.messages[-1]  # with which code is seen by those who look in time
     assert (await node.only()).status is ContainerStatus.EXITED
+
+
+async def test_a_service_that_crashes_before_it_holds_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "SETTLE_AGAIN_SECONDS", 0.1)
+    node = Node()
+    slow = {"DUMMY_CRASHES": "2", "DUMMY_SLEEP": "0", "DUMMY_EXIT_CODE": "3"}
+    step = service(environment=slow, restart="on-failure")
+    result = await node.service(step)
+    info = await node.only()
+    assert (result.state, result.container_id) == (StepState.SUCCEEDED, info.id)
+    assert node.engine.starts_of(info.name) == 3
+    assert node.phases.messages[-1] == "it ended 2 times, last with exit code 3"
+
+
+@pytest.mark.parametrize(
+    ("restart", "exit_code", "starts"),
+    [("no", 3, 1), ("on-failure:2", 3, 3), ("on-failure", 0, 1), ("always", 0, MAX_RESTARTS)],
+)
+async def test_it_is_started_as_often_as_its_word_says(
+    restart: str, exit_code: int, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting_again, "FIRST_DELAY_SECONDS", 0.001)
+    node = Node()
+    crashing = {"DUMMY_CRASHES": "1000", "DUMMY_SLEEP": "0", "DUMMY_EXIT_CODE": str(exit_code)}
+    result = await node.service(service(environment=crashing, restart=restart))
+    assert result.state is StepState.FAILED
+    assert node.engine.starts_of((await node.only()).name) == starts
+
+
+async def test_the_policy_is_asked_before_each_start(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("oom_score_adj: -5")
+    node = Node(policy=PolicyFile(file))
+    crashing = {"DUMMY_CRASHES": "1000", "DUMMY_SLEEP": "0", "DUMMY_EXIT_CODE": "3"}
+    step = service(environment=crashing, restart="always", oom_score_adj=-5)
+    coming = asyncio.create_task(node.service(step))
+    await node.until_followed(1)
+    file.unlink()
+    result = await asyncio.wait_for(coming, HANG_SECONDS)
+    assert (result.state, result.reason) == (StepState.FAILED, Reason.POLICY)
+    assert "oom_score_adj -5 is not in the policy" in result.message
 
 
 async def test_a_service_may_be_unhealthy_before_it_is_healthy() -> None:

@@ -24,6 +24,7 @@ def look(start: int = 0, status: ContainerStatus = RUNNING, health: Health = Hea
         status=status,
         health=health,
         exit_code=1 if status is RESTARTING else 0,
+        last_exit_code=1 if status is RESTARTING else None,
         started_at=EPOCH + timedelta(minutes=start),
         restart_count=start,
     )
