@@ -80,8 +80,14 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
+def _write_no_cores() -> None:
+    """A core file of this process would hold the values of secrets, and the keys over all of them."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main() -> None:
     configure_logging()
+    _write_no_cores()
     status = 0
     try:
         settings = ApiSettings.from_environment()

@@ -147,7 +147,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         secrets=secrets,
         outcomes=RunOutcomeService(database, time.monotonic),
         processes=ProcessService(database),
-        parts=_parts(settings, database, dispatcher, access),
+        parts=_parts(settings, database, dispatcher, access, secrets),
         rest_certificate=access.rest,
         admission=presence.admission,
         refusals=allowance.refusals,
@@ -221,11 +221,13 @@ def _access_loops(access: Access) -> list[Loop]:
     return access_loops(access.certificates, access.standing, access.approvals, access.rest)
 
 
-def _parts(settings: ApiSettings, database: Database, dispatcher: RunDispatcher, access: Access) -> Parts:
+def _parts(
+    settings: ApiSettings, database: Database, dispatcher: RunDispatcher, access: Access, secrets: SecretServices
+) -> Parts:
     address = settings.gateway_seen_at()
     gateway = GatewayLook(address, lambda: access.certificates.roots) if address else None
     ends = CertificateEnds(access.certificates, access.rest)
-    return Parts(database, dispatcher, settings.logs_dir, settings.disk_floor(), ends, gateway)
+    return Parts(database, dispatcher, settings.logs_dir, settings.disk_floor(), ends, secrets.keys, gateway)
 
 
 def _access(settings: ApiSettings, database: Database, check_in_time: Callable[[], None]) -> Access:

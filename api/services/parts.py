@@ -9,6 +9,7 @@ from pathlib import Path
 from api.services.access.certificate_ends import CertificateEnds
 from api.services.gateway_look import GatewayLook
 from api.services.run.dispatch import RunDispatcher
+from api.services.secret.key_rotation import KeyRotation
 from gamekeeper.db.engine import Database
 from gamekeeper.disk import DiskFloor, full_disk, nearest_room
 from gamekeeper.errors import GamekeeperError
@@ -20,7 +21,8 @@ PATIENCE_SECONDS = 4.0
 class Parts:
     """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
     but logs, which wait on their nodes, and with a disk that is nearly full all but logs and new work. A certificate
-    near its end is told in time. ``gateway`` is None where agents dial Temporal itself."""
+    near its end is told in time, and a lost master key of secrets at once. ``gateway`` is None where agents dial
+    Temporal itself."""
 
     needed = ("database", "temporal", "control_worker", "gateway")
 
@@ -31,6 +33,7 @@ class Parts:
         logs_dir: Path,
         floor: DiskFloor,
         certificates: CertificateEnds,
+        secrets: KeyRotation,
         gateway: GatewayLook | None,
     ) -> None:
         self._database = database
@@ -38,6 +41,7 @@ class Parts:
         self._logs_dir = logs_dir
         self.floor = floor
         self.certificates = certificates
+        self._secrets = secrets
         self._gateway = gateway
         self._asking: dict[str, asyncio.Task[str]] = {}
 
@@ -51,6 +55,7 @@ class Parts:
             "log_store": self._look_at_logs,
             "disk": self._look_at_disks,
             "certificates": self.certificates.check,
+            "secrets": self._secrets.check,
         }
         if self._gateway is not None:
             asked["gateway"] = self._gateway.look

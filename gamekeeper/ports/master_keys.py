@@ -31,6 +31,10 @@ class MasterKeys(Protocol):
         for what was not wrapped by it with this context."""
         ...
 
+    async def check(self, needed: Collection[str]) -> None:
+        """Raises ConflictError that says what to do where one of them is missing. Idempotent; as short as ``wrap``."""
+        ...
+
     async def ensure(self, needed: Collection[str]) -> None:
         """Makes the first key where there is none and no row needs one. Idempotent, also among several processes.
         Raises ConflictError where rows need keys and there is none, and UnavailableError on a full disk."""

@@ -71,11 +71,8 @@ class KeyFile:
         return WrappedKey(found.current, encrypt(found.keys[found.current], data_key, _bound(found.current, context)))
 
     async def unwrap(self, wrapped: WrappedKey, context: bytes) -> bytes:
+        await self.check([wrapped.key_id])
         found = await self._read()
-        if wrapped.key_id not in found.keys:
-            raise ConflictError(
-                f'the master key "{wrapped.key_id[:40]}" is not in {self._path}', hint=_LOST, code="master_key"
-            )
         try:
             return decrypt(found.keys[wrapped.key_id], wrapped.data, _bound(wrapped.key_id, context))
         except ConflictError as error:
@@ -85,6 +82,13 @@ class KeyFile:
                 hint=_LOST,
                 code="sealed",
             ) from error
+
+    async def check(self, needed: Collection[str]) -> None:
+        missing = sorted(set(needed) - (await self._read()).keys.keys())
+        if missing:
+            raise ConflictError(
+                f'the master key "{missing[0][:40]}" is not in {self._path}', hint=_LOST, code="master_key"
+            )
 
     async def ensure(self, needed: Collection[str]) -> None:
         if not needed and not self._path.exists():

@@ -62,6 +62,13 @@ class KeyRotation:
         if needed:
             await self._rewrap(await self._keys.current())
 
+    async def check(self) -> None:
+        """Raises ConflictError for a master key that secrets need and that is not there."""
+        async with self._database.read() as session:
+            needed = await SecretRepository(session).key_ids()
+        if needed:
+            await self._keys.check(needed)
+
     async def _rewrap(self, key_id: str) -> RotationState:
         after, done, left = _FIRST, 0, list[str]()
         while True:

@@ -264,10 +264,13 @@ async def test_a_lost_key_file_is_told_and_the_rest_goes_on(api: ApiUnderTest, t
         assert (answer.json()["code"], str(file) in answer.json()["detail"]) == ("master_key", True)
         assert "restore it from a backup" in answer.json()["hint"]
     assert not file.exists()
+    told = (await api.anonymous.get("/readyz")).json()["parts"]["secrets"]
+    assert f"{file}, the file with the master keys of secrets, is not there; restore it" in told
     assert (await api.http.get("/secrets/b")).status_code == 404, "a refused secret leaves nothing"
     assert (await put(api, "a", 200, scope={}))["current"] == 1
     assert (await api.http.get("/nodes")).status_code == 200
     (tmp_path / "elsewhere").rename(file)
+    assert (await api.anonymous.get("/readyz")).json()["parts"]["secrets"] == "ok"
     await put(api, "a", 200, scope=ALL)
     assert await value_of(api, "a") == b"one"
 

@@ -76,7 +76,8 @@ async def test_a_part_that_hangs_holds_up_no_answer_and_is_asked_once(
 ) -> None:
     monkeypatch.setattr(parts, "PATIENCE_SECONDS", 0.2)
     frozen = Frozen()
-    found = Parts(cast(Any, frozen), cast(Any, frozen), tmp_path, DiskFloor([], 0), cast(Any, frozen), None)
+    of = cast(Any, frozen)
+    found = Parts(of, of, tmp_path, DiskFloor([], 0), of, of, None)
     for _ in range(2):
         told = await found.ask()
         assert {name for name, said in told.items() if said != "ok"} == {"database", "temporal"}
