@@ -37,6 +37,10 @@ from api.rest.v1 import (
     run_group,
     schedule,
     secret,
+    session,
+    sign_in,
+    user,
+    whoami,
 )
 from api.strict_query import check_query
 from api.strict_transport import StrictTransport
@@ -71,7 +75,8 @@ def create_routes() -> FastAPI:
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    app.include_router(join.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
+    for public in (join, sign_in):
+        app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
     return app
@@ -82,6 +87,9 @@ def _version_one() -> APIRouter:
     below_the_key = (
         node,
         node_drain,
+        whoami,
+        user,
+        session,
         key,
         join_key,
         joins,

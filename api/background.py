@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from api.services.access.caller import CallerService
 from api.services.access.certificate import CertificateService
 from api.services.access.join_approval import JoinApprovalService
-from api.services.access.key_ring import KeyRing
-from api.services.access.key_use import KeyUses
+from api.services.access.people import People
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
 from api.services.event import EventService
@@ -113,11 +111,12 @@ def access_loops(
     ]
 
 
-def caller_loops(callers: CallerService, ring: KeyRing, uses: KeyUses) -> list[Loop]:
+def caller_loops(people: People) -> list[Loop]:
     return [
-        Loop(Supervised("revoked_keys"), callers.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
-        Loop(Supervised("key_uses"), uses.save, KEY_USES_SECONDS),
-        Loop(Supervised("ended_keys"), ring.prune, ENDED_KEYS_SECONDS),
+        Loop(Supervised("revoked_keys"), people.callers.watch, REVOCATIONS_SECONDS, SOON_SECONDS),
+        Loop(Supervised("key_uses"), people.uses.save, KEY_USES_SECONDS),
+        Loop(Supervised("ended_keys"), people.keys.prune, ENDED_KEYS_SECONDS),
+        Loop(Supervised("ended_sessions"), people.sessions.prune, ENDED_KEYS_SECONDS),
     ]
 
 

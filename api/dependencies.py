@@ -12,7 +12,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
+from api.browser import token_of_cookie
 from api.logs.usage import LogUsage
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
@@ -24,6 +26,9 @@ from api.services.access.joining import JoinService
 from api.services.access.key_ring import KeyRing
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
+from api.services.access.session import SessionService
+from api.services.access.sign_in import SignInService
+from api.services.access.user import UserService
 from api.services.event import EventService
 from api.services.instance.instance import InstanceService
 from api.services.instance.log import InstanceLogService
@@ -68,6 +73,9 @@ class Services:
     dispatcher: RunDispatcher
     callers: CallerService
     key_ring: KeyRing
+    users: UserService
+    sessions: SessionService
+    sign_ins: SignInService
     rates: Rates
     authority: AuthorityService
     enrolment: EnrolmentService
@@ -112,12 +120,19 @@ async def require_caller(
     connection: HTTPConnection,
     authorization: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Caller:
-    address = connection.client.host if connection.client else ""
-    caller = await services.callers.authenticate(authorization, address)
-    set_actor(caller.actor, caller.id, address)
+    caller = await caller_of(services, connection.scope, authorization)
+    set_actor(caller.actor, caller.id, connection.client.host if connection.client else "", caller.means)
     if (hold := connection.scope.get(HOLD)) is not None:
         hold(services.callers.held(caller))
     return caller
+
+
+async def caller_of(services: Services, scope: Scope, authorization: str) -> Caller:
+    """By the header, or by the cookie of a session. Raises as ``CallerService`` and ``token_of_cookie`` do."""
+    address = str(scope["client"][0]) if scope.get("client") else ""
+    if not authorization and (token := token_of_cookie(scope)):
+        return await services.callers.authenticate_secret(token, address)
+    return await services.callers.authenticate(authorization, address)
 
 
 async def require_metrics_key(services: ServicesDep, connection: HTTPConnection) -> None:
@@ -138,6 +153,18 @@ def _is_for_this_machine(connection: HTTPConnection) -> bool:
 
 def _key_ring(services: ServicesDep) -> KeyRing:
     return services.key_ring
+
+
+def _user_service(services: ServicesDep) -> UserService:
+    return services.users
+
+
+def _session_service(services: ServicesDep) -> SessionService:
+    return services.sessions
+
+
+def _sign_in_service(services: ServicesDep) -> SignInService:
+    return services.sign_ins
 
 
 def _join_service(services: ServicesDep) -> JoinService:
@@ -271,6 +298,9 @@ CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 CallerDep = Annotated[Caller, Depends(require_caller)]
 KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
+UsersDep = Annotated[UserService, Depends(_user_service)]
+SessionsDep = Annotated[SessionService, Depends(_session_service)]
+SignInsDep = Annotated[SignInService, Depends(_sign_in_service)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]

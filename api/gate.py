@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.dependencies import Services
+from api.dependencies import Services, caller_of
 from api.problems import WEBSOCKET_CLOSE, ProblemDetails, from_error, problem_response, retry_after
 from api.services.access.rates import network_of
 from gamekeeper.errors import GamekeeperError, InvalidError, TooLargeError, TooOftenError
@@ -27,7 +27,7 @@ from gamekeeper.whole_number import whole_number
 log = get_logger(__name__)
 
 KIB, MIB = 1024, 1024 * 1024
-JOIN = "/api/v1/join"  # whoever joins has no key yet
+JOIN, SIGN_IN = "/api/v1/join", "/api/v1/sign-in"  # whoever asks for them has no key yet
 _NUL = (b"\x00", b"\\u0000")
 _READS = ("GET", "HEAD", "OPTIONS")
 
@@ -36,6 +36,7 @@ _READS = ("GET", "HEAD", "OPTIONS")
 class GateLimits:
     body_bytes: int = 2 * MIB
     join_bytes: int = 32 * KIB
+    sign_in_bytes: int = 16 * KIB
     body_seconds: float = 10.0  # for a body, and one more for each ``least_rate`` bytes of it
     least_rate: int = 16 * KIB
     small_chunks: int = 256  # so many may be smaller than ``small_bytes`` in the mean
@@ -72,13 +73,9 @@ class Gate:
 
     async def _write(self, scope: Scope, receive: Receive, send: Send, network: str) -> None:
         """The key, and the rate at which its owner may write, come before the first byte of the body."""
-        limit = self._limits.body_bytes
+        limit = self._limit_of(scope["path"])
         try:
-            if scope["path"] == JOIN:
-                limit = self._limits.join_bytes
-                _services(scope).rates.check_sign_in(address_of(scope))
-            else:
-                await _check_key(scope)
+            await _check_caller(scope)
             announced = whole_number(Headers(scope=scope).get("content-length", "0"))
             if announced is None or announced > limit:
                 raise _too_large(limit)
@@ -98,6 +95,9 @@ class Gate:
             self._held[network] -= len(body)
         if is_whole:
             await self._answer(scope, _replay(bytes(body), receive), send)
+
+    def _limit_of(self, path: str) -> int:
+        return {JOIN: self._limits.join_bytes, SIGN_IN: self._limits.sign_in_bytes}.get(path, self._limits.body_bytes)
 
     async def _read(self, body: bytearray, receive: Receive, network: str, limit: int) -> bool:
         """Reads all into ``body``; False where the client went."""
@@ -184,9 +184,15 @@ def address_of(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
-async def _check_key(scope: Scope) -> None:
+async def _check_caller(scope: Scope) -> None:
     services, address = _services(scope), address_of(scope)
-    caller = await services.callers.authenticate(Headers(scope=scope).get("authorization", ""), address)
+    if scope["path"] == JOIN:
+        services.rates.check_sign_in(address)
+        return
+    if scope["path"] == SIGN_IN:
+        services.sign_ins.check_address(address)
+        return
+    caller = await caller_of(services, scope, Headers(scope=scope).get("authorization", ""))
     services.rates.check_write(caller, address)
 
 

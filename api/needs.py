@@ -17,7 +17,9 @@ from api.dependencies import CallerDep
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 BELOW_THE_KEY = "/api/v1/"
-PUBLIC_PATHS = frozenset({"/livez", "/readyz", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join"})
+PUBLIC_PATHS = frozenset(
+    {"/livez", "/readyz", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join", "/api/v1/sign-in"}
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from api.logs.usage import LogLimits
 from api.secret_settings import SecretSettings
 from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.disk import DiskFloor
+from gamekeeper.domain.access.user import SessionTerms
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import weakness
@@ -203,6 +205,15 @@ class ApiSettings(SecretSettings):
         description="File with the admin key, which keeps it out of the environment; it stands before `ADMIN_KEY`. One "
         "that has ended is replaced there by a new one.",
     )
+    session_idle_minutes: int = Field(
+        default=720,
+        ge=1,
+        description="Minutes without a request after which a session ends. Half a day, so that nobody finds it open in "
+        "the morning.",
+    )
+    session_days: int = Field(
+        default=30, ge=1, le=365, description="Days after which a session ends, however it is used."
+    )
     gateway_port: int = Field(
         default=0,
         description="TCP port of the gateway as agents reach it, on the host that they dial. 0 says that there is "
@@ -372,6 +383,9 @@ class ApiSettings(SecretSettings):
                     hint="as 10.0.0.5 or 10.0.0.0/24",
                 ) from error
         return found
+
+    def session_terms(self) -> SessionTerms:
+        return SessionTerms(timedelta(minutes=self.session_idle_minutes), timedelta(days=self.session_days))
 
     def log_limits(self) -> LogLimits:
         return LogLimits(self.log_run_bytes, self.log_instance_bytes, self.log_node_bytes)

@@ -17,7 +17,6 @@ from api.grpc.telemetry_intake import TelemetryIntake
 from api.logs.files import LogFiles
 from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
-from api.services.access.caller import CallerService
 from api.services.access.certificate import CertificateService
 from api.services.access.certificate_ends import CertificateEnds
 from api.services.access.enrolment import EnrolmentService
@@ -25,9 +24,7 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key_join import KeyJoinService
-from api.services.access.key_ring import KeyRing
-from api.services.access.key_use import KeyUses
-from api.services.access.known_callers import KnownCallers
+from api.services.access.people import People
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
@@ -113,18 +110,20 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
-    callers, ring, uses = _callers(settings, database, rates)
+    people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key())
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
-    loops += [*_access_loops(access), *caller_loops(callers, ring, uses), *secret_loops(secrets)]
+    loops += [*_access_loops(access), *caller_loops(people), *secret_loops(secrets)]
     loops += room_loops(room, NodeEvents(database, settings.events_of_node))
     allowance, owners = Allowance(LIMITS), ContainerOwners(database)
-    consoles = ConsoleService(database=database, runs=runs, presence=presence)
     session_writes = Supervised("session_writes")
     cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
         dispatcher=dispatcher,
-        callers=callers,
-        key_ring=ring,
+        callers=people.callers,
+        key_ring=people.keys,
+        users=people.users,
+        sessions=people.sessions,
+        sign_ins=people.sign_ins,
         rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,
@@ -139,7 +138,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         logs=LogService(runs=runs, logs=logs, kept=KeptLogs(database)),
         events=events,
         metrics=metrics,
-        consoles=consoles,
+        consoles=ConsoleService(database=database, runs=runs, presence=presence),
         pipelines=PipelineService(database),
         control=RunControlService(database=database, dispatcher=dispatcher, runs=runs),
         reruns=RerunService(runs),
@@ -203,11 +202,6 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
         removed=access.enrolment.forget,
         pin=lambda: access.certificates.pin,
     )
-
-
-def _callers(settings: ApiSettings, database: Database, rates: Rates) -> tuple[CallerService, KeyRing, KeyUses]:
-    known, uses = KnownCallers(database), KeyUses(database)
-    return CallerService(known, uses, rates, settings.read_metrics_key()), KeyRing(database, known.forget), uses
 
 
 def _cares(

@@ -14,20 +14,22 @@ AGENT = "agent:"
 
 @dataclass(frozen=True)
 class Actor:
-    """``name`` is ``key:NAME``, ``agent:NODE`` or ``system``; ``id`` is the caller's, and empty for the others."""
+    """``name`` is ``key:NAME``, ``user:NAME``, ``agent:NODE`` or ``system``; ``id`` is the caller's, and empty for the others.
+    ``key`` is the id of the key by which a user acts."""
 
     name: str
     id: str = ""
     address: str = ""
+    key: str = ""
 
 
 _SYSTEM = Actor(SYSTEM)
 _actor: ContextVar[Actor] = ContextVar("actor", default=_SYSTEM)
 
 
-def set_actor(name: str, id_: str = "", address: str = "") -> None:
+def set_actor(name: str, id_: str = "", address: str = "", key: str = "") -> None:
     """Sets the actor of the rest of the current request, call or task."""
-    _actor.set(Actor(name, id_, address))
+    _actor.set(Actor(name, id_, address, key))
 
 
 def current_actor() -> str:

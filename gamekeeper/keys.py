@@ -4,6 +4,7 @@ A fast hash is right here: there is nothing to guess in 256 random bits, so a sl
 """
 
 import hashlib
+import hmac
 import re
 import secrets
 
@@ -11,6 +12,7 @@ API_KEY_PREFIX = "gk_"
 NODE_KEY_PREFIX = "gkn_"
 TOKEN_PREFIX = "gke_"
 JOIN_KEY_PREFIX = "gkj_"
+SESSION_PREFIX = "gks_"
 PIN_MARK = "."  # between the secret of a token or join key and the pin of the root that its server must show
 
 SHORTEST_KEY, FEWEST_DIFFERENT = 32, 8  # of one that somebody has chosen; 32 random hexadecimal digits have about 14
@@ -29,9 +31,14 @@ def is_api_key(text: str) -> bool:
     return text.startswith(API_KEY_PREFIX)
 
 
+def is_session_token(text: str) -> bool:
+    return text.startswith(SESSION_PREFIX)
+
+
 def is_secret(text: str) -> bool:
     """True for what looks like a key or a token of any kind."""
-    return text.lower().startswith((API_KEY_PREFIX, NODE_KEY_PREFIX, TOKEN_PREFIX, JOIN_KEY_PREFIX))
+    prefixes = (API_KEY_PREFIX, NODE_KEY_PREFIX, TOKEN_PREFIX, JOIN_KEY_PREFIX, SESSION_PREFIX)
+    return text.lower().startswith(prefixes)
 
 
 def weakness(key: str) -> str:
@@ -47,6 +54,11 @@ def api_key_id(key: str) -> str:
     """The public id that stands in a key; empty for one of a start of the api, which has none."""
     found = re.match(rf"{API_KEY_PREFIX}([0-9a-f]{{8}})_", key)
     return found.group(1) if found else ""
+
+
+def csrf_token(session_token: str) -> str:
+    """The token that a page sends beside the cookie: whoever can't read the session's token can't have it."""
+    return hmac.new(session_token.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
 def hash_key(key: str) -> str:

@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from gamekeeper import __version__
-from gamekeeper.cli.context import ApiError, Context
+from gamekeeper.cli.context import ApiError, Context, in_saved_context
 from gamekeeper.cli.lazy_group import SETTINGS, Command, Group, LazyGroup
 from gamekeeper.cli.output import print_error, print_error_json
 from gamekeeper.errors import (
@@ -52,7 +52,9 @@ COMMANDS: Mapping[str, Command] = {
         "events:events", "Show what happened to nodes, runs, steps, instances and containers; newest last."
     ),
     "audit": Command("audit:audit", "Print the whole operation log, oldest first, as JSON lines or CSV."),
-    "whoami": Command("key:whoami", "Show the key of this command, and the name under which events tell of it."),
+    "login": Command("login:login", "Sign in to a server, and use that session from now on."),
+    "logout": Command("login:logout", "End the session of the current context, and forget it."),
+    "whoami": Command("key:whoami", "Show who calls: the user or the key, as events name it."),
 }
 GROUPS: Mapping[str, Group] = {
     "instance": Group(
@@ -104,6 +106,32 @@ GROUPS: Mapping[str, Group] = {
             "drain": Command("node_drain:drain"),
             "enrol": Command("node:enrol"),
             "revoke": Command("node:revoke"),
+        },
+    ),
+    "user": Group(
+        "People and services that call under names of their own.",
+        {
+            "ls": Command("user:list_users"),
+            "make": Command("user:make"),
+            "show": Command("user:show"),
+            "edit": Command("user:edit"),
+            "disable": Command("user:disable"),
+            "enable": Command("user:enable"),
+            "rm": Command("user:remove"),
+            "password": Command("user:password"),
+            "recover": Command("user:recover"),
+        },
+    ),
+    "session": Group(
+        "Sessions of users who have signed in.",
+        {"ls": Command("session:list_sessions"), "end": Command("session:end")},
+    ),
+    "context": Group(
+        "Servers that you have signed in to.",
+        {
+            "ls": Command("server_context:list_contexts"),
+            "use": Command("server_context:use"),
+            "rm": Command("server_context:remove"),
         },
     ),
     "key": Group(
@@ -230,10 +258,20 @@ def root(
             show_default=False,
         ),
     ] = "",
+    named: Annotated[
+        str,
+        typer.Option(
+            "--context",
+            envvar="GAMEKEEPER_CONTEXT",
+            help="A server that you have signed in to; default: the one of `gamekeeper context use`",
+            show_default=False,
+        ),
+    ] = "",
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,  # noqa: ARG001
 ) -> None:
     """Run game nodes: pipelines of containers on machines that host game servers."""
-    context.obj = Context(server, api_key, Path(state_dir) if state_dir else None, pin.strip())
+    given = Context(server, api_key, Path(state_dir) if state_dir else None, pin.strip())
+    context.obj = in_saved_context(given, named) if named or not (server or api_key) else given
 
 
 class _Root(LazyGroup):

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gamekeeper.cli import saved_contexts
+from gamekeeper.cli.output import warn
 from gamekeeper.errors import GamekeeperError, InvalidError, UnauthenticatedError, UnavailableError
 from gamekeeper.stack.own_server import default_state_dir, host_of, is_loopback_url, is_own_url, key_file, own_url
 
@@ -40,6 +42,7 @@ class Context:
     api_key: str
     given_state_dir: Path | None
     pin: str = ""
+    name: str = ""  # of the saved context whose session is the key
 
     @property
     def state_dir(self) -> Path:
@@ -119,7 +122,7 @@ class Context:
             ) from error
 
     @contextmanager
-    def client(self, timeout: float | None = 30) -> Iterator[httpx.Client]:
+    def client(self, timeout: float | None = 30, *, is_anonymous: bool = False) -> Iterator[httpx.Client]:
         """An HTTP client; a server that can't be reached becomes UnavailableError that names it."""
         _leave_out_httpx_command()
         import httpx
@@ -127,7 +130,7 @@ class Context:
         from gamekeeper.cli.asked_again import AskingClient
 
         url = self.url()
-        headers = {"Authorization": f"Bearer {self.key()}"}
+        headers = {} if is_anonymous else {"Authorization": f"Bearer {self.key()}"}
         trust = self.trust()
         transport = self._pinned_transport() if self.is_pinned else None
         try:
@@ -157,6 +160,11 @@ class Context:
         with self.client() as client:
             return checked(client.request(method, path, **options))
 
+    def call_anonymously(self, method: str, path: str, **options: Any) -> Any:
+        """The same without a key."""
+        with self.client(is_anonymous=True) as client:
+            return checked(client.request(method, path, **options))
+
     def list_all(self, path: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         """Every page of a list. Raises ApiError for a problem."""
         items: list[dict[str, Any]] = []
@@ -183,6 +191,30 @@ class Context:
             if answer.is_error:
                 checked(answer)
             return answer.text
+
+
+def in_saved_context(given: Context, name: str) -> Context:
+    """The context with a session that was saved: the named one, or the current one where it is of the same stack. What
+    can't be read is told, and does not stop a command that needs none of it.
+
+    Raises NotFoundError for a name that is none, and InvalidError for one beside a server or a key."""
+    if name and (given.server or given.api_key):
+        raise InvalidError("--context stands for a server and its session", hint="leave out --server and --api-key")
+    try:
+        saved = saved_contexts.load()
+    except InvalidError as error:
+        if name:
+            raise
+        warn(str(error))
+        return given
+    found = saved.get(name) if name else saved.contexts.get(saved.current)
+    if found is None:
+        return given
+    folder = given.given_state_dir
+    if folder is not None and str(folder.expanduser().absolute()) != found.state_dir:
+        return given
+    state_dir = Path(found.state_dir) if found.state_dir else given.given_state_dir
+    return Context(found.server, found.token, state_dir, found.pin or given.pin, name or saved.current)
 
 
 def checked(answer: httpx.Response) -> Any:

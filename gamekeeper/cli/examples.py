@@ -38,7 +38,39 @@ gamekeeper events -f --kind run.failed --json
 gamekeeper audit --since 30d --format csv
 gamekeeper audit --actor key:ci --kind instance
 """,
+    "login": """
+gamekeeper login
+gamekeeper login --server https://192.0.2.10:7380 --pin PIN --as home mia
+pass show gamekeeper | gamekeeper login --password-stdin mia
+""",
+    "logout": "gamekeeper logout",
     "whoami": "gamekeeper whoami",
+    "user ls": "gamekeeper user ls",
+    "user make": """
+gamekeeper user make mia --role operator --called 'Mia, at night'
+gamekeeper user make backup --service --role viewer
+""",
+    "user show": "gamekeeper user show mia",
+    "user edit": "gamekeeper user edit mia --role developer",
+    "user disable": "gamekeeper user disable mia",
+    "user enable": "gamekeeper user enable mia",
+    "user rm": "gamekeeper user rm mia",
+    "user password": """
+gamekeeper user password
+gamekeeper user password mia
+""",
+    "user recover": "gamekeeper user recover admin",
+    "session ls": """
+gamekeeper session ls
+gamekeeper session ls --all --ended
+""",
+    "session end": "gamekeeper session end 5b1f0c2a9d3e4f60",
+    "context ls": "gamekeeper context ls",
+    "context use": """
+gamekeeper context use home
+gamekeeper context use none
+""",
+    "context rm": "gamekeeper context rm home",
     "instance ls": """
 gamekeeper instance ls --state crash_loop
 gamekeeper instance ls --node gpu-01 --label game=arena --json
@@ -120,6 +152,7 @@ gamekeeper node edit gpu-01 --capacity cpus=12 --capacity port_first=27000 --cap
     "key ls": "gamekeeper key ls",
     "key make": """
 gamekeeper key make ci --expires-in 90d
+gamekeeper key make laptop --user me
 """,
     "key show": "gamekeeper key show ci",
     "key revoke": "gamekeeper key revoke 3f2a91bc",

@@ -14,7 +14,9 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
 from gamekeeper.cli.output import ago, print_fields, print_json, print_table, printable, say, warn
+from gamekeeper.cli.user import find as find_user
 from gamekeeper.domain.access.role import Role
+from gamekeeper.domain.access.user import ME
 from gamekeeper.errors import InvalidError, NotFoundError, UnavailableError
 from gamekeeper.keys import api_key_id, is_api_key
 from gamekeeper.stack.own_server import key_file
@@ -23,9 +25,13 @@ from gamekeeper.whole_file import write_whole
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Its id or its name")]
 
 
-def list_keys(context: typer.Context, as_json: JsonOption = False) -> None:
+def list_keys(
+    context: typer.Context,
+    user: Annotated[str, typer.Option(help=f'Of this user alone, by its id; "{ME}" for your own')] = "",
+    as_json: JsonOption = False,
+) -> None:
     """List API keys, with the last use of each; the keys themselves are not kept."""
-    items = _all(context.obj)
+    items = context.obj.list_all("/keys", {"limit": 500, "user": user})
     if as_json:
         print_json(items)
         return
@@ -51,12 +57,19 @@ def make(
     expires_in: Annotated[
         str, typer.Option(metavar="DURATION", help="How long it is good for, as 90d or 8h; default: without an end")
     ] = "",
-    role: Annotated[Role, typer.Option(help="What it may do")] = Role.ADMIN,
+    role: Annotated[Role, typer.Option(help="What it may do, and for a key of a user the most that it may")] = (
+        Role.ADMIN
+    ),
+    user: Annotated[
+        str, typer.Option(help=f'The user as whom it acts, by its name or its id; "{ME}" for yourself')
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key. It is shown this once."""
     obj: Context = context.obj
-    made = obj.call("POST", "/keys", json={"name": name, "role": role, "expires_in": expires_in or None})
+    user_id = user if user in ("", ME) else find_user(obj, user)["id"]
+    body = {"name": name, "role": role, "expires_in": expires_in or None, "user": user_id}
+    made = obj.call("POST", "/keys", json=body)
     if as_json:
         print_json(made)
         return
@@ -80,7 +93,7 @@ def revoke(context: typer.Context, key: KeyArgument) -> None:
     own = obj.call("GET", "/whoami")["key"]
     obj.call("DELETE", f"/keys/{found['id']}")
     say(f"revoked {found['id']} ({found['name']})")
-    if found["id"] == own["id"]:
+    if own and found["id"] == own["id"]:
         warn("this was the key of this command: give another one with --api-key")
 
 
@@ -99,9 +112,11 @@ def rotate(
     obj: Context = context.obj
     with _one_by_one(obj):
         own = obj.call("GET", "/whoami")["key"]
+        if not (key or own):
+            raise InvalidError("you are signed in, and call by no key", hint="name the key")
         found = _find(obj, key) if key else own
         made = obj.call("POST", f"/keys/{found['id']}/rotate", json={"overlap": overlap})
-        is_kept = found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
+        is_kept = bool(own) and found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
     if as_json:
         print_json(made)
         return
@@ -114,15 +129,19 @@ def rotate(
 
 
 def whoami(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show the key of this command, and the name under which events tell of it."""
+    """Show who calls: the user or the key, as events name it."""
     found = context.obj.call("GET", "/whoami")
     if as_json:
         print_json(found)
         return
-    say(f"{found['actor']} (key {found['key']['id']}, {found['key']['role']}, {_end(found['key'])})")
+    key, user = found["key"], found["user"]
+    by = f"key {key['id']}, {key['role']}, {_end(key)}" if key else f"session {found['session_id']}"
+    role = f"{user['role']}, " if user else ""
+    say(f"{found['actor']} ({role}{by})")
 
 
 def _all(obj: Context) -> list[dict[str, Any]]:
+    """All for an admin, and for others their own."""
     return obj.list_all("/keys", {"limit": 500})
 
 

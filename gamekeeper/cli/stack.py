@@ -19,10 +19,12 @@ from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption, StateDirOption
 from gamekeeper.cli.output import coloured, print_json, printable, say, warn
 from gamekeeper.disk import disk_room
+from gamekeeper.domain.access.user import FIRST_USER
 from gamekeeper.errors import ConflictError, InvalidError, UnavailableError
 from gamekeeper.keys import hash_key
 from gamekeeper.logging import configure_logging
 from gamekeeper.stack.enrol import ensure_node
+from gamekeeper.stack.first_user import make_first_user
 from gamekeeper.stack.hosts import bind_address
 from gamekeeper.stack.layout import Replacement, StackRecord, StateDir
 from gamekeeper.stack.outside import host_and_port
@@ -205,6 +207,21 @@ def _print_addresses(state: StateDir, record: StackRecord) -> None:
         warn(f"the admin key was revoked or ran out; this start made a new one, in {state.key_file}")
     if record.trouble:
         warn(record.trouble)
+    _print_first_user(state, record)
+
+
+def _print_first_user(state: StateDir, record: StackRecord) -> None:
+    """On a terminal alone, and once."""
+    if not sys.stdout.isatty():
+        return
+    try:
+        password = make_first_user(state, record)
+    except UnavailableError as error:
+        warn(str(error))
+        return
+    if password:
+        say(f"user      {FIRST_USER}, with the password {password}")
+        warn("it is not shown again; gamekeeper user recover makes another one")
 
 
 def down(

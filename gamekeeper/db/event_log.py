@@ -52,5 +52,6 @@ def _row(event: Event, clock: HybridClock) -> dict[str, Any]:
     actor = acting()
     if event.actor in ("", actor.name):
         fields |= {"actor": actor.name, "actor_id": actor.id, "address": actor.address}
+        fields["data"] = fields["data"] | ({"by_key": actor.key} if actor.key else {})
     fields["address"] = storable(fields["address"][:64])
     return fields | {"at": utc_now()}

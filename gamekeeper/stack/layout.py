@@ -79,6 +79,7 @@ class StateDir:
         self.root = root.expanduser().absolute()
         self.record_file = self.root / RECORD
         self.key_file = self.root / KEY
+        self.first_user_file = self.root / "first.user"
         self.ca_dir = self.root / "ca"
         self.rest_dir = self.ca_dir / "rest"
         self.ca_passphrase_file = self.root / "ca.passphrase"

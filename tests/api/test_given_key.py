@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.given_key import ensure_given_key
+from api.services.access.changing import Changes
 from api.services.access.key_ring import KeyRing
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.key import KeyRepository
@@ -110,7 +111,7 @@ async def test_starts_that_share_a_file_make_one_key(api: ApiUnderTest, database
     await end(api, GIVEN)
     await asyncio.gather(
         ensure_given_key(api.process.services.key_ring, "", file),
-        ensure_given_key(KeyRing(other, lambda: None), "", file),
+        ensure_given_key(KeyRing(other, Changes(other, lambda: None)), "", file),
     )
     await other.close()
     assert await opens(api, file.read_text().strip())

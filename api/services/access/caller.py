@@ -6,17 +6,17 @@ import asyncio
 import hmac
 from contextlib import AbstractContextManager, suppress
 
+from api.services.access.caller_use import CallerUses
 from api.services.access.held_call import HeldCall, HeldCalls
-from api.services.access.key_use import KeyUses
 from api.services.access.known_callers import KnownCallers
 from api.services.access.rates import Rates
 from gamekeeper.domain.access.caller import Caller
 from gamekeeper.errors import UnauthenticatedError, UnavailableError
-from gamekeeper.keys import hash_key
+from gamekeeper.keys import hash_key, is_session_token
 
 LOOK_SECONDS = 1.0  # that a round waits for the database; what it says later counts in the next one
 
-_HINT = "send the header Authorization: Bearer KEY; `gamekeeper status --json` names the key's file"
+_HINT = "send the header Authorization: Bearer KEY, or sign in; `gamekeeper status --json` names the key's file"
 
 _METRICS_HINT = "give GAMEKEEPER_METRICS_KEY to the api, and send it as Authorization: Bearer KEY; see docs/fleet.md"
 
@@ -37,7 +37,7 @@ class CallerService:
     """``metrics_key`` reads the metrics and nothing else; empty where there is none. ``watch`` is to be called every
     second: it ends what goes on for a key that is no longer good."""
 
-    def __init__(self, known: KnownCallers, uses: KeyUses, rates: Rates, metrics_key: str = "") -> None:
+    def __init__(self, known: KnownCallers, uses: CallerUses, rates: Rates, metrics_key: str = "") -> None:
         self._known = known
         self._uses = uses
         self._rates = rates
@@ -59,19 +59,22 @@ class CallerService:
 
         Only the hash is compared, by a look-up, so timing tells nothing of the key.
         """
-        key = _bearer(authorization)
-        if not key:
+        return await self.authenticate_secret(_bearer(authorization), address)
+
+    async def authenticate_secret(self, secret: str, address: str) -> Caller:
+        """As ``authenticate``, of an API key or a session's token."""
+        if not secret:
             raise UnauthenticatedError("an API key is needed", hint=_HINT)
-        key_hash = hash_key(key)
-        if not self._known.has(key_hash) and not self._rates.may_sign_in(address):
+        secret_hash = hash_key(secret)
+        if not self._known.has(secret_hash) and not self._rates.may_sign_in(address):
             # a right one passes: whoever guesses behind the same address, or proxy, must not lock its owner out
-            if not await self._known.is_among_all(key_hash):
+            if not await self._known.is_among_all(secret_hash):
                 self._rates.check_sign_in(address)
-        found = await self._known.find(key_hash)
+        found = await self._known.find(secret_hash)
         if found is None:
             self._rates.wrong(address)
-            raise UnauthenticatedError("the API key is not known here, was revoked or ran out", hint=_HINT)
-        self._uses.note(found.id, address)
+            raise _unknown(secret)
+        self._uses.note(found, address)
         return found
 
     def held(self, caller: Caller) -> AbstractContextManager[CallerCall]:
@@ -98,8 +101,20 @@ class CallerService:
         self._known.forget_unused(but={call.credential.secret_hash for call in self._calls})
 
     async def _is_good(self, caller: Caller) -> bool:
-        return self._known.is_good(caller.secret_hash)
+        """False also where the caller may do something else by now: what goes on by earlier rights ends."""
+        seen = self._known.seen(caller.secret_hash)
+        return seen is not None and seen.role == caller.role
+
+
+def _unknown(secret: str) -> UnauthenticatedError:
+    if is_session_token(secret):
+        return UnauthenticatedError("the session has ended", hint="sign in again", code="session_ended")
+    return UnauthenticatedError("the API key is not known here, was revoked or ran out", hint=_HINT)
 
 
 def _refusal(caller: Caller) -> UnauthenticatedError:
+    if caller.session_id:
+        return UnauthenticatedError(
+            f"the session of {caller.words} ended, or may do something else now", hint="sign in again"
+        )
     return UnauthenticatedError(f"{caller.words} was revoked or ran out", hint="use another key")

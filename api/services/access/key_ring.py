@@ -6,20 +6,22 @@ gets itself no successor meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.services.access.known_callers import is_good
+from api.services.access.changing import Changes
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.credential import has_admin, is_good
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.api_key import (
     ADMIN,
     KEPT_AFTER_END,
@@ -35,16 +37,14 @@ from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.errors import ConflictError, UnauthenticatedError
+from gamekeeper.errors import ConflictError
 from gamekeeper.keys import api_key_id, hash_key, new_api_key
 
 
 class KeyRing:
-    """``changed`` is called after each change."""
-
-    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+    def __init__(self, database: Database, changes: Changes) -> None:
         self._database = database
-        self._changed = changed
+        self._changes = changes
         self.odd_rows = database.odd_rows
 
     async def get(self, key_id: str) -> ApiKeyRow:
@@ -52,18 +52,34 @@ class KeyRing:
         async with self._database.read() as session:
             return await KeyRepository(session).get(key_id)
 
-    async def page(self, *, cursor: str | None, limit: int) -> Page[ApiKeyRow]:
-        async with self._database.read() as session:
-            return await KeyRepository(session).page(cursor=cursor, limit=limit)
+    async def seen(self, by: Caller, key_id: str) -> ApiKeyRow:
+        """A key for its user, for itself, or for an admin. Raises NotFoundError, and ForbiddenError for others."""
+        row = await self.get(key_id)
+        if row.id != by.key_id and not (by.user_id and row.user_id == by.user_id):
+            by.check(Verb.ADMIN)
+        return row
 
-    async def make(self, by: Caller, name: str, role: Role, lifetime: timedelta | None) -> tuple[str, ApiKeyRow]:
-        """A key, and its secret. Raises ConflictError for a name that a good key has, and for too many keys."""
+    async def page(self, *, user_id: str = "", cursor: str | None, limit: int) -> Page[ApiKeyRow]:
+        """Of one user, or of all."""
+        async with self._database.read() as session:
+            return await KeyRepository(session).page(user_id=user_id, cursor=cursor, limit=limit)
+
+    async def make(
+        self, by: Caller, name: str, role: Role, lifetime: timedelta | None, user_id: str = ""
+    ) -> tuple[str, ApiKeyRow]:
+        """A key, and its secret; it acts as the user, or for itself where none is named.
+
+        Raises ForbiddenError, NotFoundError for the user, and ConflictError for a name that a good key has, and for too
+        many keys."""
+        _check_owner(by, user_id)
         now = utc_now()
         end = None if lifetime is None else now + lifetime
-        row = ApiKeyRow(name=name, role=role, created_by=current_actor(), expires_at=end)
+        row = ApiKeyRow(name=name, role=role, user_id=user_id or None, created_by=current_actor(), expires_at=end)
         secret = new_api_key(row.id)
-        async with self._changing(by) as session:
+        async with self._changes.by(by) as session:
             keys = KeyRepository(session)
+            if user_id:
+                await UserRepository(session).get(user_id)
             names = await keys.names_of_good(now)
             if is_taken(name, names):
                 raise ConflictError(
@@ -76,12 +92,13 @@ class KeyRing:
 
     async def revoke(self, by: Caller, key_id: str) -> None:
         """Ends a key. Idempotent. Raises NotFoundError, and ConflictError for the last one that is good."""
-        async with self._changing(by) as session:
+        async with self._changes.by(by) as session:
             keys, now = KeyRepository(session), utc_now()
             row = await keys.get(key_id)
+            _check_owner(by, row.user_id or "")
             if row.state is not ApiKeyState.GOOD:
                 return
-            if row.role == Role.ADMIN and not await keys.has_admin(now + LAST_GOOD_FOR, but=key_id):
+            if row.role == Role.ADMIN and not await has_admin(session, now + LAST_GOOD_FOR, but_key=key_id):
                 raise ConflictError(
                     f'"{row.name}" is the last good API key of an admin: without it nobody could make others',
                     hint="make another one first, good for an hour at least, or give this one a new secret: "
@@ -95,12 +112,12 @@ class KeyRing:
 
         Raises NotFoundError, ForbiddenError for a key that may not do it to another one, and ConflictError for a key
         that has ended or has too many secrets."""
-        if key_id != by.id:
-            by.check(Verb.ADMIN)
         secret, until = new_api_key(key_id), utc_now() + overlap
-        async with self._changing(by) as session:
+        async with self._changes.by(by) as session:
             keys = KeyRepository(session)
             row = await keys.get(key_id)
+            if key_id != by.key_id:
+                _check_owner(by, row.user_id or "")
             if row.state is not ApiKeyState.GOOD:
                 raise ConflictError(f'the API key "{row.name}" is {row.state.value}', hint="make another one")
             await keys.end_secrets(key_id, until)
@@ -135,19 +152,6 @@ class KeyRing:
             if old:
                 await keys.delete(old)
 
-    @asynccontextmanager
-    async def _changing(self, by: Caller) -> AsyncIterator[AsyncSession]:
-        try:
-            async with self._database.write() as session:
-                keys = KeyRepository(session)
-                await keys.lock()
-                asking = await keys.by_hash(by.secret_hash)
-                if asking is None or not is_good(*asking, utc_now()):
-                    raise UnauthenticatedError(f"{by.words} was revoked or ran out")
-                yield session
-        finally:
-            self._changed()
-
 
 class Given:
     """The keys that a start was given, within one transaction."""
@@ -175,7 +179,15 @@ class Given:
 
     async def has_admin(self) -> bool:
         """True where some key is good that may make others."""
-        return await self._keys.has_admin(utc_now())
+        return await has_admin(self._session, utc_now())
+
+
+def _check_owner(by: Caller, user_id: str) -> None:
+    """Whoever is signed in has its own keys in its hands. A key has no other one: that might do more than itself.
+
+    Raises ForbiddenError."""
+    if not (by.session_id and user_id == by.user_id):
+        by.check(Verb.ADMIN)
 
 
 async def _add(session: AsyncSession, row: ApiKeyRow, secret: str) -> None:

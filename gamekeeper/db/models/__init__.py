@@ -13,6 +13,7 @@ from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.secret import SecretRow, SecretUseRow, SecretVersionRow
 from gamekeeper.db.models.step import StepRow
+from gamekeeper.db.models.user import SessionRow, UserRow
 
 __all__ = [
     "ApiKeyRow",
@@ -34,5 +35,7 @@ __all__ = [
     "SecretRow",
     "SecretUseRow",
     "SecretVersionRow",
+    "SessionRow",
     "StepRow",
+    "UserRow",
 ]

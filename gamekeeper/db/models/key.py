@@ -12,7 +12,7 @@ from gamekeeper.domain.access.role import Role
 
 class ApiKeyRow(SQLModel, table=True):
     """``is_given`` is true of a key that a start of the api was given: its row is never forgotten, or the next start
-    would make a revoked one good again."""
+    would make a revoked one good again. A key of a user acts as that user, and its role is the most that it may."""
 
     __tablename__ = "api_keys"
 
@@ -20,6 +20,9 @@ class ApiKeyRow(SQLModel, table=True):
     name: str = Field(max_length=200, index=True)
     is_given: bool = False
     role: str = Field(default=Role.ADMIN, max_length=16)
+    user_id: str | None = Field(
+        default=None, foreign_key="users.id", ondelete="CASCADE", index=True, max_length=16, nullable=True
+    )
     created_by: str = Field(default="", max_length=200)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -13,7 +13,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.readable import ODD_ROWS, column
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
-from gamekeeper.domain.access.role import Role
 from gamekeeper.errors import NotFoundError
 from gamekeeper.supervised import Supervised
 
@@ -25,7 +24,7 @@ class KeyRepository:
         self._session = session
 
     async def lock(self) -> None:
-        """Changes of keys take turns until the transaction's end. On SQLite a writer is alone once it has begun."""
+        """Changes of keys and users take turns until the transaction's end. On SQLite a writer is alone in any case."""
         connection = await self._session.connection()
         if self._session.get_bind().dialect.name == "postgresql":
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
@@ -66,14 +65,9 @@ class KeyRepository:
         except (ValueError, TypeError) as error:
             odd.skipped(name, error)
 
-    async def good_hashes(self, now: datetime) -> Sequence[str]:
-        """Hashes of all secrets that are good."""
-        query = select(ApiKeySecretRow.key_hash).join(ApiKeyRow, col(ApiKeyRow.id) == col(ApiKeySecretRow.key_id))
-        return (await self._session.exec(query.where(_is_good(now), _is_good_secret(now)))).all()
-
     async def count_secrets(self, key_id: str, now: datetime) -> int:
         """Secrets of the key that are good."""
-        secrets = select(func.count()).where(col(ApiKeySecretRow.key_id) == key_id, _is_good_secret(now))
+        secrets = select(func.count()).where(col(ApiKeySecretRow.key_id) == key_id, is_good_secret(now))
         return int((await self._session.exec(secrets)).one())
 
     async def is_empty(self) -> bool:
@@ -81,15 +75,13 @@ class KeyRepository:
         return (await self._session.exec(select(ApiKeyRow.id).limit(1))).first() is None
 
     async def names_of_good(self, now: datetime) -> list[str]:
-        return list((await self._session.exec(select(ApiKeyRow.name).where(_is_good(now)))).all())
+        return list((await self._session.exec(select(ApiKeyRow.name).where(is_good_key(now)))).all())
 
-    async def has_admin(self, now: datetime, *, but: str = "") -> bool:
-        """True where a key is good that may make others, but for the one with this id."""
-        admins = _is_good(now), col(ApiKeyRow.role) == Role.ADMIN, col(ApiKeyRow.id) != but
-        return (await self._session.exec(select(ApiKeyRow.id).where(*admins).limit(1))).first() is not None
-
-    async def page(self, *, cursor: str | None, limit: int) -> Page[ApiKeyRow]:
+    async def page(self, *, user_id: str = "", cursor: str | None, limit: int) -> Page[ApiKeyRow]:
+        """Of one user, or of all."""
         query = select(ApiKeyRow).order_by(ApiKeyRow.id)
+        if user_id:
+            query = query.where(col(ApiKeyRow.user_id) == user_id)
         if cursor:
             query = query.where(col(ApiKeyRow.id) > decode_cursor(cursor))
         return await read_page(self._session, query, column(ApiKeyRow.id), limit)
@@ -122,11 +114,11 @@ class KeyRepository:
         await self._session.exec(delete(ApiKeyRow).where(col(ApiKeyRow.id).in_(key_ids)))
 
 
-def _is_good_secret(now: datetime) -> ColumnElement[bool]:
+def is_good_secret(now: datetime) -> ColumnElement[bool]:
     ends = col(ApiKeySecretRow.good_until)
     return or_(ends.is_(None), ends > now)
 
 
-def _is_good(now: datetime) -> ColumnElement[bool]:
+def is_good_key(now: datetime) -> ColumnElement[bool]:
     ends = col(ApiKeyRow.expires_at)
     return and_(col(ApiKeyRow.revoked_at).is_(None), or_(ends.is_(None), ends > now))

@@ -39,3 +39,9 @@ _VERBS: dict[str, frozenset[Verb]] = {
 def verbs_of(role: str) -> frozenset[Verb]:
     """The verbs of a role; none for one that this version does not know: a newer one wrote it."""
     return _VERBS.get(role, frozenset())
+
+
+def lower_of(role: str, ceiling: str) -> str:
+    """The role, or the ceiling where that may do less. One that this version does not know may do nothing."""
+    able, most = verbs_of(role), verbs_of(ceiling)
+    return role if able <= most else ceiling

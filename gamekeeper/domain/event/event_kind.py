@@ -167,6 +167,23 @@ class EventKind(StrEnum):
         "secret.read",
         "Values of secrets were given to a step or an instance; `data` names them, once a minute for each user.",
     )
+    USER_MADE = "user.made", "A user made a user, whose name is the message; `data` has its kind and its role."
+    USER_CHANGED = (
+        "user.changed",
+        "A user changed a user, whose name is the message; `data` has what was before and after, or what was replaced.",
+    )
+    USER_REMOVED = "user.removed", "A user removed a user, with its keys and sessions; the message is its name."
+    USER_RECOVERED = (
+        "user.recovered",
+        "Somebody on the machine of the stack gave a user a new one-time password; `data` says what else was undone.",
+    )
+    SESSION_BEGUN = "session.begun", "A user signed in; `data` has the session, how, and from which address."
+    SESSION_ENDED = "session.ended", "A session was ended before it ran out; the reason says by what."
+    SIGN_IN_FAILED = (
+        "sign_in.failed",
+        "Somebody brought a wrong password or code; `data` has the address, and the message the user, where there is "
+        "one. A few of many are told.",
+    )
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

@@ -54,6 +54,8 @@ async def test_every_route_but_the_health_ones_needs_a_key(
         answer = await refusing_api.anonymous.request(method, path, headers=headers)
         if path == "/api/v1/join":  # its own test shows that a token or a node key is needed
             assert answer.status_code == 422, path
+        elif path == "/api/v1/sign-in":  # its own tests show that a password is needed
+            assert answer.status_code == 422, path
         elif path == "/agent/x":  # a file that is not there
             assert answer.status_code == 404, path
         elif path == "/metrics" and not header:  # this client is on the machine itself
@@ -98,6 +100,7 @@ NO_API_KEY = {
     ("GET", "/agent/{file}"): "holds no secret",
     ("GET", "/api/v1/roots"): "certificates are public, and known by their pin",
     ("POST", "/api/v1/join"): "by a token or a key of its own",
+    ("POST", "/api/v1/sign-in"): "by a password",
 } | {("GET", path): "the page for everybody, which asks for the key" for path in reference.FILES}
 
 

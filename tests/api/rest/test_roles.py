@@ -103,7 +103,7 @@ async def test_a_role_of_a_newer_version_opens_nothing(api: ApiUnderTest) -> Non
     own = (await api.anonymous.get("/api/v1/whoami", headers=of(secret))).json()["key"]["id"]
     async with api.database.write() as session:
         (await KeyRepository(session).get(own)).role = "emperor"
-    api.process.services.key_ring._changed()
+    api.process.services.key_ring._changes._changed()
     assert (await api.anonymous.get("/api/v1/nodes", headers=of(secret))).status_code == 403
     listed = {item["id"]: item for item in (await api.http.get("/keys")).json()["items"]}
     assert listed[own]["role"] == "emperor"

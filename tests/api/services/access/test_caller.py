@@ -12,8 +12,9 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.caller import CallerService
+from api.services.access.caller_use import SELDOM, CallerUses
+from api.services.access.changing import Changes
 from api.services.access.key_ring import KeyRing
-from api.services.access.key_use import SELDOM, KeyUses
 from api.services.access.known_callers import KEPT_SECONDS, KNOWN_SECONDS, KnownCallers
 from api.services.access.rates import WRONG_BURST, Rates
 from gamekeeper.db.engine import Database
@@ -36,9 +37,9 @@ class Process:
         self.database = database
         self.begun = datetime.now(UTC)
         self.known = KnownCallers(database, lambda: self.seconds, self.now)
-        self.uses = KeyUses(database, self.now)
+        self.uses = CallerUses(database, self.now)
         self.keys = CallerService(self.known, self.uses, Rates(1000))
-        self.ring = KeyRing(database, self.known.forget)
+        self.ring = KeyRing(database, Changes(database, self.known.forget))
 
     def now(self) -> datetime:
         return self.begun + timedelta(seconds=self.seconds)

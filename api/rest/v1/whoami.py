@@ -1,0 +1,37 @@
+"""The route that tells who asks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from api.browser import token_of_cookie
+from api.dependencies import CallerDep, KeyRingDep, UsersDep
+from api.needs import needs_a_key
+from api.rest.v1.key import ApiKey
+from api.rest.v1.user import User
+from gamekeeper.domain.access.role import verbs_of
+from gamekeeper.domain.access.verb import Verb
+from gamekeeper.keys import csrf_token
+
+router = APIRouter(tags=["sessions"])
+
+
+class WhoAmI(BaseModel):
+    actor: str = Field(description="As events name it", examples=["key:admin"])
+    verbs: list[Verb] = Field(description="What the caller may do")
+    key: ApiKey | None = Field(description="The key that asks; null for a session")
+    user: User | None = Field(description="The user who asks; null for a key that acts for itself")
+    session_id: str = Field(description="The session that asks; empty for a key")
+    csrf_token: str = Field(description="For a session in a cookie: what writes sends it as `X-CSRF-Token`")
+
+
+@router.get("/whoami", dependencies=[needs_a_key()])
+async def get_caller(caller: CallerDep, request: Request, ring: KeyRingDep, users: UsersDep) -> WhoAmI:
+    """The caller, and the name under which events tell of it."""
+    key = ApiKey.of(await ring.get(caller.key_id)) if caller.key_id else None
+    user = User.of(await users.get(caller.user_id)) if caller.user_id else None
+    verbs = sorted(verbs_of(caller.role), key=list(Verb).index)
+    is_cookie = caller.session_id and "authorization" not in request.headers
+    csrf = csrf_token(token_of_cookie(request.scope)) if is_cookie else ""
+    return WhoAmI(actor=caller.actor, verbs=verbs, key=key, user=user, session_id=caller.session_id, csrf_token=csrf)

@@ -1,0 +1,209 @@
+"""Users as they are kept: made, listed, changed and removed. The last who may let others in stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.services.access.changing import Changes
+from api.services.access.password_hashing import PasswordHashing
+from api.services.access.rates import network_of
+from api.services.access.session import SessionService
+from api.services.access.sign_in_rates import SignInRates
+from gamekeeper.actor import current_actor
+from gamekeeper.db.engine import Database
+from gamekeeper.db.event_log import record
+from gamekeeper.db.models import UserRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.credential import has_admin
+from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.user import UserRepository
+from gamekeeper.domain.access.api_key import LAST_GOOD_FOR
+from gamekeeper.domain.access.caller import Caller
+from gamekeeper.domain.access.password import check_password
+from gamekeeper.domain.access.role import Role
+from gamekeeper.domain.access.user import MAX_USERS, SETUP_LIFETIME, UserKind, UserState
+from gamekeeper.domain.access.user_name import name_key, name_looks
+from gamekeeper.domain.event.event import Event
+from gamekeeper.domain.event.event_kind import EventKind
+from gamekeeper.errors import ConflictError, ForbiddenError, InvalidError
+from gamekeeper.passwords import make_password
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """``name`` is in its kept form. Without a password a person gets a one-time one, and a service has none."""
+
+    name: str
+    display_name: str = ""
+    kind: UserKind = UserKind.PERSON
+    role: Role = Role.VIEWER
+    password: str = ""
+    must_change: bool = True
+
+
+class UserService:
+    def __init__(
+        self,
+        database: Database,
+        changes: Changes,
+        sessions: SessionService,
+        hashing: PasswordHashing,
+        rates: SignInRates,
+    ) -> None:
+        self._database = database
+        self._rates = rates
+        self._changes = changes
+        self._sessions = sessions
+        self._hashing = hashing
+        self.odd_rows = database.odd_rows
+
+    async def get(self, user_id: str) -> UserRow:
+        """Raises NotFoundError."""
+        async with self._database.read() as session:
+            return await UserRepository(session).get(user_id)
+
+    async def page(self, *, cursor: str | None, limit: int) -> Page[UserRow]:
+        async with self._database.read() as session:
+            return await UserRepository(session).page(cursor=cursor, limit=limit)
+
+    async def make(self, by: Caller, new: NewUser) -> tuple[UserRow, str]:
+        """A user, and its one-time password where one was made. Raises InvalidError, and ConflictError for a name that
+        another user has, or that looks like one."""
+        row = UserRow(
+            name=new.name,
+            name_key=name_key(new.name),
+            name_looks=name_looks(new.name),
+            display_name=new.display_name,
+            kind=new.kind,
+            role=new.role,
+            created_by=current_actor(),
+        )
+        made = await self._first_password(row, new)
+        async with self._changes.by(by) as session:
+            users = UserRepository(session)
+            if (like := await users.find_like(row.name_key, row.name_looks)) is not None:
+                is_same = like.name_key == row.name_key
+                words = "there is a user" if is_same else "the name looks like that of the user"
+                raise ConflictError(f'{words} "{like.name}" already', hint="give another name")
+            if await users.count() >= MAX_USERS:
+                raise ConflictError(f"there are {MAX_USERS} users already", hint="remove some")
+            users.add(row)
+            record(session, _event(EventKind.USER_MADE, row, kind=row.kind, role=row.role))
+        return row, made
+
+    async def change(self, by: Caller, user_id: str, **fields: str) -> UserRow:
+        """``fields`` are ``display_name``, ``role`` and ``state``. Raises NotFoundError, and ConflictError for the last
+        who may let others in."""
+        async with self._changes.by(by) as session:
+            row = await UserRepository(session).locked(user_id)
+            changes = {
+                name: [getattr(row, name), value] for name, value in fields.items() if getattr(row, name) != value
+            }
+            if not changes:
+                return row
+            was_admin = row.role == Role.ADMIN
+            for name, (_, value) in changes.items():
+                setattr(row, name, value)
+            if was_admin:
+                await self._check_somebody_left(session, row)
+            if row.state != UserState.ACTIVE:
+                await self._sessions.end_all(session, row, "disabled")
+            record(session, _event(EventKind.USER_CHANGED, row, changes=changes))
+        return row
+
+    async def remove(self, by: Caller, user_id: str) -> None:
+        """Removes a user with its keys and sessions. Raises NotFoundError, and ConflictError for the last who may let
+        others in."""
+        async with self._changes.by(by) as session:
+            row = await UserRepository(session).locked(user_id)
+            if row.role == Role.ADMIN:
+                await self._check_somebody_left(session, row, but=user_id)
+            await self._sessions.end_all(session, row, "removed")
+            await UserRepository(session).delete(user_id)
+            record(session, _event(EventKind.USER_REMOVED, row))
+
+    async def reset(self, by: Caller, user_id: str) -> tuple[UserRow, str]:
+        """Gives a person a one-time password in the place of its own, and ends its sessions. Raises NotFoundError,
+        InvalidError for a service, and ConflictError for the last who may let others in."""
+        password = make_password()
+        password_hash = await self._hashing.hash(password)
+        async with self._changes.by(by) as session:
+            row = await UserRepository(session).locked(user_id)
+            check_is_person(row)
+            row.password_hash, row.must_change = password_hash, True
+            row.password_until = utc_now() + SETUP_LIFETIME
+            if row.role == Role.ADMIN:
+                await self._check_somebody_left(session, row)
+            await self._sessions.end_all(session, row, "password_reset")
+            record(session, _event(EventKind.USER_CHANGED, row, replaced=["password"]))
+        return row, password
+
+    async def change_password(self, by: Caller, old: str, new: str, address: str) -> None:
+        """Replaces one's own password, and ends one's other sessions. Raises ForbiddenError for who is not signed in,
+        and InvalidError for a wrong old or an unfit new one."""
+        check_signed_in(by)
+        network, row = network_of(address), await self.get(by.user_id)
+        attempt = self._rates.begin(row.name_key, network, is_known=True)
+        if not await self._hashing.is_right(old, row.password_hash, network, is_known=True):
+            raise InvalidError("the old password is wrong", code="wrong_password")
+        self._rates.right(attempt)
+        check_new_password(new, row.name)
+        before, password_hash = row.password_hash, await self._hashing.hash(new, network)
+        async with self._changes.by(by) as session:
+            row = await UserRepository(session).locked(by.user_id)
+            if row.password_hash != before:
+                raise ConflictError("the password was changed in this moment", hint="try again with the new one")
+            row.password_hash, row.must_change, row.password_until = password_hash, False, None
+            await self._sessions.end_all(session, row, "password_changed", but=by.session_id)
+            record(session, _event(EventKind.USER_CHANGED, row, replaced=["password"]))
+
+    async def _first_password(self, row: UserRow, new: NewUser) -> str:
+        """Sets the hash of the password that was given, or of one that is made here and returned."""
+        if new.kind is UserKind.SERVICE:
+            if new.password:
+                raise InvalidError("a service has no password", hint="make it a key: gamekeeper key make --user NAME")
+            return ""
+        if new.password:
+            check_new_password(new.password, new.name)
+            row.password_hash, row.must_change = await self._hashing.hash(new.password), new.must_change
+            return ""
+        made = make_password()
+        row.password_hash, row.must_change = await self._hashing.hash(made), True
+        row.password_until = utc_now() + SETUP_LIFETIME
+        return made
+
+    async def _check_somebody_left(self, session: AsyncSession, row: UserRow, *, but: str = "") -> None:
+        await session.flush()
+        if not await has_admin(session, utc_now() + LAST_GOOD_FOR, but_user=but):
+            raise ConflictError(
+                f'"{row.name}" is the last who may let others in: without it nobody could',
+                hint="make another admin first, and have it sign in once",
+            )
+
+
+def check_new_password(password: str, name: str) -> None:
+    """Raises InvalidError, which does not repeat it."""
+    try:
+        check_password(password, name)
+    except ValueError as error:
+        raise InvalidError(str(error), hint="a few words that don't belong together are a good one") from None
+
+
+def check_signed_in(by: Caller) -> None:
+    """Raises ForbiddenError for a key, also for one of a user: whoever finds it gets no hold of the user by it."""
+    if not by.session_id:
+        raise ForbiddenError(
+            f"{by.words} calls by a key, and this is for who has signed in", hint="sign in: gamekeeper login"
+        )
+
+
+def check_is_person(row: UserRow) -> None:
+    if row.kind != UserKind.PERSON:
+        raise InvalidError(f'"{row.name}" is a service, which does not sign in', hint="its keys are in `key ls`")
+
+
+def _event(what: EventKind, row: UserRow, **data: Any) -> Event:
+    return Event(kind=what, message=row.name, data={"user": row.id} | data)
