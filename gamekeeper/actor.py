@@ -14,7 +14,7 @@ AGENT = "agent:"
 
 @dataclass(frozen=True)
 class Actor:
-    """``name`` is ``key:NAME``, ``user:NAME``, ``agent:NODE`` or ``system``; ``id`` is the caller's, and empty for the others.
+    """``name`` is ``key:NAME``, ``user:NAME``, ``agent:NODE`` or ``system``; ``id`` is the caller's, else empty.
     ``key`` is the id of the key by which a user acts."""
 
     name: str
