@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gamekeeper.cli import login as login_command
+from gamekeeper.cli import typed
 from gamekeeper.cli.app import build, exit_code
 from gamekeeper.cli.saved_contexts import contexts_file
 from gamekeeper.errors import GamekeeperError, InvalidError
@@ -164,4 +164,4 @@ async def test_nothing_is_asked_without_a_terminal(shell: Shell) -> None:
     empty = await shell("login", "--server", shell.url, "--password-stdin", "mia", given="\n")
     assert (empty.code, "a password is needed" in empty.err) == (2, True)
     with pytest.raises(InvalidError, match="no terminal"):
-        login_command.typed_password("password: ", from_stdin=False)
+        typed.typed_password("password: ", from_stdin=False)
