@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
@@ -19,6 +19,7 @@ from gamekeeper.domain.language.problem import Problem, dotted
 from gamekeeper.errors import (
     ForbiddenError,
     GamekeeperError,
+    InvalidError,
     LaterError,
     SpecError,
     TooLargeError,
@@ -147,6 +148,7 @@ def from_error(error: GamekeeperError) -> ProblemDetails:
 def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(GamekeeperError, _gamekeeper)  # type: ignore[arg-type]  # it may answer a WebSocket
     app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(WebSocketRequestValidationError, _websocket_validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(UnicodeError, _unicode)
     app.add_exception_handler(Exception, _unexpected)
@@ -187,6 +189,13 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     first = f"{problems[0].path}: {problems[0].message}" if problems else "the request can't be read"
     details = ProblemDetails(title=_TITLES[422], status=422, detail=first, code="invalid_request", problems=problems)
     return problem_response(details)
+
+
+async def _websocket_validation(websocket: WebSocket, error: Exception) -> None:
+    """The framework would refuse the handshake without a word."""
+    assert isinstance(error, WebSocketRequestValidationError)
+    words = [f"{dotted(tuple(item['loc']))}: {plain_words(item)}" for item in error.errors()[:100]]
+    await _close(websocket, InvalidError("; ".join(words)))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

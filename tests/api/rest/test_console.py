@@ -184,6 +184,21 @@ async def test_refusals_say_why(api: ApiUnderTest, run_id: str) -> None:
         assert await client.receive() == (4409, reason)
 
 
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [([], "command"), ([("command", "sh"), ("columns", "0")], "columns"), ([("other", "1")], "other")],
+)
+async def test_a_query_that_is_wrong_is_told_by_a_close(
+    api: ApiUnderTest, run_id: str, query: list[tuple[str, str]], word: str
+) -> None:
+    """A browser tells its programs nothing of a handshake that was refused."""
+    path = f"/api/v1/runs/{run_id}/steps/work/exec"
+    async with websocket(api.process.app, path, query, ADMIN_KEY) as client:
+        closed: Any = await client.receive()
+        assert closed[0] == 4422
+        assert word in closed[1]
+
+
 @pytest.mark.parametrize("key", ["", "wrong"])
 async def test_every_websocket_needs_a_key(api: ApiUnderTest, key: str) -> None:
     paths = [
