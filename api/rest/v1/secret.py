@@ -27,7 +27,7 @@ from gamekeeper.domain.secret.reference import FileReference, Reference, VaultRe
 from gamekeeper.domain.secret.scope import SecretScope
 from gamekeeper.domain.secret.value import SecretValue
 from gamekeeper.domain.secret.version import VersionState, version_state
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, PreconditionError, TooLargeError
+from gamekeeper.errors import ConflictError, InvalidError, NotFoundError, PreconditionError
 
 router = APIRouter(tags=["secrets"], route_class=UnshownBodyRoute)
 
@@ -188,8 +188,7 @@ async def get_secret(name: SecretName, secrets: SecretsDep, response: Response) 
 
 @router.put(
     "/secrets/{name}",
-    responses=problems(ConflictError, PreconditionError, TooLargeError)
-    | {201: {"model": Secret, "description": "The secret is new"}},
+    responses=problems(ConflictError, PreconditionError) | {201: {"model": Secret, "description": "The secret is new"}},
     dependencies=[_ADMIN],
 )
 async def set_secret(

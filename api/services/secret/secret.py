@@ -29,7 +29,7 @@ from gamekeeper.domain.secret.reference import Reference
 from gamekeeper.domain.secret.scope import SecretScope
 from gamekeeper.domain.secret.value import MAX_VALUE_BYTES, SecretValue
 from gamekeeper.domain.secret.version import KEPT_VERSIONS, MAX_SECRETS
-from gamekeeper.errors import ConflictError, InvalidError, PreconditionError, TooLargeError
+from gamekeeper.errors import ConflictError, InvalidError, PreconditionError
 from gamekeeper.ports.master_keys import MasterKeys
 from gamekeeper.sealing.envelope import seal, unseal
 
@@ -218,9 +218,10 @@ def _check_value(content: Content | None) -> None:
     if not content:
         raise InvalidError("the value is empty", hint="a secret has a byte at least", code="secret_value")
     if len(content) > MAX_VALUE_BYTES:
-        raise TooLargeError(
+        raise InvalidError(
             f"the value has {len(content):,} bytes; the limit is {MAX_VALUE_BYTES:,}",
             hint="keep large files in a volume, and the key that opens them here",
+            code="secret_value",
         )
 
 
