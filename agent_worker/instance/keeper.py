@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from agent_worker.instance.console_line import type_line
-from agent_worker.instance.kept import Kept, first_record
+from agent_worker.instance.kept import Kept
 from agent_worker.instance.sight import ADOPTED_REVISION, keys_of
+from agent_worker.instance.succession import first_record
 from agent_worker.instance.tools import Tools
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey, StepKey
 from gamekeeper.domain.instance.order import InstanceOrder, InstanceOutcome, InstanceStatus

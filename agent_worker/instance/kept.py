@@ -13,6 +13,8 @@ from dataclasses import replace
 from agent_worker.instance import ending, making, readiness
 from agent_worker.instance.journal import Record
 from agent_worker.instance.sight import Sight, look, start_of
+from agent_worker.instance.status import new_status, says_anything_new
+from agent_worker.instance.succession import succession
 from agent_worker.instance.tools import Tools
 from gamekeeper.backoff import Backoff, jittered
 from gamekeeper.domain.instance import keeping
@@ -20,7 +22,6 @@ from gamekeeper.domain.instance.crash_budget import delay_of
 from gamekeeper.domain.instance.memory import Life, Memory, Over
 from gamekeeper.domain.instance.order import InstanceOrder, InstanceStatus
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
-from gamekeeper.domain.language.lifetime import Strategy
 from gamekeeper.domain.log.last_words import LAST_LINES, last_words
 from gamekeeper.errors import GamekeeperError, ImageError, InvalidError, PolicyError, UnavailableError
 from gamekeeper.logging import get_logger
@@ -312,9 +313,8 @@ class Kept:
         settled: bool = False,
     ) -> None:
         """Tells a status, if it says anything new."""
-        status = self._status(state, reason, message, info, exit_code)
-        before = self.record.status
-        if before is None or status != replace_volatile(status, before):
+        status = new_status(self, state, reason, message, info, exit_code)
+        if says_anything_new(status, self.record.status):
             status = status.model_copy(update={"seq": self.tools.journal.next_seq()})
             self.record.status = status
             self.tools.told(status)
@@ -333,71 +333,6 @@ class Kept:
             container_id,
             serial,
         )
-
-    def _status(
-        self,
-        state: InstanceState,
-        reason: InstanceReason | None,
-        message: str,
-        info: ContainerInfo | None,
-        exit_code: int | None,
-    ) -> InstanceStatus:
-        before, kept, fall = self.record.status, self.order, self.memory.fall
-        if state is InstanceState.READY and fall is not None and reason is None:
-            reason, message = fall.reason, f"revision {self.record.order.revision} is not up: {fall.message}"
-        if state is InstanceState.STARTING and self.memory.aside is not None and self.record.before is not None:
-            message = message or f"revision {self.record.before.revision} goes on until it is ready"
-        is_same = before is not None and before.state is state and before.serial == self.record.order.serial
-        return InstanceStatus(
-            instance=kept.instance,
-            serial=self.record.order.serial,
-            revision=(self.sight.revision_of(info.id) if info else None) or kept.revision,
-            desired=self.record.order.desired,
-            state=state,
-            reason=reason,
-            message=message,
-            since=before.since if before is not None and is_same else self.tools.now(),
-            crash_count=self.memory.crashes.total,
-            exit_code=exit_code,
-            container_id=info.id if info else "",
-            digest=info.digest if info else "",
-            ports=list(info.ports) if info else [],
-        )
-
-
-def replace_volatile(status: InstanceStatus, before: InstanceStatus) -> InstanceStatus:
-    """The status before, with the number of the new one: equal when nothing has changed."""
-    return before.model_copy(update={"seq": status.seq})
-
-
-def succession(record: Record, order: InstanceOrder, sight: Sight) -> Record:
-    """The record under a newer order. What is ready or up so far may go on until the new one's turn."""
-    kept = record.kept
-    found = _before(record, order.revision, sight)
-    before = found and found.model_copy(update={"restart": False, "kill": False, "strategy": Strategy.RECREATE})
-    if before is None:  # nothing is known of what could run beside it
-        order = order.model_copy(update={"strategy": Strategy.RECREATE})
-    memory = record.memory.for_order(same_revision=kept.revision == order.revision)
-    return Record(order, before, memory.but(adopted=order.adopted or memory.adopted), record.status)
-
-
-def _before(record: Record, revision: int, sight: Sight) -> InstanceOrder | None:
-    """The newest order but for that revision. An older one, where what is ready, or else up, is of that."""
-    kept = record.kept if record.kept.desired is Desired.RUNNING else None
-    known = [order for order in (kept, record.before) if order is not None and order.revision != revision]
-    ups = [seen for seen in sight.seen if seen.life is Life.UP]
-    ready = [seen for seen in ups if seen.start == record.memory.ready]
-    for found in (ready, ups):
-        for order in known:
-            if any(seen.revision == order.revision for seen in found):
-                return order
-    return known[0] if known else None
-
-
-def first_record(order: InstanceOrder, revisions: list[int]) -> Record:
-    """``revisions`` are those whose containers are here already."""
-    alone = order.model_copy(update={"strategy": Strategy.RECREATE})
-    return Record(alone, None, Memory(adopted=order.adopted, revisions=revisions))
 
 
 def _is_cancelled() -> bool:

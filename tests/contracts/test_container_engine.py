@@ -4,85 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent_worker.docker_engine import DockerEngine
-from agent_worker.dummy_engine import DummyEngine
 from gamekeeper.domain.log.log import LogStream
-from gamekeeper.errors import ImageError, InvalidError
+from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import (
-    ContainerEngine,
     ContainerStatus,
-    EngineConsole,
     EngineFaultError,
     Health,
     NameTakenError,
-    NewContainer,
     StartError,
-    group_network,
 )
-from tests.factories import make_console, make_key, make_new_container, make_owner
+from tests.contracts.subject import Subject
+from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
-
-Make = Callable[..., NewContainer]
-
-
-class Subject:
-    """An engine, and how it is told to do things: real commands for Docker, the environment for the dummy."""
-
-    def __init__(self, engine: ContainerEngine, image: str, node: str, dummy: bool) -> None:
-        self.engine = engine
-        self.image = image
-        self.node = node
-        self.dummy = dummy
-
-    def new(self, *, sleep: float = 0, exit_code: int = 0, output: str = "", **fields: Any) -> NewContainer:
-        """``step_output`` is what it writes to the file for outputs, by a user who is not root."""
-        handed_on: str | None = fields.pop("step_output", None)
-        spec: dict[str, Any] = {"image": fields.pop("image", self.image), "restart": fields.pop("restart", "no")}
-        if self.dummy:
-            spec["environment"] = {
-                "DUMMY_SLEEP": str(sleep),
-                "DUMMY_EXIT_CODE": str(exit_code),
-                "DUMMY_OUTPUT": output,
-                "DUMMY_STEP_OUTPUT": handed_on or "",
-            }
-        else:
-            # exec, so that a stop reaches a process that ends on it
-            script = f"trap 'exit 143' TERM; printf '%s' '{output}'; sleep {sleep} & wait $!; exit {exit_code}"
-            if handed_on is not None:
-                script = f'echo "{handed_on}" >> "$STEP_OUTPUT"; {script}'
-                spec |= {"user": "65534", "read_only": True}
-            spec["command"] = ["sh", "-c", script]
-        made = make_new_container(make_owner(node=self.node, **fields), **spec)
-        return replace(made, has_outputs=handed_on is not None)
-
-    async def start_again(self, container_id: str) -> None:
-        """Starts it again, as ``docker start`` and Docker's restart policies do."""
-        if isinstance(self.engine, DockerEngine):
-            await self.engine.start(container_id)
-
-    async def ended(self, new: NewContainer) -> str:
-        """The id of a container that ran to its end, its restarts included."""
-        container_id = await self.engine.create(new)
-        await self.engine.start(container_id)
-        async with asyncio.timeout(HANG_SECONDS):
-            await self.engine.wait(container_id)
-            while (info := await self.engine.find(container_id)) and info.status is not ContainerStatus.EXITED:
-                await asyncio.sleep(0.05)
-        return container_id
-
-
-@pytest.fixture(params=["dummy", "docker"])
-def subject(request: pytest.FixtureRequest) -> Subject:
-    if request.param == "dummy":
-        return Subject(DummyEngine("node-1"), "image", "node-1", dummy=True)
-    engine = request.getfixturevalue("docker_engine")
-    return Subject(engine, request.getfixturevalue("test_image"), engine._node, dummy=False)
 
 
 async def test_outcome_is_read_from_the_engine(subject: Subject) -> None:
@@ -223,105 +161,6 @@ async def test_the_engine_starts_nothing_by_itself(subject: Subject, restart: st
     assert (info.restart_count, info.exit_code) == (0, 3)
 
 
-async def test_run_resources_come_and_go(subject: Subject) -> None:
-    run_id = make_key().run_id
-    for _ in range(2):
-        await subject.engine.ensure_network(f"gk-{run_id}", run_id)
-        await subject.engine.ensure_volume(f"gk-{run_id}", run_id)
-    assert run_id in await subject.engine.list_run_resources()
-    await subject.engine.remove_run_resources(run_id)
-    assert run_id not in await subject.engine.list_run_resources()
-
-
-async def test_own_volumes_go_with_their_instance(subject: Subject) -> None:
-    """Those that were created for it, and those that are named: none for its name alone."""
-    engine, name = subject.engine, f"game-{make_key().run_id}"
-    for instance in (name, f"{name}-1"):
-        await engine.ensure_own_volume(f"gk-i-{instance}.data", instance)
-    await engine.ensure_own_volume(f"gk-i-{name}.old", "")
-    try:
-        await engine.remove_own_volumes(name, ["no-such-volume", f"gk-i-{name}.old"])
-        assert await own_volumes(engine, name) == [f"gk-i-{name}-1.data"]
-    finally:
-        await engine.remove_own_volumes(f"{name}-1", [])
-    assert await own_volumes(engine, name) == []
-
-
-async def test_a_volume_of_two_pipelines_names_is_of_the_one_that_has_it(subject: Subject) -> None:
-    """Pipeline a-b with the volume data, and pipeline a with the volume b-data."""
-    engine, pipeline = subject.engine, f"p{make_key().run_id}"
-    volume = f"gk-p-{pipeline}-b-data"
-
-    async def create(owner: str) -> str:
-        owned = make_owner(node=subject.node, pipeline=owner)
-        new = make_new_container(owned, image=subject.image, command=["true"], volumes=[f"{volume}:/data"])
-        return await engine.create(new)
-
-    made = [await create(f"{pipeline}-b"), await create(f"{pipeline}-b"), await create("other")]
-    with pytest.raises(InvalidError, match=f"volume {volume} belongs to pipeline {pipeline}-b"):
-        await create(pipeline)
-    for container_id in made:
-        await engine.remove(container_id)
-    await engine.remove_own_volumes(pipeline, [volume])
-
-
-async def test_a_volume_that_a_container_has_stays_and_is_told(subject: Subject) -> None:
-    engine, name = subject.engine, f"game-{make_key().run_id}"
-    volume = f"gk-i-{name}.data"
-    await engine.ensure_own_volume(volume, name)
-    new = make_new_container(
-        make_owner(node=subject.node), image=subject.image, command=["true"], volumes=[f"{volume}:/theirs"]
-    )
-    holder = await engine.create(new)
-    stay = {volume: f"container {new.owner.key.container_name} has it"}
-    assert await engine.remove_own_volumes(name, ["no-such-volume"]) == stay
-    assert await own_volumes(engine, name) == [volume]
-    await engine.remove(holder)
-    assert await engine.remove_own_volumes(name, [volume]) == {}
-    assert await own_volumes(engine, name) == []
-
-
-async def own_volumes(engine: ContainerEngine, instance: str) -> list[str]:
-    if isinstance(engine, DockerEngine):
-        found = await engine._call(engine._api.volumes, filters={"name": f"^gk-i-{instance}"})
-        return [volume["Name"] for volume in found.get("Volumes") or []]
-    assert isinstance(engine, DummyEngine)
-    return sorted(name for name in engine.own_volumes if name.startswith(f"gk-i-{instance}"))
-
-
-async def test_a_runs_network_is_there_for_as_long_as_a_container_that_may_start_again(subject: Subject) -> None:
-    """Docker lets a network go from under a container that is stopped, which then never starts again."""
-    key = make_key()
-    network = f"gk-{key.run_id}"
-    await subject.engine.ensure_network(network, key.run_id)
-    new = replace(subject.new(key=key, kind="service", lifetime="node", sleep=60), network=network, alias="server")
-    container_id = await subject.engine.create(new)
-    await subject.engine.start(container_id)
-    await subject.engine.stop(container_id, 5)
-    await subject.engine.remove_run_resources(key.run_id)
-    assert key.run_id in await subject.engine.list_run_resources()
-    await subject.start_again(container_id)
-    await subject.engine.stop(container_id, 5)
-    await subject.engine.remove(container_id)
-    await subject.engine.remove_run_resources(key.run_id)
-    assert key.run_id not in await subject.engine.list_run_resources()
-
-
-async def test_a_groups_network_goes_with_its_last_container(subject: Subject) -> None:
-    group = f"contract-{make_key().run_id}"
-    for _ in range(2):
-        await subject.engine.ensure_group(group)
-    new = replace(subject.new(kind="service", sleep=60), network=group_network(group), alias="arena", aliases=("a",))
-    container_id = await subject.engine.create(new)
-    await subject.engine.start(container_id)
-    await subject.engine.stop(container_id, 5)
-    assert group in await subject.engine.remove_unused_groups()
-    await subject.engine.remove(container_id)
-    assert group not in await subject.engine.remove_unused_groups()
-    await subject.engine.ensure_group(group)  # as for the first one
-    assert group not in await subject.engine.remove_unused_groups()
-
-
 async def test_a_change_of_a_container_is_told(subject: Subject) -> None:
     """Its start, and its end, whose exit code is known though it may run again by then."""
     told = asyncio.Event()
@@ -348,73 +187,6 @@ async def test_listing_again_tells_the_same_of_what_ended_and_anew_of_what_runs(
     assert (first[running].status, second[running].status) == (ContainerStatus.RUNNING, ContainerStatus.EXITED)
     await subject.engine.remove(ended)
     assert [info.id for info in await subject.engine.list_owned()] == [running]
-
-
-async def until_text(console: EngineConsole, wanted: bytes) -> bytes:
-    """All that is written until ``wanted`` was."""
-    text = b""
-    async with asyncio.timeout(HANG_SECONDS):
-        while wanted not in text:
-            piece = await console.read()
-            assert piece is not None, text
-            text += piece.data
-    return text
-
-
-async def echoes_to_its_end(console: EngineConsole) -> None:
-    await console.write(b"hello \xff\n")
-    await until_text(console, b"hello \xff\n")
-    await console.end_input()
-    async with asyncio.timeout(HANG_SECONDS):
-        while await console.read() is not None:
-            pass
-    assert await console.exit_code() == 0
-
-
-async def test_a_console_echoes_until_its_input_ends(subject: Subject) -> None:
-    container_id = await running(subject)
-    console = await subject.engine.open_console(container_id, make_console("cat"))
-    await echoes_to_its_end(console)
-    await console.close()
-    await console.close()
-
-
-@pytest.mark.parametrize(("history", "shown"), [(1, b"two\n"), (2, b"one\ntwo\n"), (3, b"one\ntwo\n")])
-async def test_a_console_begins_with_the_lines_before(subject: Subject, history: int, shown: bytes) -> None:
-    container_id = await subject.engine.create(subject.new(sleep=60, output="one\ntwo\n"))
-    await subject.engine.start(container_id)
-    async with asyncio.timeout(HANG_SECONDS):
-        while len(await subject.engine.last_log_lines(container_id, 3)) < 2:
-            await asyncio.sleep(0.05)
-    console = await subject.engine.open_console(container_id, replace(make_console(), history=history))
-    assert (await until_text(console, b"two\n")) == shown
-    assert console.history is not None
-    assert (console.history.since_ns > 0) == (history > 2)
-    await console.close()
-
-
-async def test_a_console_to_what_does_not_run(subject: Subject) -> None:
-    ended = await subject.ended(subject.new())
-    with pytest.raises(StartError):
-        await subject.engine.open_console(ended, make_console("cat"))
-
-
-async def running(subject: Subject) -> str:
-    container_id = await subject.engine.create(subject.new(sleep=60))
-    await subject.engine.start(container_id)
-    return container_id
-
-
-async def test_a_look_into_what_has_ended(subject: Subject) -> None:
-    container_id = await subject.ended(subject.new(exit_code=3))
-    console = await subject.engine.look_in(container_id, make_console("cat"))
-    await echoes_to_its_end(console)
-    await console.close()
-    info = await subject.engine.find(container_id)
-    assert info is not None
-    assert info.exit_code == 3
-    with pytest.raises(StartError):
-        await subject.engine.look_in("gone", make_console("cat"))
 
 
 async def test_ports_are_told_while_it_runs(subject: Subject) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent_worker.instance.journal import KeeperJournal
-from agent_worker.instance.kept import first_record
+from agent_worker.instance.succession import first_record
 from gamekeeper.domain.instance.order import InstanceOrder
 from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.instance.state import Desired
