@@ -41,13 +41,13 @@ from gamekeeper.errors import ImageError, InvalidError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerUsage,
-    EngineConsole,
     EngineFaultError,
     NewContainer,
     Progress,
     StartError,
     claimed_volumes,
 )
+from gamekeeper.ports.engine_console import EngineConsole
 
 EVENT_SECONDS = 5.0
 

@@ -11,7 +11,8 @@ from gamekeeper.domain.instance.spec import Hook
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
 from gamekeeper.errors import GamekeeperError, UnavailableError
-from gamekeeper.ports.container_engine import ContainerInfo, EngineConsole, StartError
+from gamekeeper.ports.container_engine import ContainerInfo, StartError
+from gamekeeper.ports.engine_console import EngineConsole
 
 if TYPE_CHECKING:
     from agent_worker.instance.kept import Kept

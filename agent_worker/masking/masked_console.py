@@ -14,7 +14,7 @@ from agent_worker.masking.mask_stream import MaskStream
 from agent_worker.masking.masker import Masker
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleSize, ConsoleText
-from gamekeeper.ports.container_engine import EngineConsole
+from gamekeeper.ports.engine_console import EngineConsole
 
 QUIET_SECONDS = 0.05
 

@@ -18,14 +18,8 @@ from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import GamekeeperError, UnavailableError
-from gamekeeper.ports.container_engine import (
-    ContainerEngine,
-    ContainerInfo,
-    EngineConsole,
-    NameTakenError,
-    NewContainer,
-    StartError,
-)
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, NameTakenError, NewContainer, StartError
+from gamekeeper.ports.engine_console import EngineConsole
 
 HEALTH_LOG = 300  # characters that are told of it
 UNKNOWN = "its secret values are not known to this node yet, and are to be masked in what it handed on"

@@ -24,7 +24,8 @@ from gamekeeper.domain.run.console import (
 )
 from gamekeeper.errors import GamekeeperError, InvalidError, PolicyError
 from gamekeeper.logging import get_logger
-from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus, EngineConsole, StartError
+from gamekeeper.ports.container_engine import ContainerEngine, ContainerInfo, ContainerStatus, StartError
+from gamekeeper.ports.engine_console import EngineConsole
 from gamekeeper.ports.node_policy import OwnPolicy
 from gamekeeper.rpc.console import console_input_from_pb, console_output_to_pb, console_request_from_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb

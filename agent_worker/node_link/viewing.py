@@ -13,7 +13,7 @@ from collections import deque
 from gamekeeper.domain.container.container_key import ContainerKey, InstanceKey
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import MAX_PIECE_BYTES, ConsoleSize, ConsoleText
-from gamekeeper.ports.container_engine import EngineConsole
+from gamekeeper.ports.engine_console import EngineConsole
 
 MAX_BACKLOG = 4 * 1024 * 1024  # bytes for one viewer, with what each piece costs
 PIECE_COST = 200

@@ -13,8 +13,9 @@ from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.project_volume import PREFIX
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.node.judged import Judged
-from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize, ConsoleText
+from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import InvalidError, UnavailableError
+from gamekeeper.ports.engine_console import EngineConsole
 
 
 class ContainerStatus(StrEnum):
@@ -150,43 +151,6 @@ class EngineFaultError(UnavailableError):
 
 
 Progress = Callable[[str], None]
-
-
-class EngineConsole(Protocol):
-    """One terminal. Reading and writing may go on at the same time; each raises UnavailableError when it broke off.
-
-    After a cancelled call only ``close`` is left: the bytes of a cancelled read or write may be lost. ``history`` tells
-    of the lines before it that come first, where they were asked for.
-    """
-
-    @property
-    def history(self) -> ConsoleHistory | None:
-        """Tells of the lines that come first, None where none were asked for. Returns at once. Idempotent."""
-
-    async def read(self) -> ConsoleText | None:
-        """Blocks until the command has written something; returns None at the end. Not idempotent."""
-
-    async def write(self, data: bytes) -> None:
-        """Blocks while the command does not read. Drops the bytes where the command has ended. Not idempotent."""
-
-    async def end_input(self) -> None:
-        """Tells the command that no more input comes. Returns at once. Idempotent."""
-
-    async def resize(self, size: ConsoleSize) -> None:
-        """Sets the terminal's size; has no effect where there is no terminal. Returns at once. Idempotent."""
-
-    async def exit_code(self) -> int | None:
-        """The exit code of the command or the container, once the output has ended; None while that goes on.
-
-        Returns at once. Idempotent.
-        """
-
-    async def close(self) -> None:
-        """Hangs up: ends a command that still runs, and leaves a container's own process alone. Idempotent.
-
-        Blocks until the command has ended, for some seconds at most. Cancelled, it may leave a command that ignores
-        the hang-up.
-        """
 
 
 class ContainerEngine(Protocol):

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gamekeeper.ports.container_engine import (
-    EngineConsole,
-    StartError,
-)
+from gamekeeper.ports.container_engine import StartError
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.contracts.subject import Subject
 from tests.factories import make_console
 from tests.hang import HANG_SECONDS

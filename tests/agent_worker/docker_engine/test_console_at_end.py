@@ -10,7 +10,7 @@ import pytest
 
 from agent_worker.docker_engine import DockerEngine
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
-from gamekeeper.ports.container_engine import EngineConsole
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
 

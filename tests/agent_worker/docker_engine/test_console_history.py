@@ -11,7 +11,7 @@ from agent_worker.docker_engine import DockerEngine
 from agent_worker.docker_engine.joining import UNKNOWN
 from gamekeeper.domain.log.log import LogStream
 from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest, ConsoleSize
-from gamekeeper.ports.container_engine import EngineConsole
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
 

@@ -10,7 +10,8 @@ import pytest
 
 from agent_worker.docker_engine import DockerEngine
 from agent_worker.docker_engine.ended_console import LOOKS_IN
-from gamekeeper.ports.container_engine import EngineConsole, StartError
+from gamekeeper.ports.container_engine import StartError
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.factories import make_console, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
 

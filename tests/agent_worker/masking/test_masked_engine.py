@@ -17,12 +17,12 @@ from gamekeeper.errors import InvalidError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerEngine,
     ContainerInfo,
-    EngineConsole,
     EngineFaultError,
     NameTakenError,
     NewContainer,
     StartError,
 )
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.agent_worker.masking.writing import Writing
 from tests.factories import make_console, make_new_container, make_owner
 

@@ -16,7 +16,8 @@ from agent_worker.masking.masked_engine import masked_engine
 from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.domain.log.log import LogEnd, LogStream
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
-from gamekeeper.ports.container_engine import ContainerEngine, EngineConsole, StartError
+from gamekeeper.ports.container_engine import ContainerEngine, StartError
+from gamekeeper.ports.engine_console import EngineConsole
 from tests.agent_worker.logs.shown_logs import end_of, records
 from tests.factories import make_key, make_new_container, make_owner
 from tests.hang import HANG_SECONDS
