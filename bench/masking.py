@@ -5,7 +5,7 @@
              and with 200 in turns; the spool is emptied as by an uploader
 
 The text is that of a busy server: times, levels, words, JSON, ids in hex and tokens of base64. Each thousandth line has
-a value, in one of the encodings that are looked for.
+a value, in one of the encodings that are looked for. A line has a KiB, as those of ``make bench-logs``.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from tests.factories import make_key, make_owner
 VALUES = 200
 TEXT_BYTES = 32 * 1024 * 1024
 CHUNK_BYTES = 512 * 1024
+LINE_BYTES = 1024
 WORDS = "player joined the arena with a ping of map loaded in chunk saved request from user took no error".split()
 
 
@@ -69,8 +70,10 @@ def make_text(size: int, values: Sequence[bytes]) -> bytes:
         place += 1
         key = uuid.uuid4()
         words = " ".join(WORDS[(place * step) % len(WORDS)] for step in range(1, 9))
-        line = f"2026-01-01T00:{place // 60 % 60:02}:{place % 60:02}.{place % 1000:03}Z INFO [{place}] {words} "
-        line += f'{{"id":"{key}","port":{place % 65536},"token":"{base64.b64encode(key.bytes).decode()}"}} {key.hex} '
+        line = f"2026-01-01T00:{place // 60 % 60:02}:{place % 60:02}.{place % 1000:03}Z INFO [{place}] "
+        while len(line) < LINE_BYTES - 256:
+            token = base64.b64encode(key.bytes).decode()
+            line += f'{words} {{"id":"{key}","port":{place % 65536},"token":"{token}"}} {key.hex} '
         data = line.encode() + (encoded(values[place % len(values)], place) if place % 1000 == 0 else b"") + b"\n"
         lines.append(data)
         done += len(data)
