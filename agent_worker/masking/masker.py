@@ -1,7 +1,7 @@
 """Finds the secret values of one container in what it writes, in all their usual forms at once (``forms``).
 
-A small automaton of the forms' first bytes goes over all of the text, fast, and a large one of the whole forms where
-one of those is. Where they are everywhere, the large one alone bounds the speed.
+An automaton of the forms' first bytes goes over the text, and where it finds some, the longest form is looked for that
+is there: an automaton of whole forms would take a hundred megabytes for one large value.
 
 Values overlap, as one may be a part of another: all that any of them covers is masked, each run by one ``***``, whose
 length tells nothing.
@@ -20,7 +20,7 @@ from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 from agent_worker.masking.forms import MIN_BYTES, forms_of
 
 MASK = b"***"
-HEAD_BYTES = 8
+HEAD_BYTES = 6
 Span = tuple[int, int]
 
 
@@ -80,17 +80,32 @@ class ValueMasker:
         return BytesAhoCorasick(self._heads, MatchKind.Standard, Implementation.DFA)
 
     @cached_property
-    def _search(self) -> BytesAhoCorasick:
-        return BytesAhoCorasick(self._forms, MatchKind.Standard, Implementation.ContiguousNFA)
+    def _shorter(self) -> list[int]:
+        """Of each form the place of the longest one that it begins with; -1 where there is none."""
+        found: list[int] = []
+        for place, form in enumerate(self._forms):
+            shorter = place - 1
+            while shorter >= 0 and not form.startswith(self._forms[shorter]):
+                shorter = found[shorter]
+            found.append(shorter)
+        return found
 
     def spans(self, data: bytes) -> list[Span]:
-        if not self._forms or not (heads := self._head_search.find_matches_as_indexes(data, overlapping=True)):
+        if not self._forms:
             return []
-        found: list[Span] = []
-        for at, until in united([(begin, begin + self._lengths[which]) for which, begin, _ in heads]):
-            matches = self._search.find_matches_as_indexes(data[at:until], overlapping=True)
-            found += [(at + begin, at + end) for _, begin, end in matches]
+        found = []
+        for head, begin, _ in self._head_search.find_matches_as_indexes(data, overlapping=True):
+            if size := self._form_in(data[begin : begin + self._lengths[head]]):
+                found.append((begin, begin + size))
         return united(found)
+
+    def _form_in(self, text: bytes) -> int:
+        """The length of the longest form that the text begins with; 0 where there is none. The form that is sorted next
+        before the text begins with it."""
+        place = bisect_right(self._forms, text) - 1
+        while place >= 0 and not text.startswith(self._forms[place]):
+            place = self._shorter[place]
+        return len(self._forms[place]) if place >= 0 else 0
 
     def tail(self, data: bytes) -> int:
         """No form has a newline in it, and none is longer than the longest."""

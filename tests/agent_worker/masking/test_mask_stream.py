@@ -55,6 +55,14 @@ def test_no_form_of_a_value_is_left(made: tuple[list[bytes], bytes], places: lis
     assert not [form for value in chosen for form in forms_of(value) if form in shown]
 
 
+@given(texts())
+def test_all_that_a_form_covers_is_masked_and_nothing_else(made: tuple[list[bytes], bytes]) -> None:
+    chosen, text = made
+    forms = {form for value in chosen for form in forms_of(value)}
+    places = [(at, at + len(form)) for form in forms for at in range(len(text)) if text.startswith(form, at)]
+    assert ValueMasker(chosen).spans(text) == united(places)
+
+
 @given(texts(), cuts, st.data())
 def test_letting_go_changes_nothing_but_beginnings(
     made: tuple[list[bytes], bytes], places: list[int], data: st.DataObject
