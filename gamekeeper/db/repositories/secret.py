@@ -95,11 +95,14 @@ class SecretRepository:
         await self._session.exec(delete(SecretRow).where(col(SecretRow.name) == name))
 
     async def note_use(self, names: Collection[str], at: datetime, by: str, seldom: datetime) -> None:
-        """Unless a use later than ``seldom`` was noted already. One later than ``at`` is of a clock that was ahead."""
+        """Unless a use later than ``seldom`` was noted already. One later than ``at`` is of a clock that was ahead.
+
+        A row at a time, in one order for all: two that note the same secrets at once would else wait for each other."""
         before = col(SecretRow.last_used_at)
         is_due = or_(before.is_(None), before <= seldom, before > at)
-        used = update(SecretRow).where(col(SecretRow.name).in_(names), is_due)
-        await self._session.exec(used.values(last_used_at=at, last_used_by=by))
+        for name in sorted(names):
+            used = update(SecretRow).where(col(SecretRow.name) == name, is_due)
+            await self._session.exec(used.values(last_used_at=at, last_used_by=by))
 
     async def key_ids(self) -> set[str]:
         """The master keys that some version needs."""

@@ -271,6 +271,19 @@ async def test_a_database_that_takes_no_writes_keeps_nobody_from_a_value(
     assert len(await told(database)) == 1, "it is noted once the database takes writes again"
 
 
+async def test_many_users_of_the_same_secrets_at_once_are_all_noted(
+    database: Database, keys: KeyFile, stored: StoredSecretValues
+) -> None:
+    names = [f"s{number}" for number in range(12)]
+    for name in names:
+        await add(database, keys, name)
+    uses = [SecretUse(UserKind.RUN_STEP, pipeline="deploy", run=f"r{number}", node="gpu-1") for number in range(12)]
+    found = await asyncio.gather(*(stored.values(names, use) for use in uses))
+    assert found == [dict.fromkeys(names, CANARY)] * 12
+    assert stored.care.failures == 0
+    assert sorted(event.run for event in await told(database)) == sorted(use.run for use in uses)
+
+
 async def test_many_at_once(database: Database, keys: KeyFile, stored: SecretValues) -> None:
     await add(database, keys, "s3-key")
     found = await asyncio.gather(*(stored.values(["s3-key"], STEP) for _ in range(20)))
