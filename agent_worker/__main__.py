@@ -74,7 +74,10 @@ async def work(settings: AgentSettings) -> None:
         temporal.renew()
         keep()
 
-    temporal = TemporalLink(identity, lambda: agent.link.server.rpartition(":")[0], settings.temporal)
+    def host() -> str:
+        return agent.link.server.rpartition(":")[0]
+
+    temporal = TemporalLink(identity, host, settings.temporal, settings.payload_keys)
     membership = Membership(joining, identity, renewed, partial(_given_token, settings))
     agent = build(settings, membership, policy, welcomed)
     agent.telemetry.work_error = lambda: temporal.trouble

@@ -56,6 +56,11 @@ class AgentSettings(BaseModel):
         default="",
         description="Temporal's address as HOST:PORT, where the one that the server tells is not right here.",
     )
+    payload_keys: Path | None = Field(
+        default=None,
+        description="File with the fleet's payload keys, for an agent that speaks to Temporal itself. None is right "
+        "behind a gateway, which encrypts for its nodes: whoever has the file reads what all nodes are given.",
+    )
     compression: Literal["", "gzip"] = Field(
         default="",
         description="Compression of logs and metrics on their way. None, because it costs CPU that games need.",

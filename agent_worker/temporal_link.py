@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.client import Client
+from temporalio.converter import PayloadCodec
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
@@ -24,10 +26,13 @@ from gamekeeper.certificates.pem import SERVER_NAME
 from gamekeeper.certificates.step_signature import StepVerifier
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.logging import get_logger
+from gamekeeper.payload_keys.live import PayloadKeys
+from gamekeeper.payload_keys.ring_file import RingFile
 from gamekeeper.temporal.client import GatewayTls, connect
 from gamekeeper.temporal.pollers import Pollers
 from gamekeeper.temporal.queues import node_control_queue, node_queue
-from gamekeeper.temporal.signed_inputs import VerifyingCodec
+from gamekeeper.temporal.sealed_payloads import PayloadSeals, SealingCodec
+from gamekeeper.temporal.signed_inputs import ENCRYPTED_INPUT, VerifyingCodec
 
 log = get_logger(__name__)
 
@@ -40,17 +45,24 @@ def _pollers(queue: str) -> Pollers:
 
 
 class TemporalLink:
-    """``address`` is Temporal's own where an operator gave one to this agent; ``host`` tells the host of the server
-    that the node link is with, or tries, now."""
+    """``address`` is Temporal's own where an operator gave one to this agent, and ``payload_keys`` the fleet's, which
+    it then needs; ``host`` tells the host of the server that the node link is with, or tries, now."""
 
-    def __init__(self, identity: Identity, host: Callable[[], str], address: str = "") -> None:
+    def __init__(
+        self, identity: Identity, host: Callable[[], str], address: str = "", payload_keys: Path | None = None
+    ) -> None:
         self._identity = identity
         self._host = host
         self._dialled = ""
         self._address = address
         self._renewed = asyncio.Event()
-        self._codec = VerifyingCodec(StepVerifier(lambda: identity.good_credentials.roots))
+        verifier = StepVerifier(lambda: identity.good_credentials.roots)
+        self._codec = VerifyingCodec(verifier, met_encrypted=self._cannot_read)
+        self._is_blind = False
         node = identity.node_id
+        self._direct: PayloadCodec = self._codec
+        if payload_keys is not None:
+            self._direct = SealingCodec(self._codec, PayloadSeals(PayloadKeys(RingFile(payload_keys))), node=node)
         self._queues = deque((queue, _pollers(queue)) for queue in (node_queue(node), node_control_queue(node)))
         self._silent: dict[str, str] = {}
         self._is_away = False
@@ -78,7 +90,7 @@ class TemporalLink:
         identity = self._identity
         self._dialled = self._host()
         if self._address or not (identity.gateway_port or identity.gateway_address):
-            return await connect(self._address or identity.temporal_address, codec=self._codec)
+            return await connect(self._address or identity.temporal_address, codec=self._direct)
         own = identity.good_credentials
         tls = GatewayTls(key=own.key, chain=own.chain, roots=own.roots, name=SERVER_NAME)
         address = identity.gateway_address or f"{self._dialled}:{identity.gateway_port}"
@@ -112,8 +124,14 @@ class TemporalLink:
             self._tell(f"Temporal can't be reached: {error.message}")
             return
         self._is_away = False
+        if self._is_blind:
+            self._tell(ENCRYPTED_INPUT)
+            return
         self._silent[queue] = f"of the workers of {queue} {said}" if said else ""
         self._tell(next((silent for silent in self._silent.values() if silent), ""))
+
+    def _cannot_read(self) -> None:
+        self._is_blind = True
 
     def _tell(self, trouble: str) -> None:
         """Once an outage in the log; the condition has the newest words."""

@@ -11,6 +11,7 @@ import signal
 from api.bootstrap import build
 from api.given_key import ensure_given_key
 from api.https import RestServer
+from api.services.access.payload_seals import payload_seals
 from api.services.run.earlier_work import take_over_earlier_work
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
@@ -23,6 +24,7 @@ from gamekeeper.logging import configure_logging, get_logger
 from gamekeeper.temporal.client import connect
 from gamekeeper.temporal.namespace import ensure_namespace
 from gamekeeper.temporal.proofs import ProvingCodec, WorkKey
+from gamekeeper.temporal.sealed_payloads import SealingCodec
 from gamekeeper.temporal.search_attributes import SearchAttributes
 from gamekeeper.tracing import configure_tracing
 
@@ -34,11 +36,11 @@ FILES_BESIDE = 24_576  # connections of the node link, databases, logs
 async def serve(settings: ApiSettings) -> None:
     await asyncio.to_thread(upgrade, settings.database_url)
     database = Database(settings.database_url)
-    work_key = WorkKey(settings.work_key)
-    client = await connect(settings.temporal or None, codec=ProvingCodec(work_key.ensure()))
+    seals, work_key = payload_seals(settings), WorkKey(settings.work_key)
+    client = await connect(settings.temporal or None, codec=SealingCodec(ProvingCodec(work_key.ensure()), seals))
     await ensure_namespace(client, settings.temporal_retention_days)
     await SearchAttributes(client).ensure()
-    process = build(settings, database, client)
+    process = build(settings, database, client, seals)
     services = process.services
     await take_over_earlier_work(client, services.schedules, services.instances.schedules, work_key)
     await ensure_given_key(services.key_ring, settings.admin_key, settings.admin_key_file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from api.dependencies import Services, require_caller
@@ -29,6 +31,8 @@ from api.rest.v1 import (
     metric,
     node,
     node_drain,
+    payload_codec,
+    payload_key,
     pipeline,
     placement,
     process,
@@ -44,12 +48,15 @@ from api.rest.v1 import (
 )
 from api.strict_query import check_query
 from api.strict_transport import StrictTransport
+from api.ui_origins import UiOrigins
 from gamekeeper import __version__
 
 
-def create_app(services: Services) -> FastAPI:
-    """The app around its services."""
+def create_app(services: Services, ui_origins: Sequence[str] = ()) -> FastAPI:
+    """The app around its services. Pages of ``ui_origins``, Temporal's UI, may have payloads decrypted."""
     app = create_routes()
+    if ui_origins:
+        app.add_middleware(UiOrigins, origins=ui_origins)
     app.state.services = services
     return app
 
@@ -112,6 +119,8 @@ def _version_one() -> APIRouter:
         schedule,
         secret,
         ca,
+        payload_key,
+        payload_codec,
     )
     for module in below_the_key:
         router.include_router(module.router)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from api.services.access.certificate import CertificateService
 from api.services.access.join_approval import JoinApprovalService
+from api.services.access.payload_key import PayloadKeyService
 from api.services.access.people import People
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
@@ -45,6 +46,7 @@ ACME_SECONDS = 60.0
 ACME_LIMIT_SECONDS = 600.0  # an order ends by itself before
 SECRET_KEYS_SECONDS = 300.0  # a rotation does it at once; this is for what a kill left
 SECRET_USES_SECONDS = 3600.0
+PAYLOADS_SECONDS = 5.0
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
 SOON_SECONDS = 5.0
@@ -125,6 +127,10 @@ def secret_loops(secrets: SecretServices) -> list[Loop]:
         Loop(secrets.keys.care, secrets.keys.go_on, SECRET_KEYS_SECONDS, limit=None),
         Loop(Supervised("ended_secret_uses"), secrets.secrets.forget_ended_uses, SECRET_USES_SECONDS),
     ]
+
+
+def payload_loops(keys: PayloadKeyService) -> list[Loop]:
+    return [Loop(Supervised("payload_troubles"), keys.keep, PAYLOADS_SECONDS)]
 
 
 def _of_rest(certificate: RestCertificate | None) -> list[Loop]:

@@ -23,6 +23,7 @@ from api.services.run.reconcile import RunReconciler
 from api.settings import ApiSettings
 from api.wiring import wire
 from gamekeeper.db.engine import Database
+from gamekeeper.temporal.sealed_payloads import PayloadSeals
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class ApiProcess:
     loops: list[Loop]
 
 
-def build(settings: ApiSettings, database: Database, client: Client) -> ApiProcess:
-    wired = wire(settings, database, client)
+def build(settings: ApiSettings, database: Database, client: Client, seals: PayloadSeals) -> ApiProcess:
+    """``seals`` are those of the client's codec."""
+    wired = wire(settings, database, client, seals)
     config = LinkConfig.of(
         settings,
         temporal_address=client.service_client.config.target_host,
@@ -58,7 +60,7 @@ def build(settings: ApiSettings, database: Database, client: Client) -> ApiProce
     wired.rest.joining.link_port = server.port
     return ApiProcess(
         services=wired.rest,
-        app=create_app(wired.rest),
+        app=create_app(wired.rest, settings.ui_origins()),
         link_server=server,
         presence=wired.link.presence,
         conditions=wired.link.conditions,

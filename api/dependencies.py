@@ -24,6 +24,7 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key_ring import KeyRing
+from api.services.access.payload_key import PayloadKeyService
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.session import SessionService
@@ -80,6 +81,7 @@ class Services:
     authority: AuthorityService
     enrolment: EnrolmentService
     joining: JoinService
+    payload_keys: PayloadKeyService
     join_keys: JoinKeyService
     approvals: JoinApprovalService
     bundles: BundleService
@@ -185,6 +187,10 @@ def _join_key_service(services: ServicesDep) -> JoinKeyService:
 
 def _join_approval_service(services: ServicesDep) -> JoinApprovalService:
     return services.approvals
+
+
+def _payload_key_service(services: ServicesDep) -> PayloadKeyService:
+    return services.payload_keys
 
 
 def _bundle_service(services: ServicesDep) -> BundleService:
@@ -306,6 +312,7 @@ AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]
 JoinKeysDep = Annotated[JoinKeyService, Depends(_join_key_service)]
 JoinApprovalsDep = Annotated[JoinApprovalService, Depends(_join_approval_service)]
+PayloadKeysDep = Annotated[PayloadKeyService, Depends(_payload_key_service)]
 BundlesDep = Annotated[BundleService, Depends(_bundle_service)]
 NodesDep = Annotated[NodeService, Depends(_node_service)]
 PlacementsDep = Annotated[PlacementService, Depends(_placement_service)]

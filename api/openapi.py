@@ -47,6 +47,7 @@ refusal is a close with 4000 plus the HTTP status.""",
     "join keys": "Keys by which machines become nodes that nobody has named before.",
     "joins": "Machines that brought a join key, and those of them that wait for an operator.",
     "join": "What a machine asks for to become a node. These routes need no API key.",
+    "payload keys": "Keys that encrypt what goes through Temporal, and the decoder for Temporal's web UI.",
     "ca": "The certificate authority of this control plane, and its rotation.",
     "health": "For load balancers and Prometheus. The first two need no key; `/metrics` none on the machine itself.",
 }

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field
 from sqlalchemy.engine import make_url
@@ -18,6 +19,7 @@ from gamekeeper.domain.access.user import SessionTerms
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
 from gamekeeper.keys import weakness
+from gamekeeper.payload_keys.ring_file import RingFile
 
 SMALLEST_QUOTA = 65_536
 
@@ -27,6 +29,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_origin(text: str) -> bool:
+    """True for scheme, host and port, as browsers write them: compared letter by letter."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and text == f"{parts.scheme}://{parts.netloc}" and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 class ApiSettings(SecretSettings):
@@ -234,6 +245,18 @@ class ApiSettings(SecretSettings):
         "and the secret that proves work, for a control worker that does not see the CA's folder. None is `steps` "
         "below that.",
     )
+    payload_keys: Path | None = Field(
+        default=None,
+        description="File with the keys that encrypt what goes through Temporal, which control worker and gateway "
+        "read, too. It is made at the first start, and read again when it changes. None is `payloads.key` in the CA's "
+        "folder. Keep it in backups, apart from Temporal's database: without it, runs that go on stand still "
+        "([payload encryption](payload-encryption.md)).",
+    )
+    temporal_ui_origins: str = Field(
+        default="",
+        description="Origins of Temporal's web UI, as `http://127.0.0.1:8233`, with commas between: pages from there "
+        "may ask the api to decrypt what they show, in the name of an admin. Empty lets no page do so.",
+    )
     temporal_retention_days: int = Field(
         default=7,
         ge=1,
@@ -310,6 +333,19 @@ class ApiSettings(SecretSettings):
     def work_key(self) -> Path:
         """The secret that proves work; it lies beside the key that signs steps."""
         return (self.steps_certificate_dir or self.ca_dir / "steps") / "work.key"
+
+    def payload_ring(self) -> RingFile:
+        return RingFile(self.payload_keys or self.ca_dir / "payloads.key")
+
+    def ui_origins(self) -> list[str]:
+        """Raises InvalidError for one that is no origin."""
+        found = [text.strip() for text in self.temporal_ui_origins.split(",") if text.strip()]
+        for text in found:
+            if not is_origin(text):
+                raise InvalidError(
+                    f'GAMEKEEPER_TEMPORAL_UI_ORIGINS: "{text[:60]}" is no origin', hint="as http://127.0.0.1:8233"
+                )
+        return found
 
     def rest_files(self) -> tuple[Path, Path] | None:
         """Certificate and key of an operator. Raises InvalidError where one is missing."""

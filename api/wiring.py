@@ -9,7 +9,15 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
-from api.background import Loop, access_loops, background_loops, caller_loops, room_loops, secret_loops
+from api.background import (
+    Loop,
+    access_loops,
+    background_loops,
+    caller_loops,
+    payload_loops,
+    room_loops,
+    secret_loops,
+)
 from api.dependencies import Services
 from api.grpc.limits import LIMITS
 from api.grpc.link_calls import LinkServices
@@ -24,6 +32,7 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key_join import KeyJoinService
+from api.services.access.payload_key import PayloadKeyService
 from api.services.access.people import People
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
@@ -63,6 +72,8 @@ from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.node_directory import SqlNodeDirectory
 from gamekeeper.supervised import Supervised
+from gamekeeper.temporal.instance_workflows import InstanceWorkflows
+from gamekeeper.temporal.sealed_payloads import PayloadSeals
 from gamekeeper.temporal.search_attributes import SearchAttributes
 
 
@@ -95,9 +106,8 @@ def _lease(settings: ApiSettings) -> Lease:
     return Lease(heartbeat_ms=settings.heartbeat_ms, lease_ms=settings.lease_ms)
 
 
-def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
-    dispatcher = RunDispatcher(client, SearchAttributes(client).are_there)
-    floor = settings.disk_floor()
+def wire(settings: ApiSettings, database: Database, client: Client, seals: PayloadSeals) -> Wired:
+    dispatcher, floor = RunDispatcher(client, SearchAttributes(client).are_there), settings.disk_floor()
     logs = LogFiles(settings.logs_dir, settings.log_limits(), floor)
     room = LogRoomService(database, logs, floor, timedelta(days=settings.log_keep_days))
     kept = InstanceServices.of(database, client, logs)
@@ -111,11 +121,11 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
     people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key())
+    payload_keys = _payload_keys(database, client, seals, schedules, kept)
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
     loops += [*_access_loops(access), *caller_loops(people), *secret_loops(secrets)]
-    loops += room_loops(room, NodeEvents(database, settings.events_of_node))
-    allowance, owners = Allowance(LIMITS), ContainerOwners(database)
-    session_writes = Supervised("session_writes")
+    loops += [*payload_loops(payload_keys), *room_loops(room, NodeEvents(database, settings.events_of_node))]
+    allowance, owners, session_writes = Allowance(LIMITS), ContainerOwners(database), Supervised("session_writes")
     cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
         dispatcher=dispatcher,
@@ -128,6 +138,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,
         joining=access.joining,
+        payload_keys=payload_keys,
         join_keys=access.join_keys,
         approvals=access.approvals,
         bundles=BundleService(settings.bundle_dir),
@@ -146,7 +157,7 @@ def wire(settings: ApiSettings, database: Database, client: Client) -> Wired:
         secrets=secrets,
         outcomes=RunOutcomeService(database, time.monotonic),
         processes=ProcessService(database),
-        parts=_parts(settings, database, dispatcher, access, secrets),
+        parts=_parts(settings, database, dispatcher, access, secrets, payload_keys),
         rest_certificate=access.rest,
         admission=presence.admission,
         refusals=allowance.refusals,
@@ -215,13 +226,28 @@ def _access_loops(access: Access) -> list[Loop]:
     return access_loops(access.certificates, access.standing, access.approvals, access.rest)
 
 
+def _payload_keys(
+    database: Database, client: Client, seals: PayloadSeals, schedules: ScheduleService, kept: InstanceServices
+) -> PayloadKeyService:
+    async def write_schedules() -> None:
+        await schedules.prove_all()
+        await kept.schedules.write_anew()
+
+    return PayloadKeyService(database, client, seals, write_schedules, InstanceWorkflows(client).begin_anew)
+
+
 def _parts(
-    settings: ApiSettings, database: Database, dispatcher: RunDispatcher, access: Access, secrets: SecretServices
+    settings: ApiSettings,
+    database: Database,
+    dispatcher: RunDispatcher,
+    access: Access,
+    secrets: SecretServices,
+    payloads: PayloadKeyService,
 ) -> Parts:
     address = settings.gateway_seen_at()
     gateway = GatewayLook(address, lambda: access.certificates.roots) if address else None
     ends = CertificateEnds(access.certificates, access.rest)
-    return Parts(database, dispatcher, settings.logs_dir, settings.disk_floor(), ends, secrets.keys, gateway)
+    return Parts(database, dispatcher, settings.logs_dir, settings.disk_floor(), ends, secrets.keys, gateway, payloads)
 
 
 def _access(settings: ApiSettings, database: Database, check_in_time: Callable[[], None]) -> Access:

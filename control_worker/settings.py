@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from gamekeeper.settings import DatabaseSettings
+from gamekeeper.settings import PayloadSettings
 
 
-class ControlWorkerSettings(DatabaseSettings):
+class ControlWorkerSettings(PayloadSettings):
     steps_certificate: Path = Field(
         default=Path("ca/steps/steps.pem"),
         description="File with the certificate of the key that signs what nodes are told to run, and those that lead "

@@ -18,7 +18,8 @@ RUN cd /src && /app/bin/python -m scripts.agent_bundle
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 gamekeeper && mkdir /data /certificates /steps && chown gamekeeper /data /certificates /steps
+    && useradd --system --uid 10001 gamekeeper && mkdir /data /certificates /steps /payloads \
+    && chown gamekeeper /data /certificates /steps /payloads
 COPY --from=build /app /app
 WORKDIR /data
 ENV PYTHONUNBUFFERED=1 PATH=/app/bin:/usr/bin:/bin

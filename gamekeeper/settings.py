@@ -84,3 +84,14 @@ class DatabaseSettings(ProcessSettings):
             raise InvalidError(
                 f"the password of the database can't be read: {error}", hint="check GAMEKEEPER_DATABASE_PASSWORD_FILE"
             ) from error
+
+
+class PayloadSettings(DatabaseSettings):
+    """Of the processes that read and write Temporal's payloads: api, control worker and gateway."""
+
+    payload_keys: Path = Field(
+        default=Path("ca/payloads.key"),
+        description="File with the keys that encrypt what goes through Temporal, the same for api, control worker and "
+        "gateway. The api makes it, and it is read again when it changes. Keep it in backups, apart from Temporal's "
+        "database: without it, runs that go on stand still ([payload encryption](payload-encryption.md)).",
+    )

@@ -11,11 +11,13 @@ from gamekeeper.awaited import until_written
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import wait_until_current
 from gamekeeper.db.node_directory import SqlNodeDirectory
+from gamekeeper.db.payload_trouble_log import SqlPayloadTroubleLog
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.exit_status import exit_status
 from gamekeeper.garbage import collect_seldom
 from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.payload_keys.ring_file import RingFile
 from gateway.bootstrap import build
 from gateway.settings import GatewaySettings
 
@@ -28,8 +30,10 @@ async def serve(settings: GatewaySettings) -> None:
     await until_written(
         f"the gateway's certificate, in {settings.gateway_certificate}", lambda: all(path.exists() for path in files)
     )
+    keys = RingFile(settings.payload_keys)
+    await until_written(f"the keys that encrypt payloads, in {keys.path}", lambda: keys.is_there)
     database = Database(settings.database_url)
-    process = build(settings, SqlNodeDirectory(database))
+    process = build(settings, SqlNodeDirectory(database), SqlPayloadTroubleLog(database))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

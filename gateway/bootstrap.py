@@ -9,8 +9,12 @@ from typing import Any
 import grpc
 
 from gamekeeper.errors import UnavailableError
+from gamekeeper.payload_keys.live import PayloadKeys
+from gamekeeper.payload_keys.ring_file import RingFile
 from gamekeeper.ports.node_directory import NodeDirectory
+from gamekeeper.ports.payload_trouble_log import PayloadTroubleLog
 from gamekeeper.supervised import Supervised
+from gamekeeper.temporal.sealed_payloads import PayloadSeals
 from gateway.admission import WATCH_SECONDS, Admission
 from gateway.limits import Limits, NodeLimits
 from gateway.refusal import Reason, Refusal
@@ -24,6 +28,7 @@ from gateway.upstream import Target, Upstream
 
 STOP_SECONDS = 1.0
 FORGET_SECONDS = 60.0
+TELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,19 @@ class GatewayProcess:
     limits: Limits
     upstream: Upstream
     telling: Telling
+    seals: PayloadSeals
+    troubles: PayloadTroubleLog
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """All that runs for as long as the gateway does. The watch never slows down: it keeps revoked nodes out."""
         return [
             Supervised("the watch over nodes").forever(self.admission.look, WATCH_SECONDS, slowest=WATCH_SECONDS),
             Supervised("the limits of nodes").forever(self.limits.forget_idle, FORGET_SECONDS),
+            Supervised("the troubles of payloads").forever(self._tell_troubles, TELL_SECONDS),
         ]
+
+    async def _tell_troubles(self) -> None:
+        await self.seals.tell(self.troubles, "gateway")
 
     async def stop(self) -> None:
         """Ends polls at once, so that they take no task; other calls have a moment to be answered."""
@@ -49,7 +60,7 @@ class GatewayProcess:
         await self.upstream.close()
 
 
-def build(settings: GatewaySettings, directory: NodeDirectory) -> GatewayProcess:
+def build(settings: GatewaySettings, directory: NodeDirectory, troubles: PayloadTroubleLog) -> GatewayProcess:
     """Raises InvalidError for files that are not right, UnavailableError for a port that is taken."""
     target = Target.from_environment(settings.temporal)
     admission = Admission(directory)
@@ -63,14 +74,15 @@ def build(settings: GatewaySettings, directory: NodeDirectory) -> GatewayProcess
     )
     upstream = Upstream(target)
     telling = Telling(lambda: limits.open_polls)
-    rules = Rules(Seal(ensure_secret(settings.gateway_secret_file)), target.namespace)
+    seals = PayloadSeals(PayloadKeys(RingFile(settings.payload_keys)))
+    rules = Rules(Seal(ensure_secret(settings.gateway_secret_file)), target.namespace, seals)
     tls = TlsFiles(settings.gateway_certificate, settings.gateway_key, settings.gateway_roots)
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers([Gateway(rules, admission, limits, upstream, telling)])
     port = _bind(server, f"{settings.gateway_host}:{settings.gateway_port}", tls.credentials())
     if settings.gateway_metrics_port:
         telling.serve(settings.gateway_metrics_port)
-    return GatewayProcess(server, port, admission, limits, upstream, telling)
+    return GatewayProcess(server, port, admission, limits, upstream, telling, seals, troubles)
 
 
 def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> int:

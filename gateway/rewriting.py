@@ -18,6 +18,7 @@ from temporalio.api.worker.v1 import WorkerHeartbeat
 from temporalio.api.workflowservice.v1 import DescribeNamespaceResponse, DescribeTaskQueueResponse
 
 from gamekeeper.temporal.queues import node_control_queue, node_queue
+from gamekeeper.temporal.sealed_payloads import PayloadSeals
 from gateway.refusal import Reason, Refusal, shown
 from gateway.tokens import Caller, Kind, Seal
 
@@ -34,6 +35,7 @@ class Scope:
     seal: Seal
     namespace: str
     caller: Caller
+    payloads: PayloadSeals
 
     def is_own(self, queue: str) -> bool:
         node = self.caller.node_id

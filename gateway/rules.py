@@ -13,8 +13,10 @@ from google.protobuf.message import DecodeError, Message
 from temporalio.api.workflowservice.v1 import request_response_pb2 as pb
 from temporalio.api.workflowservice.v1 import service_pb2
 
+from gamekeeper.temporal.sealed_payloads import PayloadSeals
 from gateway import rewriting as rw
 from gateway.failures import plain_failure
+from gateway.payloads import leave_room, open_input, seal_failure, seal_result
 from gateway.refusal import Reason, Refusal, shown
 from gateway.tokens import Caller, Seal
 
@@ -47,10 +49,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """The table, for the one namespace that nodes work in."""
+    """The table, for the one namespace that nodes work in. ``seal`` is for tokens."""
 
     seal: Seal
     namespace: str
+    payloads: PayloadSeals
 
     def forwarded(self, rule: Rule, raw: bytes, caller: Caller) -> bytes:
         """The request as Temporal is to see it. Raises Refusal."""
@@ -66,7 +69,7 @@ class Rules:
         return message.SerializeToString()  # type: ignore[no-any-return]
 
     def returned(self, rule: Rule, raw: bytes, caller: Caller) -> bytes:
-        """The answer as the node is to see it."""
+        """The answer as the node is to see it. Raises UnreadableTaskError for a task that can't be decrypted."""
         if not rule.answers:
             return raw
         message = rule.answer.FromString(raw)
@@ -74,7 +77,7 @@ class Rules:
         return message.SerializeToString()
 
     def _change(self, changes: tuple[rw.Change, ...], message: Message, caller: Caller) -> None:
-        scope = rw.Scope(self.seal, self.namespace, caller)
+        scope = rw.Scope(self.seal, self.namespace, caller, self.payloads)
         for change in changes:
             change(scope, message)
 
@@ -143,7 +146,7 @@ RULES: dict[str, Rule] = dict(
             pb.DescribeNamespaceResponse,
             "namespace",
             "weak_consistency",
-            answers=(rw.trim_namespace,),
+            answers=(rw.trim_namespace, leave_room),
         ),
         _rule(  # by this an agent sees whether its own polls arrive
             pb.DescribeTaskQueueRequest,
@@ -158,17 +161,24 @@ RULES: dict[str, Rule] = dict(
             "namespace identity task_queue worker_instance_key worker_control_task_queue",
             "worker_version_capabilities deployment_options",
             checks=(rw.own_queue, rw.rename_worker, rw.rename_control_queue),
-            answers=(rw.wrap_activity_token,),
+            answers=(open_input, rw.wrap_activity_token),
             is_poll=True,
         ),
         _respond(pb.RecordActivityTaskHeartbeatRequest, pb.RecordActivityTaskHeartbeatResponse, "", "details"),
-        _respond(pb.RespondActivityTaskCompletedRequest, pb.RespondActivityTaskCompletedResponse, "result"),
+        _respond(
+            pb.RespondActivityTaskCompletedRequest,
+            pb.RespondActivityTaskCompletedResponse,
+            "result",
+            OF_VERSIONS,
+            seal_result,
+        ),
         _respond(
             pb.RespondActivityTaskFailedRequest,
             pb.RespondActivityTaskFailedResponse,
             "failure cause",
             f"last_heartbeat_details {OF_VERSIONS}",
             plain_failure,
+            seal_failure,
         ),
         _respond(
             pb.RespondActivityTaskCanceledRequest,

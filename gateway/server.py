@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -15,8 +16,9 @@ import grpc
 from gamekeeper.logging import get_logger
 from gateway.admission import Admission
 from gateway.limits import Limits
+from gateway.payloads import UnreadableTaskError
 from gateway.refusal import Reason, Refusal, shown
-from gateway.rules import PAYLOADS, RULES, Rule, Rules
+from gateway.rules import PAYLOADS, RULES, SERVICE, Rule, Rules
 from gateway.telling import Telling
 from gateway.tokens import Caller
 from gateway.upstream import RawCall, Upstream
@@ -26,6 +28,7 @@ log = get_logger(__name__)
 # Temporal answers a poll without a task after 60 s.
 POLL_SECONDS = 120.0
 CALL_SECONDS = 30.0
+GIVE_BACK = f"/{SERVICE}/RespondActivityTaskFailed"
 # What the SDK says of itself, and traces. Other headers could make Temporal believe in another caller.
 FORWARDED = frozenset({"client-name", "client-version", "traceparent", "tracestate"})
 # Temporal's word on the gateway's own credential. A node that heard it would doubt its certificate.
@@ -108,6 +111,9 @@ class Gateway(grpc.GenericRpcHandler):
                 self._telling.calls.labels(rule.name).inc()
                 answer = await self._forward(path, rule, request, caller, context)
             return self._rules.returned(rule, answer, caller)
+        except UnreadableTaskError as unreadable:
+            await self._give_back(node_id, unreadable)
+            return b""  # as a poll that ended without a task
         except Refusal as refusal:
             await self._refuse(context, node_id, path, refusal)
         except grpc.aio.AioRpcError as error:
@@ -138,6 +144,14 @@ class Gateway(grpc.GenericRpcHandler):
                     if opened.refusal is not None:
                         raise opened.refusal from None
                     raise
+
+    async def _give_back(self, node_id: str, unreadable: UnreadableTaskError) -> None:
+        """Hands a task back that no node could begin. Where Temporal is away it waits for its heartbeat timeout."""
+        self._telling.unreadable(node_id, unreadable)
+        request = unreadable.answer(self._rules.namespace)
+        with self._upstream.call(GIVE_BACK, request, (), CALL_SECONDS) as call:
+            with suppress(grpc.aio.AioRpcError):
+                await call
 
     async def _refuse(
         self, context: grpc.aio.ServicerContext[bytes, bytes], node_id: str, path: str, refusal: Refusal

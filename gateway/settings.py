@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from gamekeeper.settings import DatabaseSettings
+from gamekeeper.settings import PayloadSettings
 
 
-class GatewaySettings(DatabaseSettings):
+class GatewaySettings(PayloadSettings):
     """The limits are for each node. They are far above what an agent needs, and far below what would cost others."""
 
     gateway_host: str = Field(

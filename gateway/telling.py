@@ -11,7 +11,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from gamekeeper.logging import get_logger
-from gateway.refusal import Reason, Refusal
+from gateway.refusal import Refusal
 
 log = get_logger(__name__)
 
@@ -24,28 +24,36 @@ class Telling:
 
     def __init__(self, open_polls: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[tuple[str, Reason], float] = {}
+        self._told: dict[tuple[str, str], float] = {}
         self.registry = CollectorRegistry()
         self.calls = Counter(
             "gamekeeper_gateway_calls", "Calls that reached Temporal", ["method"], registry=self.registry
         )
         self.refused = Counter("gamekeeper_gateway_refused", "Calls refused", ["reason"], registry=self.registry)
+        self.unread = Counter("gamekeeper_gateway_unreadable", "Tasks that can't be decrypted", registry=self.registry)
         polls = Gauge("gamekeeper_gateway_open_polls", "Polls that are open", registry=self.registry)
         polls.set_function(open_polls)
 
     def serve(self, port: int) -> None:
         start_http_server(port, addr="127.0.0.1", registry=self.registry)
 
+    def unreadable(self, node_id: str, error: Exception) -> None:
+        self.unread.inc()
+        if self._is_new((node_id, str(error))):
+            log.warning("a step of node %s waits: what it was given can't be read: %s", node_id, error)
+
     def refusal(self, node_id: str, method: str, refusal: Refusal) -> None:
         """``node_id`` is empty where no certificate tells it."""
         self.refused.labels(refusal.reason.value).inc()
-        key, now = (node_id, refusal.reason), self._clock()
-        told_at = self._told.get(key)
-        if told_at is not None and now - told_at < AGAIN_SECONDS:
-            return
-        self._told.pop(key, None)
-        self._told[key] = now
+        if self._is_new((node_id, refusal.reason)):
+            name = method.rpartition("/")[2][:60]
+            log.warning("refused %s of node %s (%s): %s", name, node_id or "?", refusal.reason.value, refusal)
+
+    def _is_new(self, key: tuple[str, str]) -> bool:
+        """False of what was told within the hour."""
+        now, told_at = self._clock(), self._told.pop(key, None)
+        is_new = told_at is None or now - told_at >= AGAIN_SECONDS
+        self._told[key] = now if told_at is None or is_new else told_at
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]
-        name = method.rpartition("/")[2][:60]
-        log.warning("refused %s of node %s (%s): %s", name, node_id or "?", refusal.reason.value, refusal)
+        return is_new

@@ -12,7 +12,7 @@ from agent_worker.settings import AgentSettings
 from api.settings import ApiSettings
 from control_worker.settings import ControlWorkerSettings
 from gamekeeper.cli.app import build
-from gamekeeper.settings import DatabaseSettings
+from gamekeeper.settings import PayloadSettings
 from gateway.settings import GatewaySettings
 
 Row = tuple[str, str, str]  # variable, default, meaning
@@ -40,7 +40,7 @@ LIBRARIES: list[Row] = [
 
 
 def sections() -> dict[str, list[Row]]:
-    shared = _rows(DatabaseSettings, PREFIX)
+    shared = _rows(PayloadSettings, PREFIX)
     own = [row for row in _rows(ApiSettings, PREFIX) if row not in shared]
     return {
         "`api`, `control_worker` and `gateway`": shared,

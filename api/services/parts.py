@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from api.services.access.certificate_ends import CertificateEnds
+from api.services.access.payload_key import PayloadKeyService
 from api.services.gateway_look import GatewayLook
 from api.services.run.dispatch import RunDispatcher
 from api.services.secret.key_rotation import KeyRotation
@@ -21,8 +22,8 @@ PATIENCE_SECONDS = 4.0
 class Parts:
     """``needed`` are those without which no request can be served, or no run goes on. With a full log store all goes on
     but logs, which wait on their nodes, and with a disk that is nearly full all but logs and new work. A certificate
-    near its end is told in time, and a lost master key of secrets at once. ``gateway`` is None where agents dial
-    Temporal itself."""
+    near its end is told in time, a lost master key of secrets at once, and so are histories that can't be read for want
+    of a key. ``gateway`` is None where agents dial Temporal itself."""
 
     needed = ("database", "temporal", "control_worker", "gateway")
 
@@ -35,6 +36,7 @@ class Parts:
         certificates: CertificateEnds,
         secrets: KeyRotation,
         gateway: GatewayLook | None,
+        payloads: PayloadKeyService,
     ) -> None:
         self._database = database
         self._dispatcher = dispatcher
@@ -43,6 +45,7 @@ class Parts:
         self.certificates = certificates
         self._secrets = secrets
         self._gateway = gateway
+        self._payloads = payloads
         self._asking: dict[str, asyncio.Task[str]] = {}
 
     async def ask(self) -> dict[str, str]:
@@ -56,6 +59,7 @@ class Parts:
             "disk": self._look_at_disks,
             "certificates": self.certificates.check,
             "secrets": self._secrets.check,
+            "payloads": self._payloads.look,
         }
         if self._gateway is not None:
             asked["gateway"] = self._gateway.look

@@ -174,6 +174,15 @@ GROUPS: Mapping[str, Group] = {
         "The CA, by which nodes and commands know this control plane.",
         {"show": Command("ca:show"), "rotate": Command("ca:rotate")},
     ),
+    "payload-key": Group(
+        "Keys that encrypt what goes through Temporal.",
+        {
+            "ls": Command("payload_key:list_keys"),
+            "rotate": Command("payload_key:rotate"),
+            "drop": Command("payload_key:drop"),
+            "give-up": Command("payload_key:give_up"),
+        },
+    ),
     "runs": Group(
         "Runs of pipelines.",
         {

@@ -188,6 +188,10 @@ gamekeeper join-key make --uses 6 --name 'arena-{n}' --label pool=arena --approv
     "joins rm": "gamekeeper joins rm 3f2a-91bc-7d10-44e9",
     "ca show": "gamekeeper ca show",
     "ca rotate": "gamekeeper ca rotate --overlap 60",
+    "payload-key ls": "gamekeeper payload-key ls --json",
+    "payload-key rotate": "gamekeeper payload-key rotate --delay 600",
+    "payload-key drop": "gamekeeper payload-key drop 20261130-0f9a33c1",
+    "payload-key give-up": "gamekeeper payload-key give-up 20261130-0f9a33c1 --yes",
     "runs ls": """
 gamekeeper runs ls --waiting
 gamekeeper runs ls --pipeline deploy --state failed --label stage=live --json

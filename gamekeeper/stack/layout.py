@@ -84,6 +84,7 @@ class StateDir:
         self.rest_dir = self.ca_dir / "rest"
         self.ca_passphrase_file = self.root / "ca.passphrase"
         self.secrets_key_file = self.root / "secrets.key"
+        self.payload_keys = self.root / "payloads.key"
         self.run_dir = self.root / "run"
         self.process_logs = self.root / "process-logs"
         self.database_url = f"sqlite+aiosqlite:///{self.root / 'gamekeeper.db'}"

@@ -14,6 +14,7 @@ from gamekeeper.errors import InvalidError
 LOOPBACK = "127.0.0.1"
 RECORD = "stack.json"
 KEY = "admin.key"
+CODEC_PATH = "/api/v1/payload-codec"  # where Temporal's UI has payloads decrypted
 
 
 def default_state_dir() -> Path:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from gamekeeper.stack.layout import StackRecord, StateDir
-from gamekeeper.stack.own_server import LOOPBACK
+from gamekeeper.stack.own_server import CODEC_PATH, LOOPBACK
 from gamekeeper.stack.process import TEMPORAL_PREFIX, ProcessSpec
 from gamekeeper.temporal.dev_server import command as temporal_command
 
@@ -43,6 +43,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GRPC_VERBOSITY": "ERROR",  # else each stranger, and each look of the api, is a line in a log
         "GAMEKEEPER_TEMPORAL": temporal_address(record),
         "GAMEKEEPER_DATABASE": record.database or state.database_url,
+        "GAMEKEEPER_PAYLOAD_KEYS": str(state.payload_keys),
     }
     api = shared | {
         "GAMEKEEPER_REST_HOST": record.address,
@@ -56,6 +57,7 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         "GAMEKEEPER_SECRETS_KEY_FILE": str(state.secrets_key_file),
         "GAMEKEEPER_GATEWAY_PORT": str(record.ports.gateway),
         "GAMEKEEPER_CANCEL_IS_PUSHED": "0" if record.temporal else "1",
+        **_of_ui(record),
     }
     return [
         *specs,
@@ -63,6 +65,15 @@ def control_plane(state: StateDir, record: StackRecord) -> list[ProcessSpec]:
         ProcessSpec("gateway", [sys.executable, "-m", "gateway"], shared | _gateway(state, record), answers=True),
         ProcessSpec("control_worker", [sys.executable, "-m", "control_worker"], shared | _steps(state), answers=True),
     ]
+
+
+def _of_ui(record: StackRecord) -> dict[str, str]:
+    """The origins of the development server's web UI. Where Temporal is somebody else's, the user knows its UI's."""
+    assert record.ports is not None
+    if record.temporal:
+        return {}
+    origins = [f"http://{host}:{record.ports.temporal_ui}" for host in (LOOPBACK, "localhost")]
+    return {"GAMEKEEPER_TEMPORAL_UI_ORIGINS": ",".join(origins)}
 
 
 def _gateway(state: StateDir, record: StackRecord) -> dict[str, str]:
@@ -96,6 +107,7 @@ def _temporal(state: StateDir, record: StackRecord) -> ProcessSpec:
         port=record.ports.temporal,
         ui_port=record.ports.temporal_ui,
         database=state.temporal_database,
+        codec=f"{record.rest_url}{CODEC_PATH}",
     )
     return ProcessSpec("temporal", command, http2_port=record.ports.temporal)
 

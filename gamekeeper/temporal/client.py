@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
 from temporalio.client import Client, Interceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
@@ -19,6 +18,7 @@ from gamekeeper.errors import GamekeeperError, InvalidError, UnavailableError
 from gamekeeper.logging import get_logger
 from gamekeeper.temporal.core_log import telemetry
 from gamekeeper.temporal.refused import CLOSED, explained, explained_of_gateway
+from gamekeeper.temporal.sealed_payloads import data_converter
 from gamekeeper.tracing import tracing_enabled
 
 log = get_logger(__name__)
@@ -93,7 +93,7 @@ async def connect(
             namespace=config.get("namespace", "default"), tls=gateway.config(), target_host=address or ""
         )
     target = config.setdefault("target_host", "localhost:7233")
-    runtime, converter = _runtime(), replace(pydantic_data_converter, payload_codec=codec)
+    runtime, converter = _runtime(), data_converter(codec)
     interceptors = _tracing() if tracing_enabled() else []
     begun = asyncio.get_running_loop().time()
     deadline = begun + wait.total_seconds()

@@ -50,13 +50,14 @@ def find_binary() -> str:
     return found
 
 
-def command(*, ip: str, port: int, ui_port: int, database: Path) -> list[str]:
-    """The command line that starts the server on its SQLite file."""
+def command(*, ip: str, port: int, ui_port: int, database: Path, codec: str = "") -> list[str]:
+    """The command line that starts the server on its SQLite file. Its UI has payloads decrypted at ``codec``."""
     return [
         find_binary(),
         "server",
         "start-dev",
         *("--ip", ip, "--port", str(port), "--ui-port", str(ui_port)),
+        *(("--ui-codec-endpoint", codec) if codec else ()),
         *("--db-filename", str(database)),
         *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
         *("--log-level", "error", "--log-format", "json"),

@@ -17,7 +17,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 from gamekeeper.domain.instance.schedule import InstanceScheduleTerms
-from gamekeeper.errors import ConflictError, NotFoundError
+from gamekeeper.errors import ConflictError, GamekeeperError, NotFoundError
 from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.ids import instance_and_schedule, instance_schedule_id, schedule_workflow_id
 from gamekeeper.temporal.schedule_errors import asking_for
@@ -48,9 +48,10 @@ class InstanceScheduleCalls:
     def __init__(self, client: temporal.Client) -> None:
         self._client = client
 
-    async def put(self, terms: InstanceScheduleTerms, *, paused: bool, note: str) -> None:
-        """Makes the schedule, or makes the one that is there what it should be."""
-        name, state = _id(terms), temporal.ScheduleState(paused=paused, note=note or None)
+    async def put(self, terms: InstanceScheduleTerms, *, paused: bool) -> None:
+        """Makes the schedule, or makes the one that is there what it should be. The row alone has the user's note:
+        Temporal would keep it in clear."""
+        name, state = _id(terms), temporal.ScheduleState(paused=paused)
         wanted = _schedule(terms, state)
         try:
             async with asking_for(name):
@@ -92,9 +93,12 @@ class InstanceScheduleCalls:
     async def _terms(self, action: temporal.ScheduleAction) -> InstanceScheduleTerms | None:
         if not isinstance(action, temporal.ScheduleActionStartWorkflow):
             return None
-        terms: list[InstanceScheduleTerms] = await self._client.data_converter.decode(
-            action.args, [InstanceScheduleTerms]
-        )
+        try:
+            terms: list[InstanceScheduleTerms] = await self._client.data_converter.decode(
+                action.args, [InstanceScheduleTerms]
+            )
+        except GamekeeperError:
+            return None  # the key that it was encrypted with is lost: the row is right, and is told again
         return terms[0]
 
     async def all(self) -> set[tuple[str, str]]:

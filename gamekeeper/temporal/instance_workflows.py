@@ -23,7 +23,7 @@ from gamekeeper.domain.instance.control import (
     RemoveRequest,
 )
 from gamekeeper.domain.node.node import NodeView
-from gamekeeper.errors import NotFoundError
+from gamekeeper.errors import GamekeeperError, NotFoundError
 from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.asking import UPDATE_LIMIT, asking
 from gamekeeper.temporal.ids import instance_workflow_id
@@ -64,10 +64,27 @@ class InstanceWorkflows:
         with suppress(NotFoundError):  # it ended by itself
             async with asking(f"instance {life.instance}"):
                 first = await anext(run.fetch_history_events(page_size=1))
-                if not _is_of_earlier(first, life):
+                if not await self._is_of_earlier(first, life):
                     return False
                 await run.terminate(reason="there is a new instance of this id")
         return True
+
+    async def _is_of_earlier(self, first: HistoryEvent, life: InstanceLife) -> bool:
+        """True for the first event of a run of an instance that was made before. Its argument tells; one of the time
+        before that does not, and then its beginning does, by another clock."""
+        if life.made is None:
+            return False
+        theirs = await self._made(first)
+        return theirs < life.made if theirs is not None else first.event_time.ToDatetime(UTC) < life.made - CLOCKS
+
+    async def _made(self, first: HistoryEvent) -> datetime | None:
+        """None where it does not tell, or can't be read any more."""
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        try:
+            lives: list[InstanceLife] = await self._client.data_converter.decode(payloads, [InstanceLife])
+            return lives[0].made
+        except (IndexError, ValueError, RuntimeError, GamekeeperError):
+            return None
 
     async def power(self, instance: str, request: PowerRequest, key: str | None = None) -> ActionEnd:
         """Answers when the action has begun. The same ``key`` is the same request, of this action."""
@@ -98,6 +115,11 @@ class InstanceWorkflows:
     async def reconcile(self, instance: str) -> None:
         await self._signal(instance, "reconcile")
 
+    async def begin_anew(self, instance: str) -> None:
+        """Has the workflow go over to a new history once it has nothing to do. Nothing is left to do where none is."""
+        with suppress(NotFoundError):
+            await self._signal(instance, "begin_anew")
+
     async def expire_at(self, instance: str, moment: datetime | None) -> None:
         await self._signal(instance, "expire_at", Expiry(at=moment))
 
@@ -113,20 +135,3 @@ class InstanceWorkflows:
         except NotFoundError:
             return False
         return described.close_time is None
-
-
-def _is_of_earlier(first: HistoryEvent, life: InstanceLife) -> bool:
-    """True for the first event of a run of an instance that was made before. Its argument tells; one of the time before
-    that does not, and then its beginning does, by another clock."""
-    if life.made is None:
-        return False
-    theirs = _made(first)
-    return theirs < life.made if theirs is not None else first.event_time.ToDatetime(UTC) < life.made - CLOCKS
-
-
-def _made(first: HistoryEvent) -> datetime | None:
-    payloads = first.workflow_execution_started_event_attributes.input.payloads
-    try:
-        return InstanceLife.model_validate_json(payloads[0].data).made
-    except (IndexError, ValueError):
-        return None

@@ -2,7 +2,7 @@
 give to Temporal.
 
 Whoever reaches Temporal can start a workflow, send a signal, or answer an activity of the control plane. Without proofs
-the control worker would believe him, and sign the steps that he wants. The payloads stay readable in Temporal's UI.
+the control worker would believe him, and sign the steps that he wants. The proof is inside of what is encrypted.
 What a node answers has none: it can't make a pipeline do what its author did not write.
 """
 

@@ -1,6 +1,6 @@
 """The inputs of nodes' activities, signed by the control worker and checked by the agent: a codec on each side.
 
-The signature stands in the payload's metadata, so Temporal's UI still shows the input. It covers the bytes, the task
+The signature stands in the payload's metadata, inside of what is encrypted. It covers the bytes, the task
 queue (which names the node), the workflow, the activity's type and id (which names step and try), and its end.
 """
 
@@ -21,11 +21,17 @@ from temporalio.converter import (
 )
 
 from gamekeeper.certificates.step_signature import Signature, StepSigner, StepVerifier
+from gamekeeper.errors import InvalidError
 from gamekeeper.temporal.queues import is_of_a_node
+from gamekeeper.temporal.sealed_payloads import is_sealed
 
 SIGNED_SECONDS = 30 * 86_400  # a step may wait for its node, and be handed out again while it runs
 VALUE, CHAIN, UNTIL = "gamekeeper-signature", "gamekeeper-signer", "gamekeeper-signed-until"
 UNCHECKED = "its input was not checked"
+ENCRYPTED_INPUT = (
+    "its steps are encrypted, and this agent has no key: let it reach Temporal through the gateway, or give it "
+    "GAMEKEEPER_AGENT_PAYLOAD_KEYS"
+)
 _refusal: ContextVar[str] = ContextVar("refusal", default=UNCHECKED)
 
 
@@ -94,13 +100,20 @@ class VerifyingCodec(PayloadCodec, WithSerializationContext):
     """Lets everything through, and leaves word for ``refusal``: a step that runs already is gone on with, whatever is
     wrong with a further delivery of it."""
 
-    def __init__(self, verifier: StepVerifier, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        verifier: StepVerifier,
+        clock: Callable[[], float] = time.time,
+        met_encrypted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``met_encrypted`` is called for an input that this agent has no key for, which is given back."""
         self._verifier = verifier
         self._clock = clock
+        self._met_encrypted = met_encrypted
         self._place: _Place | None = None
 
     def with_context(self, context: SerializationContext) -> VerifyingCodec:
-        found = VerifyingCodec(self._verifier, self._clock)
+        found = VerifyingCodec(self._verifier, self._clock, self._met_encrypted)
         found._place = _place(context)
         return found
 
@@ -108,6 +121,9 @@ class VerifyingCodec(PayloadCodec, WithSerializationContext):
         return list(payloads)
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if any(is_sealed(payload) for payload in payloads):
+            self._met_encrypted()
+            raise InvalidError(ENCRYPTED_INPUT)
         if self._place is not None and _refusal.get() == UNCHECKED:  # the input comes first, heartbeats' details later
             reasons = [self._why_not(self._place, index, payload) for index, payload in enumerate(payloads)]
             _refusal.set(next(filter(None, reasons), ""))

@@ -4,3 +4,5 @@ RUN = "PipelineWorkflow"
 INSTANCE = "InstanceWorkflow"
 INSTANCE_SCHEDULE = "InstanceScheduleWorkflow"
 SCHEDULED_RUN = "ScheduledRunWorkflow"
+
+ALL = (RUN, INSTANCE, INSTANCE_SCHEDULE, SCHEDULED_RUN)

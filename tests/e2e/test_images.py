@@ -152,6 +152,7 @@ class Deployment:
             "GAMEKEEPER_CANCEL_IS_PUSHED": "1",
             "GAMEKEEPER_GATEWAY_CERTIFICATE_DIR": "/certificates",
             "GAMEKEEPER_STEPS_CERTIFICATE_DIR": "/certificates",
+            "GAMEKEEPER_PAYLOAD_KEYS": "/certificates/payloads.key",
         }
         volumes = [f"{self._containers.certificates.name}:/certificates"]
         return self._containers.start("api", self._shared | own, volumes=volumes)
@@ -161,6 +162,7 @@ class Deployment:
             "GAMEKEEPER_GATEWAY_CERTIFICATE": "/certificates/server.pem",
             "GAMEKEEPER_GATEWAY_KEY": "/certificates/server.key",
             "GAMEKEEPER_GATEWAY_ROOTS": "/certificates/roots.pem",
+            "GAMEKEEPER_PAYLOAD_KEYS": "/certificates/payloads.key",
         }
         volumes = [f"{self._containers.certificates.name}:/certificates:ro"]
         return self._containers.start("gateway", self._shared | own, volumes=volumes)
@@ -169,6 +171,7 @@ class Deployment:
         own = {
             "GAMEKEEPER_STEPS_CERTIFICATE": "/certificates/steps.pem",
             "GAMEKEEPER_STEPS_KEY": "/certificates/steps.key",
+            "GAMEKEEPER_PAYLOAD_KEYS": "/certificates/payloads.key",
         }
         volumes = [f"{self._containers.certificates.name}:/certificates:ro"]
         return self._containers.start("control_worker", self._shared | own, volumes=volumes)

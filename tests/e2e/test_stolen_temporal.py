@@ -23,9 +23,13 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from gamekeeper.domain.run.control import ApprovalAnswer
+from gamekeeper.payload_keys.live import PayloadKeys
+from gamekeeper.payload_keys.ring_file import RingFile
 from gamekeeper.stack.layout import StateDir
 from gamekeeper.temporal import queues
+from gamekeeper.temporal.sealed_payloads import PayloadSeals, SealingCodec
 from tests.fixtures.stack import Stack
+from tests.fixtures.temporal import PlainCodec, with_codec
 from tests.hang import HANG_SECONDS
 
 pytestmark = pytest.mark.xdist_group("stack gateway")
@@ -133,18 +137,22 @@ async def test_he_approves(thief: Thief) -> None:
 
 
 async def test_he_sends_a_node_what_it_was_sent_before(thief: Thief) -> None:
-    """As another workflow's activity, to the same node: as it was, as another try, and that without its signature."""
+    """As another workflow's activity, to the same node: as it was, as another try, and that without its signature.
+
+    Without the payload keys he could not read it, nor change it: here he has those, too."""
     told = thief.scheduled()
-    (signed,) = told.input.payloads
+    (kept,) = told.input.payloads
+    assert b'"try":1' not in kept.data
+    seals = PayloadSeals(PayloadKeys(RingFile(StateDir(thief.stack.state_dir).payload_keys)))
+    signed = seals.opened(kept, "")
+    client = with_codec(thief.client, SealingCodec(PlainCodec(), seals))
     assert b'"try":1' in signed.data
     other = Payload(data=signed.data.replace(b'"try":1', b'"try":2'), metadata=dict(signed.metadata))
     bare = Payload(data=other.data, metadata={"encoding": signed.metadata["encoding"]})
     queue = queues.node_queue(thief.stack.node)
-    async with Worker(
-        thief.client, task_queue=OWN_QUEUE, workflows=[Stranger], workflow_runner=UnsandboxedWorkflowRunner()
-    ):
+    async with Worker(client, task_queue=OWN_QUEUE, workflows=[Stranger], workflow_runner=UnsandboxedWorkflowRunner()):
         for payload, words in ((signed, "was over before"), (other, "signature"), (bare, "not signed")):
-            answer = await thief.client.execute_workflow(
+            answer = await client.execute_workflow(
                 Stranger.run,
                 args=["step.run_job", queue, told.activity_id, payload.SerializeToString().hex()],
                 id=uuid.uuid4().hex,

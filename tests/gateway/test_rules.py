@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +20,14 @@ from temporalio.api.workflowservice.v1 import request_response_pb2
 from gateway.refusal import Reason, Refusal
 from gateway.rules import RULES, SERVICE, SMALL, Rule, Rules
 from gateway.tokens import Caller, Kind, Seal
+from tests.fixtures.temporal import seals_of
 
 pb: Any = request_response_pb2  # mappings stand for messages in what follows
 NORMAL = TaskQueueKind.TASK_QUEUE_KIND_NORMAL
 STICKY = TaskQueueKind.TASK_QUEUE_KIND_STICKY
 COMMANDS = TaskQueueKind.TASK_QUEUE_KIND_WORKER_COMMANDS
 SEAL = Seal(b"s" * 32)
-RULES_OF_FLEET = Rules(SEAL, "fleet")
+RULES_OF_FLEET = Rules(SEAL, "fleet", seals_of(Path(tempfile.mkdtemp()), in_clear=True))
 NODE = Caller("edge-1", 4)
 OTHER = Caller("edge-2", 4)
 PROCESS = "5f1d3b9e-0a52-4d3f-9d0a-1f2e3d4c5b6a"

@@ -50,7 +50,7 @@ class InstanceActions:
         self._count = 0
         self._view: NodeView | None = None
         self._repeats = False
-        self._expiry_moved = False
+        self._expiry_moved = self.begins_anew = False
 
     def _first(self) -> Asked | None:
         return Asked(self.life.first, self.life.desired, self.life.by) if self.life.first is not None else None
@@ -113,7 +113,7 @@ class InstanceActions:
     @property
     def _is_long(self) -> bool:
         info = workflow.info()
-        return info.get_current_history_length() > MAX_EVENTS or info.is_continue_as_new_suggested()
+        return self.begins_anew or info.get_current_history_length() > MAX_EVENTS or info.is_continue_as_new_suggested()
 
     async def _until_due(self) -> None:
         self._expiry_moved = False
@@ -128,7 +128,7 @@ class InstanceActions:
 
     @property
     def _is_nudged(self) -> bool:
-        return self._view is not None or self._repeats or self._expiry_moved
+        return self._view is not None or self._repeats or self._expiry_moved or self.begins_anew
 
     def _until_expiry(self) -> timedelta | None:
         """None for an instance that has no end, or that does not run: it needs no timer."""

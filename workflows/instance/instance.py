@@ -46,6 +46,11 @@ class InstanceWorkflow:
         self._actions.repeat()
 
     @workflow.signal
+    def begin_anew(self) -> None:
+        """The history of before has to go, as the key that it is encrypted with."""
+        self._actions.begins_anew = True
+
+    @workflow.signal
     def expire_at(self, end: Expiry) -> None:
         """The instance ends at another time, or at none."""
         self._actions.expire_at(end.at)

@@ -51,19 +51,21 @@ class Interpreter:
         self._slots = asyncio.Semaphore(PARALLEL_STEPS)
         self._started_at = workflow.now()
         self._cancelled_for: Reason | None = None
+        self._cancel_words = ""
         self._result: RunResult | None = None
         self._behaviour = run_input.behaviour
         self._is_indexed = run_input.is_indexed
         self._expecting: set[str] = set()
 
-    def cancel(self, reason: Reason) -> None:
-        """The run is to end. It stops the steps; the finally steps run to their end even so.
+    def cancel(self, reason: Reason, words: str) -> None:
+        """The run is to end, for the reason that ``words`` say. It stops the steps; the finally steps run to their end
+        even so.
 
         A cancel that comes when the result is known changes nothing: the run has ended as it did.
         """
         if self._result is not None:
             return
-        self._cancelled_for = reason
+        self._cancelled_for, self._cancel_words = reason, words
         self.progress.stopped = reason
 
     def update_node(self, node: NodeView) -> None:
@@ -212,7 +214,7 @@ class Interpreter:
 
     def _outcome(self) -> RunResult:
         if self._cancelled_for is not None:
-            message = shortened(workflow.cancellation_reason() or "")
+            message = shortened(self._cancel_words)
             return RunResult(state=RunState.CANCELED, reason=self._cancelled_for, message=message)
         if self.progress.stopped is Reason.TIMEOUT:
             return RunResult(state=RunState.FAILED, reason=Reason.TIMEOUT, message="the run's time limit was reached")

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 with workflow.unsafe.imports_passed_through():
     from activities.control_plane.intake import IntakeActivities
     from gamekeeper.domain.node.node import NodeView
-    from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
+    from gamekeeper.domain.run.control import ApprovalAnswer, CancelWords, HoldAnswer, PauseRequest, StepCancel
     from gamekeeper.domain.run.run import RunById, RunInput, RunResult, RunState, Supersession
     from gamekeeper.domain.run.step import Reason, StepStatus
     from gamekeeper.temporal import queues, workflow_names
@@ -28,7 +28,7 @@ class PipelineWorkflow:
     def __init__(self, asked: RunInput | RunById) -> None:
         self._interpreter = Interpreter(asked) if isinstance(asked, RunInput) else None
         self._early: list[NodeView] = []
-        self._superseded_by = ""
+        self._superseded_by = self._cancel_words = ""
         self._cancelled = False
 
     @property
@@ -55,6 +55,11 @@ class PipelineWorkflow:
     def superseded(self, by: Supersession) -> None:
         """The cancel that follows is asked for by a newer run of the same concurrency group."""
         self._superseded_by = by.by_run
+
+    @workflow.signal
+    def cancel_words(self, told: CancelWords) -> None:
+        """The reason of the cancel that follows."""
+        self._cancel_words = told.reason
 
     @workflow.update
     def answer_approval(self, answer: ApprovalAnswer) -> None:
@@ -125,7 +130,8 @@ class PipelineWorkflow:
         """A cancel that comes while the run loads waits: only a run that is known can tell that it ended."""
         self._cancelled = True
         if self._interpreter is not None:
-            self._interpreter.cancel(Reason.SUPERSEDED if self._superseded_by else Reason.USER)
+            words = self._cancel_words or workflow.cancellation_reason() or ""
+            self._interpreter.cancel(Reason.SUPERSEDED if self._superseded_by else Reason.USER, words)
 
 
 async def _load(asked: RunById) -> RunInput:

@@ -9,13 +9,13 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.instance.schedule import changed, set_schedule, tell, terms_of
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import InstanceScheduleRow
-from gamekeeper.db.models.columns import storable
+from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.domain.event.event_kind import EventKind
@@ -114,6 +114,17 @@ class InstanceScheduleService:
         async with self._database.write() as session:
             await InstanceScheduleRepository(session).tell_all_again()
 
+    async def write_anew(self) -> None:
+        """Gives all schedules to Temporal again, which then has them as the client of now writes them. Idempotent."""
+        await self.prove_all()
+        while True:
+            async with self._database.read() as session:
+                rows = await InstanceScheduleRepository(session).untold(utc_now() + timedelta(minutes=1))
+            if not rows:
+                return
+            for row in rows:
+                await self.tell_temporal(row)
+
     async def tell_all(self, instance_id: str) -> None:
         """Tells Temporal what has changed of an instance's schedules. What it does not take now is told again."""
         async with self._database.read() as session:
@@ -132,7 +143,7 @@ class InstanceScheduleService:
         if row.is_removed:
             await self._calls.remove(row.instance_id, row.name)
         else:
-            await self._calls.put(terms_of(row), paused=row.paused, note=row.note)
+            await self._calls.put(terms_of(row), paused=row.paused)
         async with self._database.write() as session:
             schedules = InstanceScheduleRepository(session)
             now = await schedules.find_whatever(row.instance_id, row.name)

@@ -14,7 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gamekeeper.domain.node.node import NodeView
-from gamekeeper.domain.run.control import ApprovalAnswer, HoldAnswer, PauseRequest, StepCancel
+from gamekeeper.domain.run.control import ApprovalAnswer, CancelWords, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run.run import RunInput, RunResult, Supersession
 from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, NotFoundError, UnavailableError
 from gamekeeper.temporal import queues, search_attributes
@@ -99,7 +99,8 @@ class RunDispatcher:
                 handle = self._run(run_id)
                 if superseded_by is not None:
                     await handle.signal(PipelineWorkflow.superseded, Supersession(by_run=superseded_by))
-                await handle.cancel(reason=reason)
+                await handle.signal(PipelineWorkflow.cancel_words, CancelWords(reason=reason))
+                await handle.cancel()  # a reason given here would stand in Temporal's database in clear
 
     async def repeat_cancel(self, run_id: str, reason: str, superseded_by: str | None) -> None:
         """Cancels a workflow that has not heard of it yet, and no other: each signal stays in a history."""

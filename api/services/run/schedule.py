@@ -33,11 +33,13 @@ from gamekeeper.domain.run.schedule import (
     StandingSchedule,
     schedule_id,
 )
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, NotFoundError
+from gamekeeper.supervised import Supervised
 from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.ids import INSTANCE_PREFIX, schedule_workflow_id
 from gamekeeper.temporal.schedule_errors import asking_for
 from gamekeeper.temporal.schedule_times import for_temporal, matching_times, says_the_same
+from gamekeeper.temporal.sealed_words import opened_words, sealed_words
 
 NEXT_SHOWN = 5
 _OVERLAP = {
@@ -58,12 +60,17 @@ class ScheduleCall:
     node: str | None = None
 
 
+class UnreadableTermsError(ConflictError):
+    """The key is gone that a schedule was encrypted with."""
+
+
 class ScheduleService:
     def __init__(self, database: Database, client: temporal.Client, node_wait_seconds: float) -> None:
         self._database = database
         self._client = client
         self._planner = RunPlanner(database)
         self._node_wait = node_wait_seconds
+        self.care = Supervised("schedules")
 
     async def apply(self, pipeline: str, call: ScheduleCall) -> list[StandingSchedule]:
         """Makes the schedules of a stored pipeline what its own ``schedule`` says; asked again, it changes nothing.
@@ -99,16 +106,21 @@ class ScheduleService:
             node_wait=self._node_wait,
         )
         terms = ScheduleTerms(spec=spec, runs=runs, created_by=current_actor())
-        known = await self._find(name)
+        try:
+            known, is_there = await self._find(name), True
+        except UnreadableTermsError:
+            known, is_there = None, True
+        else:
+            is_there = known is not None
         if known is not None and (known.spec, known.runs) == (spec, runs):
             return await self.get(name)
         async with asking_for(name):
-            if known is None:
+            if not is_there:
                 await self._client.create_schedule(name, _schedule(terms, temporal.ScheduleState()))
             else:
                 await self._client.get_schedule_handle(name).update(_with_terms(terms))
         await self._tell(
-            name, EventKind.SCHEDULE_CHANGED if known else EventKind.SCHEDULE_CREATED, f"{spec.cron} {spec.timezone}"
+            name, EventKind.SCHEDULE_CHANGED if is_there else EventKind.SCHEDULE_CREATED, f"{spec.cron} {spec.timezone}"
         )
         return await self.get(name)
 
@@ -129,7 +141,7 @@ class ScheduleService:
                 described = await self._client.get_schedule_handle(name).describe()
         except NotFoundError:
             return None
-        terms = await self._terms(described.schedule.action)
+        terms = await self._terms(name, described.schedule.action)
         if terms is None:
             return None
         info, state = described.info, described.schedule.state
@@ -137,23 +149,37 @@ class ScheduleService:
             id=name,
             **dict(terms),
             paused=state.paused,
-            note=state.note or "",
+            note=await opened_words(self._client, state.note or ""),
             missed=info.num_actions_missed_catchup_window + info.num_actions_skipped_overlap,
             last_at=info.recent_actions[-1].started_at if info.recent_actions else None,
             next_at=[] if state.paused else list(islice(info.next_action_times, NEXT_SHOWN)),
         )
 
-    async def _terms(self, action: temporal.ScheduleAction) -> ScheduleTerms | None:
-        """None of a schedule that is somebody else's."""
+    async def _readable(self, name: str) -> StandingSchedule | None:
+        """None also of one whose terms can't be decrypted: it is told once, and holds up no other."""
+        try:
+            return await self._find(name)
+        except UnreadableTermsError as error:
+            self.care.skipped(f'schedule "{name}"', error)
+            return None
+
+    async def _terms(self, name: str, action: temporal.ScheduleAction) -> ScheduleTerms | None:
+        """None of a schedule that is somebody else's. Raises UnreadableTermsError."""
         if not isinstance(action, temporal.ScheduleActionStartWorkflow):
             return None
         if action.workflow != workflow_names.SCHEDULED_RUN:
             return None
-        terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
+        try:
+            terms: list[ScheduleTerms] = await self._client.data_converter.decode(action.args, [ScheduleTerms])
+        except GamekeeperError as error:
+            raise UnreadableTermsError(
+                f'schedule "{name}" can\'t be read: {error.message}',
+                hint=f"apply its pipeline again, or remove it: gamekeeper schedule rm {name}",
+            ) from error
         return terms[0]
 
     async def list_all(self) -> list[StandingSchedule]:
-        found = [await self._find(name) for name in await self._ids()]
+        found = [await self._readable(name) for name in await self._ids()]
         running = await self._running()
         schedules = [schedule for schedule in found if schedule is not None]
         return [schedule.model_copy(update={"running": running.get(schedule.id, 0)}) for schedule in schedules]
@@ -161,7 +187,7 @@ class ScheduleService:
     async def of(self, pipeline: str) -> list[str]:
         """The ids of a pipeline's schedules. Each is asked for: Temporal's list is behind what was just made."""
         names = [schedule_id(pipeline, index) for index in range(MAX_SCHEDULES)]
-        found = await asyncio.gather(*[self._find(name) for name in names])
+        found = await asyncio.gather(*[self._readable(name) for name in names])
         return [schedule.id for schedule in found if schedule is not None and schedule.runs.pipeline == pipeline]
 
     async def check_none_of(self, pipeline: str) -> None:
@@ -179,7 +205,7 @@ class ScheduleService:
     async def prove_all(self) -> None:
         """Gives the terms of all schedules to Temporal once more, by the client as it is now. Idempotent."""
         for name in await self._ids():
-            known = await self._find(name)
+            known = await self._readable(name)
             if known is not None:
                 terms = ScheduleTerms(spec=known.spec, runs=known.runs, created_by=known.created_by)
                 async with asking_for(name):
@@ -188,20 +214,21 @@ class ScheduleService:
     async def keep_times(self) -> None:
         """Tells Temporal the changes of clocks that came into sight since it was told last. Idempotent."""
         for name in await self._ids():
-            with suppress(NotFoundError):  # deleted just now
+            with suppress(NotFoundError, UnreadableTermsError):  # deleted just now, or told already
                 await self._keep_times(name)
 
     async def _keep_times(self, name: str) -> None:
         handle = self._client.get_schedule_handle(name)
         async with asking_for(name):
             known = (await handle.describe()).schedule
-            terms = await self._terms(known.action)
+            terms = await self._terms(name, known.action)
             if terms is not None and not says_the_same(known.spec, for_temporal(terms.spec, datetime.now(UTC))):
                 await handle.update(_with_terms(terms))
 
     async def delete(self, name: str) -> None:
         """Runs that it has started go on."""
-        await self.get(name)
+        with suppress(UnreadableTermsError):
+            await self.get(name)
         async with asking_for(name):
             await self._client.get_schedule_handle(name).delete()
         await self._tell(name, EventKind.SCHEDULE_DELETED, "")
@@ -210,8 +237,9 @@ class ScheduleService:
         await self.get(name)
         handle = self._client.get_schedule_handle(name)
         text = note or f"{'paused' if paused else 'resumed'} by {current_actor()}"
+        sealed = await sealed_words(self._client, text)
         async with asking_for(name):
-            await (handle.pause(note=text) if paused else handle.unpause(note=text))
+            await (handle.pause(note=sealed) if paused else handle.unpause(note=sealed))
         await self._tell(name, EventKind.SCHEDULE_PAUSED if paused else EventKind.SCHEDULE_RESUMED, note)
         return await self.get(name)
 

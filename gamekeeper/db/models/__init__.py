@@ -8,6 +8,7 @@ from gamekeeper.db.models.join import JoinKeyRow, JoinRow
 from gamekeeper.db.models.key import ApiKeyRow, ApiKeySecretRow, EnrolmentTokenRow
 from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
+from gamekeeper.db.models.payload_trouble import PayloadTroubleRow
 from gamekeeper.db.models.pipeline import PipelineRow
 from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
@@ -28,6 +29,7 @@ __all__ = [
     "JoinRow",
     "MetricRow",
     "NodeRow",
+    "PayloadTroubleRow",
     "PipelineRow",
     "PortReservationRow",
     "ReservationRow",

@@ -184,6 +184,12 @@ class EventKind(StrEnum):
         "Somebody brought a wrong password or code; `data` has the address, and the message the user, where there is "
         "one. A few of many are told.",
     )
+    PAYLOAD_KEY_MADE = (
+        "payload_key.made",
+        "A user made a new key for Temporal's payloads; `data` has the time from which it encrypts.",
+    )
+    PAYLOAD_KEY_DROPPED = "payload_key.dropped", "A user dropped a payload key that no history needs any more."
+    PAYLOAD_KEY_GIVEN_UP = "payload_key.given_up", "A user gave a payload key up: what it encrypted is lost."
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

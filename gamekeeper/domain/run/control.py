@@ -33,6 +33,13 @@ class PauseRequest(BaseModel):
     by: str
 
 
+class CancelWords(BaseModel):
+    """Sent to a run before its cancel: the reason in somebody's words. In the cancel itself Temporal would keep them in
+    clear."""
+
+    reason: str
+
+
 class StepCancel(BaseModel):
     step: str
     by: str

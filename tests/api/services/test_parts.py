@@ -70,6 +70,9 @@ class Frozen:
     async def check(self) -> None:
         return None
 
+    async def look(self) -> None:
+        return None
+
 
 async def test_a_part_that_hangs_holds_up_no_answer_and_is_asked_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +80,7 @@ async def test_a_part_that_hangs_holds_up_no_answer_and_is_asked_once(
     monkeypatch.setattr(parts, "PATIENCE_SECONDS", 0.2)
     frozen = Frozen()
     of = cast(Any, frozen)
-    found = Parts(of, of, tmp_path, DiskFloor([], 0), of, of, None)
+    found = Parts(of, of, tmp_path, DiskFloor([], 0), of, of, None, of)
     for _ in range(2):
         told = await found.ask()
         assert {name for name, said in told.items() if said != "ok"} == {"database", "temporal"}

@@ -307,3 +307,5 @@ def test_the_queues_of_nodes_are_told_apart() -> None:
     assert queues.is_of_a_node(queues.node_queue("a"))
     assert queues.is_of_a_node(queues.node_control_queue("a"))
     assert not queues.is_of_a_node(queues.CONTROL_PLANE)
+    names = [queues.node_queue("a-1"), queues.node_control_queue("a-1"), queues.CONTROL_PLANE]
+    assert [queues.node_of(name) for name in names] == ["a-1", "a-1", ""]
