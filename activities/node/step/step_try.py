@@ -174,7 +174,8 @@ class StepTry:
             info = await self._start.find_own()
             if self._start.fault and (info is None or info.started_at is None):
                 return failed(Reason.ENGINE, f"{message}; {self._start.fault}")
-            if info is not None and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
+            is_due = self._step.service and self._again.is_due(info)
+            if info is not None and not is_due and info.status in (ContainerStatus.EXITED, ContainerStatus.DEAD):
                 return await self._outcome(info.id, service=self._step.service)  # it ended while nobody was there
             if info is not None and self._step.service:
                 return await self._service_timed_out(info, message)

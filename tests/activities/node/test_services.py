@@ -126,6 +126,18 @@ async def test_it_is_started_as_often_as_its_word_says(
     assert node.engine.starts_of((await node.only()).name) == starts
 
 
+async def test_one_that_waits_for_its_next_start_at_its_time_limit_is_unhealthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(starting_again, "FIRST_DELAY_SECONDS", HANG_SECONDS)
+    crashing = {"DUMMY_CRASHES": "1000", "DUMMY_SLEEP": "0", "DUMMY_EXIT_CODE": "3"}
+    step = service(environment=crashing, restart="always").model_copy(update={"timeout": 0.3})
+    result = await Node().service(step)
+    assert (result.state, result.reason, result.exit_code) == (StepState.FAILED, Reason.UNHEALTHY, 3)
+    assert "time limit" in result.message
+    assert "it ended once, last with exit code 3" in result.message
+
+
 async def test_the_policy_is_asked_before_each_start(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     file.write_text("oom_score_adj: -5")
