@@ -37,6 +37,7 @@ from gamekeeper.exit_status import exit_status
 from gamekeeper.keys import hash_key, is_join_key
 from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.no_core_dumps import leave_no_core_dumps
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from gamekeeper.supervised import Supervised
 from gamekeeper.tracing import configure_tracing
@@ -217,6 +218,7 @@ async def _simulate(settings: AgentSettings, tokens: Path) -> None:
 
 def main() -> None:
     memory.share_arenas()
+    leave_no_core_dumps()
     configure_logging()
     status = 0
     try:

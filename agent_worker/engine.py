@@ -21,15 +21,17 @@ class Engines:
 
 
 def build_engines(settings: AgentSettings, node_id: str) -> Engines:
-    bare, secrets = build_engine(settings, node_id), SecretsOfContainers()
+    secrets = SecretsOfContainers()
+    bare = build_engine(settings, node_id, secrets)
     return Engines(bare, masked_engine(bare, secrets), secrets)
 
 
-def build_engine(settings: AgentSettings, node_id: str) -> ContainerEngine:
+def build_engine(settings: AgentSettings, node_id: str, secrets: SecretsOfContainers) -> ContainerEngine:
+    """``secrets`` is told the values of its containers."""
     if settings.engine == "dummy":
         from agent_worker.dummy_engine import DummyEngine
 
-        return DummyEngine(node_id)
+        return DummyEngine(node_id, secrets)
     from agent_worker.docker_engine import DockerEngine
 
-    return DockerEngine(node_id)
+    return DockerEngine(node_id, held=secrets)

@@ -15,6 +15,7 @@ from agent_worker.answers import AnswerInterceptor, Answers
 from agent_worker.bootstrap import Agent
 from agent_worker.identity import Identity
 from agent_worker.inputs import SignedInputs
+from agent_worker.secrets.fetched import FetchedSecrets
 from gamekeeper.temporal import queues
 
 MAX_STEPS = 1000
@@ -39,7 +40,8 @@ def build_workers(
         agent.reaper,
         agent.policy,
         SignedInputs(),
-        beat,
+        heartbeat_seconds=beat,
+        secrets=FetchedSecrets(agent.link.calls),
     )
     steps = StepActivities(context)
     instances = InstanceActivities(agent.instances.keeper, SignedInputs(), agent.journal, beat)

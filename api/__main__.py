@@ -21,6 +21,7 @@ from gamekeeper.exit_status import exit_status
 from gamekeeper.garbage import collect_seldom
 from gamekeeper.liveness import run_answering
 from gamekeeper.logging import configure_logging, get_logger
+from gamekeeper.no_core_dumps import leave_no_core_dumps
 from gamekeeper.temporal.client import connect
 from gamekeeper.temporal.namespace import ensure_namespace
 from gamekeeper.temporal.proofs import ProvingCodec, WorkKey
@@ -82,14 +83,9 @@ def _allow_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def _write_no_cores() -> None:
-    """A core file of this process would hold the values of secrets, and the keys over all of them."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def main() -> None:
+    leave_no_core_dumps()
     configure_logging()
-    _write_no_cores()
     status = 0
     try:
         settings = ApiSettings.from_environment()

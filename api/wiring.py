@@ -53,6 +53,7 @@ from api.services.node.metric import MetricService
 from api.services.node.node import NodeService
 from api.services.node.node_signals import NodeSignals
 from api.services.node.presence import Lease, Presence
+from api.services.node.secret_delivery import SecretDelivery
 from api.services.node_events import NodeEvents
 from api.services.parts import Parts
 from api.services.process import ProcessService
@@ -193,6 +194,7 @@ def _link(shared: _Shared, rest: Services) -> LinkServices:
         containers=ContainerService(database),
         owners=owners,
         instances=shared.kept.reports,
+        secrets=SecretDelivery(database, rest.secrets.values),
         logs=shared.logs,
         events=rest.events,
         inventory=InventoryService(database),

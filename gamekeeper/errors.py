@@ -96,6 +96,10 @@ class PolicyError(InvalidError):
     """A step asks for something that its node's policy file forbids."""
 
 
+class SecretError(InvalidError):
+    """A secret that a container names and can't have: it is not there, not for it, or holds what can't be given."""
+
+
 class TooLargeError(InvalidError):
     kind = "too_large"
 

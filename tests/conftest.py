@@ -11,7 +11,7 @@ from tests.fixtures.gateway import certificates, gateway, gateways
 from tests.fixtures.own_docker import own_docker
 from tests.fixtures.raw_agent import raw
 from tests.fixtures.refusing import refusing_api, refusing_on_postgresql, refusing_on_sqlite, shared_api
-from tests.fixtures.registry import registry, silent_registry
+from tests.fixtures.registry import locked_registry, registry, silent_registry
 from tests.fixtures.spaces import spaces
 from tests.fixtures.stack import stack, stack_is_up
 from tests.fixtures.temporal import temporal_client, temporal_server
@@ -26,6 +26,7 @@ __all__ = [
     "docker_engine",
     "gateway",
     "gateways",
+    "locked_registry",
     "migrated_postgres",
     "migrated_sqlite",
     "own_docker",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.ports.node_agent import Containers, Inputs, Journal, Phases, StepLogs
 from gamekeeper.ports.node_policy import OwnPolicy
+from gamekeeper.ports.secret_source import NoSecrets, SecretSource
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,4 @@ class NodeContext:
     policy: OwnPolicy
     inputs: Inputs
     heartbeat_seconds: float = 10.0
+    secrets: SecretSource = field(default_factory=NoSecrets)

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, SOCKET, held_mounts
 from agent_worker.docker_engine.owner_labels import JUDGED, LIMITED, SECRETS, owner_labels
+from agent_worker.docker_engine.secret_config import named_label, secret_mounts, secret_variables
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.language.container import Container, Healthcheck
 from gamekeeper.domain.language.device import RENDER_NODE, DeviceReservation, is_cdi
@@ -28,24 +29,29 @@ JOB_LOG = {"Type": "local", "Config": {"max-size": "16g", "max-file": "2", "comp
 SERVICE_LOG = {"Type": "local", "Config": {"max-size": "256m", "max-file": "4", "compress": "false"}}
 
 
-def create_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -> dict[str, Any]:
+def create_config(
+    new: NewContainer, held: Sequence[str] = (), socket: str = "", secret_paths: Sequence[str] = ()
+) -> dict[str, Any]:
     """The body of the Engine API's ``POST /containers/create``. ``held`` are the paths at which the agent holds the
-    container's host folders, ``socket`` is the one in the place of the engine's."""
+    container's host folders, ``socket`` is the one in the place of the engine's, ``secret_paths`` are the files of its
+    secrets."""
     spec, owner = new.spec, new.owner
+    environment = _context(new) | spec.environment | secret_variables(spec.secrets, new.values)
     config: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [_variable(key, value) for key, value in (_context(new) | spec.environment).items()],
+        "Env": [_variable(key, value) for key, value in environment.items()],
         "Labels": spec.labels
         | owner_labels(owner)
         | {JUDGED: new.judged.to_label() if new.judged else "", SECRETS: str(new.secrets)}
         | ({LIMITED: "memory"} if spec.deploy.resources.limits.memory else {})
         | ({FOLDERS: to_label(folders)} if (folders := host_folders(spec)) else {})
-        | ({SOCKET: "own"} if engine_sockets(spec) else {}),
+        | ({SOCKET: "own"} if engine_sockets(spec) else {})
+        | named_label(spec),
         "ExposedPorts": {f"{port.container_port}/{port.protocol}": {} for port in _ports_of(spec.ports + spec.expose)},
         "OpenStdin": bool(spec.stdin_open) or isinstance(owner.key, InstanceKey),
         "Tty": bool(spec.tty),
         "Volumes": _anonymous_volumes(new),
-        "HostConfig": host_config(new, held, socket),
+        "HostConfig": host_config(new, held, socket, secret_paths),
     }
     optional = {
         "Cmd": spec.command,
@@ -84,7 +90,9 @@ def _context(new: NewContainer) -> dict[str, str]:
     return outputs | node | {"GAMEKEEPER_RUN": key.run_id, "GAMEKEEPER_STEP": key.step, "GAMEKEEPER_TRY": str(key.try_)}
 
 
-def host_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -> dict[str, Any]:
+def host_config(
+    new: NewContainer, held: Sequence[str] = (), socket: str = "", secret_paths: Sequence[str] = ()
+) -> dict[str, Any]:
     spec, mounts = new.spec, held_mounts(new.spec, held, socket)
     config: dict[str, Any] = {
         "Binds": [
@@ -92,7 +100,7 @@ def host_config(new: NewContainer, held: Sequence[str] = (), socket: str = "") -
             *([f"{new.workspace}:{WORKSPACE}"] if new.workspace else []),
             *mounts["Binds"],
         ],
-        "Mounts": mounts["Mounts"],
+        "Mounts": [*mounts["Mounts"], *secret_mounts(spec.secrets, secret_paths)],
         "PortBindings": _port_bindings(spec),
         "Tmpfs": {path: options for path, _, options in (text.partition(":") for text in spec.tmpfs)},
         "Devices": [_device(text) for text in _device_files(spec)],

@@ -7,7 +7,8 @@ with the console; the next agent sweeps up the leavings of one that was killed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from docker.errors import APIError
 
 from agent_worker.docker_engine.console import DockerConsole
 from agent_worker.docker_engine.errors import explain
-from agent_worker.docker_engine.mount_config import FOLDERS, is_engine_socket_mount
+from agent_worker.docker_engine.mount_config import FOLDERS, is_engine_socket_mount, is_secret
 from agent_worker.docker_engine.owner_labels import LABEL
+from agent_worker.docker_engine.secret_config import named_by_label
 from gamekeeper.domain.run.console import ConsoleRequest
 from gamekeeper.errors import UnavailableError
 from gamekeeper.ports.container_engine import StartError
@@ -62,7 +64,7 @@ def look_in(api: APIClient, threads: Executor, look: LookIn, request: ConsoleReq
     made = ""
     try:
         ended = api.inspect_container(look.ended)
-        image = api.commit(look.ended, conf={"Labels": labels})["Id"]
+        image = _image_of(api, ended, labels)
         config = _config(ended, image, labels, request)
         _hold(config, ended, look.held)
         made = api.create_container_from_config(config, look.name)["Id"]  # type: ignore[no-untyped-call]
@@ -78,6 +80,26 @@ def look_in(api: APIClient, threads: Executor, look: LookIn, request: ConsoleReq
         raise StartError(explain(error)) from error
 
 
+def _image_of(api: APIClient, ended: dict[str, Any], labels: dict[str, str]) -> str:
+    """The container's files as an image. A commit keeps its variables as well, in some engines where nothing
+    takes them out; so where secrets are among them, the files alone are copied, which takes longer."""
+    if not any(item.env for item in named_by_label(ended["Config"].get("Labels") or {})):
+        return str(api.commit(ended["Id"], conf={"Labels": labels})["Id"])
+    changes = [f'LABEL "{name}"="{value}"' for name, value in labels.items()]
+    told = api.import_image_from_stream(_Exported(api.export(ended["Id"])), changes=changes)
+    return str(json.loads(told.strip().splitlines()[-1])["status"])
+
+
+class _Exported:
+    """The files as the engine gives them, in the shape in which it takes them."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+
 def sweep(api: APIClient, node: str) -> None:
     """Removes the leavings of an earlier agent's consoles."""
     filters = {"label": f"{LOOKS_IN}={node}"}
@@ -88,13 +110,16 @@ def sweep(api: APIClient, node: str) -> None:
 
 
 def _config(ended: dict[str, Any], image: str, labels: dict[str, str], request: ConsoleRequest) -> dict[str, Any]:
-    """The ended container's own settings, but for its command, its ports and its owner."""
+    """The ended container's own settings, but for its command, its ports, its owner and its secrets."""
     old = ended["Config"]
-    environment = [*(old.get("Env") or []), *(["TERM=xterm-256color"] if request.tty else [])]
+    secret = {item.env for item in named_by_label(old.get("Labels") or {})}
+    plain = [text for text in old.get("Env") or [] if text.partition("=")[0] not in secret]
+    environment = [*plain, *(["TERM=xterm-256color"] if request.tty else [])]
     disowned = {name: "" for name in old.get("Labels") or {} if name.startswith(LABEL)}
     host = ended["HostConfig"] | {"PortBindings": {}, "RestartPolicy": {"Name": "no"}, "AutoRemove": False}
     host["Binds"] = [*(host.get("Binds") or []), *_unnamed_volumes(ended)]
-    host["Mounts"] = [mount for mount in host.get("Mounts") or [] if not is_engine_socket_mount(mount)]
+    mounts = host.get("Mounts") or []
+    host["Mounts"] = [mount for mount in mounts if not is_engine_socket_mount(mount) and not is_secret(mount)]
     return {
         "Image": image,
         "Entrypoint": [],

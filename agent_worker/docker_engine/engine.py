@@ -17,6 +17,7 @@ from agent_worker.docker_engine import outputs
 from agent_worker.docker_engine.connection import EngineConnection
 from agent_worker.docker_engine.console import DockerConsole, open_console, type_in
 from agent_worker.docker_engine.container_logs import ContainerLogs
+from agent_worker.docker_engine.container_secrets import ContainerSecrets
 from agent_worker.docker_engine.create_config import create_config
 from agent_worker.docker_engine.disguised_volumes import refuse_disguised
 from agent_worker.docker_engine.ended_console import LookIn, look_in, sweep
@@ -34,6 +35,8 @@ from agent_worker.docker_engine.removing import remove_wholly
 from agent_worker.docker_engine.run_resources import RunResources
 from agent_worker.docker_engine.starting import create_named, look, start_joined
 from agent_worker.engine_socket.project import project_of
+from agent_worker.secrets.held import SecretsOfContainers
+from gamekeeper.domain.container.registry_login import RegistryLogin
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.node.host_folder import engine_sockets, host_folders
 from gamekeeper.domain.run.console import ConsoleRequest
@@ -55,7 +58,7 @@ EVENT_SECONDS = 5.0
 class DockerEngine:
     """``node`` labels what this engine makes, and is the only thing it lists."""
 
-    def __init__(self, node: str, base_url: str | None = None) -> None:
+    def __init__(self, node: str, base_url: str | None = None, held: SecretsOfContainers | None = None) -> None:
         self._node = node
         self._connection = EngineConnection(base_url)
         self._call = self._connection.call
@@ -67,6 +70,7 @@ class DockerEngine:
         self._volumes = OwnVolumes(node, self._connection)
         self._groups = GroupNetworks(node, self._connection)
         self._mounts = HostMounts(node, self._connection)
+        self._secrets = ContainerSecrets(node, self._connection, self._mounts.view, held or SecretsOfContainers())
 
     @property
     def _api(self) -> APIClient:
@@ -75,6 +79,7 @@ class DockerEngine:
     def close(self) -> None:
         """Lets go of the engine's sockets and threads."""
         self._watch.close()
+        self._secrets.close()
         self._mounts.close()
         self._connection.close()
 
@@ -99,8 +104,10 @@ class DockerEngine:
             return False
         return True
 
-    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
-        await self._puller.pull(image, progress, idle_timeout)
+    async def pull(
+        self, image: str, progress: Progress, idle_timeout: float, login: RegistryLogin | None = None
+    ) -> None:
+        await self._puller.pull(image, progress, idle_timeout, login)
 
     async def create(self, new: NewContainer) -> str:
         self._watch.ensure_started()
@@ -109,8 +116,9 @@ class DockerEngine:
         project = project_of(new.owner, frozenset([new.network or ""])) if engine_sockets(new.spec) else None
         try:
             await refuse_disguised(self._connection, new)
-            async with self._mounts.made(name, folders, project):
-                config = create_config(new, self._mounts.paths(name, folders), self._mounts.socket(name))
+            async with self._mounts.made(name, folders, project), self._secrets.made(new):
+                paths = self._mounts.paths(name, folders), self._mounts.socket(name)
+                config = create_config(new, *paths, self._secrets.paths(name, new.spec))
                 made = await self._call(create_named, self._connection, config, name)
         except GoneError as error:
             self._resources.forget()
@@ -125,9 +133,11 @@ class DockerEngine:
     async def read_outputs(self, container_id: str) -> bytes:
         return await self._call(outputs.read, self._api, container_id)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         made = await self._look(container_id)
         try:
+            if secrets is not None:
+                await self._secrets.renew(made, secrets)
             await self._mounts.start(
                 made, lambda: self._call(start_joined, self._connection, self._groups, container_id)
             )
@@ -135,6 +145,9 @@ class DockerEngine:
             self._resources.forget()  # a network that is gone may be why: it is made again
             self._groups.forget()
             raise
+
+    async def keeps_secrets(self, container_id: str, secrets: Mapping[str, bytes] | None) -> bool:
+        return await self._secrets.keeps(container_id, secrets)
 
     async def wait(self, container_id: str) -> None:
         await self._known.unless_ended_well(container_id, asyncio.ensure_future(self._wait(container_id)))
@@ -181,6 +194,8 @@ class DockerEngine:
         await remove_wholly(self._connection, container_id)
         if made is not None and made.holds:  # those of an earlier agent's containers are found by release_unused
             await self._mounts.release(made.info.name)
+        if made is not None and made.secrets:
+            await self._secrets.release(made.info.name)
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:
         known = list(self._known.made)
@@ -287,6 +302,7 @@ class DockerEngine:
 
     async def release_host_folders(self) -> None:
         await self._mounts.release_unused()
+        await self._secrets.take_up()
 
     async def ensure_network(self, name: str, run_id: str) -> None:
         await self._resources.ensure_network(name, run_id)

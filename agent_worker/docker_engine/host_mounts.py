@@ -37,8 +37,8 @@ class HostMounts:
     def __init__(self, node: str, connection: EngineConnection) -> None:
         self._node = node
         self._connection = connection
-        self._view = EngineView(connection.address)
-        self._held = HeldFolders(node, self._view)
+        self.view = EngineView(connection.address)
+        self._held = HeldFolders(node, self.view)
         self._sockets = EngineSockets(node, connection, self._held)
         self._creating = asyncio.Lock()
         self._starting = asyncio.Lock()
@@ -48,7 +48,7 @@ class HostMounts:
 
     def close(self) -> None:
         self._sockets.close_all()
-        self._view.close()
+        self.view.close()
 
     def socket(self, name: str) -> str:
         """The path of the socket that a container has in the place of the engine's."""

@@ -9,7 +9,9 @@ from typing import Any
 
 from agent_worker.docker_engine.mount_config import FOLDERS, holds_any, is_engine_socket_mount, unheld_path
 from agent_worker.docker_engine.owner_labels import JUDGED, owner_from_labels, secrets_from_labels
+from agent_worker.docker_engine.secret_config import named_by_label
 from agent_worker.engine_socket.project import Project, name_of, networks_of, project_of
+from gamekeeper.domain.language.named_secret import NamedSecret
 from gamekeeper.domain.node.host_folder import HostFolder, from_label
 from gamekeeper.ports.container_engine import ContainerInfo, ContainerStatus, ContainerUsage, Health
 
@@ -77,7 +79,7 @@ class Made:
     ``may_write`` is true of root alone, unless a capability is taken from him. One that ``publishes`` has ports that
     others may wait for. With ``tty`` its output is one stream. ``folders`` are those of the host,
     ``unheld`` is a path of the host that the agent does not hold. ``project`` is of one that has a socket in the place
-    of the engine's.
+    of the engine's. ``secrets`` are the names and places of those that it was given.
     """
 
     info: ContainerInfo
@@ -87,6 +89,7 @@ class Made:
     folders: tuple[HostFolder, ...] = ()
     unheld: str = ""
     project: Project | None = None
+    secrets: tuple[NamedSecret, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -113,6 +116,7 @@ def made_from_inspect(inspected: dict[str, Any]) -> Made:
         else (),
         unheld=unheld_path(host),
         project=_project(inspected),
+        secrets=named_by_label(inspected["Config"].get("Labels") or {}),
     )
 
 

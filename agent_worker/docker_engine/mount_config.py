@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent_worker.mounts.held_folders import ENGINE_SOCKET, RUNTIME_FOLDER
+from agent_worker.mounts.secret_files import SECRETS_FOLDER
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.volume import PROPAGATION, split_volume
 from gamekeeper.domain.node.host_folder import HostFolder, engine_sockets, from_label, host_folder, is_at_or_below
@@ -52,11 +53,17 @@ def holds_any(host_config: dict[str, Any]) -> bool:
 
 def is_held(mount: dict[str, Any]) -> bool:
     """True for a mount of the agent's, in the engine's words."""
-    return mount.get("Type") == "bind" and is_at_or_below(str(mount.get("Source", "")), f"{RUNTIME_FOLDER}/mounts")
+    is_folder = is_at_or_below(str(mount.get("Source", "")), f"{RUNTIME_FOLDER}/mounts")
+    return mount.get("Type") == "bind" and (is_folder or is_secret(mount))
+
+
+def is_secret(mount: dict[str, Any]) -> bool:
+    """True for a file of a secret, in the engine's words."""
+    return mount.get("Type") == "bind" and is_at_or_below(str(mount.get("Source", "")), SECRETS_FOLDER)
 
 
 def is_held_folder(mount: dict[str, Any]) -> bool:
-    return is_held(mount) and not is_engine_socket_mount(mount)
+    return is_held(mount) and not is_engine_socket_mount(mount) and not is_secret(mount)
 
 
 def is_engine_socket_mount(mount: dict[str, Any]) -> bool:

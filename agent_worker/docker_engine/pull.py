@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docker.api.client import APIClient
-from docker.auth import get_config_header, resolve_repository_name
+from docker.auth import encode_header, get_config_header, resolve_repository_name
 from docker.utils import parse_repository_tag
 from requests import Response
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -21,9 +21,11 @@ from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ReadTimeoutError
 
 from agent_worker.docker_engine.errors import NO_ROOM, fault, translated
+from gamekeeper.domain.container.registry_login import RegistryLogin
 from gamekeeper.errors import ImageError
 from gamekeeper.ports.container_engine import Progress
 
+Wanted = tuple[str, RegistryLogin | None]
 REPORT_SECONDS = 1.0
 CONNECT_SECONDS = 60.0
 
@@ -40,37 +42,41 @@ class ImagePuller:
     def __init__(self, connect: Callable[[], APIClient], socket: str) -> None:
         self._connect = connect
         self._socket = socket
-        self._pulls: dict[str, _Pull] = {}
+        self._pulls: dict[Wanted, _Pull] = {}
 
-    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
-        pull = self._pulls.get(image)
+    async def pull(
+        self, image: str, progress: Progress, idle_timeout: float, login: RegistryLogin | None = None
+    ) -> None:
+        wanted = image, login
+        pull = self._pulls.get(wanted)
         if pull is None:
             loop = asyncio.get_running_loop()
 
             def tell(text: str) -> None:
                 """Listeners belong to the loop, and the pull has a thread."""
-                loop.call_soon_threadsafe(self._tell, image, text)
+                loop.call_soon_threadsafe(self._tell, wanted, text)
 
-            pull = _Pull(asyncio.create_task(asyncio.to_thread(self._pull, image, idle_timeout, tell)))
-            self._pulls[image] = pull
-            pull.task.add_done_callback(lambda _: self._pulls.pop(image, None))
+            pull = _Pull(asyncio.create_task(asyncio.to_thread(self._pull, wanted, idle_timeout, tell)))
+            self._pulls[wanted] = pull
+            pull.task.add_done_callback(lambda _: self._pulls.pop(wanted, None))
         pull.listeners.append(progress)
         await asyncio.shield(pull.task)
 
-    def _pull(self, image: str, idle_timeout: float, tell: Progress) -> None:
+    def _pull(self, wanted: Wanted, idle_timeout: float, tell: Progress) -> None:
+        image, login = wanted
         with translated(self._socket):
             try:
-                self._read(image, idle_timeout, tell)
+                self._read(image, login, idle_timeout, tell)
             except (RequestsConnectionError, ReadTimeout) as error:
                 if not is_silence(error):
                     raise
                 message = f"image {image} can't be pulled: nothing moved for {idle_timeout:.0f} s"
                 raise ImageError(message, hint=_hint(image)) from error
 
-    def _read(self, image: str, idle_timeout: float, tell: Progress) -> None:
+    def _read(self, image: str, login: RegistryLogin | None, idle_timeout: float, tell: Progress) -> None:
         layers = _Layers()
         reported = 0.0
-        for event in self._events(image, idle_timeout):
+        for event in self._events(image, login, idle_timeout):
             # The engine tells a failure inside a successful stream; the high-level SDK call overlooks it.
             if NO_ROOM in event.get("error", ""):
                 raise fault(f"image {image} can't be pulled: {event['error']}")
@@ -81,12 +87,13 @@ class ImagePuller:
                 reported = time.monotonic()
                 tell(layers.text())
 
-    def _events(self, image: str, idle_timeout: float) -> Iterator[dict[str, Any]]:
-        """The SDK's own pull switches every time limit off, so the request is made here."""
+    def _events(self, image: str, login: RegistryLogin | None, idle_timeout: float) -> Iterator[dict[str, Any]]:
+        """The SDK's own pull switches every time limit off, so the request is made here. A login goes with this request
+        and is kept nowhere; without one the credentials of the machine's own Docker configuration count."""
         api = self._connect()
         repository, tag = parse_repository_tag(image)
         registry, _ = resolve_repository_name(repository)
-        credentials = get_config_header(api, registry)
+        credentials = _header(login, registry) if login is not None else get_config_header(api, registry)
         answer = api.post(
             f"{api.base_url}/v{api.api_version}/images/create",
             params={"fromImage": repository, "tag": tag or "latest"},
@@ -99,10 +106,15 @@ class ImagePuller:
                 raise ImageError(f"image {image} can't be pulled: {_message(answer)}", hint=_hint(image))
             yield from (json.loads(line) for line in answer.iter_lines() if line)
 
-    def _tell(self, image: str, text: str) -> None:
-        pull = self._pulls.get(image)
+    def _tell(self, wanted: Wanted, text: str) -> None:
+        pull = self._pulls.get(wanted)
         for listener in list(pull.listeners) if pull else []:
-            listener(f"pulling {image}: {text}")
+            listener(f"pulling {wanted[0]}: {text}")
+
+
+def _header(login: RegistryLogin, registry: str) -> bytes:
+    fields = {"username": login.username, "password": login.password, "serveraddress": registry}
+    return encode_header(fields)
 
 
 class _Layers:

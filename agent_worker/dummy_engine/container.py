@@ -40,11 +40,14 @@ class DummyContainer:
     with_engine: bool = False
     has_output_file: bool = False
     workspace: str = ""
+    lost_files: bool = False
 
     @property
     def orders(self) -> dict[str, str]:
         """The environment, by which it is steered."""
-        return {name: value or "" for name, value in self.new.spec.environment.items()}
+        named = [item for item in self.new.spec.secrets if item.env]
+        secret = {str(item.env): self.new.values[item.secret].decode(errors="replace") for item in named}
+        return {name: value or "" for name, value in self.new.spec.environment.items()} | secret
 
     def checked_info(self) -> ContainerInfo:
         """``info`` with the health of this moment."""

@@ -16,10 +16,12 @@ from itertools import count
 
 from agent_worker.dummy_engine.console import DummyConsole
 from agent_worker.dummy_engine.container import KILLED, TERMINATED, DummyContainer
+from agent_worker.secrets.held import SecretsOfContainers
 from gamekeeper.domain.container.container_key import InstanceKey, StepKey
+from gamekeeper.domain.container.registry_login import RegistryLogin
 from gamekeeper.domain.log.log import LogLine
 from gamekeeper.domain.run.console import ConsoleHistory, ConsoleRequest
-from gamekeeper.errors import ImageError
+from gamekeeper.errors import ImageError, SecretError
 from gamekeeper.ports.container_engine import (
     NODE_NETWORK,
     ContainerInfo,
@@ -37,8 +39,9 @@ from gamekeeper.ports.container_engine import (
 
 
 class DummyEngine:
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, held: SecretsOfContainers | None = None) -> None:
         self._node = node
+        self._held = held or SecretsOfContainers()
         self._by_id: dict[str, DummyContainer] = {}
         self._ids: dict[str, str] = {}
         self._resources: set[str] = set()
@@ -47,6 +50,7 @@ class DummyEngine:
         self.own_volumes: dict[str, str] = {}  # names, and the instances whose they are
         self._faults: dict[str, int] = {}
         self._free_ports = count(32768)
+        self.logins: dict[str, RegistryLogin | None] = {}  # of the newest pull of each image
         self._newest_starts: dict[str, datetime] = {}
         self._told: Callable[[], None] = lambda: None
         self._told_name: Callable[[str], None] = lambda _: None
@@ -60,7 +64,10 @@ class DummyEngine:
     async def has_image(self, image: str) -> bool:
         return not image.startswith("missing")
 
-    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
+    async def pull(
+        self, image: str, progress: Progress, idle_timeout: float, login: RegistryLogin | None = None
+    ) -> None:
+        self.logins[image] = login
         progress(f"pulling {image}, at most {idle_timeout} s without progress")
         if image.startswith("missing"):
             raise ImageError(f"image {image} can't be pulled: it does not exist", hint="check the name")
@@ -71,6 +78,9 @@ class DummyEngine:
             raise NameTakenError(name)
         if new.spec.image.startswith("missing"):
             raise ImageError(f"image {new.spec.image} is gone")
+        for secret in new.spec.secrets:
+            if b"\0" in new.values[secret.secret] and secret.env:
+                raise SecretError(f'the secret "{secret.secret}" is no text, which alone a variable holds')
         for volume in claimed_volumes(new):
             if (owner := self._claimed.setdefault(volume, new.owner.pipeline)) != new.owner.pipeline:
                 raise volume_of_another(volume, owner)
@@ -86,6 +96,7 @@ class DummyEngine:
             judged=new.judged.to_label() if new.judged else "",
             secrets=new.secrets,
         )
+        self._hold(name, new.values)
         self._by_id[info.id] = DummyContainer(info, new, self._tell, self._free_ports)
         self._ids[info.name] = info.id
         return info.id
@@ -99,7 +110,25 @@ class DummyEngine:
             return b""
         return container.orders.get("DUMMY_STEP_OUTPUT", "").replace(";", "\n").encode()
 
-    async def start(self, container_id: str) -> None:
+    async def keeps_secrets(self, container_id: str, secrets: Mapping[str, bytes] | None) -> bool:
+        container = self._by_id.get(container_id)
+        if container is None:
+            return False
+        if secrets is None:
+            return not container.lost_files
+        named = [item.secret for item in container.new.spec.secrets if item.env]
+        return all(container.new.values[name] == secrets[name] for name in named)
+
+    def _hold(self, name: str, values: Mapping[str, bytes]) -> None:
+        if values:
+            self._held.hold(name, list(values.values()))
+
+    def lose_secret_files(self) -> None:
+        """As when the machine goes down, whose memory holds them."""
+        for container in self._by_id.values():
+            container.lost_files = any(item.path for item in container.new.spec.secrets)
+
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         container = self._by_id.get(container_id)
         if container is None:
             raise EngineFaultError(f"no such container: {container_id}")
@@ -112,6 +141,11 @@ class DummyEngine:
         if self._faults.setdefault(container.info.name, int(environment.get("DUMMY_START_FAULTS", "0"))) > 0:
             self._faults[container.info.name] -= 1
             raise EngineFaultError("the dummy failed: port 1 is already allocated")
+        if secrets is not None:
+            self._hold(container.info.name, secrets)
+            container.new, container.lost_files = replace(container.new, values=secrets), False
+        if container.lost_files:
+            raise EngineFaultError("the dummy failed: a file of a secret is not there")
         container.start()
 
     def finish(self, step: str) -> None:
@@ -176,6 +210,7 @@ class DummyEngine:
     async def remove(self, container_id: str) -> None:
         if (container := self._by_id.pop(container_id, None)) is not None:
             self._ids.pop(container.info.name, None)
+            self._held.release(container.info.name)
             self._told_name(container.info.name)
 
     async def list_owned(self, *, run_id: str = "", step: str = "") -> Sequence[ContainerInfo]:

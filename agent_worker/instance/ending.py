@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 TERM_SECONDS = 5.0
-DRAIN_SECONDS = 10.0
 SHOWN_VOLUMES, MAX_WHY = 5, 120
 INTERRUPTS = ("^C", "^^C")
 TERM = ("SIGTERM", "TERM", "15")
@@ -140,7 +139,7 @@ async def _remove_read(kept: Kept, info: ContainerInfo) -> bool:
     logs = kept.tools.logs
     if info.started_at is not None:
         logs.follow(info.owner.key, info.id, until_removed=False)
-        if not await logs.drain(info.owner.key, DRAIN_SECONDS) or not await logs.is_handed_over(info.owner.key):
+        if not await logs.drain(info.owner.key, making.DRAIN_SECONDS) or not await logs.is_handed_over(info.owner.key):
             return False
     await kept.tools.engine.remove(info.id)
     if info.owner.key == kept.memory.adopted:
@@ -159,7 +158,7 @@ async def remove_all(kept: Kept, infos: Sequence[ContainerInfo], leaving: Sequen
         assert info.owner is not None
         if info.started_at is not None:
             kept.tools.logs.follow(info.owner.key, info.id, until_removed=False)
-            await kept.tools.logs.drain(info.owner.key, DRAIN_SECONDS)
+            await kept.tools.logs.drain(info.owner.key, making.DRAIN_SECONDS)
         await kept.tools.engine.remove(info.id)
     for info in leaving:
         await kept.tools.engine.remove(info.id)
@@ -169,6 +168,7 @@ async def remove_all(kept: Kept, infos: Sequence[ContainerInfo], leaving: Sequen
     except EngineFaultError as error:  # the reaper asks for it again
         log.warning("instance %s: its network stays for now: %s", kept.order.instance, error)
     kept.tools.changed()
+    kept.tools.secrets.forget(kept.order.instance)
     over = Over(state=InstanceState.DELETED)
     if stay:
         over = Over(state=over.state, reason=InstanceReason.ENGINE, message=_staying(kept.order.node, stay))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from agent_worker.instance import ending, making, readiness
 from agent_worker.instance.journal import Record
+from agent_worker.instance.kept_secrets import SecretsAwayError
 from agent_worker.instance.sight import Sight, look, start_of
 from agent_worker.instance.status import new_status, says_anything_new
 from agent_worker.instance.succession import succession
@@ -23,7 +24,14 @@ from gamekeeper.domain.instance.memory import Life, Memory, Over
 from gamekeeper.domain.instance.order import InstanceOrder, InstanceStatus
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
 from gamekeeper.domain.log.last_words import LAST_LINES, last_words
-from gamekeeper.errors import GamekeeperError, ImageError, InvalidError, PolicyError, UnavailableError
+from gamekeeper.errors import (
+    GamekeeperError,
+    ImageError,
+    InvalidError,
+    PolicyError,
+    SecretError,
+    UnavailableError,
+)
 from gamekeeper.logging import get_logger
 from gamekeeper.ports.container_engine import ContainerInfo, EngineFaultError, StartError
 
@@ -106,7 +114,8 @@ class Kept:
                 backoff.reset()
                 self._trouble_from = None
             except UnavailableError as error:
-                await self._tell_trouble(InstanceReason.ENGINE, str(error))
+                is_secret = isinstance(error, SecretsAwayError)
+                await self._tell_trouble(InstanceReason.SECRET if is_secret else InstanceReason.ENGINE, str(error))
                 pause = backoff.next_delay()
             except Exception as error:
                 log.exception("the care for instance %s failed, and is tried again", self.order.instance)
@@ -205,6 +214,8 @@ class Kept:
             await self._fault(making.reason_of(error), str(error))
         except ImageError as error:
             await self._fault(InstanceReason.PULL_FAILED, str(error), passes=False)
+        except SecretError as error:
+            await self._fault(InstanceReason.SECRET, str(error), passes=False)
         except (InvalidError, StartError) as error:
             reason = InstanceReason.POLICY if isinstance(error, PolicyError) else InstanceReason.ENGINE
             await self.give_up(InstanceState.FAILED, reason, str(error))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
 
 from agent_worker.instance import ports
+from agent_worker.instance.kept_secrets import SecretsAwayError
 from gamekeeper.domain.container.container_key import InstanceKey
+from gamekeeper.domain.container.registry_login import RegistryLogin, check_registry, read_login
 from gamekeeper.domain.instance.order import InstanceOrder
 from gamekeeper.domain.instance.state import InstanceReason, InstanceState
 from gamekeeper.domain.language.container import Container
@@ -17,7 +20,7 @@ from gamekeeper.domain.language.project_volume import of_instance, own_prefix
 from gamekeeper.domain.node.hardened import hardened
 from gamekeeper.domain.node.judged import Judged
 from gamekeeper.domain.node.judgement import Subject
-from gamekeeper.errors import ImageError, InvalidError, PolicyError
+from gamekeeper.errors import ImageError, InvalidError, PolicyError, SecretError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
@@ -35,6 +38,7 @@ Work = Coroutine[None, None, None]
 PULL_IDLE_SECONDS = 120.0
 PULLS = 3
 REMOVALS = 5
+DRAIN_SECONDS = 10.0
 TELL_SECONDS = 1.0
 _PORT_WORDS = ("address already in use", "port is already allocated")
 
@@ -76,7 +80,9 @@ async def _create_pulled(kept: Kept) -> None:
 
 
 async def _create(kept: Kept) -> None:
-    new = new_container(kept, await _network(kept))
+    secrets = await kept.tools.secrets.newest(kept.order.key, kept.order.spec.container.secret_names)
+    named = len(kept.order.spec.container.secrets)
+    new = replace(new_container(kept, await _network(kept)), secrets=named, values=secrets)
     for name in own_volumes(kept.order):
         await kept.tools.engine.ensure_own_volume(name, kept.order.instance)
     container_id = await _create_named(kept, new)
@@ -165,22 +171,54 @@ async def _pull(kept: Kept) -> None:
 
     progress(f"pulling {image}")
     try:
-        await kept.tools.engine.pull(image, progress, PULL_IDLE_SECONDS)
+        await kept.tools.engine.pull(image, progress, PULL_IDLE_SECONDS, await _login(kept))
     finally:
         await asyncio.gather(*telling, return_exceptions=True)
 
 
+async def _login(kept: Kept) -> RegistryLogin | None:
+    container = kept.order.spec.container
+    if container.pull is None:
+        return None
+    check_registry(container.pull, container.image)
+    values = await kept.tools.secrets.newest(kept.order.key, [container.pull.secret])
+    return read_login(container.pull.secret, values[container.pull.secret])
+
+
+async def _make_room(kept: Kept, info: ContainerInfo) -> None:
+    """Removes an ended container whose variables have older secrets: a container's variables never change. The next
+    round makes it anew. That it goes is noted before, or it would count as removed by somebody else."""
+    assert info.owner is not None
+    if info.started_at is not None:
+        kept.tools.logs.follow(info.owner.key, info.id, until_removed=False)
+        if not await kept.tools.logs.drain(info.owner.key, DRAIN_SECONDS):
+            raise UnavailableError("the log of its container is still being read")
+    await kept.remember(kept.memory.but(container_id=""))
+    await kept.tools.engine.remove(info.id)
+    kept.tools.changed()
+
+
 async def start(kept: Kept, info: ContainerInfo) -> None:
-    """Starts what was made, or has ended. Raises StartError, InvalidError and EngineFaultError."""
+    """Starts what was made, or has ended, with the newest values of its secrets; or takes it away where that asks for
+    another container. Raises StartError, InvalidError and EngineFaultError, and UnavailableError for secrets that
+    nobody can tell now."""
     check_policy(kept, kept.order.spec.container)
     published = kept.order.spec.container.ports
     if published and (holder := await asyncio.to_thread(ports.holder, published, kept.tools.proc)):
         raise PortTakenError(holder)
     assert info.owner is not None
+    secrets = None
+    if names := kept.order.spec.container.secret_names:
+        secrets = await kept.tools.secrets.newest_or_none(kept.order.key, names)
+        if not await kept.tools.engine.keeps_secrets(info.id, secrets):
+            if secrets is None:
+                raise SecretsAwayError(names)
+            await _make_room(kept, info)
+            return
     await kept.tools.logs.go_on(info.owner.key)
     try:
-        await kept.tools.engine.start(info.id)
-    except PolicyError:
+        await kept.tools.engine.start(info.id, secrets)
+    except (PolicyError, SecretError):
         raise
     except InvalidError as error:  # it was made, so nothing is wrong with it: somebody may be removing it
         raise EngineFaultError(str(error)) from error

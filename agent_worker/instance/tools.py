@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from agent_worker.instance.journal import KeeperJournal
+from agent_worker.instance.kept_secrets import KeptSecrets
 from gamekeeper.domain.container.container_key import ContainerKey
 from gamekeeper.domain.instance.order import InstanceStatus
 from gamekeeper.ports.container_engine import ContainerEngine
 from gamekeeper.ports.node_agent import StepLogs
 from gamekeeper.ports.node_policy import OwnPolicy
+from gamekeeper.ports.secret_source import NoSecrets
 
 
 class InstanceLogs(StepLogs, Protocol):
@@ -58,6 +60,7 @@ class Tools:
     steady: Callable[[], float] = steady_seconds
     proc: Path = Path("/proc")
     boot: str = field(default_factory=this_boot)
+    secrets: KeptSecrets = field(default_factory=lambda: KeptSecrets(NoSecrets()))
 
     def now(self) -> datetime:
         return datetime.now(UTC)

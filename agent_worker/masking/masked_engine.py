@@ -6,7 +6,7 @@ the follower of logs asks the engine itself: it finds its place by the lines as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -47,9 +47,9 @@ class _MaskedEngine:
         with _masked_errors(self._secrets.masker(new.owner.key.container_name)):
             return await self._engine.create(new)
 
-    async def start(self, container_id: str, *given: Any, **named: Any) -> None:
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         with _masked_errors(await self._masker(container_id)):
-            await self._engine.start(container_id, *given, **named)
+            await self._engine.start(container_id, secrets)
 
     async def find(self, name_or_id: str) -> ContainerInfo | None:
         info = await self._engine.find(name_or_id)

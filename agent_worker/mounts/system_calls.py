@@ -11,6 +11,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _MS_BIND, _MS_REC, _MS_SLAVE, _MS_SHARED = 0x1000, 0x4000, 0x80000, 0x100000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 0x1, 0x2, 0x4, 0x8, 0x20
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 0x2, 0x8
+_TMPFS_MAGIC = 0x01021994
+_STATFS_BYTES = 256  # more than any kernel writes; the kind of the file system is its first word
 _CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
 
 
@@ -33,6 +35,22 @@ def bind_shared(source: str, target: str) -> None:
     finally:
         unmount(source)
     _call(_libc.mount, None, target.encode(), None, _MS_SHARED, None)
+
+
+def mount_in_memory(target: str, size: int) -> None:
+    """Mounts a file system in memory that the kernel never writes to a disk, where it can promise that (Linux 6.4)."""
+    options, flags = f"mode=0700,size={size}", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    try:
+        _call(_libc.mount, b"gamekeeper", target.encode(), b"tmpfs", flags, f"{options},noswap".encode())
+    except OSError:
+        _call(_libc.mount, b"gamekeeper", target.encode(), b"tmpfs", flags, options.encode())
+
+
+def is_in_memory(descriptor: int) -> bool:
+    """True for what is on a tmpfs."""
+    told = ctypes.create_string_buffer(_STATFS_BYTES)
+    _call(_libc.fstatfs, descriptor, told)
+    return ctypes.c_long.from_buffer(told).value == _TMPFS_MAGIC
 
 
 def unmount(target: str) -> None:

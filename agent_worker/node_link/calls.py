@@ -13,10 +13,17 @@ from typing import Any, TypeVar
 import grpc
 
 from agent_worker.node_link.dial import CALL_SECONDS, Dial
-from gamekeeper.errors import LaterError, UnavailableError
+from gamekeeper.errors import GamekeeperError, LaterError, SecretError, UnavailableError
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 
 T = TypeVar("T")
+NO_SECRET = (
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 
 
 class LinkCalls:
@@ -52,6 +59,14 @@ class LinkCalls:
     async def report_instances(self, request: pb.ReportInstancesRequest) -> pb.ReportInstancesResponse:
         """Tells how the instances are, and returns those that the control plane has deleted."""
         answer: pb.ReportInstancesResponse = await self._call(self.dial.control.ReportInstances, request)
+        return answer
+
+    async def give_secrets(self, request: pb.GiveSecretsRequest) -> pb.GiveSecretsResponse:
+        """The values of secrets that a container names. Raises also SecretError for one that it can't have."""
+        try:
+            answer: pb.GiveSecretsResponse = await self._call(self.dial.control.GiveSecrets, request)
+        except UnavailableError as error:
+            raise _of_secrets(error) from error
         return answer
 
     async def renew_certificate(self, csr: str) -> pb.RenewCertificateResponse:
@@ -156,6 +171,16 @@ class _translated:
             raise (LaterError(text, after_seconds=wait) if wait else UnavailableError(text)) from error
         if isinstance(error, asyncio.CancelledError) and not is_cancelled():
             raise UnavailableError(f"{self._server}: the stream was cut") from error
+
+
+def _of_secrets(error: UnavailableError) -> GamekeeperError:
+    """The server's refusal of a secret is no outage."""
+    told = error.__cause__
+    if not isinstance(told, grpc.aio.AioRpcError):
+        return error
+    if told.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return SecretError("the control plane gives no secrets", hint="upgrade it: docs/upgrading.md")
+    return SecretError(told.details() or "a secret is refused") if told.code() in NO_SECRET else error
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:

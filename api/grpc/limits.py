@@ -12,6 +12,7 @@ LIMITS: Mapping[str, CallLimit] = {
     "Session": CallLimit(128 * KIB, per_second=1, burst=60, at_once=4),
     "RenewCertificate": CallLimit(16 * KIB, per_second=1, burst=30, at_once=2),
     "ReportInstances": CallLimit(2 * 1024 * KIB, per_second=5, burst=100, at_once=2),
+    "GiveSecrets": CallLimit(16 * KIB, per_second=20, burst=500, at_once=16),
     "ReportInventory": CallLimit(256 * KIB, per_second=1, burst=60, at_once=2),
     "Subscribe": CallLimit(KIB, per_second=2, burst=200, at_once=4),
     "ReportMetrics": CallLimit(256 * KIB, per_second=2, burst=200, at_once=4),

@@ -24,6 +24,7 @@ from api.services.node.container import ContainerService
 from api.services.node.container_owner import ContainerOwners
 from api.services.node.inventory import InventoryService
 from api.services.node.presence import Presence
+from api.services.node.secret_delivery import SecretDelivery
 from api.services.run.step_phase import StepPhaseService
 from api.settings import ApiSettings
 from gamekeeper.actor import AGENT, set_actor
@@ -74,6 +75,7 @@ class LinkServices:
     containers: ContainerService
     owners: ContainerOwners
     instances: InstanceReportService
+    secrets: SecretDelivery
     logs: LogStore
     events: EventService
     inventory: InventoryService

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from gamekeeper.domain.container.container_key import ContainerKey
+from gamekeeper.domain.container.registry_login import RegistryLogin
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.project_volume import PREFIX
 from gamekeeper.domain.log.log import LogLine
@@ -103,7 +104,7 @@ class NewContainer:
     """A container to create. ``network`` is its run's or its group's, on which ``alias`` and ``aliases`` name this
     container. One that ``has_outputs`` finds the name of the file for them in ``$STEP_OUTPUT``. ``judged`` is what the
     node's policy was asked. ``secrets`` tells how many secret values it is given, for an agent that knows them no
-    more."""
+    more, and ``values`` has them."""
 
     owner: Ownership
     spec: Container
@@ -114,6 +115,7 @@ class NewContainer:
     has_outputs: bool = False
     judged: Judged | None = None
     secrets: int = 0
+    values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 NODE_NETWORK = "gk-instances"
@@ -173,8 +175,10 @@ class ContainerEngine(Protocol):
     async def has_image(self, image: str) -> bool:
         """True when the image is on this node. Short. Idempotent."""
 
-    async def pull(self, image: str, progress: Progress, idle_timeout: float) -> None:
-        """Pulls once however many steps ask (single flight). Blocks as long as layers move. Idempotent.
+    async def pull(
+        self, image: str, progress: Progress, idle_timeout: float, login: RegistryLogin | None = None
+    ) -> None:
+        """Pulls once however many steps ask with one login (single flight). Blocks as long as layers move. Idempotent.
 
         Raises ImageError with the engine's words, and also when nothing moved for ``idle_timeout`` seconds. A cancelled
         caller stops waiting; the pull goes on for the others.
@@ -184,8 +188,8 @@ class ContainerEngine(Protocol):
         """Creates a container, does not start it, and returns its id. Short. The engine never starts it by itself.
 
         Not idempotent: the second call raises NameTakenError, which is how deliveries of one try find each other.
-        Raises ImageError (image gone) and InvalidError, also for a volume that is another pipeline's. A cancelled call
-        may have created it.
+        Raises ImageError (image gone) and InvalidError, also for a volume that is another pipeline's, and its subclass
+        SecretError for a value that can't be given so. A cancelled call may have created it.
         """
 
     async def prepare_outputs(self, container_id: str) -> None:
@@ -208,8 +212,9 @@ class ContainerEngine(Protocol):
         A folder that a step, or its image, keeps from others stays so.
         """
 
-    async def start(self, container_id: str) -> None:
-        """Starts a container, also one that has ended; does nothing for one that runs. Short. Idempotent.
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
+        """Starts a container, also one that has ended; does nothing for one that runs. Short. Idempotent. With the
+        values of its ``secrets`` their files are written anew before.
 
         Its host folders are looked for anew, without following a link. Raises PolicyError where one can't be had, or a
         container that runs could replace it.
@@ -217,6 +222,11 @@ class ContainerEngine(Protocol):
         Raises StartError when the engine says that the container's own command can't be started (exit code 126 or
         127), and EngineFaultError for all else that kept it from starting.
         """
+
+    async def keeps_secrets(self, container_id: str, secrets: Mapping[str, bytes] | None) -> bool:
+        """True for a container that can be started with these values: its variables, which never change, have them.
+        With None, True when it can be started with what it has: no file of a secret is missing. Short. Idempotent."""
+        ...
 
     async def wait(self, container_id: str) -> None:
         """Blocks until the container is not running; returns at once for one that ended or is gone. Idempotent.

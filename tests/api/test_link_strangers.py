@@ -149,6 +149,14 @@ async def instances(two: TwoNodes) -> None:
     assert list(answer.remove) == []
 
 
+async def secrets(two: TwoNodes) -> None:
+    """Neither of the other node's, nor of its own run, where it is told nothing but that."""
+    for key in (KEY, INSTANCE, StepKey(run_id=RUN, step="own", try_=1)):
+        request = pb.GiveSecretsRequest(key=key_to_pb(key), names=["s3-key"])
+        call = two.a.dial.control.GiveSecrets(request, metadata=two.a.metadata)
+        assert await code_of(call) is grpc.StatusCode.PERMISSION_DENIED
+
+
 async def resources(two: TwoNodes) -> None:
     """Of a run that has no step on node a not even its state is told."""
     async with two.api.database.write() as session:
@@ -183,6 +191,7 @@ TRIED: dict[str, list[Callable[[TwoNodes], Awaitable[None]]]] = {
     "ReportMetrics": [metrics],
     "ReportContainers": [containers, resources],
     "ReportInstances": [instances],
+    "GiveSecrets": [secrets],
     "UploadLogs": [logs],
     "Console": [console],
 }

@@ -120,6 +120,7 @@ async def begin(database: Database) -> tuple[Session, Presence, str]:
         containers=unused,
         owners=owners,
         instances=unused,
+        secrets=unused,
         logs=LogFiles(Path()),
         events=unused,
         inventory=unused,

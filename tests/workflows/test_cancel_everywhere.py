@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,9 @@ class WatchedEngine(DummyEngine):
         await self._moments.reach(step_of(new.owner).run_id)
         return await super().create(new)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         self.starts[self._by_id[container_id].info.name] += 1
-        await super().start(container_id)
+        await super().start(container_id, secrets)
         await self._reach(container_id)
 
     async def wait(self, container_id: str) -> None:

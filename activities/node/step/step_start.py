@@ -8,12 +8,14 @@ hands the step out again, a bounded number of times (`docs/decisions/0009-engine
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from temporalio.exceptions import ApplicationError
 
 from activities.node.context import NodeContext
 from activities.node.delivery import refused
 from gamekeeper.domain.container.container_key import StepKey
+from gamekeeper.domain.container.registry_login import RegistryLogin, check_registry, read_login
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.node.hardened import hardened
 from gamekeeper.domain.node.judged import Judged
@@ -189,7 +191,16 @@ class StepStart:
             self._context.phases.report(self._key, StepState.PULLING, message=text)
 
         report(f"pulling {image}")
-        await self._engine.pull(image, report, PULL_IDLE_SECONDS)
+        login = await self._login()
+        await self._engine.pull(image, report, PULL_IDLE_SECONDS, login)
+
+    async def _login(self) -> RegistryLogin | None:
+        pull = self._step.container.pull
+        if pull is None:
+            return None
+        check_registry(pull, self._step.container.image)
+        values = await self._context.secrets.values(self._key, [pull.secret])
+        return read_login(pull.secret, values[pull.secret])
 
     async def _network(self) -> str | None:
         """The network in which the step finds the services of its run: that of the instances among them, or its
@@ -227,4 +238,11 @@ class StepStart:
             alias=self._key.step,
             has_outputs=bool(step.outputs),
             judged=Judged(step.container, self._subject),
+            secrets=len(step.container.secrets),
+            values=await self._secrets(),
         )
+
+    async def _secrets(self) -> Mapping[str, bytes]:
+        """Asked for at each try: what was rotated, or taken away, counts from then on."""
+        names = self._step.container.secret_names
+        return await self._context.secrets.values(self._key, names) if names else {}

@@ -22,7 +22,7 @@ from gamekeeper.domain.language.outputs import read_outputs, salvage_outputs
 from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.domain.log.last_words import last_words
 from gamekeeper.domain.run.step import Reason, RunStepInput, StepResult, StepState
-from gamekeeper.errors import ImageError, InvalidError, PolicyError, UnavailableError
+from gamekeeper.errors import ImageError, InvalidError, PolicyError, SecretError, UnavailableError
 from gamekeeper.ports.container_engine import (
     ContainerInfo,
     ContainerStatus,
@@ -196,7 +196,7 @@ class StepTry:
         if isinstance(error, StartError):
             return await self._could_not_start(str(error))
         if isinstance(error, InvalidError):
-            return failed(Reason.POLICY if isinstance(error, PolicyError) else Reason.INTERNAL, str(error))
+            return failed(_reason_of(error), str(error))
         return failed(Reason.PULL_FAILED if isinstance(error, ImageError) else Reason.ENGINE, str(error))
 
     async def _could_not_start(self, text: str) -> StepResult:
@@ -205,3 +205,9 @@ class StepTry:
         self._context.containers.changed()
         result = failed(Reason.EXIT_CODE, text)
         return give_reason(result, info) if info else result
+
+
+def _reason_of(error: InvalidError) -> Reason:
+    if isinstance(error, SecretError):
+        return Reason.SECRET
+    return Reason.POLICY if isinstance(error, PolicyError) else Reason.INTERNAL

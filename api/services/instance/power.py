@@ -66,9 +66,8 @@ class InstancePowerService:
             instances = InstanceRepository(session)
             row = await instances.get(instance_id)
             before = InstanceSpec.model_validate((await instances.get_revision(instance_id, row.revision)).spec)
-            node = await NodeRepository(session).get(row.node_id)
-        beside = strategy is Strategy.BLUE_GREEN and row.desired == Desired.RUNNING
-        spec = plan_revision(submission, instance_id, before, node, beside=beside)
+            beside = strategy is Strategy.BLUE_GREEN and row.desired == Desired.RUNNING
+            spec = await plan_revision(session, submission, row, before, beside=beside)
         request = ChangeRequest(
             spec=spec, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
         )

@@ -10,11 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmission, placed, plan_instance
 from gamekeeper.control_plane.instance.schedule import set_schedule
+from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.db.repositories.secret_use import SecretUseRepository
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -79,13 +81,15 @@ class InstanceAcceptance:
         if before is not None and before.deleted_at is None:
             hint = f"gamekeeper instance show {plan.id}; or update it"
             raise ConflictError(f'there is an instance "{plan.id}" already', hint=hint)
-        place = await placed(session, plan)
+        place = await placed(session, plan, origin.pipeline)
         row = await _row(instances, plan, place.node, origin, before)
         row.idempotency_key, row.request_hash = submission.idempotency_key, submission.fingerprint
         instances.add(row)
         await session.flush()
         caller = await instances.caller_of(origin.by, origin.run_id)
         instances.add_revision(_revision(row, place.spec, origin, caller))
+        names = named_by(place.spec.container)
+        await SecretUseRepository(session).note_revision(row.id, row.revision, names)
         for schedule in plan.document.schedules:
             await set_schedule(session, row, schedule.name, schedule, origin.by)
         message = (

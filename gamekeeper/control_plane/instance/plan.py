@@ -11,7 +11,8 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.placement.instance import PlacedInstance, place_instance
-from gamekeeper.db.models import NodeRow
+from gamekeeper.control_plane.secret.naming import check_instance
+from gamekeeper.db.models import InstanceRow, NodeRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.instance.document import InstanceDocument, RevisionDocument, make_spec, read_document
 from gamekeeper.domain.instance.side_by_side import GPU_HINT, clashing_gpus, clashing_ports
@@ -75,16 +76,18 @@ async def plan_instance(submission: InstanceSubmission) -> InstancePlan:
     return InstancePlan(instance_id, found, spec, document)
 
 
-def plan_revision(
-    submission: InstanceSubmission, instance_id: str, before: InstanceSpec, row: NodeRow, *, beside: bool = False
+async def plan_revision(
+    session: AsyncSession, submission: InstanceSubmission, row: InstanceRow, before: InstanceSpec, *, beside: bool
 ) -> InstanceSpec:
     """The next revision. Raises SpecError with every problem, and InvalidError for one that changes nothing."""
     document = submission.document()
     problems = ProblemList(document.positions)
+    node = await NodeRepository(session).get(row.node_id)
     found = read_document(document, RevisionDocument, problems)
-    spec = make_spec(found, instance_id, problems, before) if found is not None else None
+    spec = make_spec(found, row.id, problems, before) if found is not None else None
     if isinstance(spec, InstanceSpec):
-        check_policy(spec, row, problems)
+        check_policy(spec, node, problems)
+        await check_instance(session, spec.container, row.id, row.pipeline, node, document, problems)
         if beside:
             _check_beside(before.container, spec.asked.container, problems)
     if problems.problems or spec is None:
@@ -125,15 +128,20 @@ async def where_to(session: AsyncSession, plan: InstancePlan) -> Where:
     return Where(node=node_id, group=plan.spec.group or "")
 
 
-async def placed(session: AsyncSession, plan: InstancePlan) -> PlacedInstance:
-    """Promises the instance its room. Raises SpecError with every problem, ConflictError while no node has room."""
-    where = await where_to(session, plan)
+async def placed(session: AsyncSession, plan: InstancePlan, pipeline: str) -> PlacedInstance:
+    """Promises the instance its room. Raises SpecError with every problem, ConflictError while no node has room. Of a
+    ``pipeline`` it may have the secrets that this may have."""
+    where, problems = await where_to(session, plan), ProblemList(plan.positions.positions)
     try:
-        return await place_instance(session, plan.id, plan.spec, where)
+        placed_at = await place_instance(session, plan.id, plan.spec, where)
     except InvalidError as error:
-        problems = ProblemList(plan.positions.positions)
         problems.add(("node",), error.code, error.message, error.hint)
         raise SpecError(problems.problems, WHAT) from error
+    node = await NodeRepository(session).get(placed_at.node)
+    await check_instance(session, plan.spec.container, plan.id, pipeline, node, plan.positions, problems)
+    if problems.problems:
+        raise SpecError(problems.problems, WHAT)
+    return placed_at
 
 
 def _check_mode(row: NodeRow, problems: ProblemList) -> None:

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.control_plane.instance.observe import observe
 from gamekeeper.control_plane.instance.schedule import note_end, note_replaced
 from gamekeeper.control_plane.placement.instance import place_instance, release_instance, settle_instance
+from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
@@ -17,6 +18,7 @@ from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.db.repositories.secret_use import SecretUseRepository
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.instance.control import ActionBegin, ActionBegun, ActionFinish, InstanceAction
@@ -94,6 +96,8 @@ class SqlInstanceStore:
                 )
             )
             await session.flush()
+            names = named_by(placed.spec.container)
+            await SecretUseRepository(session).note_revision(row.id, number, names)
             return number
         if asked.revision is None and asked.action is InstanceAction.ROLLBACK:
             earlier = await instances.revision_before(row.id, row.revision)

@@ -9,12 +9,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.intake.plan import Plan, RunPlanner, check_can_begin
 from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
+from gamekeeper.control_plane.secret.naming import named_by_run
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.node import NodeRepository, node_view
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository, lock_name
+from gamekeeper.db.repositories.secret_use import SecretUseRepository
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import BEHAVIOUR, RunInput
 from gamekeeper.domain.run.step import StepStatus
@@ -87,6 +89,7 @@ class RunAcceptance:
                 await _check_not_flooded(session, origin.schedule)
             superseded = await RunGroupRepository(session).make_room(run_id, plan.pipeline.concurrency)
             await RunRepository(session).add(row, steps)
+            await SecretUseRepository(session).note_run(run_id, named_by_run(plan.pipeline))
         callers = list(origin.callers)
         run = RunInput(
             run_id=run_id,

@@ -9,6 +9,7 @@ from gamekeeper.control_plane.intake.admission import admit, admit_instances
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.control_plane.judging.judge import Judge
 from gamekeeper.control_plane.placement.steps import place_steps
+from gamekeeper.control_plane.secret.naming import check_run
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.repositories.instance import InstanceRepository
@@ -116,7 +117,8 @@ class RunPlanner:
             rows, ids = await nodes.find_many(resolved.nodes()), await nodes.ids()
             views = admit(resolved, rows, ids, document, chain.caller)
             instances = await InstanceRepository(session).find_many(resolved.instances())
-        problems = ProblemList(document.positions)
+            problems = ProblemList(document.positions)
+            await check_run(session, resolved, rows, document, problems)
         admit_instances(resolved, instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
             message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'

@@ -86,7 +86,7 @@ class StoredSecretValues:
             raise InvalidError(f"{len(wanted)} secrets are asked for at once; the limit is {MAX_NAMES}")
         found = await self._find(wanted)
         for name in wanted:
-            if (trouble := _trouble(name, found.get(name), use, is_placed=True)) is not None:
+            if (trouble := trouble_of(name, found.get(name), use, is_placed=True)) is not None:
                 raise trouble
         values = await asyncio.gather(*(self._open(found[name]) for name in wanted))
         await self._note(wanted, use)
@@ -94,7 +94,7 @@ class StoredSecretValues:
 
     async def troubles(self, names: Collection[str], use: SecretUse) -> Mapping[str, GamekeeperError]:
         found = await self._find(names)
-        judged = {name: _trouble(name, found.get(name), use, is_placed=bool(use.node)) for name in sorted(set(names))}
+        judged = {name: trouble_of(name, found.get(name), use, is_placed=bool(use.node)) for name in sorted(set(names))}
         return {name: trouble for name, trouble in judged.items() if trouble is not None}
 
     async def _find(self, names: Collection[str]) -> dict[str, Found]:
@@ -163,7 +163,7 @@ def sealed(version: SecretVersionRow) -> Sealed:
     return Sealed(WrappedKey(version.key_id, version.wrapped_key), version.data)
 
 
-def _trouble(name: str, found: Found | None, use: SecretUse, *, is_placed: bool) -> GamekeeperError | None:
+def trouble_of(name: str, found: Found | None, use: SecretUse, *, is_placed: bool) -> GamekeeperError | None:
     if found is None:
         return no_secret(name)
     scope = scope_of(found[0])

@@ -71,6 +71,7 @@ class InstanceReason(StrEnum):
     POLICY = "policy"
     PORT_TAKEN = "port_taken"
     HOOK = "hook"
+    SECRET = "secret"
     NODE_DISABLED = "node_disabled"
     NODE_OFFLINE = "node_offline"
     NODE_REMOVED = "node_removed"

@@ -41,11 +41,15 @@ def check_call(declared: Mapping[str, Arg], given: Mapping[str, Any], problems: 
 
 
 def read_envs(declared: Mapping[str, Env], given: Mapping[str, Any], problems: ProblemList) -> dict[str, str]:
-    """The text of every declared environment value; a required one that is not given is a problem."""
+    """The text of every declared environment value that is no secret; a required one that is not given is a problem."""
     _refuse_unknown("envs", declared, given, problems)
     values = {}
     for name, env in declared.items():
-        if name in given:
+        if env.secret is not None:
+            if name in given:
+                hint = f"gamekeeper secret set {env.secret}"
+                problems.add(("envs", name), "secret", f'is the secret "{env.secret}"; no call gives its value', hint)
+        elif name in given:
             try:
                 values[name] = as_text(given[name])
             except ValueError:

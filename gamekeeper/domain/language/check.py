@@ -26,6 +26,7 @@ from gamekeeper.domain.language.pipeline import Pipeline
 from gamekeeper.domain.language.placed_step import Placed, place_steps
 from gamekeeper.domain.language.problem import Path, Problem, ProblemList, did_you_mean
 from gamekeeper.domain.language.read_model import read_pipeline
+from gamekeeper.domain.language.secret_expressions import env_of
 from gamekeeper.domain.language.source import Document, refuse_broken_text
 from gamekeeper.domain.language.step import StepType, Until
 from gamekeeper.domain.language.warnings import find_warnings
@@ -84,9 +85,6 @@ def _check_pipeline(pipeline: Pipeline, problems: ProblemList) -> None:
         if step.pipeline is not None and step.pipeline.name == pipeline.name:
             message = f"a pipeline that calls itself never ends: {pipeline.name} -> {pipeline.name}"
             problems.add(("steps", index, "pipeline", "name"), "cycle", message, "call another one")
-    for name, env in pipeline.envs.items():
-        if env.secret is not None:
-            problems.add(("envs", name), "not_supported", f"a secret {NOT_YET}", "give the value in the call")
     for name, arg in pipeline.args.items():
         check_declared(name, arg, problems)
 
@@ -140,15 +138,17 @@ def _check_expressions(pipeline: Pipeline, placed: list[Placed], problems: Probl
     above = Ancestors({item.step.name: item.needs for item in placed})
     regular = frozenset(item.step.name for item in placed if not item.is_finally)
     names = (frozenset(pipeline.args), frozenset(pipeline.envs))
+    secrets = frozenset(pipeline.secrets)
     outputs = {item.step.name: frozenset(item.outputs) for item in placed}
     ports = {item.step.name: item.port_keys for item in placed if item.step.type is StepType.SERVICE}
     for item in placed:
         readable = above.of(item.step.name) | (regular if item.is_finally else frozenset())
-        _check_step_expressions(item, Scope(*names, steps=readable, outputs=outputs, ports=ports), problems)
+        scope = Scope(*names, steps=readable, outputs=outputs, ports=ports, secrets=secrets)
+        _check_step_expressions(item, scope, problems)
     static = {"labels": pipeline.labels, "timeout": pipeline.timeout, "defaults": pipeline.defaults.model_dump()}
     static |= {"concurrency": pipeline.concurrency.model_dump()} if pipeline.concurrency else {}
     for key, value in static.items():
-        _check_tree(value, (key,), Scope(*names), problems)
+        _check_tree(value, (key,), Scope(*names, secrets=secrets), problems)
 
 
 def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -> None:
@@ -167,7 +167,7 @@ def _check_step_expressions(item: Placed, scope: Scope, problems: ProblemList) -
         if isinstance(value, NodeSelector):
             value = value.model_dump()
         if isinstance(value, str | dict):
-            _check_tree(value, (*path, key), Scope(scope.args, scope.envs), problems)
+            _check_tree(value, (*path, key), Scope(scope.args, scope.envs, secrets=scope.secrets), problems)
 
 
 def _axes_of(matrix: Mapping[str, Any]) -> set[str]:
@@ -184,11 +184,23 @@ def _check_tree(value: Any, path: Path, scope: Scope, problems: ProblemList) -> 
         for index, item in enumerate(value):
             _check_tree(item, (*path, index), scope, problems)
     elif isinstance(value, str) and "${{" in value:
-        found = list(find_expressions(value))
-        if not found:
-            problems.add(path, "expression", f'"{value}" has "${{{{" without "}}}}"', 'close it with "}}"')
-        for expression in found:
+        _check_text(value, path, scope, problems)
+
+
+def _check_text(value: str, path: Path, scope: Scope, problems: ProblemList) -> None:
+    found = list(find_expressions(value))
+    if not found:
+        problems.add(path, "expression", f'"{value}" has "${{{{" without "}}}}"', 'close it with "}}"')
+    for expression in found:
+        if not _is_given_as_secret(value, expression, path, scope):
             _check_one(expression, path, scope, problems)
+
+
+def _is_given_as_secret(text: str, expression: str, path: Path, scope: Scope) -> bool:
+    """True where a secret may stand: as a whole variable of a container, or in its commands, which get a variable."""
+    if env_of(expression) not in scope.secrets or path[2:3] != ("container",):
+        return False
+    return path[3:4] == ("commands",) or (path[3:4] == ("environment",) and whole_expression(text) is not None)
 
 
 def _check_one(expression: str, path: Path, scope: Scope, problems: ProblemList) -> None:

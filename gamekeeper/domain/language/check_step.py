@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.given_port import asks_same_number
+from gamekeeper.domain.language.named_secret import names_registry
 from gamekeeper.domain.language.node_choice import NodeSelector
 from gamekeeper.domain.language.outputs import NAME as OUTPUT_NAME
 from gamekeeper.domain.language.placed_step import Placed
@@ -143,6 +144,10 @@ def _check_container(item: Placed, container: Container, problems: ProblemList) 
         if item.lifetime is not Lifetime.NODE and asks_same_number(port):
             message, hint = "same_number is for what outlives its run", "write lifetime: node on a service"
             problems.add((*path, "ports", index), "port", message, hint)
+    if container.pull is not None and container.pull.registry is None and not names_registry(container.image):
+        message = "an argument chooses the image, and so the registry that gets the credentials"
+        hint = "write pull: {secret: NAME, registry: HOST}, or the registry before the template in image"
+        problems.add((*path, "pull"), "registry", message, hint)
     if container.restart != "no" and item.lifetime is not Lifetime.NODE:
         if item.lifetime is None:
             message, hint = f"restart: {container.restart} is for services", "use retry for a job"

@@ -54,7 +54,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "provider": "leave it out: what a plugin of Compose does is no container",
         "pull_refresh_after": "write pull_policy: always",
         "scale": _ONE_CONTAINER,
-        "secrets": 'put the file on the node and mount it: volumes: ["/srv/secret:/run/secrets/NAME:ro"]',
         "storage_opt": _ENGINES_OWN,
         "use_api_socket": "leave it out: no step may have the Docker socket",
         "userns_mode": _ENGINES_OWN,

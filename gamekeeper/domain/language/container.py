@@ -19,11 +19,18 @@ from pydantic import (
 
 from gamekeeper.domain.language.device import Device, DeviceReservation, Gpus, read_device, read_rule
 from gamekeeper.domain.language.model import Model
+from gamekeeper.domain.language.named_secret import (
+    ContainerEnvironment,
+    NamedSecret,
+    Pull,
+    Secrets,
+    check_together,
+    taken_out,
+)
 from gamekeeper.domain.language.project_volume import of_pipeline
 from gamekeeper.domain.language.published_port import Port, read_exposed, read_port
 from gamekeeper.domain.language.values import (
     Duration,
-    Environment,
     Flag,
     Pairs,
     Size,
@@ -48,7 +55,12 @@ RANGES = {"cpu_shares": (2, 262_144), "oom_score_adj": (-1000, 1000)}
 NAMESPACE_OF = ("service:", "container:")
 
 # The long forms of entries, by the key of the container; each becomes its short form.
-LONG_FORMS: dict[str, type[Model]] = {"ports": Port, "volumes": VolumeForm, "devices": Device}
+LONG_FORMS: dict[str, type[Model]] = {
+    "ports": Port,
+    "volumes": VolumeForm,
+    "devices": Device,
+    "secrets": NamedSecret,
+}
 
 
 def _words(value: Any) -> list[str]:
@@ -221,10 +233,12 @@ class Container(Model):
         BeforeValidator(_pull_policy),
         WithJsonSchema({"enum": ["always", "missing", "if_not_present", "never"]}),
     ] = "missing"
+    pull: Pull | None = _new()
     commands: Texts = Field(default_factory=list)
     command: Words | None = None
     entrypoint: Words | None = None
-    environment: Environment = Field(default_factory=dict)
+    environment: ContainerEnvironment = Field(default_factory=dict)
+    secrets: Secrets = _new([])
     working_dir: Text | None = None
     user: Text | None = None
     group_add: Texts = _new([])
@@ -266,6 +280,12 @@ class Container(Model):
     stop_signal: Text | None = None
     stop_grace_period: Duration = "10s"
     deploy: Deploy = Field(default_factory=Deploy)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_apart(cls, value: Any) -> Any:
+        """A variable that is a secret stands among the secrets."""
+        return taken_out(value)
 
     @field_validator("image")
     @classmethod
@@ -334,6 +354,16 @@ class Container(Model):
     def path_of_gpus(self) -> tuple[str, ...]:
         """The key that asks for GPUs, in its document."""
         return ("container", "gpus") if self.gpus else ("container", "deploy", "resources", "reservations", "devices")
+
+    @property
+    def secret_names(self) -> list[str]:
+        """The secrets that the container gets, each once. That of the pull is not among them."""
+        return sorted({item.secret for item in self.secrets})
+
+    @model_validator(mode="after")
+    def _secrets_once(self) -> Container:
+        check_together(self.secrets, self.environment)
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_run(self) -> Container:

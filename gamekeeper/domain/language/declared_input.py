@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from gamekeeper.domain.language.model import Model
+from gamekeeper.domain.language.named_secret import SecretName
 from gamekeeper.domain.language.source import core_value
-from gamekeeper.domain.language.values import Flag, Text, as_text
+from gamekeeper.domain.language.values import Flag, Text, as_text, wrong
 
 
 class Arg(Model):
@@ -40,13 +41,22 @@ def _args(value: Any) -> Any:
 
 
 class Env(Model):
-    """A string for every step's environment, given in the call or by default; with ``input`` for templates alone."""
+    """A string for every step's environment, given in the call or by default; with ``input`` for templates alone. A
+    ``secret`` reaches the steps that name it."""
 
     default: Text | None = None
     required: Flag | None = None
-    secret: Text | None = None
+    secret: SecretName | None = None
     input: Flag | None = None
     description: Text | None = None
+
+    @model_validator(mode="after")
+    def _secret_alone(self) -> Env:
+        if self.secret is not None and (self.default, self.required, self.input) != (None, None, None):
+            raise wrong(
+                "secret", "a secret has no default, and no call gives it; leave default, required and input out"
+            )
+        return self
 
 
 def _env(value: Any) -> Any:

@@ -25,7 +25,7 @@ FOREIGN_NAMES = {
     "github": "write run.id, run.name or run.status; what else is needed comes in by args",
     "runner": "write node.id",
     "strategy": "write matrix.NAME",
-    "secrets": "secrets are not supported yet; mount a file of the node",
+    "secrets": "declare it as envs: {KEY: {secret: s3-key}}, and write envs.KEY",
 }
 FOREIGN_FUNCTIONS = {
     "fromJSON": "write from_json(text)",

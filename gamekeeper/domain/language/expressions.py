@@ -64,6 +64,7 @@ class Scope:
     outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by step, those it declares
     ports: Mapping[str, frozenset[str] | None] = field(default_factory=dict)  # by service; None where nobody knows yet
     matrix: frozenset[str] | None = None  # None outside a matrix
+    secrets: frozenset[str] = frozenset()  # those of the envs that are secrets
 
 
 class ExpressionError(InvalidError):
@@ -182,6 +183,11 @@ def _name_hint(name: str, text: str) -> str:
 
 
 def _check_member(root: str, name: str, scope: Scope) -> None:
+    if root == "envs" and name in scope.secrets:
+        message = (
+            f'"envs.{name}" is a secret, which only stands for a whole variable of a container, or in its commands'
+        )
+        raise ExpressionError(message, hint=f'write environment: {{{name}: "${{{{ envs.{name} }}}}"}}')
     known = {
         "args": scope.args,
         "envs": scope.envs,

@@ -53,7 +53,7 @@ MODELS: dict[str, Keys] = {
     "Env": {
         "default": ("Its value when the call gives none", "hello"),
         "required": ("Whether the call must give it", False),
-        "secret": ("Name of a secret that the agent fetches", "s3-key"),
+        "secret": ("Name of a secret that the agent fetches for the steps that name it", "s3-key"),
         "input": ("Whether it is for templates alone and reaches no container", True),
         "description": ("For people", "Shown to players"),
     },
@@ -157,13 +157,19 @@ MODELS: dict[str, Keys] = {
     },
     "Container": {
         "image": ("Image to run", "debian:12"),
+        "pull": ("Credentials for the image's registry, kept as a secret", {"secret": "registry-login"}),
         "pull_policy": ("always, missing (if_not_present is the same) or never", "missing"),
         "commands": ("One `sh -ec` script; each line is echoed, templates reach it as variables", ["echo hello"]),
         "command": ("Arguments of the entrypoint, as a list or a string", ["play", "--seed", "1"]),
         "entrypoint": ("Instead of the image's", ["/bin/sh"]),
         "environment": (
-            "Variables, which win over envs; one without a value is that of envs, or else the image's is taken away",
-            {"SV_MAP": "dm1"},
+            "Variables, which win over envs; one without a value is that of envs, or else the image's is taken away;"
+            " {secret: NAME} is a secret, which the agent fetches",
+            {"SV_MAP": "dm1", "S3_KEY": {"secret": "s3-key"}},
+        ),
+        "secrets": (
+            "Secrets as files in memory, which it reads in /run/secrets; {secret: NAME, env: VARIABLE} is a variable",
+            ["tls-key", {"secret": "rcon", "path": "/etc/arena/rcon", "mode": "0440", "gid": 1000}],
         ),
         "working_dir": ("Where the process starts", "/srv"),
         "user": ("User, or user and group, by name or number", "1000:1000"),
@@ -217,6 +223,18 @@ MODELS: dict[str, Keys] = {
         "stop_signal": ("Asks the process to end", "SIGINT"),
         "stop_grace_period": ("From the stop signal to the kill", "30s"),
         "deploy": ("Resources", {"resources": {"limits": {"cpus": "1.5", "memory": "512m"}}}),
+    },
+    "NamedSecret": {
+        "secret": ("Its name", "rcon"),
+        "env": ("The variable that it becomes, instead of a file", "RCON_PASSWORD"),
+        "path": ("The file that it becomes; /run/secrets/NAME by default", "/etc/arena/rcon"),
+        "mode": ("Permissions of the file, octal; 0444 by default", "0440"),
+        "uid": ("Owner of the file, a number; 0 by default", 1000),
+        "gid": ("Group of the file, a number; 0 by default", 1000),
+    },
+    "Pull": {
+        "secret": ("Name of a secret that holds USER:PASSWORD, or JSON with username and password", "registry-login"),
+        "registry": ("The only registry that it is for; by default that of the image", "registry.example.org"),
     },
     "Healthcheck": {
         "test": ("[CMD, ...], [CMD-SHELL, text], [NONE], or a string for the shell", ["CMD", "arena-probe"]),

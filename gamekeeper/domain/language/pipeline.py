@@ -97,6 +97,11 @@ class Pipeline(Model):
         """True without a version: services stay up by default, and envs are for templates alone."""
         return self.version is None
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets among the envs, by the names of these."""
+        return {name: env.secret for name, env in self.envs.items() if env.secret is not None}
+
     @model_validator(mode="before")
     @classmethod
     def _is_mapping(cls, value: Any) -> Any:

@@ -31,6 +31,7 @@ from gamekeeper.domain.language.resolved import (
     ResolvedStep,
 )
 from gamekeeper.domain.language.script import build_script
+from gamekeeper.domain.language.secret_expressions import secret_of
 from gamekeeper.domain.language.source import Document, refuse_broken_text
 from gamekeeper.domain.language.step import Approval, Lifetime, PipelineCall, Retry, Step, StepType
 from gamekeeper.domain.language.units import format_duration, parse_duration
@@ -126,6 +127,7 @@ def _resolve(call: Call, checked: Checked, problems: ProblemList, unknown: Set[s
         timeout=timeout,
         concurrency=concurrency,
         warnings=warnings,
+        declared_secrets=pipeline.secrets,
     )
     _check_size(resolved, problems)
     return resolved
@@ -312,12 +314,18 @@ class _Resolver(Rendering):
         raw = item.step.container.model_dump(exclude_unset=True)
         commands = raw.pop("commands", [])
         environment = self._environment() | raw.get("environment", {})
-        bare = [name for name, text in environment.items() if text is None]  # as Compose takes them from the shell
-        environment |= {name: self.values.envs.get(name) for name in bare}
+        known = self.pipeline.secrets
         if commands:
-            script = build_script(commands)
+            script = build_script(commands, frozenset(known))
             raw |= {"entrypoint": ["/bin/sh"], "command": ["-ec", script.text]}
             environment |= script.environment
+        named = {name: found for name, text in environment.items() if (found := secret_of(text, name, known))}
+        if named:
+            entries = [{"secret": secret, "env": name} for name, secret in named.items()]
+            raw["secrets"] = [*raw.get("secrets", []), *entries]
+        environment = {name: text for name, text in environment.items() if name not in named}
+        bare = [name for name, text in environment.items() if text is None]  # as Compose takes them from the shell
+        environment |= {name: self.values.envs.get(name) for name in bare}
         raw["environment"] = environment
         if item.lifetime is Lifetime.NODE:
             raw.setdefault("restart", "on-failure")

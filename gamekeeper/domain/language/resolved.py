@@ -106,7 +106,8 @@ class ResolvedStep(BaseModel):
 
 class ResolvedPipeline(BaseModel):
     """The pipeline that a run executes. ``timeout`` is in seconds; ``node_wait`` bounds a step's wait for its node.
-    ``warnings`` are told to who submits it and kept nowhere."""
+    ``warnings`` are told to who submits it and kept nowhere; nor are ``declared_secrets``, the secrets among its envs,
+    by the names of these."""
 
     name: str
     labels: dict[str, str] = Field(default_factory=dict)
@@ -118,6 +119,7 @@ class ResolvedPipeline(BaseModel):
     node_wait: float = 600.0
     concurrency: ResolvedConcurrency | None = None
     warnings: list[Problem] = Field(default_factory=list, exclude=True)
+    declared_secrets: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     def all_steps(self) -> list[ResolvedStep]:
         return [*self.steps, *self.finally_]

@@ -12,7 +12,7 @@ from gamekeeper.domain.language.given_port import PortWish, wishes_of
 from gamekeeper.domain.language.node_choice import NodeSelector
 from gamekeeper.domain.language.units import parse_bytes
 from gamekeeper.domain.language.values import has_template
-from gamekeeper.domain.node.ability import Ability
+from gamekeeper.domain.node.ability import Ability, names_secrets
 
 # Of a container without limits, so that a node does not look empty however many of them it holds (decision 14).
 DEFAULT_CPUS = 0.1
@@ -79,7 +79,8 @@ class Demand:
 
 def demand_of(container: Container, where: Where, architecture: str = "") -> Demand:
     """The demand of an instance's container: by its limits, or else by what it reserves."""
-    ports, abilities = tuple(wishes_of(container)), frozenset({Ability.INSTANCES})
+    named = {Ability.SECRETS} if names_secrets(container) else set[Ability]()
+    ports, abilities = tuple(wishes_of(container)), frozenset({Ability.INSTANCES, *named})
     demand = demand_of_step(container, where)
     return replace(demand, ports=ports, architecture=architecture, abilities=abilities)
 

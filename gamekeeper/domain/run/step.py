@@ -40,7 +40,8 @@ _PROGRESS = [StepState.PENDING, StepState.WAITING_NODE, StepState.STARTING, Step
 class Reason(StrEnum):
     """The reason of an end. A step is skipped for its own ``condition``, for a failure ``upstream``, or by a ``user``
     who had it held. ``output`` says that a declared output is missing, ``rejected`` is an approval's, ``engine`` says
-    that the container engine failed to start the container, ``no_room`` that its node never has the room for it."""
+    that the container engine failed to start the container, ``no_room`` that its node never has the room for it,
+    ``secret`` that it can't have a secret that it names."""
 
     EXIT_CODE = "exit_code"
     TIMEOUT = "timeout"
@@ -59,6 +60,7 @@ class Reason(StrEnum):
     OUTPUT = "output"
     REJECTED = "rejected"
     NO_ROOM = "no_room"
+    SECRET = "secret"
 
 
 ROOM_WAIT = "waits for room on "

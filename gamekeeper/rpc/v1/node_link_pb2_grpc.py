@@ -69,6 +69,11 @@ class NodeLinkStub:
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.SerializeToString,
                 response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.FromString,
                 _registered_method=True)
+        self.GiveSecrets = channel.unary_unary(
+                '/gamekeeper.rpc.v1.NodeLink/GiveSecrets',
+                request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsRequest.SerializeToString,
+                response_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsResponse.FromString,
+                _registered_method=True)
         self.UploadLogs = channel.stream_unary(
                 '/gamekeeper.rpc.v1.NodeLink/UploadLogs',
                 request_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.LogBatch.SerializeToString,
@@ -142,6 +147,16 @@ class NodeLinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GiveSecrets(self, request, context):
+        """The values of secrets, for a container that is about to be made or started. They go to the node whose open step, or
+        whose instance's present revision, names them, and nowhere else; who may have them is looked at anew each time.
+        Idempotent. NOT_FOUND and PERMISSION_DENIED name the secret: repeating is useless. ALREADY_EXISTS tells of one that
+        the server can't open. UNAVAILABLE with "retry-after-ms": the step's beginning is not written yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UploadLogs(self, request_iterator, context):
         """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
         not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
@@ -198,6 +213,11 @@ def add_NodeLinkServicer_to_server(servicer, server):
                     servicer.ReportInstances,
                     request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.FromString,
                     response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.SerializeToString,
+            ),
+            'GiveSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveSecrets,
+                    request_deserializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsRequest.FromString,
+                    response_serializer=gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsResponse.SerializeToString,
             ),
             'UploadLogs': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadLogs,
@@ -399,6 +419,33 @@ class NodeLink:
             '/gamekeeper.rpc.v1.NodeLink/ReportInstances',
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesRequest.SerializeToString,
             gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.ReportInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gamekeeper.rpc.v1.NodeLink/GiveSecrets',
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsRequest.SerializeToString,
+            gamekeeper_dot_rpc_dot_v1_dot_node__link__pb2.GiveSecretsResponse.FromString,
             options,
             channel_credentials,
             insecure,

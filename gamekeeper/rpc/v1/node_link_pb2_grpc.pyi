@@ -75,6 +75,12 @@ class NodeLinkStub:
     """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
     change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
     """
+    GiveSecrets: _grpc.UnaryUnaryMultiCallable[_node_link_pb2.GiveSecretsRequest, _node_link_pb2.GiveSecretsResponse]
+    """The values of secrets, for a container that is about to be made or started. They go to the node whose open step, or
+    whose instance's present revision, names them, and nowhere else; who may have them is looked at anew each time.
+    Idempotent. NOT_FOUND and PERMISSION_DENIED name the secret: repeating is useless. ALREADY_EXISTS tells of one that
+    the server can't open. UNAVAILABLE with "retry-after-ms": the step's beginning is not written yet.
+    """
     UploadLogs: _grpc.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
     not acknowledged is sent again, and repeated records are dropped. A full server answers UNAVAILABLE.
@@ -117,6 +123,12 @@ class NodeLinkAsyncStub(NodeLinkStub):
     ReportInstances: _aio.UnaryUnaryMultiCallable[_node_link_pb2.ReportInstancesRequest, _node_link_pb2.ReportInstancesResponse]  # type: ignore[assignment]
     """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
     change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+    """
+    GiveSecrets: _aio.UnaryUnaryMultiCallable[_node_link_pb2.GiveSecretsRequest, _node_link_pb2.GiveSecretsResponse]  # type: ignore[assignment]
+    """The values of secrets, for a container that is about to be made or started. They go to the node whose open step, or
+    whose instance's present revision, names them, and nowhere else; who may have them is looked at anew each time.
+    Idempotent. NOT_FOUND and PERMISSION_DENIED name the secret: repeating is useless. ALREADY_EXISTS tells of one that
+    the server can't open. UNAVAILABLE with "retry-after-ms": the step's beginning is not written yet.
     """
     UploadLogs: _aio.StreamUnaryMultiCallable[_node_link_pb2.LogBatch, _node_link_pb2.UploadLogsResponse]  # type: ignore[assignment]
     """Batches from the spool, oldest first. The answer acknowledges what is on the server's disk for good; what is
@@ -199,6 +211,18 @@ class NodeLinkServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_node_link_pb2.ReportInstancesResponse, _abc.Awaitable[_node_link_pb2.ReportInstancesResponse]]:
         """The instances that the node keeps: all of them after each Welcome ("complete"), and those that changed as they
         change. Idempotent; of one instance the report with the highest seq stands. The answer names those that are to go.
+        """
+
+    @_abc_1.abstractmethod
+    def GiveSecrets(
+        self,
+        request: _node_link_pb2.GiveSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_link_pb2.GiveSecretsResponse, _abc.Awaitable[_node_link_pb2.GiveSecretsResponse]]:
+        """The values of secrets, for a container that is about to be made or started. They go to the node whose open step, or
+        whose instance's present revision, names them, and nowhere else; who may have them is looked at anew each time.
+        Idempotent. NOT_FOUND and PERMISSION_DENIED name the secret: repeating is useless. ALREADY_EXISTS tells of one that
+        the server can't open. UNAVAILABLE with "retry-after-ms": the step's beginning is not written yet.
         """
 
     @_abc_1.abstractmethod

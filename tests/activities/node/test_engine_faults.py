@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import pytest
 from temporalio.activity import ActivityCancellationDetails
@@ -116,8 +117,8 @@ class FailingEngine(DummyEngine):
     starts_silently = False
     is_away = False
 
-    async def start(self, container_id: str) -> None:
-        await super().start(container_id)
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
+        await super().start(container_id, secrets)
         if self.starts_silently:
             raise EngineFaultError("Docker failed: the answer was lost")
 

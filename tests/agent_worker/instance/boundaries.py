@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from agent_worker.dummy_engine import DummyEngine
@@ -46,14 +46,14 @@ class BoundaryEngine(DummyEngine):
     async def create(self, new: NewContainer) -> str:
         return await self._at_boundary(super().create(new))
 
-    async def start(self, container_id: str) -> None:
-        await self._at_boundary(self._start_seen(container_id))
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
+        await self._at_boundary(self._start_seen(container_id, secrets))
 
-    async def _start_seen(self, container_id: str) -> None:
+    async def _start_seen(self, container_id: str, secrets: Mapping[str, bytes] | None) -> None:
         info = await DummyEngine.find(self, container_id)
         if info is not None and info.status is not ContainerStatus.RUNNING:
             self.started.append(info.name)
-        await super().start(container_id)
+        await super().start(container_id, secrets)
         found = [item for item in await self.list_instances() if item.status is ContainerStatus.RUNNING]
         self.ups = max(self.ups, len(found))
 

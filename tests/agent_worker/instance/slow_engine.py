@@ -7,7 +7,7 @@ started waits for the start. While it ``is_away`` it answers nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -48,19 +48,19 @@ class SlowEngine(DummyEngine):
         async with self._creating:
             return await super().create(new)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         info = await super().find(container_id)
         if info is None or info.status is ContainerStatus.RUNNING:
-            return await super().start(container_id)
+            return await super().start(container_id, secrets)
         if container_id not in self._starting:
             self.is_asked(info)
-            task = asyncio.create_task(self._later(partial(self._start, container_id)))
+            task = asyncio.create_task(self._later(partial(self._start, container_id, secrets)))
             self._starting[container_id] = task
             task.add_done_callback(lambda _: self._starting.pop(container_id))
         await asyncio.shield(self._starting[container_id])
 
-    async def _start(self, container_id: str) -> None:
-        await super().start(container_id)
+    async def _start(self, container_id: str, secrets: Mapping[str, bytes] | None) -> None:
+        await super().start(container_id, secrets)
         self.started += 1
         info = await super().find(container_id)
         assert info is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -36,7 +36,7 @@ UNMASKED = {
     "never_restart", "ended_with_engine", "remove", "on_change", "on_event", "usage", "newest_start",
     "was_started_since", "sweep_consoles", "ensure_network", "ensure_group", "ensure_node_network",
     "remove_unused_groups", "release_host_folders", "ensure_own_volume", "remove_own_volumes", "ensure_volume",
-    "list_run_resources", "remove_run_resources",
+    "list_run_resources", "remove_run_resources", "keeps_secrets",
     "read_logs",  # for the follower alone, which masks them
 }  # fmt: skip
 
@@ -58,9 +58,9 @@ class TellingEngine(DummyEngine):
         self._fail()
         return await super().create(new)
 
-    async def start(self, container_id: str) -> None:
+    async def start(self, container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         self._fail()
-        await super().start(container_id)
+        await super().start(container_id, secrets)
 
     async def type_in(self, container_id: str, data: bytes) -> None:
         self._fail()

@@ -98,7 +98,7 @@ CASES = [
         "",
     ),
     ("schedule: []\n" + STEP, 1, "schedule", "has no entries; at least 1 must be there", ""),
-    ("envs: {KEY: {secret: s3}}\n" + STEP, 1, "envs.KEY", "a secret is not supported yet", ""),
+    ("envs: {KEY: {secret: S 3}}\n" + STEP, 1, "envs.KEY.secret", '"S 3" is no name of a secret', ""),
     ("args: {n: {type: integer, default: x}}\n" + STEP, 1, "args.n", 'must be an integer within 2^63, got "x"', ""),
     ("args: {n: {type: integer, default: 99, max: 64}}\n" + STEP, 1, "args.n", "99 is above max 64", ""),
     ("args: {n: {enum: [a, b], default: c}}\n" + STEP, 1, "args.n", '"c" is not one of a, b', ""),

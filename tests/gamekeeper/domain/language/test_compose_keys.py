@@ -146,7 +146,7 @@ def test_a_service_of_compose_with_all_its_forms() -> None:
     assert refused == sorted(
         """build cpus depends_on deploy.replicas deploy.resources.reservations.cpus deploy.restart_policy
         env_file healthcheck.start_interval links logging mac_address mem_limit network_mode networks platform
-        ports[2] profiles secrets stop_grace_period userns_mode volumes[0] volumes[1] volumes[3] volumes[4]
+        ports[2] profiles stop_grace_period userns_mode volumes[0] volumes[1] volumes[3] volumes[4]
         volumes[5]""".split()
     )
     for problem in problems:

@@ -127,7 +127,7 @@ def test_dynamic(text: str, dynamic: bool) -> None:
         ("inputs.map", 'unknown name "inputs"; write args.NAME'),
         ("needs.build.outputs.x", "write steps.NAME.outputs.KEY"),
         ("github.sha", "write run.id, run.name or run.status"),
-        ("secrets.KEY", "secrets are not supported yet"),
+        ("secrets.KEY", "declare it as envs: {KEY: {secret: s3-key}}, and write envs.KEY"),
         ("fromJSON(args.mode)", 'unknown function "fromJSON"; write from_json'),
         ("contains(args.mode, 'x')", "write text.contains"),
         ("run.satus", 'unknown name "run.satus"'),

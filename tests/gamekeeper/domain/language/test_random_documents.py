@@ -117,6 +117,8 @@ PLACES = {
     "VolumeOptions": ("steps", 0, "container", "volumes", 0, "volume"),
     "TmpfsOptions": ("steps", 0, "container", "volumes", 0, "tmpfs"),
     "Device": ("steps", 0, "container", "devices", 0),
+    "NamedSecret": ("steps", 0, "container", "secrets", 0),
+    "Pull": ("steps", 0, "container", "pull"),
 }
 # What an object must have for a key of it to be looked at.
 NEEDED: dict[str, dict[str, Any]] = {
@@ -129,6 +131,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "Port": {"target": 80},
     "VolumeForm": {"type": "tmpfs", "target": "/x"},
     "Device": {"source": "/dev/x"},
+    "NamedSecret": {"secret": "x"},
+    "Pull": {"secret": "x"},
 }
 TYPES = {"Approval": "approval", "PipelineCall": "pipeline"}
 ODD: list[Any] = [
