@@ -18,6 +18,7 @@ from api.services.access import payload_key
 from gamekeeper.db.payload_trouble_log import SqlPayloadTroubleLog
 from gamekeeper.domain.access.payload_trouble import PayloadTrouble
 from gamekeeper.payload_keys import ring
+from tests.api.rest.people import PASSWORD, make_user
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.hang import HANG_SECONDS
 
@@ -185,6 +186,19 @@ async def test_browsers_let_the_ui_alone_ask(page: httpx.AsyncClient) -> None:
         assert refused.status_code == 400
         assert "access-control-allow-origin" not in refused.headers
     assert "access-control-allow-origin" not in (await preflight(page, ORIGIN, "/keys")).headers
+
+
+async def test_the_ui_comes_by_an_admins_session(page: httpx.AsyncClient, api: ApiUnderTest) -> None:
+    body, headers = {"payloads": [MessageToDict(api.seals.sealed(WORDS))]}, {"Origin": ORIGIN}
+    for name, role, status in (("mia", "admin", 200), ("ole", "operator", 403)):
+        await make_user(api, name, role)
+        signed_in = await page.post("/sign-in", json={"name": name, "password": PASSWORD})
+        assert signed_in.status_code == 200, signed_in.text
+        assert (await page.post("/payload-codec/decode", json=body, headers=headers)).status_code == status
+        elsewhere = {"Origin": "https://evil.example"}
+        assert (await page.post("/payload-codec/decode", json=body, headers=elsewhere)).status_code == 403
+        assert (await page.post("/nodes", json={"id": "n-1"}, headers=headers)).status_code == 403, "nothing else"
+        page.cookies.clear()
 
 
 async def test_a_refusal_is_told_to_the_page(page: httpx.AsyncClient, api: ApiUnderTest) -> None:
