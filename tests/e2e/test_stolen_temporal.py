@@ -77,6 +77,11 @@ class Thief:
     history: list[HistoryEvent]
 
     @property
+    def seals(self) -> PayloadSeals:
+        """The payload keys of the stack, where a test lets him have those as well."""
+        return PayloadSeals(PayloadKeys(RingFile(StateDir(self.stack.state_dir).payload_keys)))
+
+    @property
     def run(self) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(f"run/{self.run_id}")
 
@@ -143,9 +148,8 @@ async def test_he_sends_a_node_what_it_was_sent_before(thief: Thief) -> None:
     told = thief.scheduled()
     (kept,) = told.input.payloads
     assert b'"try":1' not in kept.data
-    seals = PayloadSeals(PayloadKeys(RingFile(StateDir(thief.stack.state_dir).payload_keys)))
-    signed = seals.opened(kept, "")
-    client = with_codec(thief.client, SealingCodec(PlainCodec(), seals))
+    signed = thief.seals.opened(kept, "")
+    client = with_codec(thief.client, SealingCodec(PlainCodec(), thief.seals))
     assert b'"try":1' in signed.data
     other = Payload(data=signed.data.replace(b'"try":1', b'"try":2'), metadata=dict(signed.metadata))
     bare = Payload(data=other.data, metadata={"encoding": signed.metadata["encoding"]})
@@ -175,5 +179,6 @@ async def test_he_has_a_run_begin_once_more(thief: Thief) -> None:
             reason="theft",
         )
     )
+    reading = with_codec(thief.client, SealingCodec(PlainCodec(), thief.seals))
     with pytest.raises(WorkflowFailureError):
-        await asyncio.wait_for(thief.client.get_workflow_handle(f"run/{thief.run_id}").result(), HANG_SECONDS)
+        await asyncio.wait_for(reading.get_workflow_handle(f"run/{thief.run_id}").result(), HANG_SECONDS)
