@@ -43,6 +43,7 @@ from api.rest.v1 import (
     secret,
     session,
     sign_in,
+    totp,
     user,
     whoami,
 )
@@ -95,6 +96,7 @@ def _version_one() -> APIRouter:
         node,
         node_drain,
         whoami,
+        totp,
         user,
         session,
         key,

@@ -27,6 +27,7 @@ from api.services.access.key_ring import KeyRing
 from api.services.access.payload_key import PayloadKeyService
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
+from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
 from api.services.access.sign_in import SignInService
 from api.services.access.user import UserService
@@ -77,6 +78,7 @@ class Services:
     users: UserService
     sessions: SessionService
     sign_ins: SignInService
+    second_factor: SecondFactor
     rates: Rates
     authority: AuthorityService
     enrolment: EnrolmentService
@@ -167,6 +169,10 @@ def _session_service(services: ServicesDep) -> SessionService:
 
 def _sign_in_service(services: ServicesDep) -> SignInService:
     return services.sign_ins
+
+
+def _second_factor(services: ServicesDep) -> SecondFactor:
+    return services.second_factor
 
 
 def _join_service(services: ServicesDep) -> JoinService:
@@ -307,6 +313,7 @@ KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 UsersDep = Annotated[UserService, Depends(_user_service)]
 SessionsDep = Annotated[SessionService, Depends(_session_service)]
 SignInsDep = Annotated[SignInService, Depends(_sign_in_service)]
+SecondFactorDep = Annotated[SecondFactor, Depends(_second_factor)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]

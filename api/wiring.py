@@ -72,6 +72,7 @@ from api.services.secret.services import SecretServices
 from api.settings import ApiSettings
 from gamekeeper.db.engine import Database
 from gamekeeper.db.node_directory import SqlNodeDirectory
+from gamekeeper.disk import DiskFloor
 from gamekeeper.supervised import Supervised
 from gamekeeper.temporal.instance_workflows import InstanceWorkflows
 from gamekeeper.temporal.sealed_payloads import PayloadSeals
@@ -110,7 +111,6 @@ def _lease(settings: ApiSettings) -> Lease:
 def wire(settings: ApiSettings, database: Database, client: Client, seals: PayloadSeals) -> Wired:
     dispatcher, floor = RunDispatcher(client, SearchAttributes(client).are_there), settings.disk_floor()
     logs = LogFiles(settings.logs_dir, settings.log_limits(), floor)
-    room = LogRoomService(database, logs, floor, timedelta(days=settings.log_keep_days))
     kept = InstanceServices.of(database, client, logs)
     signals = NodeSignals(database, dispatcher, kept.reconciler.tell_nodes)
     presence = Presence(database=database, lease=_lease(settings), changed=signals.node_changed)
@@ -121,11 +121,11 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
-    people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key())
+    people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key(), secrets.master_keys)
     payload_keys = _payload_keys(database, client, seals, schedules, kept)
-    loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains)
-    loops += [*_access_loops(access), *caller_loops(people), *secret_loops(secrets)]
-    loops += [*payload_loops(payload_keys), *room_loops(room, NodeEvents(database, settings.events_of_node))]
+    loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains) + caller_loops(people)
+    loops += [*_access_loops(access), *secret_loops(secrets), *payload_loops(payload_keys)]
+    loops += _room_loops(settings, database, logs, floor)
     allowance, owners, session_writes = Allowance(LIMITS), ContainerOwners(database), Supervised("session_writes")
     cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
@@ -135,6 +135,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         users=people.users,
         sessions=people.sessions,
         sign_ins=people.sign_ins,
+        second_factor=people.second,
         rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,
@@ -165,8 +166,8 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         log_usage=logs.usage,
         background=[*(loop.care for loop in loops), *cares],
     )
-    shared = _Shared(database, access, presence, kept, logs, allowance, owners, session_writes)
-    return Wired(rest, _link(shared, rest), access, reconciler, kept.reconciler, loops)
+    link = _link(_Shared(database, access, presence, kept, logs, allowance, owners, session_writes), rest)
+    return Wired(rest, link, access, reconciler, kept.reconciler, loops)
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,11 @@ def _nodes(database: Database, signals: NodeSignals, presence: Presence, access:
         removed=access.enrolment.forget,
         pin=lambda: access.certificates.pin,
     )
+
+
+def _room_loops(settings: ApiSettings, database: Database, logs: LogFiles, floor: DiskFloor) -> list[Loop]:
+    room = LogRoomService(database, logs, floor, timedelta(days=settings.log_keep_days))
+    return room_loops(room, NodeEvents(database, settings.events_of_node))
 
 
 def _cares(

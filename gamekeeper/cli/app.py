@@ -119,6 +119,10 @@ GROUPS: Mapping[str, Group] = {
             "enable": Command("user:enable"),
             "rm": Command("user:remove"),
             "password": Command("user:password"),
+            "totp": Group(
+                "An authenticator, whose codes your sign-in asks for beside the password.",
+                {"on": Command("totp:on"), "off": Command("totp:off"), "codes": Command("totp:codes")},
+            ),
             "recover": Command("user:recover"),
         },
     ),

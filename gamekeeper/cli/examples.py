@@ -57,9 +57,15 @@ gamekeeper user make backup --service --role viewer
     "user rm": "gamekeeper user rm mia",
     "user password": """
 gamekeeper user password
-gamekeeper user password mia
+gamekeeper user password mia --remove-totp
 """,
-    "user recover": "gamekeeper user recover admin",
+    "user totp on": "gamekeeper user totp on",
+    "user totp off": "gamekeeper user totp off",
+    "user totp codes": "gamekeeper user totp codes",
+    "user recover": """
+gamekeeper user recover
+gamekeeper user recover --remove-totp admin
+""",
     "session ls": """
 gamekeeper session ls
 gamekeeper session ls --all --ended

@@ -17,7 +17,7 @@ from gamekeeper.cli.user import StdinOption
 from gamekeeper.errors import GamekeeperError, InvalidError
 from gamekeeper.stack.own_server import host_of
 
-CHANGE_NEEDED = "password_change_needed"
+CHANGE_NEEDED, CODE_NEEDED = "password_change_needed", "code_needed"
 
 
 def login(
@@ -63,7 +63,10 @@ def _sign_in(obj: Context, body: dict[str, Any], password_stdin: bool) -> dict[s
             found: dict[str, Any] = obj.call_anonymously("POST", "/sign-in", json=body)
             return found
         except ApiError as error:
-            if error.code != CHANGE_NEEDED or "new_password" in body:
+            if error.code == CHANGE_NEEDED and "new_password" not in body:
+                warn("this password is good for one sign-in: choose a new one")
+                body = body | {"new_password": typed_new_password(from_stdin=password_stdin)}
+            elif error.code == CODE_NEEDED and "code" not in body:
+                body = body | {"code": typed_password("code: ", from_stdin=password_stdin)}
+            else:
                 raise
-            warn("this password is good for one sign-in: choose a new one")
-            body = body | {"new_password": typed_new_password(from_stdin=password_stdin)}

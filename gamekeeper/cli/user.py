@@ -19,6 +19,10 @@ StdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the passwords from standard input, each on a line")
 ]
 
+RemoveTotpOption = Annotated[
+    bool, typer.Option("--remove-totp", help="Turn the user's authenticator off as well: it is lost, with its codes")
+]
+
 
 def list_users(context: typer.Context, as_json: JsonOption = False) -> None:
     """List users, with the last sign-in of each."""
@@ -111,13 +115,17 @@ def password(
     user: Annotated[
         str, typer.Argument(metavar="[USER]", help="Gets a one-time password; default: you, who choose a new one")
     ] = "",
+    remove_totp: RemoveTotpOption = False,
     password_stdin: StdinOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Choose a new password for yourself, or give somebody else a one-time one."""
     obj: Context = context.obj
     if user:
-        made = obj.call("POST", f"/users/{find(obj, user)['id']}/password-reset")
+        found = find(obj, user)
+        if remove_totp:
+            obj.call("DELETE", f"/users/{found['id']}/totp")
+        made = obj.call("POST", f"/users/{found['id']}/password-reset")
         print_json(made) if as_json else _tell_one_time(made)
         return
     if not obj.call("GET", "/whoami")["session_id"]:
@@ -131,6 +139,7 @@ def password(
 def recover(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the user; default: the only admin")] = "",
+    remove_totp: RemoveTotpOption = False,
 ) -> None:
     """On the machine of the stack itself: give a user a new one-time password, and end its sessions.
 
@@ -139,7 +148,7 @@ def recover(
     from gamekeeper.stack.recovery import recover as recover_user
 
     obj: Context = context.obj
-    found = recover_user(obj.state, name)
+    found = recover_user(obj.state, name, removes_totp=remove_totp)
     say(found.password)
     what = "made" if found.is_new else "recovered"
     warn(f"{what} {found.name} ({found.role}): this password is for one sign-in, and is not shown again")

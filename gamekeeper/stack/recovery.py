@@ -16,6 +16,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.migrate import is_current
 from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.authenticator import AuthenticatorRepository
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.db.repositories.session import SessionRepository
 from gamekeeper.db.repositories.user import UserRepository
@@ -39,9 +40,9 @@ class Recovered:
     is_new: bool
 
 
-def recover(state: StateDir, name: str) -> Recovered:
+def recover(state: StateDir, name: str, *, removes_totp: bool = False) -> Recovered:
     """Gives the user a one-time password, and ends its sessions. Without a name it is the only admin, or one that is
-    made where there is no user.
+    made where there is no user. ``removes_totp`` turns its authenticator off as well.
 
     Raises NotFoundError, InvalidError where several may be meant, ConflictError for a database of another version, and
     UnavailableError."""
@@ -56,10 +57,10 @@ def recover(state: StateDir, name: str) -> Recovered:
         )
     if not is_current(url):
         raise ConflictError("the database is of another version", hint="run gamekeeper up once, then try again")
-    return asyncio.run(_recover(url, name))
+    return asyncio.run(_recover(url, name, removes_totp))
 
 
-async def _recover(url: str, name: str) -> Recovered:
+async def _recover(url: str, name: str, removes_totp: bool) -> Recovered:
     database, password = Database(url), make_password()
     password_hash = await asyncio.to_thread(hash_password, password)
     try:
@@ -77,6 +78,9 @@ async def _recover(url: str, name: str) -> Recovered:
             row.password_hash, row.must_change = password_hash, True
             row.password_until = utc_now() + SETUP_LIFETIME
             await session.flush()
+            if removes_totp and row.has_totp:
+                await AuthenticatorRepository(session).forget_all(row.id)
+                row.has_totp, undone = False, [*undone, "totp"]
             sessions = SessionRepository(session)
             still_open = [found.id for found in await sessions.open_of(row.id)]
             await sessions.end(still_open, utc_now(), "system")

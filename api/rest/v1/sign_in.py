@@ -37,6 +37,12 @@ class SignIn(Body):
 
     name: str = Field(max_length=MAX_TYPED_NAME, description="Name of the user, whatever its capitals")
     password: str = Field(max_length=MAX_BYTES, description="The password of the user")
+    code: str = Field(
+        default="",
+        max_length=64,
+        description="A code of the user's authenticator, or a recovery code. Where the user has one, the answer "
+        "without is 401 with the code `code_needed`.",
+    )
     new_password: str = Field(
         default="",
         max_length=MAX_BYTES,
@@ -65,7 +71,7 @@ async def begin_session(
     check_origin(request.scope)
     address = request.client.host if request.client else ""
     whence = Whence(address, request.headers.get("user-agent", ""), cookie_before(request.scope))
-    begun = await sign_ins.sign_in(Claim(body.name, body.password, body.new_password), whence)
+    begun = await sign_ins.sign_in(Claim(body.name, body.password, body.code, body.new_password), whence)
     row, in_cookie = begun.session, body.keeps is Keeps.COOKIE
     if in_cookie:
         set_cookie(response, request.scope, begun.token, int(sessions.terms.longest.total_seconds()))

@@ -78,6 +78,7 @@ class User(BaseModel):
     kind: str
     role: str = Field(description="What it may do; one that this version does not know may do nothing")
     state: str
+    has_totp: bool = Field(description="Whether the sign-in asks for a code of an authenticator as well")
     must_change: bool = Field(description="Whether the next sign-in has to replace the password")
     password_until: datetime | None = Field(description="The end of a one-time password")
     created_by: str

@@ -4,7 +4,7 @@ processes know for some seconds more, changes nothing meanwhile. Such changes ta
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,6 +24,9 @@ class Changes:
         self._database = database
         self._changed = changed
         self._terms = terms or SessionTerms()
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        return self._database.read()
 
     @asynccontextmanager
     async def by(self, caller: Caller) -> AsyncIterator[AsyncSession]:

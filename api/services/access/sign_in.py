@@ -1,4 +1,4 @@
-"""The local sign-in, by a name and a password.
+"""The local sign-in, by a name and a password, and a code where the user has an authenticator.
 
 It takes the same time whether or not there is such a user, and says the same of both.
 """
@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.services.access.changing import Changes
 from api.services.access.password_hashing import PasswordHashing
 from api.services.access.rates import network_of
+from api.services.access.second_factor import WRONG_CODE, SecondFactor
 from api.services.access.session import KEPT_AFTER_END, Begun, SessionService, Whence
 from api.services.access.sign_in_failures import SignInFailures
 from api.services.access.sign_in_rates import SignInRates
@@ -26,14 +27,17 @@ from gamekeeper.errors import ForbiddenError, GamekeeperError, InvalidError, Una
 from gamekeeper.passwords import is_outdated
 
 CHANGE_NEEDED = "password_change_needed"
+CODE_NEEDED = "code_needed"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim to be a user. ``new_password`` takes the place of one that is good once."""
+    """A claim to be a user. ``code`` is of its authenticator, or a recovery code. ``new_password`` takes the place of a
+    password that is good once."""
 
     name: str
     password: str
+    code: str = ""
     new_password: str = ""
 
 
@@ -45,12 +49,14 @@ class SignInService:
         sessions: SessionService,
         hashing: PasswordHashing,
         rates: SignInRates,
+        second: SecondFactor,
     ) -> None:
         self._database = database
         self._changes = changes
         self._sessions = sessions
         self._hashing = hashing
         self._rates = rates
+        self._second = second
         self._failures = SignInFailures(database)
 
     def check_address(self, address: str) -> None:
@@ -58,9 +64,9 @@ class SignInService:
         self._rates.check_address(network_of(address))
 
     async def sign_in(self, claim: Claim, whence: Whence) -> Begun:
-        """A new session. Raises UnauthenticatedError for a wrong name or password, and for a password that has to be
-        replaced (``CHANGE_NEEDED``); TooOftenError; ForbiddenError for a user that is disabled; InvalidError for a new
-        password that is none."""
+        """A new session. Raises UnauthenticatedError for a wrong name, password or code, and for what is still needed
+        beside a right password (``CODE_NEEDED``, ``CHANGE_NEEDED``); TooOftenError; ForbiddenError for a user that is
+        disabled; InvalidError for a new password that is none."""
         network = network_of(whence.address)
         user, is_known = await self._find(claim.name, network)
         attempt = self._rates.begin(name_key(claim.name), network, is_known=is_known)
@@ -94,14 +100,21 @@ class SignInService:
             raise UnauthenticatedError(
                 "this one-time password ran out", hint="have an admin make another one", code="password_expired"
             )
+        if user.has_totp and not claim.code:
+            raise UnauthenticatedError(
+                "a code of the authenticator is needed", hint="send it as code", code=CODE_NEEDED
+            )
         replaced = await self._replacement(claim, user, network)
         async with self._changes.anybody() as session:
             row = await self._unchanged(session, user)
+            how = await self._second.take(session, row, claim.code) if row.has_totp else SessionHow.PASSWORD
+            if how is None:
+                raise _WrongError("the code is wrong, or was taken before", code=WRONG_CODE)
             if replaced:
                 row.password_hash = replaced
             if claim.new_password:
                 row.must_change, row.password_until = False, None
-            return await self._sessions.begin(session, row, SessionHow.PASSWORD, whence)
+            return await self._sessions.begin(session, row, how, whence)
 
     async def _replacement(self, claim: Claim, user: UserRow, network: str) -> str:
         """The hash that takes the place of the user's; empty where it stays."""

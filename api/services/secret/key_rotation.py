@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from gamekeeper.control_plane.secret.values import place, sealed
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import SecretRow, SecretVersionRow
+from gamekeeper.db.repositories.authenticator import AuthenticatorRepository
 from gamekeeper.db.repositories.secret import SecretRepository
+from gamekeeper.domain.access.user import authenticator_context
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError
-from gamekeeper.ports.master_keys import MasterKeys
+from gamekeeper.ports.master_keys import MasterKeys, WrappedKey
 from gamekeeper.sealing.envelope import rewrap
 from gamekeeper.supervised import Supervised
 
@@ -48,7 +52,7 @@ class KeyRotation:
         async with self._database.write() as session:
             secrets = SecretRepository(session)
             await secrets.lock()
-            await self._keys.ensure(await secrets.key_ids())
+            await self._keys.ensure(await _needed(session))
             key_id = await self._keys.rotate()
             record(session, Event(kind=EventKind.SECRET_KEY_ROTATED, message=key_id, data={"key": key_id}))
         return await self._rewrap(key_id)
@@ -57,7 +61,7 @@ class KeyRotation:
         """A round: makes the first key, and finishes what a rotation left. Raises ConflictError that names a key file
         that is lost or wrong, and UnavailableError."""
         async with self._database.read() as session:
-            needed = await SecretRepository(session).key_ids()
+            needed = await _needed(session)
         await self._keys.ensure(needed)
         if needed:
             await self._rewrap(await self._keys.current())
@@ -82,6 +86,7 @@ class KeyRotation:
                     else:
                         left.append(f"{row.name} version {version.number}")
             if not found:
+                await self._rewrap_authenticators(key_id)
                 return RotationState(key_id, done, left, await self._forget())
             after = found[-1][1].secret_name, found[-1][1].number
 
@@ -101,6 +106,24 @@ class KeyRotation:
         async with self._database.write() as session:
             secrets = SecretRepository(session)
             await secrets.lock()
-            needed = await secrets.key_ids()
+            needed = await _needed(session)
             await self._database.sync()
             return await self._keys.keep_only(needed)
+
+    async def _rewrap_authenticators(self, key_id: str) -> None:
+        async with self._database.write() as session:
+            await SecretRepository(session).lock()
+            for row in await AuthenticatorRepository(session).under_other_keys(key_id):
+                try:
+                    context = authenticator_context(row.user_id)
+                    secret = await self._keys.unwrap(WrappedKey(row.key_id, row.wrapped), context)
+                    wrapped = await self._keys.wrap(secret, context)
+                except ConflictError as error:
+                    self.care.skipped(f"authenticator of user {row.user_id}", error)
+                    continue
+                row.key_id, row.wrapped = wrapped.key_id, wrapped.data
+
+
+async def _needed(session: AsyncSession) -> set[str]:
+    """The master keys that some row needs."""
+    return await SecretRepository(session).key_ids() | await AuthenticatorRepository(session).key_ids()

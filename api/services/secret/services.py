@@ -9,6 +9,7 @@ from api.services.secret.key_rotation import KeyRotation
 from api.services.secret.secret import SecretService
 from gamekeeper.control_plane.secret.values import OutsideStores, StoredSecretValues
 from gamekeeper.db.engine import Database
+from gamekeeper.ports.master_keys import MasterKeys
 from gamekeeper.sealing.key_file import KeyFile
 from gamekeeper.secret_stores.folder import FolderStore
 from gamekeeper.secret_stores.vault import VaultStore
@@ -21,6 +22,7 @@ class SecretServices:
     secrets: SecretService
     keys: KeyRotation
     values: StoredSecretValues
+    master_keys: MasterKeys
 
     @classmethod
     def of(cls, settings: SecretSettings, database: Database) -> SecretServices:
@@ -31,4 +33,4 @@ class SecretServices:
             file=FolderStore(folder) if folder is not None else None,
         )
         values = StoredSecretValues(database, keys, stores)
-        return cls(SecretService(database, keys), KeyRotation(database, keys), values)
+        return cls(SecretService(database, keys), KeyRotation(database, keys), values, keys)

@@ -14,11 +14,12 @@ from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.secret import SecretRow, SecretUseRow, SecretVersionRow
 from gamekeeper.db.models.step import StepRow
-from gamekeeper.db.models.user import SessionRow, UserRow
+from gamekeeper.db.models.user import AuthenticatorRow, RecoveryCodeRow, SessionRow, UserRow
 
 __all__ = [
     "ApiKeyRow",
     "ApiKeySecretRow",
+    "AuthenticatorRow",
     "ContainerRow",
     "EnrolmentTokenRow",
     "EventRow",
@@ -32,6 +33,7 @@ __all__ = [
     "PayloadTroubleRow",
     "PipelineRow",
     "PortReservationRow",
+    "RecoveryCodeRow",
     "ReservationRow",
     "RunRow",
     "SecretRow",

@@ -27,10 +27,34 @@ class UserRow(SQLModel, table=True):
     password_hash: str = Field(default="", max_length=200)
     password_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     must_change: bool = False
+    has_totp: bool = False
     created_by: str = Field(default="", max_length=210)
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
     last_sign_in_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_sign_in_from: str = Field(default="", max_length=64)
+
+
+class AuthenticatorRow(SQLModel, table=True):
+    """The secret of a user's authenticator, wrapped by a master key, and one that waits for its first code.
+    ``last_code`` is the last one that was taken, as the number of its 30 seconds: none is taken twice."""
+
+    __tablename__ = "authenticators"
+
+    user_id: str = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True, max_length=16)
+    is_confirmed: bool = Field(default=False, primary_key=True)
+    key_id: str = Field(max_length=64, index=True)
+    wrapped: bytes
+    last_code: int = 0
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class RecoveryCodeRow(SQLModel, table=True):
+    """A code that stands for one of the authenticator; it goes with its use."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: str = Field(primary_key=True, max_length=64)
+    user_id: str = Field(foreign_key="users.id", ondelete="CASCADE", index=True, max_length=16)
 
 
 class SessionRow(SQLModel, table=True):

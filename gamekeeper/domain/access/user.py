@@ -31,6 +31,8 @@ class SessionHow(StrEnum):
     """The way by which a user signed in."""
 
     PASSWORD = "password"
+    TOTP = "password, totp"
+    RECOVERY_CODE = "password, recovery code"
 
 
 class SessionState(StrEnum):
@@ -39,6 +41,11 @@ class SessionState(StrEnum):
     OPEN = "open"
     ENDED = "ended"
     EXPIRED = "expired"
+
+
+def authenticator_context(user_id: str) -> bytes:
+    """The words under which the secret of a user's authenticator is wrapped: in another user's row it opens nothing."""
+    return f"gamekeeper authenticator {user_id}".encode()
 
 
 @dataclass(frozen=True)
