@@ -20,6 +20,8 @@ from api.services.access.authority import AuthorityService
 from api.services.access.bundle import BundleService
 from api.services.access.caller import CallerService
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.grant import GrantService
+from api.services.access.guard import Guard
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
@@ -66,6 +68,7 @@ from gamekeeper.whole_number import whole_number
 
 _OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 HOLD = "gamekeeper.hold"  # of a request that is held: takes what watches its caller
+CALL = "gamekeeper.call"  # of such a request: what is watched, once it is known
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Services:
     sessions: SessionService
     sign_ins: SignInService
     second_factor: SecondFactor
+    grants: GrantService
+    guard: Guard
     rates: Rates
     authority: AuthorityService
     enrolment: EnrolmentService
@@ -173,6 +178,10 @@ def _sign_in_service(services: ServicesDep) -> SignInService:
 
 def _second_factor(services: ServicesDep) -> SecondFactor:
     return services.second_factor
+
+
+def _grant_service(services: ServicesDep) -> GrantService:
+    return services.grants
 
 
 def _join_service(services: ServicesDep) -> JoinService:
@@ -309,6 +318,7 @@ NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 CallerDep = Annotated[Caller, Depends(require_caller)]
+GrantsDep = Annotated[GrantService, Depends(_grant_service)]
 KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 UsersDep = Annotated[UserService, Depends(_user_service)]
 SessionsDep = Annotated[SessionService, Depends(_session_service)]

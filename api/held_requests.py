@@ -1,5 +1,5 @@
-"""Answers that go on for long end soon after their key is no longer good: each with a word, and never as if it were
-whole.
+"""Answers that go on for long end soon after their key is no longer good, or a grant has gone: each with a word, and
+never as if it were whole.
 
 What reads (streams, followed logs, long waits) and consoles are held so. What writes is short, and is left to its end.
 """
@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.dependencies import HOLD
+from api.dependencies import CALL, HOLD
 from api.problems import close_code, close_reason, from_error, problem_response
 from api.services.access.caller import CallerCall
-from gamekeeper.errors import UnauthenticatedError
+from gamekeeper.errors import GamekeeperError
 
 READS = ("GET", "HEAD")
 REFUSED = "refused"  # the kind of the last server-sent event
@@ -37,16 +37,18 @@ class HeldRequests:
 class _Held:
     def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         self._app, self._scope, self._receive, self._send = app, scope, receive, send
-        self._over: UnauthenticatedError | None = None
+        self._over: GamekeeperError | None = None
         self._is_begun = self._is_whole = self._has_events = False
 
     async def carry(self) -> None:
         with ExitStack() as watched:
 
-            def hold(call: AbstractContextManager[CallerCall]) -> None:
-                watched.enter_context(call).when_over(end)
+            def hold(held: AbstractContextManager[CallerCall]) -> None:
+                call = watched.enter_context(held)
+                call.when_over(end)
+                self._scope[CALL] = call
 
-            def end(refusal: UnauthenticatedError) -> None:
+            def end(refusal: GamekeeperError) -> None:
                 self._over = refusal
                 working.cancel()
 
@@ -76,7 +78,7 @@ class _Held:
         if kind == "websocket.close" or (kind == "http.response.body" and not message.get("more_body", False)):
             self._is_whole = True
 
-    async def _tell(self, refusal: UnauthenticatedError) -> None:
+    async def _tell(self, refusal: GamekeeperError) -> None:
         """A text that has begun is cut off: it must not look whole."""
         details = from_error(refusal)
         if self._scope["type"] == "websocket":

@@ -43,6 +43,7 @@ refusal is a close with 4000 plus the HTTP status.""",
     "secrets": "Secrets, which pipelines and instances name: set one, say who may have it. No answer holds a value.",
     "users": "People and services that call under a name of their own.",
     "sessions": "Who is signed in, from where, since when; and who asks.",
+    "grants": "What users and keys may do, and to which objects.",
     "keys": "API keys: who may call, since when, until when, and when each was used last.",
     "join keys": "Keys by which machines become nodes that nobody has named before.",
     "joins": "Machines that brought a join key, and those of them that wait for an operator.",
@@ -102,7 +103,10 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if (need := needs.get((method, path))) is not None and need.verb is not None:
-                operation["x-needs"] = {"verb": need.verb.value, "on": need.on.value}
+                operation["x-needs"] = {
+                    "verb": need.verb.value,
+                    "on": need.on.value if need.on is not None else "anything",
+                }
             if method in ("post", "put", "patch"):
                 operation["responses"].update({str(status): response for status, response in WITH_BODY.items()})
             if path in PUBLIC_PATHS:

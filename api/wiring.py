@@ -28,6 +28,7 @@ from api.services.access.bundle import BundleService
 from api.services.access.certificate import CertificateService
 from api.services.access.certificate_ends import CertificateEnds
 from api.services.access.enrolment import EnrolmentService
+from api.services.access.guard import Guard
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
@@ -110,16 +111,14 @@ def _lease(settings: ApiSettings) -> Lease:
 
 def wire(settings: ApiSettings, database: Database, client: Client, seals: PayloadSeals) -> Wired:
     dispatcher, floor = RunDispatcher(client, SearchAttributes(client).are_there), settings.disk_floor()
-    logs = LogFiles(settings.logs_dir, settings.log_limits(), floor)
-    kept = InstanceServices.of(database, client, logs)
+    logs, wait = LogFiles(settings.logs_dir, settings.log_limits(), floor), settings.node_wait_seconds
+    kept, schedules = InstanceServices.of(database, client, logs), ScheduleService(database, client, wait)
     signals = NodeSignals(database, dispatcher, kept.reconciler.tell_nodes)
     presence = Presence(database=database, lease=_lease(settings), changed=signals.node_changed)
     access = _access(settings, database, presence.admission.check_in_time)
     events = EventService(database=database, keep=timedelta(days=settings.events_keep_days))
-    metrics, wait = MetricService(database=database, retention=settings.retention()), settings.node_wait_seconds
-    runs = RunService(database, dispatcher, events, node_wait_seconds=wait)
+    metrics, runs = MetricService(database, settings.retention()), RunService(database, dispatcher, events, wait)
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
-    schedules = ScheduleService(database=database, client=client, node_wait_seconds=wait)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
     people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key(), secrets.master_keys)
     payload_keys = _payload_keys(database, client, seals, schedules, kept)
@@ -136,6 +135,8 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         sessions=people.sessions,
         sign_ins=people.sign_ins,
         second_factor=people.second,
+        grants=people.grants,
+        guard=Guard(database, schedules),
         rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
         enrolment=access.enrolment,

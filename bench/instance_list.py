@@ -21,11 +21,14 @@ from bench.placement import database_urls
 from gamekeeper.db.engine import Database
 from gamekeeper.db.migrate import upgrade
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow, NodeRow
+from gamekeeper.domain.access.access import everything
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.instance.instance_filter import InstanceFilter
 from gamekeeper.temporal.instance_workflows import InstanceWorkflows
 
 NODES, INSTANCES, PAGE = 100, 1000, 500
 ROUNDS = 30
+ALL = everything(ObjectKind.INSTANCE)
 TARGET_MS = 100.0
 
 
@@ -89,7 +92,7 @@ async def _measured(database: Database) -> tuple[list[float], list[float]]:
 async def _list(service: InstanceService) -> None:
     cursor, count = None, 0
     while True:
-        found, cursor = await service.page(InstanceFilter(), cursor=cursor, limit=PAGE)
+        found, cursor = await service.page(InstanceFilter(), ALL, cursor=cursor, limit=PAGE)
         page = InstanceList(items=[Instance.of(seen) for seen in found], next_cursor=cursor)
         page.model_dump_json()
         count += len(found)

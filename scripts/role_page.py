@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from api.app import create_routes
-from api.needs import needs_of_routes
+from api.needs import Judged, needs_of_routes
 from gamekeeper.domain.access.role import Role, verbs_of
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 
@@ -13,9 +13,16 @@ HEAD = """\
 # Roles and verbs
 
 Written by `make pages` from `gamekeeper/domain/access/` and from the routes. [Access](access.md) says how a key gets
-its role. Every route, stream and console needs one verb, and answers 403 to a key without it; the command line asks
-by the same routes.
+its role, and grants. Every route, stream and console needs one verb, and answers 403 to a key without it, or 404 where
+the key may not even see what the path names; the command line asks by the same routes.
 """
+
+_JUDGED = {
+    Judged.OBJECT: ("its path", "whoever may not see the object gets 404, as for one that is not there"),
+    Judged.LIST: ("its list", "it has the objects that the caller may see, and no others"),
+    Judged.BODY: ("its body", "what is to be made or run has to lie within a grant"),
+    Judged.ALL: ("nothing", "it is for those alone whose grant is on every object of the kind"),
+}
 
 
 def render() -> str:
@@ -37,11 +44,15 @@ def _verbs() -> Iterator[str]:
 
 def _routes() -> Iterator[str]:
     yield "## Every route\n"
-    yield "`WS` is a WebSocket. Runs and schedules belong to their pipeline.\n"
-    yield "| verb | on | route |\n| --- | --- | --- |"
-    found = [(need, f"{method} {path}") for method, path, need in needs_of_routes(create_routes())]
+    yield "`WS` is a WebSocket. Runs and schedules belong to their pipeline. What a grant narrows down:\n"
+    yield from (f"- {words}: {meaning}" for words, meaning in _JUDGED.values())
+    yield "\n| verb | on | narrowed by | route |\n| --- | --- | --- | --- |"
+    walked = needs_of_routes(create_routes())
+    found = [((need.verb, need.on, need.judged), f"{method} {path}") for method, path, need in walked]
     for verb in [*Verb, None]:
-        for kind in ObjectKind:
-            routes = [f"`{route}`" for need, route in found if need.verb is verb and need.on is kind]
-            if routes:
-                yield f"| {f'`{verb}`' if verb else 'any key'} | {kind} | {'<br>'.join(routes)} |"
+        for kind in [*ObjectKind, None]:
+            for judged, (words, _) in _JUDGED.items():
+                routes = [f"`{route}`" for each, route in found if each == (verb, kind, judged)]
+                by = words if verb and kind is not ObjectKind.SERVER else ""
+                if routes:
+                    yield f"| {f'`{verb}`' if verb else 'any key'} | {kind or 'all'} | {by} | {'<br>'.join(routes)} |"

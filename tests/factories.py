@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from gamekeeper.domain.access.access import access_of
+from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.resolve import Call, resolve
@@ -13,6 +15,8 @@ from gamekeeper.domain.language.source import Document, parse_text
 from gamekeeper.domain.run.console import ConsoleRequest, ConsoleSize
 from gamekeeper.domain.run.step import RunStepInput
 from gamekeeper.ports.container_engine import NewContainer, Ownership
+
+EVERYTHING = access_of("key:tests", Role.ADMIN)
 
 
 def make_run_id() -> str:

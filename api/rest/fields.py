@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError
 
-from gamekeeper.domain.language.units import parse_duration
+from gamekeeper.domain.access.grant import MAX_GRANT_LIFETIME
+from gamekeeper.domain.language.units import format_duration, parse_duration
 
 OPTIONAL_ID = r"^[a-z0-9-]*$"
 HOST = r"^[A-Za-z0-9._-]*$"
@@ -47,6 +48,13 @@ def _shown(key: str) -> str:
 
 def _duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def grant_lifetime(text: str) -> str:
+    """A duration for which a grant may be good."""
+    if not timedelta(seconds=1) <= parse_duration(text) <= MAX_GRANT_LIFETIME:
+        raise ValueError(f"a grant is good for a second at least and {format_duration(MAX_GRANT_LIFETIME)} at most")
     return text
 
 

@@ -22,7 +22,7 @@ from gamekeeper.disk import nearest_room
 from gamekeeper.domain.instance.state import InstanceState
 from gamekeeper.domain.node.metric import NODE_METRICS
 from gamekeeper.domain.run.run import RunState
-from gamekeeper.errors import TooOftenError, UnauthenticatedError, UnavailableError
+from gamekeeper.errors import ForbiddenError, TooOftenError, UnauthenticatedError, UnavailableError
 from gamekeeper.supervised import Supervised
 
 router = APIRouter(tags=["health"])
@@ -53,7 +53,7 @@ async def get_readiness(services: ServicesDep, response: Response) -> Readiness:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses=text("text/plain", "The metrics") | problems(UnauthenticatedError, TooOftenError),
+    responses=text("text/plain", "The metrics") | problems(UnauthenticatedError, ForbiddenError, TooOftenError),
     dependencies=[Depends(require_metrics_key)],
 )
 async def get_metrics(services: ServicesDep) -> Response:

@@ -17,6 +17,8 @@ from gamekeeper.db.models import EventRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.target import TargetRepository
+from gamekeeper.domain.access.sight import ALL_SEEING, Known, Sight
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.supervised import Supervised
 from gamekeeper.uncancelled import uncancelled
@@ -49,10 +51,14 @@ class _Follower:
     waits in ``pending``."""
 
     wanted: EventFilter
+    sight: Sight
     position: int
     stored_to: int = 0
     pending: list[EventRow] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wants(self, row: EventRow, known: Known) -> bool:
+        return self.wanted.matches(row) and (self.sight.is_everything or self.sight.shows(row, known))
 
     def push(self, row: EventRow, newest: int) -> None:
         """A follower that does not keep up goes back to the database, rather than filling the memory."""
@@ -79,15 +85,15 @@ class EventService:
         self._followers: dict[str, set[_Follower]] = {}
         self._poller: asyncio.Task[None] | None = None
 
-    async def page(self, wanted: EventFilter, *, cursor: str | None, limit: int) -> Page[EventRow]:
+    async def page(self, wanted: EventFilter, sight: Sight, *, cursor: str | None, limit: int) -> Page[EventRow]:
         async with self._database.read() as session:
-            return await EventRepository(session).page(wanted, cursor=cursor, limit=limit)
+            return await EventRepository(session).page(wanted, sight, cursor=cursor, limit=limit)
 
-    async def whole(self, wanted: EventFilter) -> AsyncGenerator[Sequence[EventRow], None]:
-        """Every wanted event that there is now, oldest first, in batches."""
+    async def whole(self, wanted: EventFilter, sight: Sight) -> AsyncGenerator[Sequence[EventRow], None]:
+        """Every wanted event that there is now and that ``sight`` shows, oldest first, in batches."""
         position, newest = 0, await self.newest_seq()
         while position < newest:
-            rows, seqs = await self._after(position, wanted, BATCH, newest)
+            rows, seqs = await self._after(position, wanted, sight, BATCH, newest)
             yield rows
             position = seqs[-1] if len(seqs) == BATCH else newest
 
@@ -96,13 +102,14 @@ class EventService:
             return await EventRepository(session).newest_seq()
 
     async def follow(
-        self, after: int, wanted: EventFilter, is_over: IsOver = _never
+        self, after: int, wanted: EventFilter, sight: Sight = ALL_SEEING, is_over: IsOver = _never
     ) -> AsyncGenerator[EventBatch, None]:
-        """Yields every wanted event after ``after``, then new ones, until ``is_over`` says that no more can come."""
+        """Yields every wanted event after ``after`` that ``sight`` shows, then new ones, until ``is_over`` says that no
+        more can come."""
         oldest = await uncancelled(self._oldest_seq())
         if after and oldest > after + 1:
             yield EventBatch([], lost_to=oldest - 1)
-        follower = await self._join(_Follower(wanted, after))
+        follower = await self._join(_Follower(wanted, sight, after))
         try:
             while True:
                 over = await uncancelled(is_over())  # asked before reading, or the last ones would be missed
@@ -127,7 +134,7 @@ class EventService:
         """The next wanted events. ``stored_only`` trusts the database alone, which is ahead of the poller."""
         if stored_only or follower.position < follower.stored_to:
             up_to = None if stored_only else follower.stored_to
-            rows, seqs = await self._after(follower.position, follower.wanted, OWN_BATCH, up_to)
+            rows, seqs = await self._after(follower.position, follower.wanted, follower.sight, OWN_BATCH, up_to)
             more = len(seqs) == OWN_BATCH or (stored_only and seqs)
             follower.position = seqs[-1] if more else max(follower.position, follower.stored_to)
             if rows or stored_only:
@@ -160,20 +167,29 @@ class EventService:
         await uncancelled(self._look())
 
     async def _look(self) -> None:
-        rows, seqs = await self._after(self._newest, EventFilter(), BATCH)
+        rows, seqs = await self._after(self._newest, EventFilter(), ALL_SEEING, BATCH)
+        known = await self._known(rows)
         self._newest = seqs[-1] if seqs else self._newest
         for row in rows:
             for node in {row.node, ""}:
                 for follower in self._followers.get(node, ()):
-                    if follower.wanted.matches(row):
+                    if follower.wants(row, known):
                         follower.push(row, self._newest)
 
+    async def _known(self, rows: Sequence[EventRow]) -> Known:
+        """The objects of the events, read once for all followers that see but a part of them."""
+        bounded = any(not each.sight.is_everything for group in self._followers.values() for each in group)
+        if not rows or not bounded:
+            return Known()
+        async with self._database.read() as session:
+            return await TargetRepository(session).known(rows)
+
     async def _after(
-        self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None
+        self, seq: int, wanted: EventFilter, sight: Sight, limit: int, up_to: int | None = None
     ) -> tuple[Sequence[EventRow], Sequence[int]]:
         """A batch of events, and the numbers that it covers."""
         async with self._database.read() as session:
-            return await EventRepository(session).after(seq, wanted, limit, up_to)
+            return await EventRepository(session).after(seq, wanted, limit, up_to, sight)
 
     async def prune(self) -> None:
         """Drops what is older than the log is kept, in small transactions."""

@@ -148,6 +148,15 @@ GROUPS: Mapping[str, Group] = {
             "rotate": Command("key:rotate"),
         },
     ),
+    "grant": Group(
+        "What users and keys may do, and to which nodes, pipelines and instances.",
+        {
+            "make": Command("grant:make"),
+            "ls": Command("grant:list_grants"),
+            "show": Command("grant:show"),
+            "rm": Command("grant:remove"),
+        },
+    ),
     "secret": Group(
         "Secrets, which pipelines and instances name; no command shows a value.",
         {

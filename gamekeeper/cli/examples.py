@@ -160,6 +160,14 @@ gamekeeper node edit gpu-01 --capacity cpus=12 --capacity port_first=27000 --cap
 gamekeeper key make ci --expires-in 90d
 gamekeeper key make laptop --user me
 """,
+    "grant make": """
+gamekeeper grant make key:ci --role operator --on instance --label team=blue --expires-in 30d
+gamekeeper grant make anna --verb see --verb logs --on pipeline --id 'deploy-*'
+gamekeeper grant make anna --role developer --on instance --own
+""",
+    "grant ls": "gamekeeper grant ls --holder key:ci",
+    "grant show": "gamekeeper grant show 5d0c1f9a33c1",
+    "grant rm": "gamekeeper grant rm 5d0c1f9a33c1",
     "key show": "gamekeeper key show ci",
     "key revoke": "gamekeeper key revoke 3f2a91bc",
     "key rotate": """

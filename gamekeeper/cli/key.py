@@ -79,7 +79,7 @@ def make(
 
 def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
     """Show an API key: its state, its end, its last use. Of a name that no good key has, the newest that ended."""
-    found = _find(context.obj, key, or_ended=True)
+    found = find_key(context.obj, key, or_ended=True)
     if as_json:
         print_json(found)
         return
@@ -89,7 +89,7 @@ def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) 
 def revoke(context: typer.Context, key: KeyArgument) -> None:
     """Revoke an API key. Within seconds it opens nothing more, and what goes on by it ends."""
     obj: Context = context.obj
-    found = _find(obj, key)
+    found = find_key(obj, key)
     own = obj.call("GET", "/whoami")["key"]
     obj.call("DELETE", f"/keys/{found['id']}")
     say(f"revoked {found['id']} ({found['name']})")
@@ -114,7 +114,7 @@ def rotate(
         own = obj.call("GET", "/whoami")["key"]
         if not (key or own):
             raise InvalidError("you are signed in, and call by no key", hint="name the key")
-        found = _find(obj, key) if key else own
+        found = find_key(obj, key) if key else own
         made = obj.call("POST", f"/keys/{found['id']}/rotate", json={"overlap": overlap})
         is_kept = bool(own) and found["id"] == own["id"] and not obj.api_key and _keep(obj, made["key"])
     if as_json:
@@ -145,7 +145,7 @@ def _all(obj: Context) -> list[dict[str, Any]]:
     return obj.list_all("/keys", {"limit": 500})
 
 
-def _find(obj: Context, key: str, *, or_ended: bool = False) -> dict[str, Any]:
+def find_key(obj: Context, key: str, *, or_ended: bool = False) -> dict[str, Any]:
     """By its id, or a good one by its name; or else the newest one of the name ``or_ended``. Raises NotFoundError, and
     InvalidError for the key itself."""
     if is_api_key(key):

@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import Cursor, EventsDep, LastEventId, Limit
-from api.needs import needs
+from api.needs import SightDep, needs_on_anything
 from api.rest.fields import Moment
 from api.rest.items import shown_items
 from api.services.event import EventService
-from gamekeeper.domain.access.verb import ObjectKind, Verb
+from gamekeeper.domain.access.sight import Sight
+from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import SUBJECTS, EventKind
 from gamekeeper.domain.language.problem import did_you_mean
@@ -84,10 +85,11 @@ class EventList(BaseModel):
     "",
     response_model=EventList,
     responses={200: {"content": {"application/json": {}, "text/event-stream": {}}, "description": "The events."}},
-    dependencies=[needs(Verb.SEE, ObjectKind.SERVER)],
+    dependencies=[needs_on_anything(Verb.SEE)],
 )
 async def list_events(
     events: EventsDep,
+    sight: SightDep,
     last_event_id: LastEventId,
     kind: Annotated[list[Kind] | None, Query(max_length=20, description="`node.offline`, or all of `node`")] = None,
     node: Annotated[str, Query(max_length=63)] = "",
@@ -101,14 +103,15 @@ async def list_events(
     limit: Limit = 50,
     follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
 ) -> Response | EventList:
-    """The operation log, newest first; or followed, oldest first, neither skipping nor repeating."""
+    """The operation log, newest first; or followed, oldest first, neither skipping nor repeating. It has the events of
+    what its reader may see, and no others."""
     check_span(since, until)
     check_kinds(kind or ())
     wanted = EventFilter(kind or (), node, run, step, instance, actor, since, until)
     if follow:
         after = last_event_id or await events.newest_seq()
-        return EventSourceResponse(_stream(events, after, wanted))
-    page = await events.page(wanted, cursor=cursor, limit=limit)
+        return EventSourceResponse(_stream(events, after, wanted, sight))
+    page = await events.page(wanted, sight, cursor=cursor, limit=limit)
     items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
     return EventList(items=items, next_cursor=page.next_cursor)
 
@@ -132,8 +135,10 @@ def _check_kind(kind: str) -> None:
         raise InvalidError(f'there is no kind of event "{kind}"', hint=hint)
 
 
-async def _stream(events: EventService, after: int, wanted: EventFilter) -> AsyncIterator[JSONServerSentEvent]:
-    async for batch in events.follow(after, wanted):
+async def _stream(
+    events: EventService, after: int, wanted: EventFilter, sight: Sight
+) -> AsyncIterator[JSONServerSentEvent]:
+    async for batch in events.follow(after, wanted, sight):
         if batch.lost_to:
             yield JSONServerSentEvent({"from": after + 1, "to": batch.lost_to}, event="gap", id=str(batch.lost_to))
         for event in shown_items(events.odd_rows, batch.rows, Event.model_validate, "seq"):

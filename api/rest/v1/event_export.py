@@ -13,12 +13,13 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api.dependencies import EventsDep
-from api.needs import needs
+from api.needs import SightDep, needs_on_anything
 from api.rest.fields import Moment
 from api.rest.items import shown_items
 from api.rest.v1.event import Event, Kind, check_kinds, check_span
 from api.services.event import EventService
-from gamekeeper.domain.access.verb import ObjectKind, Verb
+from gamekeeper.domain.access.sight import Sight
+from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event_filter import EventFilter
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -40,10 +41,11 @@ _TYPES = {ExportFormat.JSONL: "application/x-ndjson", ExportFormat.CSV: "text/cs
     "/export",
     response_class=Response,
     responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}, "description": "The events."}},
-    dependencies=[needs(Verb.SEE, ObjectKind.SERVER)],
+    dependencies=[needs_on_anything(Verb.SEE)],
 )
 async def export_events(
     events: EventsDep,
+    sight: SightDep,
     form: Annotated[
         ExportFormat, Query(alias="format", description="A JSON object a line, or CSV")
     ] = ExportFormat.JSONL,
@@ -56,29 +58,29 @@ async def export_events(
     since: Moment | None = None,
     until: Moment | None = None,
 ) -> Response:
-    """Every event that is kept and wanted, oldest first. A cell of CSV that a spreadsheet would take for a formula
-    begins with an apostrophe."""
+    """Every event that is kept, wanted and to be seen, oldest first. A cell of CSV that a spreadsheet would take for a
+    formula begins with an apostrophe."""
     check_span(since, until)
     check_kinds(kind or ())
     wanted = EventFilter(kind or (), node, run, step, instance, actor, since, until)
-    lines = _csv(events, wanted) if form is ExportFormat.CSV else _json(events, wanted)
+    lines = _csv(events, wanted, sight) if form is ExportFormat.CSV else _json(events, wanted, sight)
     return StreamingResponse(lines, media_type=_TYPES[form])
 
 
-async def _batches(events: EventService, wanted: EventFilter) -> AsyncIterator[Sequence[Event]]:
-    async for rows in events.whole(wanted):
+async def _batches(events: EventService, wanted: EventFilter, sight: Sight) -> AsyncIterator[Sequence[Event]]:
+    async for rows in events.whole(wanted, sight):
         yield shown_items(events.odd_rows, rows, Event.model_validate, "seq")
 
 
-async def _json(events: EventService, wanted: EventFilter) -> AsyncIterator[str]:
-    async for batch in _batches(events, wanted):
+async def _json(events: EventService, wanted: EventFilter, sight: Sight) -> AsyncIterator[str]:
+    async for batch in _batches(events, wanted, sight):
         yield "".join(f"{event.model_dump_json()}\n" for event in batch)
 
 
-async def _csv(events: EventService, wanted: EventFilter) -> AsyncIterator[str]:
+async def _csv(events: EventService, wanted: EventFilter, sight: Sight) -> AsyncIterator[str]:
     names = list(Event.model_fields)
     yield _lines([names])
-    async for batch in _batches(events, wanted):
+    async for batch in _batches(events, wanted, sight):
         yield _lines([[_cell(value) for value in event.model_dump(mode="json").values()] for event in batch])
 
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.dependencies import NO_NUL, Cursor, InstancePowerDep, InstancesDep, Limit, PartsDep
-from api.needs import needs
+from api.dependencies import NO_NUL, CallerDep, Cursor, InstancePowerDep, InstancesDep, Limit, PartsDep
+from api.needs import Judged, SeenInstances, needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.fields import NEVER_NULL, Labels, Moment
@@ -197,12 +197,13 @@ def shown(seen: SeenInstance) -> Instance:
     responses={200: {"model": Instance, "description": "The instance that this Idempotency-Key made before"}}
     | problems(NotFoundError, ConflictError)
     | SPEC,
-    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)],
+    dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE, judged=Judged.BODY)],
 )
 async def create_instance(
     body: InstanceCreate,
     request: Request,
     response: Response,
+    caller: CallerDep,
     instances: InstancesDep,
     parts: PartsDep,
     key: Key = None,
@@ -210,15 +211,16 @@ async def create_instance(
     """Checks an instance and makes it: it starts on its node, and stays up there. 422 lists every problem at once. The
     body may be a file of YAML, as `application/yaml`."""
     parts.check_room()
-    seen, is_new = await instances.create(body.submission(await request.body(), key))
+    seen, is_new = await instances.create(body.submission(await request.body(), key), caller.access)
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/instances/{seen.row.id}"
     return shown(seen)
 
 
-@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE)])
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.INSTANCE, judged=Judged.LIST)])
 async def list_instances(
     instances: InstancesDep,
+    scope: SeenInstances,
     state: InstanceState | None = None,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL)] = None,
     pipeline: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Pipeline name")] = None,
@@ -237,7 +239,7 @@ async def list_instances(
         group=group,
         id_prefix=prefix,
     )
-    found, next_cursor = await instances.page(wanted, cursor=cursor, limit=limit)
+    found, next_cursor = await instances.page(wanted, scope, cursor=cursor, limit=limit)
     items: list[Instance] = []
     for seen in found:
         with instances.odd_rows.row(f"instance {seen.row.id}"):
@@ -252,7 +254,9 @@ async def get_instance(instance_id: InstanceId, instances: InstancesDep) -> Inst
 
 
 @router.patch("/{instance_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.EDIT, ObjectKind.INSTANCE)])
-async def edit_instance(instance_id: InstanceId, body: InstanceEdit, instances: InstancesDep) -> Instance:
+async def edit_instance(
+    instance_id: InstanceId, body: InstanceEdit, caller: CallerDep, instances: InstancesDep
+) -> Instance:
     """Changes name, labels or the end of its time. What it is made of is changed by an update."""
     fields = body.model_dump(exclude_unset=True)
     nothing = [name for name in ("name", "labels", "pipeline") if name in fields and fields[name] is None]
@@ -260,7 +264,7 @@ async def edit_instance(instance_id: InstanceId, body: InstanceEdit, instances: 
         raise InvalidError(f"{nothing[0]} can't be null", hint="leave it out to keep it")
     if fields.get("expires_at") is not None:
         fields["expires_at"] = _to_come(fields["expires_at"])
-    return shown(await instances.edit(instance_id, fields))
+    return shown(await instances.edit(instance_id, fields, caller.access))
 
 
 def _to_come(moment: datetime) -> datetime:

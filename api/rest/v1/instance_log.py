@@ -20,6 +20,7 @@ from api.rest.v1.metric import From, MetricSeries, Step, To, series_of
 from api.services.instance.log import InstanceLogPart, InstanceLogService, position_of
 from api.services.log_part import StampedRecord
 from api.services.node.metric import container_subject
+from gamekeeper.domain.access.sight import ALL_SEEING
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.event.event_filter import EventFilter
@@ -81,7 +82,7 @@ async def list_instance_events(
 ) -> EventList:
     """Its events and who caused them, newest first. `GET /events?instance=` also follows."""
     await instances.get(instance_id)
-    page = await events.page(EventFilter(instance=instance_id), cursor=cursor, limit=limit)
+    page = await events.page(EventFilter(instance=instance_id), ALL_SEEING, cursor=cursor, limit=limit)
     items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
     return EventList(items=items, next_cursor=page.next_cursor)
 

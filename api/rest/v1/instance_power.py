@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, status
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import NO_NUL, InstancePowerDep, InstancesDep, Limit
+from api.dependencies import NO_NUL, CallerDep, InstancePowerDep, InstancesDep, Limit
 from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
@@ -171,6 +171,7 @@ async def update_instance(
     instance_id: InstanceId,
     body: InstanceUpdate,
     request: Request,
+    caller: CallerDep,
     power: InstancePowerDep,
     instances: InstancesDep,
     key: Key = None,
@@ -180,7 +181,7 @@ async def update_instance(
     """Makes the next revision and puts it in the place of the one that runs. 422 lists every problem at once."""
     submission, reverts, way = _split(body, await request.body(), key)
     strategy = strategy or way or Strategy.RECREATE
-    await power.update(instance_id, submission, auto_revert=auto_revert or reverts, strategy=strategy)
+    await power.update(instance_id, submission, caller.access, auto_revert=auto_revert or reverts, strategy=strategy)
     return shown(await instances.get(instance_id))
 
 

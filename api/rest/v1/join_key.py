@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.config import JsonDict
 
 from api.dependencies import SAFE_ID, Cursor, JoinKeysDep, Limit
-from api.needs import needs
+from api.needs import Judged, needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
@@ -22,6 +22,7 @@ from gamekeeper.domain.node.join import HOST_PATTERN, KeyState
 from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.errors import NotFoundError
 
+_NEEDS = needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)
 router = APIRouter(prefix="/join-keys", tags=["join keys"])
 
 MAX_POLICY_CHARACTERS = 16_384
@@ -91,7 +92,7 @@ class JoinKeyList(BaseModel):
     next_cursor: str | None = None
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[_NEEDS])
 async def create_join_key(body: JoinKeyCreate, join_keys: JoinKeysDep, response: Response) -> NewJoinKey:
     """A key by which so many machines join: each becomes a node with these labels and overrides."""
     fields = body.model_dump(exclude={"uses", "hours", "policy"}) | {"max_uses": body.uses}
@@ -101,14 +102,14 @@ async def create_join_key(body: JoinKeyCreate, join_keys: JoinKeysDep, response:
     return NewJoinKey(**JoinKey.of(row).model_dump(), key=key)
 
 
-@router.get("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
+@router.get("", dependencies=[_NEEDS])
 async def list_join_keys(join_keys: JoinKeysDep, cursor: Cursor = None, limit: Limit = 100) -> JoinKeyList:
     """Join keys in order of their ids, without the keys themselves; those that ended are kept for 30 days."""
     page = await join_keys.page(cursor=cursor, limit=limit)
     return JoinKeyList(items=shown_items(join_keys.odd_rows, page.rows, JoinKey.of), next_cursor=page.next_cursor)
 
 
-@router.get("/{key_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
+@router.get("/{key_id}", responses=problems(NotFoundError), dependencies=[_NEEDS])
 async def get_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> JoinKey:
     """One join key, without the key itself."""
     return JoinKey.of(await join_keys.get(key_id))
@@ -118,7 +119,7 @@ async def get_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> JoinKey:
     "/{key_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(NotFoundError),
-    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+    dependencies=[_NEEDS],
 )
 async def revoke_join_key(key_id: KeyId, join_keys: JoinKeysDep) -> None:
     """Revokes a key: it lets no further machine in, and what waits with it is refused. Nodes that joined stay."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import SAFE_ID, Cursor, JoinApprovalsDep, Limit
-from api.needs import needs
+from api.needs import Judged, needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.items import shown_items
@@ -72,7 +72,7 @@ class RemovedJoins(BaseModel):
     removed: int
 
 
-@router.get("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
+@router.get("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)])
 async def list_joins(
     approvals: JoinApprovalsDep, state: JoinState | None = None, cursor: Cursor = None, limit: Limit = 100
 ) -> JoinList:
@@ -84,7 +84,7 @@ async def list_joins(
 @router.post(
     "/{join_id}/approve",
     responses=problems(NotFoundError, ConflictError),
-    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)],
 )
 async def approve_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinApproval | None = None) -> Join:
     """Lets a waiting machine in. 409 where its id is that of a node, unless it is to replace that node's agent."""
@@ -95,7 +95,7 @@ async def approve_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinA
 @router.post(
     "/{join_id}/refuse",
     responses=problems(NotFoundError, ConflictError),
-    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)],
 )
 async def refuse_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinRefusal | None = None) -> Join:
     """Tells a waiting machine that it is not wanted."""
@@ -106,14 +106,14 @@ async def refuse_join(join_id: JoinId, approvals: JoinApprovalsDep, body: JoinRe
     "/{join_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(NotFoundError, ConflictError),
-    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)],
 )
 async def remove_join(join_id: JoinId, approvals: JoinApprovalsDep) -> None:
     """Forgets a machine that is no node; it may ask again."""
     await approvals.remove(join_id)
 
 
-@router.delete("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)])
+@router.delete("", dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)])
 async def remove_joins(approvals: JoinApprovalsDep) -> RemovedJoins:
     """Forgets all machines that are no nodes."""
     return RemovedJoins(removed=await approvals.remove_all())

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.dependencies import SAFE_ID, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
-from api.needs import needs
+from api.dependencies import SAFE_ID, CallerDep, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
+from api.needs import Judged, SeenNodes, SightDep, needs
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.fields import Capacities, Labels
@@ -162,7 +162,7 @@ async def shown_node(row: NodeRow, nodes: NodeService, response: Response) -> No
     "",
     status_code=status.HTTP_201_CREATED,
     responses=problems(ConflictError),
-    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE)],
+    dependencies=[needs(Verb.ADMIN, ObjectKind.NODE, judged=Judged.ALL)],
 )
 async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> Node:
     """Creates a node. It is `never_seen` until its agent registers with an enrolment token."""
@@ -171,9 +171,10 @@ async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> 
     return await shown_node(row, nodes, response)
 
 
-@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.NODE, judged=Judged.LIST)])
 async def list_nodes(
     nodes: NodesDep,
+    scope: SeenNodes,
     node_status: Annotated[NodeStatus | None, Query(alias="status")] = None,
     mode: NodeMode | None = None,
     label: Annotated[str | None, Query(max_length=330, examples=["pool=arena"])] = None,
@@ -181,7 +182,7 @@ async def list_nodes(
     limit: Limit = 100,
 ) -> NodeList:
     """Nodes in order of their ids."""
-    page = await nodes.page(status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
+    page = await nodes.page(scope, status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
     items, rooms = shown_items(nodes.odd_rows, page.rows, Node.of), await nodes.rooms(page.rows)
     return NodeList(items=[item.with_room(rooms) for item in items], next_cursor=page.next_cursor)
 
@@ -195,13 +196,15 @@ async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node
 @router.patch(
     "/{node_id}", responses=problems(NotFoundError, PreconditionError), dependencies=[needs(Verb.EDIT, ObjectKind.NODE)]
 )
-async def edit_node(node_id: NodeId, body: NodeUpdate, nodes: NodesDep, if_match: IfMatch, response: Response) -> Node:
+async def edit_node(
+    node_id: NodeId, body: NodeUpdate, caller: CallerDep, nodes: NodesDep, if_match: IfMatch, response: Response
+) -> Node:
     """Changes what is given. With `If-Match` the change is made only to the version you read.
 
     `maintenance`: no new steps, running ones go on. `disabled`: running ones are stopped too.
     """
     fields = {key: value for key, value in body.model_dump(mode="json").items() if value is not None}
-    return await shown_node(await nodes.edit(node_id, fields, if_match), nodes, response)
+    return await shown_node(await nodes.edit(node_id, fields, if_match, caller.access), nodes, response)
 
 
 @router.delete(
@@ -242,9 +245,10 @@ async def revoke_node(node_id: NodeId, enrolment: EnrolmentDep) -> None:
 
 
 @router.get("/{node_id}/containers", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
-async def list_containers(node_id: NodeId, nodes: NodesDep) -> ContainerList:
-    """The node's containers that Gamekeeper owns, as its agent last reported them."""
-    return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id), NodeContainer.of))
+async def list_containers(node_id: NodeId, nodes: NodesDep, sight: SightDep) -> ContainerList:
+    """The node's containers that Gamekeeper owns, as its agent last reported them; those of runs and instances that the
+    caller may not see are left out."""
+    return ContainerList(items=shown_items(nodes.odd_rows, await nodes.containers(node_id, sight), NodeContainer.of))
 
 
 @router.post(

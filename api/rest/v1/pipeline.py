@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Response, status
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
-from api.needs import needs, needs_a_key
+from api.dependencies import SAFE_ID, CallerDep, Cursor, Limit, PipelinesDep, RunsDep, SchedulesDep
+from api.needs import Judged, SeenPipelines, needs, needs_a_key
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.v1.run import RunCreate, submission_of
@@ -74,25 +74,29 @@ class PipelineList(BaseModel):
     responses={200: {"model": StoredPipeline, "description": "The text equals the newest version"}}
     | problems(ConflictError)
     | SPEC,
-    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
+    dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE, judged=Judged.BODY)],
 )
-async def push_pipeline(body: PipelineCreate, response: Response, pipelines: PipelinesDep) -> PushedPipeline:
+async def push_pipeline(
+    body: PipelineCreate, response: Response, caller: CallerDep, pipelines: PipelinesDep
+) -> PushedPipeline:
     """Stores a pipeline as the next version of its name. 422 lists every problem at once. The body may be the file
     itself, as `application/yaml`."""
     if (body.yaml is None) == (body.spec is None):
         raise InvalidError('give the pipeline as either "yaml" (text) or "spec" (an object)')
     row, is_new, warnings = await pipelines.push(
-        body.yaml if body.yaml is not None else json.dumps(body.spec, indent=2)
+        body.yaml if body.yaml is not None else json.dumps(body.spec, indent=2), caller.access
     )
     response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/pipelines/{row.name}/versions/{row.version}"
     return PushedPipeline(**StoredPipeline.model_validate(row).model_dump(), warnings=warnings)
 
 
-@router.get("/pipelines", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
-async def list_pipelines(pipelines: PipelinesDep, cursor: Cursor = None, limit: Limit = 50) -> PipelineList:
+@router.get("/pipelines", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE, judged=Judged.LIST)])
+async def list_pipelines(
+    pipelines: PipelinesDep, scope: SeenPipelines, cursor: Cursor = None, limit: Limit = 50
+) -> PipelineList:
     """The newest version of each, by name."""
-    page = await pipelines.page(cursor, limit)
+    page = await pipelines.page(scope, cursor, limit)
     return PipelineList(items=[PipelineSummary.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
@@ -153,12 +157,12 @@ async def diff_pipeline_versions(
 
 
 @router.post("/pipelines/validate", responses=problems(NotFoundError), dependencies=[needs_a_key()])
-async def validate_pipeline(body: RunCreate, runs: RunsDep) -> Validation:
+async def validate_pipeline(body: RunCreate, caller: CallerDep, runs: RunsDep) -> Validation:
     """Every problem that a submission with this body would be refused for. The body may be the pipeline file itself, as
     `application/yaml`."""
     submission = submission_of(body)
     try:
-        plan = await runs.plan(submission)
+        plan = await runs.plan(submission, caller.access)
     except SpecError as error:
         return Validation(valid=False, problems=error.problems, warnings=[])
     return Validation(valid=True, problems=[], warnings=plan.warnings)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from api.dependencies import PlacementsDep
-from api.needs import needs
+from api.needs import Judged, SeenNodes, needs
 from api.problems import SPEC
 from api.rest.v1.instance import InstanceCreate
 from api.rest.yaml_body import YamlRoute
@@ -38,11 +38,13 @@ class PlacementAnswer(BaseModel):
     never: bool = Field(description="True when no node could take it even if it were empty")
 
 
-@router.post("/try", responses=SPEC, dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
-async def try_placement(body: InstanceCreate, request: Request, placements: PlacementsDep) -> PlacementAnswer:
-    """Answers where an instance would go, and why not elsewhere. The body is that of a new instance; nothing is made
-    or promised. 422 lists every problem of the body."""
-    answer = await placements.attempt(body.submission(await request.body()))
+@router.post("/try", responses=SPEC, dependencies=[needs(Verb.SEE, ObjectKind.NODE, judged=Judged.LIST)])
+async def try_placement(
+    body: InstanceCreate, request: Request, placements: PlacementsDep, scope: SeenNodes
+) -> PlacementAnswer:
+    """Answers where an instance would go among the nodes that the caller sees, and why not elsewhere. The body is that
+    of a new instance; nothing is made or promised. 422 lists every problem of the body."""
+    answer = await placements.attempt(body.submission(await request.body()), scope)
     return PlacementAnswer(
         fits=[
             Fit(node=fit.node, ports=dict(fit.ports), gpus={fit.gpu_vendor: fit.gpu_count} if fit.gpu_count else {})

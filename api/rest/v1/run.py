@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from api.dependencies import NO_NUL, SAFE_ID, CallerDep, Cursor, LastEventId, Limit, PartsDep, RunsDep
-from api.needs import needs
+from api.needs import Judged, SeenPipelines, needs
 from api.problems import SPEC, problems, text
 from api.rest.body import Body
 from api.rest.items import shown_item, shown_items
@@ -214,7 +214,12 @@ def submission_of(body: RunCreate, key: str | None = None, raw: bytes = b"") -> 
     | problems(NotFoundError, ConflictError)
     | SPEC,
     dependencies=[
-        needs(Verb.RUN, ObjectKind.PIPELINE, also=f'a pipeline that is not stored needs the verb "{Verb.EDIT}" as well')
+        needs(
+            Verb.RUN,
+            ObjectKind.PIPELINE,
+            also=f'a pipeline that is not stored needs the verb "{Verb.EDIT}" as well',
+            judged=Judged.BODY,
+        )
     ],
 )
 async def create_run(
@@ -235,21 +240,20 @@ async def create_run(
     submission = submission_of(body, idempotency_key, await request.body())
     if dry_run:
         response.status_code = status.HTTP_200_OK
-        plan = await runs.plan(submission)
+        plan = await runs.plan(submission, caller.access)
         return RunPlan(pipeline=plan, warnings=plan.warnings)
-    if submission.pipeline is None:
-        caller.check(Verb.EDIT, also="or run one that is stored: gamekeeper run NAME")
     parts.check_room()
-    accepted = await runs.submit(submission)
+    accepted = await runs.submit(submission, caller.access)
     response.status_code = status.HTTP_201_CREATED if accepted.is_new else status.HTTP_200_OK
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
     run = await shown(runs, accepted.row, accepted.steps)
     return NewRun(**run.model_dump(exclude={"steps"}), steps=run.steps, warnings=accepted.run.pipeline.warnings)
 
 
-@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE, judged=Judged.LIST)])
 async def list_runs(
     runs: RunsDep,
+    scope: SeenPipelines,
     state: RunState | None = None,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL)] = None,
     pipeline: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Pipeline name")] = None,
@@ -276,7 +280,7 @@ async def list_runs(
         label=label_pair(label) if label else None,
         is_waiting=waiting,
     )
-    page = await runs.page(wanted, cursor=cursor, limit=limit)
+    page = await runs.page(wanted, scope, cursor=cursor, limit=limit)
     waits = await runs.waits(page.rows)
 
     def show(row: RunRow) -> RunSummary:

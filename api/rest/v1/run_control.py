@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response, status
 from pydantic import ConfigDict, Field
 
-from api.dependencies import PartsDep, RerunsDep, RunControlDep, RunsDep
+from api.dependencies import CallerDep, PartsDep, RerunsDep, RunControlDep, RunsDep
 from api.needs import needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
@@ -112,6 +112,7 @@ async def rerun_run(
     run_id: RunId,
     request: Request,
     response: Response,
+    caller: CallerDep,
     reruns: RerunsDep,
     runs: RunsDep,
     parts: PartsDep,
@@ -123,6 +124,6 @@ async def rerun_run(
     parts.check_room()
     asked = body or RerunRequest()
     fingerprint = hashlib.sha256(run_id.encode() + await request.body()).hexdigest()
-    accepted = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint))
+    accepted = await reruns.rerun(run_id, asked.start, asked.args, (idempotency_key, fingerprint), caller.access)
     response.headers["Location"] = f"/api/v1/runs/{accepted.row.id}"
     return await shown(runs, accepted.row, accepted.steps)

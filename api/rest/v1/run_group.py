@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.dependencies import NO_NUL, Cursor, Limit, RunsDep
-from api.needs import needs
+from api.needs import Judged, SeenPipelines, needs
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 router = APIRouter(prefix="/run-groups", tags=["runs"])
@@ -27,15 +27,16 @@ class RunGroupList(BaseModel):
     next_cursor: str | None = None
 
 
-@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
+@router.get("", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE, judged=Judged.LIST)])
 async def list_run_groups(
     runs: RunsDep,
+    scope: SeenPipelines,
     name: Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only this group")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunGroupList:
     """Concurrency groups with runs that have not ended, by name."""
     if name is not None:
-        return RunGroupList(items=[RunGroup.model_validate(await runs.group(name))])
-    page = await runs.groups(cursor, limit)
+        return RunGroupList(items=[RunGroup.model_validate(await runs.group(name, scope))])
+    page = await runs.groups(scope, cursor, limit)
     return RunGroupList(items=[RunGroup.model_validate(group) for group in page.rows], next_cursor=page.next_cursor)

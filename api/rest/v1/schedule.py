@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, status
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, PartsDep, SchedulesDep
-from api.needs import needs
+from api.dependencies import SAFE_ID, CallerDep, PartsDep, SchedulesDep
+from api.needs import Judged, SeenPipelines, needs
 from api.problems import SPEC, problems
 from api.rest.body import Body
 from api.rest.fields import ZonedMoment
@@ -96,17 +96,17 @@ class Backfill(BaseModel):
     dependencies=[needs(Verb.EDIT, ObjectKind.PIPELINE)],
 )
 async def apply_schedules(
-    name: PipelineName, schedules: SchedulesDep, body: SchedulesApply | None = None
+    name: PipelineName, caller: CallerDep, schedules: SchedulesDep, body: SchedulesApply | None = None
 ) -> ScheduleList:
     """Makes a stored pipeline's schedules what its own `schedule` says: new ones begin, others change or end."""
     call = ScheduleCall(**(body or SchedulesApply()).model_dump())
-    return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.apply(name, call)])
+    return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.apply(name, call, caller.access)])
 
 
-@router.get("/schedules", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE)])
-async def list_schedules(schedules: SchedulesDep) -> ScheduleList:
+@router.get("/schedules", dependencies=[needs(Verb.SEE, ObjectKind.PIPELINE, judged=Judged.LIST)])
+async def list_schedules(schedules: SchedulesDep, scope: SeenPipelines) -> ScheduleList:
     """All schedules, each with its next times."""
-    return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.list_all()])
+    return ScheduleList(items=[Schedule.of(schedule) for schedule in await schedules.list_all(scope)])
 
 
 @router.get(

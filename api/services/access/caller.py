@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
 from api.services.access.caller_use import CallerUses
 from api.services.access.held_call import HeldCall, HeldCalls
 from api.services.access.known_callers import KnownCallers
 from api.services.access.rates import Rates
+from gamekeeper.domain.access.access import Access
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.errors import UnauthenticatedError, UnavailableError
+from gamekeeper.domain.access.verb import Verb
+from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 from gamekeeper.keys import hash_key, is_session_token
 
 LOOK_SECONDS = 1.0  # that a round waits for the database; what it says later counts in the next one
@@ -31,11 +34,22 @@ class CallerCall(HeldCall[Caller]):
 
     def __init__(self, caller: Caller) -> None:
         super().__init__(caller, _refusal)
+        self._goes_on: list[tuple[Callable[[Access], bool], GamekeeperError]] = []
+
+    def ends_unless(self, goes_on: Callable[[Access], bool], refusal: GamekeeperError) -> None:
+        """The call is ended with ``refusal`` as soon as that is no longer so of what its caller may do."""
+        self._goes_on.append((goes_on, refusal))
+
+    def look(self, now: Caller) -> None:
+        """``now`` is its caller as known by now."""
+        for goes_on, refusal in self._goes_on:
+            if not goes_on(now.access):
+                self.end(refusal)
 
 
 class CallerService:
     """``metrics_key`` reads the metrics and nothing else; empty where there is none. ``watch`` is to be called every
-    second: it ends what goes on for a key that is no longer good."""
+    second: it ends what goes on for a key that is no longer good, or that a grant no longer lets go on."""
 
     def __init__(self, known: KnownCallers, uses: CallerUses, rates: Rates, metrics_key: str = "") -> None:
         self._known = known
@@ -46,12 +60,13 @@ class CallerService:
         self._looking: asyncio.Task[None] | None = None
 
     async def authenticate_metrics(self, authorization: str, address: str) -> None:
-        """Passes the key of the metrics and every API key. Raises as ``authenticate`` does."""
+        """Passes the key of the metrics, and callers that may see the server. Raises as ``authenticate`` does."""
         key = _bearer(authorization)
         if not key:
             raise UnauthenticatedError("the metrics need a key", hint=_METRICS_HINT)
         if not self._metrics_hash or not hmac.compare_digest(hash_key(key), self._metrics_hash):
-            await self.authenticate(authorization, address)
+            caller = await self.authenticate(authorization, address)
+            caller.check(Verb.SEE, also="they tell of all nodes and pipelines")
 
     async def authenticate(self, authorization: str, address: str) -> Caller:
         """The caller of a header. Raises UnauthenticatedError for none and for one that is not good, TooOftenError for
@@ -91,6 +106,9 @@ class CallerService:
             looking.cancel()
             raise
         await self._calls.watch()
+        for call in list(self._calls):
+            if (now := self._known.seen(call.credential.secret_hash)) is not None:
+                call.look(now)
         if looking.done():
             self._looking = None
             looking.result()

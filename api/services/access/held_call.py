@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Itera
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from gamekeeper.errors import UnauthenticatedError, UnavailableError
+from gamekeeper.errors import GamekeeperError, UnauthenticatedError, UnavailableError
 
 Credential = TypeVar("Credential", bound=Hashable)
 Call = TypeVar("Call", bound="HeldCall[Any]")
@@ -25,17 +25,18 @@ class HeldCall(Generic[Credential]):
         self.credential = credential
         self.over = asyncio.Event()
         self._refusal = refusal
-        self._told: list[Callable[[UnauthenticatedError], None]] = []
+        self._told: list[Callable[[GamekeeperError], None]] = []
 
-    def when_over(self, tell: Callable[[UnauthenticatedError], None]) -> None:
+    def when_over(self, tell: Callable[[GamekeeperError], None]) -> None:
         """``tell`` is called once, with the reason, as soon as the credential is no longer good."""
         self._told.append(tell)
 
-    def end(self) -> None:
+    def end(self, refusal: GamekeeperError | None = None) -> None:
+        """``refusal`` is the reason; by default that the credential is no longer good."""
         if not self.over.is_set():
             self.over.set()
             for tell in self._told:
-                tell(self._refusal(self.credential))
+                tell(refusal or self._refusal(self.credential))
 
     async def work(self, work: Awaitable[T]) -> T:
         over, working = asyncio.create_task(self.over.wait()), asyncio.ensure_future(work)

@@ -19,6 +19,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.credential import has_admin, is_good
+from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.user import UserRepository
@@ -33,7 +34,10 @@ from gamekeeper.domain.access.api_key import (
     is_taken,
 )
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.domain.access.role import Role
+from gamekeeper.domain.access.gives import check_gives
+from gamekeeper.domain.access.grant import HolderKind, holder, of_role
+from gamekeeper.domain.access.role import Role, verbs_of
+from gamekeeper.domain.access.selector import Selector
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -77,6 +81,8 @@ class KeyRing:
         row = ApiKeyRow(name=name, role=role, user_id=user_id or None, created_by=current_actor(), expires_at=end)
         secret = new_api_key(row.id)
         async with self._changes.by(by) as session:
+            if not user_id:
+                check_gives(by.access, verbs_of(role), Selector())
             keys = KeyRepository(session)
             if user_id:
                 await UserRepository(session).get(user_id)
@@ -98,6 +104,7 @@ class KeyRing:
             _check_owner(by, row.user_id or "")
             if row.state is not ApiKeyState.GOOD:
                 return
+            await _check_reaches(session, by, row)
             if row.role == Role.ADMIN and not await has_admin(session, now + LAST_GOOD_FOR, but_key=key_id):
                 raise ConflictError(
                     f'"{row.name}" is the last good API key of an admin: without it nobody could make others',
@@ -118,6 +125,7 @@ class KeyRing:
             row = await keys.get(key_id)
             if key_id != by.key_id:
                 _check_owner(by, row.user_id or "")
+                await _check_reaches(session, by, row)
             if row.state is not ApiKeyState.GOOD:
                 raise ConflictError(f'the API key "{row.name}" is {row.state.value}', hint="make another one")
             await keys.end_secrets(key_id, until)
@@ -143,7 +151,7 @@ class KeyRing:
             yield Given(session)
 
     async def prune(self) -> None:
-        """Forgets keys and secrets that ended long ago."""
+        """Forgets keys, secrets and grants that ended long ago."""
         async with self._database.read() as session:
             old = await KeyRepository(session).ended_before(utc_now() - KEPT_AFTER_END)
         async with self._database.write() as session:
@@ -151,6 +159,8 @@ class KeyRing:
             await keys.delete_secrets_before(utc_now() - KEPT_AFTER_END)
             if old:
                 await keys.delete(old)
+                await GrantRepository(session).delete_of(HolderKind.KEY, old)
+            await GrantRepository(session).delete_ended_before(utc_now() - KEPT_AFTER_END)
 
 
 class Given:
@@ -197,6 +207,15 @@ async def _add(session: AsyncSession, row: ApiKeyRow, secret: str) -> None:
     keys.add(ApiKeySecretRow(key_hash=hash_key(secret), key_id=row.id))
     until = {"expires_at": row.expires_at.isoformat()} if row.expires_at is not None else {}
     record(session, _event(EventKind.KEY_MADE, row, **until))
+
+
+async def _check_reaches(session: AsyncSession, by: Caller, row: ApiKeyRow) -> None:
+    """Raises ForbiddenError for another's key that may do what ``by`` may not: its secret would be a way to that."""
+    if row.id == by.key_id or (row.user_id and row.user_id == by.user_id):
+        return
+    found = await GrantRepository(session).good([(HolderKind.KEY, row.id)], utc_now())
+    for grant in (of_role(row.role), *found.get(holder(HolderKind.KEY, row.id), ())):
+        check_gives(by.access, grant.verbs, grant.selector)
 
 
 def _event(kind: EventKind, row: ApiKeyRow, **data: str) -> Event:

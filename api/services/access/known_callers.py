@@ -81,7 +81,8 @@ class KnownCallers:
 
     def _good(self, secret_hash: str) -> Caller | None:
         found, _ = self._known.get(secret_hash, (None, 0.0))
-        return found if found is not None and (found.until is None or self._now() < found.until) else None
+        now = self._now()
+        return found.at(now) if found is not None and (found.until is None or now < found.until) else None
 
     def _is_old(self, secret_hash: str) -> bool:
         found, asked_at = self._known.get(secret_hash, (None, 0.0))

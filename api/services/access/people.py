@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from api.services.access.caller import CallerService
 from api.services.access.caller_use import CallerUses
 from api.services.access.changing import Changes
+from api.services.access.grant import GrantService
 from api.services.access.key_ring import KeyRing
 from api.services.access.known_callers import KnownCallers
 from api.services.access.password_hashing import PasswordHashing
@@ -26,6 +27,7 @@ class People:
     callers: CallerService
     uses: CallerUses
     keys: KeyRing
+    grants: GrantService
     users: UserService
     sessions: SessionService
     sign_ins: SignInService
@@ -41,6 +43,7 @@ class People:
             callers=CallerService(known, uses, rates, metrics_key),
             uses=uses,
             keys=KeyRing(database, changes),
+            grants=GrantService(database, changes),
             users=UserService(database, changes, sessions, hashing, delays),
             sessions=sessions,
             sign_ins=SignInService(database, changes, sessions, hashing, delays, second),

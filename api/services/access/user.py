@@ -18,12 +18,16 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.credential import has_admin
+from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.api_key import LAST_GOOD_FOR
 from gamekeeper.domain.access.caller import Caller
+from gamekeeper.domain.access.gives import check_gives
+from gamekeeper.domain.access.grant import HolderKind, holder, of_role
 from gamekeeper.domain.access.password import check_password
-from gamekeeper.domain.access.role import Role
+from gamekeeper.domain.access.role import Role, verbs_of
+from gamekeeper.domain.access.selector import Selector
 from gamekeeper.domain.access.user import MAX_USERS, SETUP_LIFETIME, UserKind, UserState
 from gamekeeper.domain.access.user_name import name_key, name_looks
 from gamekeeper.domain.event.event import Event
@@ -81,6 +85,7 @@ class UserService:
             role=new.role,
             created_by=current_actor(),
         )
+        check_gives(by.access, verbs_of(new.role), Selector())
         made = await self._first_password(row, new)
         async with self._changes.by(by) as session:
             users = UserRepository(session)
@@ -99,6 +104,8 @@ class UserService:
         who may let others in."""
         async with self._changes.by(by) as session:
             row = await UserRepository(session).locked(user_id)
+            await check_reaches_user(session, by, row)
+            check_gives(by.access, verbs_of(fields.get("role", row.role)), Selector())
             changes = {
                 name: [getattr(row, name), value] for name, value in fields.items() if getattr(row, name) != value
             }
@@ -119,10 +126,12 @@ class UserService:
         others in."""
         async with self._changes.by(by) as session:
             row = await UserRepository(session).locked(user_id)
+            await check_reaches_user(session, by, row)
             if row.role == Role.ADMIN:
                 await self._check_somebody_left(session, row, but=user_id)
             await self._sessions.end_all(session, row, "removed")
             await UserRepository(session).delete(user_id)
+            await GrantRepository(session).delete_of(HolderKind.USER, [user_id])
             record(session, _event(EventKind.USER_REMOVED, row))
 
     async def reset(self, by: Caller, user_id: str) -> tuple[UserRow, str]:
@@ -133,6 +142,7 @@ class UserService:
         async with self._changes.by(by) as session:
             row = await UserRepository(session).locked(user_id)
             check_is_person(row)
+            await check_reaches_user(session, by, row)
             row.password_hash, row.must_change = password_hash, True
             row.password_until = utc_now() + SETUP_LIFETIME
             if row.role == Role.ADMIN:
@@ -207,3 +217,10 @@ def check_is_person(row: UserRow) -> None:
 
 def _event(what: EventKind, row: UserRow, **data: Any) -> Event:
     return Event(kind=what, message=row.name, data={"user": row.id} | data)
+
+
+async def check_reaches_user(session: AsyncSession, by: Caller, row: UserRow) -> None:
+    """Raises ForbiddenError for a user who may do what ``by`` may not: a new password would be a way to that."""
+    found = await GrantRepository(session).good([(HolderKind.USER, row.id)], utc_now())
+    for grant in (of_role(row.role), *found.get(holder(HolderKind.USER, row.id), ())):
+        check_gives(by.access, grant.verbs, grant.selector)

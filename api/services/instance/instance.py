@@ -24,6 +24,9 @@ from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.reservation import HeldPort, ReservationRepository
+from gamekeeper.db.repositories.target import target_of
+from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.labels import check_labels
 from gamekeeper.domain.container.container_key import InstanceKey
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -57,9 +60,10 @@ class InstanceService:
         self.odd_rows = database.odd_rows
         self.care = Supervised("instances")
 
-    async def create(self, submission: InstanceSubmission) -> tuple[SeenInstance, bool]:
+    async def create(self, submission: InstanceSubmission, access: Access) -> tuple[SeenInstance, bool]:
         """The instance, and whether it is new. Raises as InstanceAcceptance does."""
-        accepted = await self._acceptance.accept(submission, InstanceOrigin(by=current_actor()))
+        origin = InstanceOrigin(by=current_actor(), owner=access.holder, access=access)
+        accepted = await self._acceptance.accept(submission, origin)
         if accepted.is_new:
             await self._tell_start(accepted.row.id)
             await self._tell_schedules(accepted.row.id)
@@ -82,16 +86,21 @@ class InstanceService:
             return (await _seen(session, [row]))[0]
 
     async def page(
-        self, wanted: InstanceFilter, *, cursor: str | None, limit: int
+        self, wanted: InstanceFilter, scope: Scope, *, cursor: str | None, limit: int
     ) -> tuple[list[SeenInstance], str | None]:
         async with self._database.read() as session:
-            page: Page[InstanceRow] = await InstanceRepository(session).page(wanted, cursor=cursor, limit=limit)
+            page: Page[InstanceRow] = await InstanceRepository(session).page(
+                wanted, scope=scope, cursor=cursor, limit=limit
+            )
             return await _seen(session, page.rows), page.next_cursor
 
-    async def edit(self, instance_id: str, fields: dict[str, Any]) -> SeenInstance:
-        """Changes the row alone; the workflow hears of a new end. Raises NotFoundError."""
+    async def edit(self, instance_id: str, fields: dict[str, Any], access: Access) -> SeenInstance:
+        """Changes the row alone; the workflow hears of a new end. Raises NotFoundError, and ForbiddenError for labels
+        that ``access`` may not give it."""
         async with self._database.write() as session:
             row = await InstanceRepository(session).get_locked(instance_id)
+            if "labels" in fields:
+                check_labels(access, target_of(row), fields["labels"])
             changes = {name: value for name, value in fields.items() if getattr(row, name) != value}
             told = {name: [_told(getattr(row, name)), _told(value)] for name, value in changes.items()}
             for name, value in changes.items():

@@ -6,6 +6,7 @@ from gamekeeper.control_plane.instance.plan import InstanceSubmission, plan_inst
 from gamekeeper.control_plane.placement.attempt import Attempt, attempt
 from gamekeeper.control_plane.placement.instance import owner_of
 from gamekeeper.db.engine import Database
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.node.demand import demand_of
 
 
@@ -13,9 +14,10 @@ class PlacementService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def attempt(self, submission: InstanceSubmission) -> Attempt:
-        """Writes nothing. Raises SpecError with every problem of the document, and of the node that it names."""
+    async def attempt(self, submission: InstanceSubmission, allowed: Scope) -> Attempt:
+        """Among the nodes that are allowed. Writes nothing. Raises SpecError with every problem of the document, and of
+        the node that it names."""
         plan = await plan_instance(submission)
         async with self._database.read() as session:
-            demand = demand_of(plan.spec.container, await where_to(session, plan))
+            demand = demand_of(plan.spec.container, await where_to(session, plan, allowed))
             return await attempt(session, demand, plan.spec.container, owner_of(plan.id))

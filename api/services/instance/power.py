@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from gamekeeper.actor import acting, current_actor
 from gamekeeper.control_plane.instance.accept import InstanceAcceptance
+from gamekeeper.control_plane.instance.may_make import check_group
 from gamekeeper.control_plane.instance.plan import InstanceSubmission, plan_revision
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.access.access import Access
 from gamekeeper.domain.instance.control import ActionEnd, Asker, ChangeRequest, PowerAction, PowerRequest, RemoveRequest
 from gamekeeper.domain.instance.revision_diff import changes
 from gamekeeper.domain.instance.spec import InstanceSpec
@@ -59,7 +61,13 @@ class InstancePowerService:
         await self._calling(instance_id, lambda: self._workflows.power(instance_id, request, key))
 
     async def update(
-        self, instance_id: str, submission: InstanceSubmission, *, auto_revert: bool, strategy: Strategy
+        self,
+        instance_id: str,
+        submission: InstanceSubmission,
+        access: Access,
+        *,
+        auto_revert: bool,
+        strategy: Strategy,
     ) -> None:
         """Makes the next revision. Raises SpecError with every problem, ConflictError for no change or no room."""
         async with self._database.read() as session:
@@ -68,6 +76,8 @@ class InstancePowerService:
             before = InstanceSpec.model_validate((await instances.get_revision(instance_id, row.revision)).spec)
             beside = strategy is Strategy.BLUE_GREEN and row.desired == Desired.RUNNING
             spec = await plan_revision(session, submission, row, before, beside=beside)
+            if spec.group != before.group:
+                await check_group(session, access, spec.group or "")
         request = ChangeRequest(
             spec=spec, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
         )

@@ -19,6 +19,11 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.labels import check_labels
+from gamekeeper.domain.access.sight import Sight
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
@@ -74,16 +79,21 @@ class NodeService:
             return await NodeRepository(session).get(node_id)
 
     async def page(
-        self, *, status: str | None, mode: str | None, label: str | None, cursor: str | None, limit: int
+        self, scope: Scope, *, status: str | None, mode: str | None, label: str | None, cursor: str | None, limit: int
     ) -> Page[NodeRow]:
         pair = label_pair(label) if label else None
         async with self._database.read() as session:
-            return await NodeRepository(session).page(status=status, mode=mode, label=pair, cursor=cursor, limit=limit)
+            return await NodeRepository(session).page(
+                status=status, mode=mode, label=pair, scope=scope, cursor=cursor, limit=limit
+            )
 
-    async def edit(self, node_id: str, fields: dict[str, Any], if_match: int | None) -> NodeRow:
-        """Raises PreconditionError when ``if_match`` names another version than the stored one."""
+    async def edit(self, node_id: str, fields: dict[str, Any], if_match: int | None, access: Access) -> NodeRow:
+        """Raises PreconditionError when ``if_match`` names another version than the stored one, and ForbiddenError for
+        labels that ``access`` may not give it."""
         async with self._database.write() as session:
             row = await NodeRepository(session).get(node_id)
+            if "labels" in fields:
+                check_labels(access, Target(ObjectKind.NODE, row.id, row.labels), fields["labels"])
             _match(row, if_match)
             mode_before = row.mode
             changes = {
@@ -164,11 +174,12 @@ class NodeService:
             )
         return f"{token}{PIN_MARK}{self._pin()}", expires_at
 
-    async def containers(self, node_id: str) -> list[ContainerRow]:
+    async def containers(self, node_id: str, sight: Sight) -> list[ContainerRow]:
+        """Those of runs that ``sight`` shows."""
         async with self._database.read() as session:
             nodes = NodeRepository(session)
             await nodes.get(node_id)
-            return await nodes.containers(node_id)
+            return await nodes.containers(node_id, sight.pipelines)
 
     async def refresh(self, node_id: str) -> None:
         """Raises ConflictError when the node's agent is not connected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gamekeeper.actor import current_actor
+from gamekeeper.control_plane.intake.may_run import check_own
 from gamekeeper.control_plane.judging.judge import Judge
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -10,6 +11,11 @@ from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.pipeline import PipelineRepository
+from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.bounds import bounds_of
+from gamekeeper.domain.access.labels import check_labels
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.pipeline_diff import unified_diff
@@ -22,22 +28,31 @@ class PipelineService:
         self._database = database
         self.judge = Judge()
 
-    async def push(self, source: str) -> tuple[PipelineRow, bool, list[Problem]]:
+    async def push(self, source: str, access: Access) -> tuple[PipelineRow, bool, list[Problem]]:
         """The stored version, whether it is new (a text equal to the newest version makes none), and its warnings.
 
-        Raises SpecError with every problem, and ConflictError when two store the same pipeline at once.
+        Raises SpecError with every problem, ForbiddenError for a name or labels that ``access`` does not let in, and
+        ConflictError when two store the same pipeline at once.
         """
         pipeline, _, warnings = await self.judge.validate(source)
+        target = Target(ObjectKind.PIPELINE, pipeline.name, pipeline.labels)
         async with self._database.write() as session:
             pipelines = PipelineRepository(session)
+            await check_own(session, access, target, runs=False)
             newest = await pipelines.find(pipeline.name)
-            if newest is not None and newest.source == source:
+            if newest is not None:
+                check_labels(access, Target(target.kind, newest.name, newest.labels), target.labels)
+            is_bounded = not bounds_of(access).is_everything
+            if newest is not None and newest.source == source and newest.is_bounded == is_bounded:
+                newest.labels = dict(target.labels)  # one of before labels had none
                 return newest, False, warnings
             row = PipelineRow(
                 name=pipeline.name,
                 version=await pipelines.next_version(pipeline.name),
                 source=source,
                 description=pipeline.description or "",
+                labels=dict(target.labels),
+                is_bounded=is_bounded,
                 created_by=current_actor(),
             )
             pipelines.add(row)
@@ -52,9 +67,9 @@ class PipelineService:
         async with self._database.read() as session:
             return await PipelineRepository(session).get(name, version)
 
-    async def page(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
+    async def page(self, scope: Scope, cursor: str | None, limit: int) -> Page[PipelineRow]:
         async with self._database.read() as session:
-            return await PipelineRepository(session).newest(cursor, limit)
+            return await PipelineRepository(session).newest(scope, cursor, limit)
 
     async def versions(self, name: str, cursor: str | None, limit: int) -> Page[PipelineRow]:
         await self.get(name)

@@ -11,6 +11,7 @@ from gamekeeper.control_plane.intake.accept import Accepted
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.db.models import StepRow
 from gamekeeper.db.repositories.run import step_status
+from gamekeeper.domain.access.access import Access
 from gamekeeper.domain.language.resolve import Call
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.rerun import changed_steps, steps_to_carry
@@ -24,7 +25,12 @@ class RerunService:
         self._runs = runs
 
     async def rerun(
-        self, run_id: str, start: str, args: Mapping[str, Any], idempotency: tuple[str | None, str]
+        self,
+        run_id: str,
+        start: str,
+        args: Mapping[str, Any],
+        idempotency: tuple[str | None, str],
+        access: Access,
     ) -> Accepted:
         """``start`` as in ``gamekeeper.domain.run.rerun``; ``args`` replace those of the old run, one by one, and the
         steps that they change are done again.
@@ -49,7 +55,7 @@ class RerunService:
         )
         changed = await self._changed(submission, call.get("args", {}), run_id) if args else set()
         rerun = Rerun(run_id, lambda resolved: _carried(resolved, steps, start, changed))
-        return await self._runs.submit(submission, rerun)
+        return await self._runs.submit(submission, access, rerun)
 
     async def _changed(self, submission: Submission, old_args: Mapping[str, Any], run_id: str) -> set[str]:
         """The steps that the new arguments change. Both are resolved for the same run, so that its id is no change."""

@@ -14,6 +14,7 @@ from api.services.run.dispatch import RunDispatcher
 from api.services.run.waiting import Waits
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.intake.accept import Accepted, RunAcceptance
+from gamekeeper.control_plane.intake.may_run import check_node, check_stored
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
 from gamekeeper.db.engine import Database
@@ -23,6 +24,10 @@ from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
+from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.bounds import sight_bounds
+from gamekeeper.domain.access.sight import ALL_SEEING
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import EventKind
@@ -59,18 +64,27 @@ class RunService:
         self._node_wait = node_wait_seconds
         self.care = Supervised("dispatch")
 
-    async def plan(self, submission: Submission) -> ResolvedPipeline:
-        """The plan of a run. Raises SpecError with every problem."""
-        submission = await self.planner.with_node(submission)
-        return (await self.planner.plan(submission, self._node_wait, caller=current_actor())).pipeline
+    async def plan(self, submission: Submission, access: Access) -> ResolvedPipeline:
+        """The plan of a run, with what ``access`` sees. Raises SpecError with every problem."""
+        bounds = sight_bounds(access)
+        async with self._database.read() as session:
+            await check_stored(session, access, submission, Verb.SEE)
+        submission = await self.planner.with_node(submission, bounds.nodes)
+        return (await self.planner.plan(submission, self._node_wait, caller=current_actor(), bounds=bounds)).pipeline
 
-    async def submit(self, submission: Submission, rerun: Rerun | None = None) -> Accepted:
-        """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does."""
+    async def submit(self, submission: Submission, access: Access, rerun: Rerun | None = None) -> Accepted:
+        """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does, and
+        NotFoundError or ForbiddenError for a stored pipeline or a node that ``access`` does not reach."""
+        if rerun is None:
+            async with self._database.read() as session:
+                await check_stored(session, access, submission, Verb.RUN)
+                await check_node(session, access, submission.node)
         accepted = await self._acceptance.accept(
-            await self.planner.with_node(submission),
-            Origin(rerun_of=rerun.of if rerun else None, caller=current_actor()),
+            await self.planner.with_node(submission, access.scope(Verb.RUN, ObjectKind.NODE)),
+            Origin(rerun_of=rerun.of if rerun else None, caller=current_actor(), owner=access.holder),
             node_wait=self._node_wait,
             carry=rerun.choose if rerun else None,
+            access=access,
         )
         run_id = accepted.run.run_id
         if accepted.is_new:
@@ -115,9 +129,9 @@ class RunService:
             runs = RunRepository(session)
             return await runs.get(run_id), await runs.get_step(run_id, name)
 
-    async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
+    async def page(self, wanted: RunFilter, scope: Scope, *, cursor: str | None, limit: int) -> Page[RunRow]:
         async with self._database.read() as session:
-            return await RunRepository(session).page(wanted, cursor=cursor, limit=limit)
+            return await RunRepository(session).page(wanted, scope=scope, cursor=cursor, limit=limit)
 
     async def waits(self, runs: Sequence[RunRow]) -> Waits:
         """The waits of the runs and their steps."""
@@ -131,13 +145,13 @@ class RunService:
             nodes = {node.id: node for node in await NodeRepository(session).find_many(ids)} if ids else {}
             return Waits(steps, nodes, await repository.count_begun(ids) if ids else {})
 
-    async def groups(self, cursor: str | None, limit: int) -> Page[RunGroup]:
+    async def groups(self, scope: Scope, cursor: str | None, limit: int) -> Page[RunGroup]:
         async with self._database.read() as session:
-            return await RunGroupRepository(session).page(cursor, limit)
+            return await RunGroupRepository(session).page(scope, cursor, limit)
 
-    async def group(self, name: str) -> RunGroup:
+    async def group(self, name: str, scope: Scope) -> RunGroup:
         async with self._database.read() as session:
-            return await RunGroupRepository(session).get(name)
+            return await RunGroupRepository(session).get(name, scope)
 
     async def cancel(self, run_id: str, reason: str) -> RunRow:
         """Requests the cancel; the request is kept, so it reaches the workflow even when Temporal is away now."""
@@ -158,7 +172,7 @@ class RunService:
             async with self._database.read() as session:
                 return RunState((await RunRepository(session).get(run_id)).state).is_final
 
-        return self._events.follow(after_seq, EventFilter(kinds=("run", "step"), run=run_id), has_ended)
+        return self._events.follow(after_seq, EventFilter(kinds=("run", "step"), run=run_id), ALL_SEEING, has_ended)
 
     async def count_by_state(self) -> dict[str, int]:
         async with self._database.read() as session:

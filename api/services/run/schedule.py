@@ -14,11 +14,16 @@ from typing import Any
 from temporalio import client as temporal
 
 from gamekeeper.actor import current_actor
+from gamekeeper.control_plane.intake.may_run import check_node
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
+from gamekeeper.db.repositories.target import TargetRepository
+from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.bounds import bounds_of
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.clock_change import covered_since
@@ -31,6 +36,7 @@ from gamekeeper.domain.run.schedule import (
     ScheduleSpec,
     ScheduleTerms,
     StandingSchedule,
+    pipeline_of_schedule,
     schedule_id,
 )
 from gamekeeper.errors import ConflictError, GamekeeperError, InvalidError, NotFoundError
@@ -72,15 +78,20 @@ class ScheduleService:
         self._node_wait = node_wait_seconds
         self.care = Supervised("schedules")
 
-    async def apply(self, pipeline: str, call: ScheduleCall) -> list[StandingSchedule]:
+    async def apply(self, pipeline: str, call: ScheduleCall, access: Access) -> list[StandingSchedule]:
         """Makes the schedules of a stored pipeline what its own ``schedule`` says; asked again, it changes nothing.
 
-        Raises NotFoundError, InvalidError for a pipeline without one, and SpecError for one that could not run.
+        Its runs are within the bounds of whoever applied it last, as far as the pipeline is not trusted. Raises
+        NotFoundError, InvalidError for a pipeline without one, SpecError for one that could not run, and ForbiddenError
+        for a node that ``access`` does not reach.
         """
+        async with self._database.read() as session:
+            await check_node(session, access, call.node)
         submission = Submission(pipeline=pipeline, version=call.version, args=call.args, envs=call.envs, node=call.node)
-        submission = await self._planner.with_node(submission)
+        submission = await self._planner.with_node(submission, access.scope(Verb.RUN, ObjectKind.NODE))
         call = replace(call, node=submission.node)
-        planned = (await self._planner.plan(submission, self._node_wait, caller=current_actor())).submission
+        bounds, by = bounds_of(access), current_actor()
+        planned = (await self._planner.plan(submission, self._node_wait, caller=by, bounds=bounds)).submission
         checked, _, _ = await self._planner.judge.check(await self._planner.document(planned))
         if not checked.schedule:
             message = f'pipeline "{pipeline}" version {planned.version} has no "schedule"'
@@ -89,13 +100,15 @@ class ScheduleService:
         for index, line in enumerate(checked.schedule):
             catch_up = parse_duration(line.catch_up).total_seconds()
             spec = ScheduleSpec(cron=line.cron, timezone=line.timezone, overlap=line.overlap, catch_up=catch_up)
-            wanted.append(await self._apply_one(schedule_id(pipeline, index), spec, pipeline, call))
+            wanted.append(await self._apply_one(schedule_id(pipeline, index), spec, pipeline, call, access.holder))
         for old in await self.of(pipeline):
             if old not in {schedule.id for schedule in wanted}:
                 await self.delete(old)
         return wanted
 
-    async def _apply_one(self, name: str, spec: ScheduleSpec, pipeline: str, call: ScheduleCall) -> StandingSchedule:
+    async def _apply_one(
+        self, name: str, spec: ScheduleSpec, pipeline: str, call: ScheduleCall, owner: str
+    ) -> StandingSchedule:
         runs = ScheduledRun(
             schedule=name,
             pipeline=pipeline,
@@ -104,6 +117,7 @@ class ScheduleService:
             envs=dict(call.envs),
             node=call.node,
             node_wait=self._node_wait,
+            owner=owner,
         )
         terms = ScheduleTerms(spec=spec, runs=runs, created_by=current_actor())
         try:
@@ -178,11 +192,20 @@ class ScheduleService:
             ) from error
         return terms[0]
 
-    async def list_all(self) -> list[StandingSchedule]:
+    async def list_all(self, scope: Scope) -> list[StandingSchedule]:
+        """The schedules of pipelines of the scope. Temporal has them, so this is no question to the database."""
         found = [await self._readable(name) for name in await self._ids()]
         running = await self._running()
-        schedules = [schedule for schedule in found if schedule is not None]
+        schedules = await self._narrowed([schedule for schedule in found if schedule is not None], scope)
         return [schedule.model_copy(update={"running": running.get(schedule.id, 0)}) for schedule in schedules]
+
+    async def _narrowed(self, found: list[StandingSchedule], scope: Scope) -> list[StandingSchedule]:
+        if scope.is_everything or not found:
+            return found
+        async with self._database.read() as session:
+            known = await TargetRepository(session).pipelines({schedule.runs.pipeline for schedule in found})
+        covered = {name for name, target in known.items() if scope.covers(target)}
+        return [schedule for schedule in found if schedule.runs.pipeline in covered]
 
     async def of(self, pipeline: str) -> list[str]:
         """The ids of a pipeline's schedules. Each is asked for: Temporal's list is behind what was just made."""
@@ -288,7 +311,9 @@ class ScheduleService:
     async def _tell(self, name: str, kind: EventKind, message: str) -> None:
         async with self._database.write() as session:
             text = f"{name}: {message}" if message else name
-            record(session, Event(kind=kind, message=text, data={"schedule": name}))
+            record(
+                session, Event(kind=kind, message=text, data={"schedule": name, "pipeline": pipeline_of_schedule(name)})
+            )
 
 
 def _with_terms(terms: ScheduleTerms) -> Callable[[temporal.ScheduleUpdateInput], temporal.ScheduleUpdate]:

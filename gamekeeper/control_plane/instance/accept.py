@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.control_plane.instance.may_make import check_may_make
 from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmission, placed, plan_instance
 from gamekeeper.control_plane.instance.schedule import set_schedule
 from gamekeeper.control_plane.secret.naming import named_by
@@ -17,6 +18,8 @@ from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.secret_use import SecretUseRepository
+from gamekeeper.domain.access.access import ALL_NODES, Access
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -29,12 +32,15 @@ from gamekeeper.errors import ConflictError
 
 @dataclass(frozen=True)
 class InstanceOrigin:
-    """The origin of an instance: a person, or a step of a pipeline's run."""
+    """The origin of an instance: a person, or a step of a pipeline's run. ``access`` is what that person may do; None
+    for a run, whose pipeline decides. The instance belongs to ``owner``."""
 
     by: str
     pipeline: str = ""
     step: str = ""
     run_id: str = ""
+    owner: str = ""
+    access: Access | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class InstanceAcceptance:
 
     async def accept(self, submission: InstanceSubmission, origin: InstanceOrigin) -> AcceptedInstance:
         """Raises SpecError with every problem, ConflictError for an id in use or a key of another request."""
-        known = await self._known(submission)
+        known = await self._known(submission, origin)
         if known is not None:
             return known
         return await self.accept_plan(await plan_instance(submission), origin, submission)
@@ -67,7 +73,7 @@ class InstanceAcceptance:
             async with self._database.write() as session:
                 row = await self._write(session, plan, origin, submission)
         except ConflictError:
-            known = await self._known(submission)  # the same request came twice at once, and one row won
+            known = await self._known(submission, origin)  # the same request came twice at once, and one row won
             if known is None:
                 raise
             return known
@@ -77,12 +83,17 @@ class InstanceAcceptance:
         self, session: AsyncSession, plan: InstancePlan, origin: InstanceOrigin, submission: InstanceSubmission
     ) -> InstanceRow:
         instances = InstanceRepository(session)
+        allowed = ALL_NODES
+        if origin.access is not None:
+            await check_may_make(session, origin.access, plan)
+            allowed = origin.access.scope(Verb.RUN, ObjectKind.NODE)
         before = await instances.find_whatever(plan.id)
         if before is not None and before.deleted_at is None:
             hint = f"gamekeeper instance show {plan.id}; or update it"
             raise ConflictError(f'there is an instance "{plan.id}" already', hint=hint)
-        place = await placed(session, plan, origin.pipeline)
+        place = await placed(session, plan, origin.pipeline, allowed)
         row = await _row(instances, plan, place.node, origin, before)
+        row.owner = origin.owner or await instances.owner_of_run(origin.run_id)
         row.idempotency_key, row.request_hash = submission.idempotency_key, submission.fingerprint
         instances.add(row)
         await session.flush()
@@ -101,7 +112,7 @@ class InstanceAcceptance:
         record(session, event.model_copy(update={"actor": origin.by}))
         return row
 
-    async def _known(self, submission: InstanceSubmission) -> AcceptedInstance | None:
+    async def _known(self, submission: InstanceSubmission, origin: InstanceOrigin) -> AcceptedInstance | None:
         key = submission.idempotency_key
         if key is None:
             return None
@@ -109,6 +120,8 @@ class InstanceAcceptance:
             row = await InstanceRepository(session).by_idempotency_key(key)
         if row is None:
             return None
+        if row.owner not in ("", origin.owner):
+            raise ConflictError(f'Idempotency-Key "{key}" is that of somebody else', hint="use another key")
         if row.request_hash != submission.fingerprint:
             raise ConflictError(
                 f'Idempotency-Key "{key}" belongs to instance {row.id} of another request',

@@ -67,6 +67,7 @@ class InstanceAdoption:
                 step=key.step,
                 run_id=run.id,
                 created_by=BY,
+                owner=run.owner,
             )
             row.name = row.id
             row.revision = await instances.newest_revision(row.id) + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +14,9 @@ from gamekeeper.control_plane.placement.instance import PlacedInstance, place_in
 from gamekeeper.control_plane.secret.naming import check_instance
 from gamekeeper.db.models import InstanceRow, NodeRow
 from gamekeeper.db.repositories.node import NodeRepository
+from gamekeeper.domain.access.access import ALL_NODES, Scope
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.instance.document import InstanceDocument, RevisionDocument, make_spec, read_document
 from gamekeeper.domain.instance.side_by_side import GPU_HINT, clashing_gpus, clashing_ports
 from gamekeeper.domain.instance.spec import InstanceSpec
@@ -102,23 +105,26 @@ def _check_beside(before: Container, after: Container, problems: ProblemList) ->
         problems.add(after.path_of_gpus, "gpu_of_both", message, GPU_HINT)
 
 
-async def where_to(session: AsyncSession, plan: InstancePlan) -> Where:
-    """The node that the plan names, or those among which it may be placed. In a fleet of one it names none.
+async def where_to(session: AsyncSession, plan: InstancePlan, allowed: Scope = ALL_NODES) -> Where:
+    """The node that the plan names, or those among which it may be placed. In a fleet of one it names none. ``allowed``
+    are the nodes that there are for who asks.
 
     Raises SpecError with every problem of the named one.
     """
     wish = plan.document.node
     if isinstance(wish, NodeSelector):
-        return where_of(wish, plan.spec.group or "")
+        return replace(where_of(wish, plan.spec.group or ""), allowed=allowed)
     problems = ProblemList(plan.positions.positions)
     nodes = NodeRepository(session)
     node_id = wish or await nodes.only_id()
     row = await nodes.find(node_id) if node_id is not None else None
+    if row is not None and not allowed.covers(Target(ObjectKind.NODE, row.id, row.labels)):
+        row, node_id = None, wish
     if node_id is None:
         message = "the instance names no node"
         problems.add(("node",), "missing", message, 'add "node": "gpu-01", or "node": {"labels": {"pool": "eu"}}')
     elif row is None:
-        hint = did_you_mean(node_id, await nodes.ids()) or "gamekeeper node add creates one"
+        hint = did_you_mean(node_id, await nodes.ids(allowed)) or "gamekeeper node add creates one"
         problems.add(("node",), "unknown_node", f'node "{node_id}" has never registered', hint)
     else:
         _check_mode(row, problems)
@@ -128,10 +134,12 @@ async def where_to(session: AsyncSession, plan: InstancePlan) -> Where:
     return Where(node=node_id, group=plan.spec.group or "")
 
 
-async def placed(session: AsyncSession, plan: InstancePlan, pipeline: str) -> PlacedInstance:
+async def placed(
+    session: AsyncSession, plan: InstancePlan, pipeline: str, allowed: Scope = ALL_NODES
+) -> PlacedInstance:
     """Promises the instance its room. Raises SpecError with every problem, ConflictError while no node has room. Of a
     ``pipeline`` it may have the secrets that this may have."""
-    where, problems = await where_to(session, plan), ProblemList(plan.positions.positions)
+    where, problems = await where_to(session, plan, allowed), ProblemList(plan.positions.positions)
     try:
         placed_at = await place_instance(session, plan.id, plan.spec, where)
     except InvalidError as error:

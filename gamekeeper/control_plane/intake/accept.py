@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.control_plane.intake.may_run import check_own
 from gamekeeper.control_plane.intake.plan import Plan, RunPlanner, check_can_begin
 from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
 from gamekeeper.control_plane.secret.naming import named_by_run
@@ -17,6 +18,12 @@ from gamekeeper.db.repositories.node import NodeRepository, node_view
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroupRepository, lock_name
 from gamekeeper.db.repositories.secret_use import SecretUseRepository
+from gamekeeper.db.repositories.target import TargetRepository
+from gamekeeper.domain.access.access import Access
+from gamekeeper.domain.access.bounds import NO_BOUNDS, bounds_of
+from gamekeeper.domain.access.labels import check_no_gain
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.run import BEHAVIOUR, RunInput
 from gamekeeper.domain.run.step import StepStatus
@@ -55,32 +62,48 @@ class RunAcceptance:
         node_wait: float,
         run_id: str | None = None,
         carry: Carry | None = None,
+        access: Access | None = None,
     ) -> Accepted:
         """Plans the run and writes it. A workflow names the run by ``run_id`` and gets the same run when it asks again;
         others have the submission's idempotency key for that. ``carry`` chooses what is taken over from an earlier run.
+        ``access`` is what the owner may do, None for somebody who may do everything.
 
-        Raises SpecError and NotFoundError as planning does, InvalidError for more than a workflow can begin with, and
-        ConflictError for a group that is busy and rejects, for a schedule whose runs pile up, and for an idempotency
-        key of another request.
+        Raises ForbiddenError for a pipeline that is brought along and that ``access`` does not let in, SpecError and
+        NotFoundError as planning does, InvalidError for more than a workflow can begin with, and ConflictError for a
+        group that is busy and rejects, a schedule whose runs pile up, and an idempotency key of another request.
         """
-        known = await self._known(submission, run_id)
+        known = await self._known(submission, run_id, origin)
         if known is not None:
             return known
         new_id = run_id or new_run_id()
         held = await self._held_above(origin.parent_run)
         first = await self._first_run(origin.rerun_of)
+        bounds = bounds_of(access) if access is not None else NO_BOUNDS
         plan = await self._planner.plan(
-            submission, node_wait, new_id, origin.callers, held, first, caller=origin.caller
+            submission, node_wait, new_id, origin.callers, held, first, caller=origin.caller, bounds=bounds
         )
+        if access is not None:
+            await self._check_labels(access, plan.pipeline, is_own=submission.pipeline is None and not origin.rerun_of)
         carried = carry(plan.pipeline) if carry else []
         check_can_begin(plan, carried)
         try:
             return await self._write(new_id, plan, origin, carried)
         except ConflictError:
-            known = await self._known(submission, run_id)  # the same request came twice at once, and one row won
+            # the same request came twice at once, and one row won
+            known = await self._known(submission, run_id, origin)
             if known is None:
                 raise
             return known
+
+    async def _check_labels(self, access: Access, resolved: ResolvedPipeline, *, is_own: bool) -> None:
+        """Of a stored pipeline the arguments may have a say in the labels of a run."""
+        target = Target(ObjectKind.PIPELINE, resolved.name, resolved.labels)
+        async with self._database.read() as session:
+            if is_own:
+                await check_own(session, access, target, runs=True)
+            else:
+                stored = await TargetRepository(session).pipeline(resolved.name)
+                check_no_gain(access, stored or replace(target, labels={}), target)
 
     async def _write(self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> Accepted:
         row, steps = _rows(run_id, plan, origin, carried)
@@ -102,7 +125,7 @@ class RunAcceptance:
         )
         return Accepted(run, row, steps, is_new=True, superseded=superseded)
 
-    async def _known(self, submission: Submission, run_id: str | None) -> Accepted | None:
+    async def _known(self, submission: Submission, run_id: str | None, origin: Origin) -> Accepted | None:
         key = submission.idempotency_key
         if run_id is None and key is None:
             return None
@@ -111,6 +134,8 @@ class RunAcceptance:
             row = await (runs.find_whole(run_id) if run_id is not None else runs.by_idempotency_key(key or ""))
             if row is None:
                 return None
+            if run_id is None and row.owner not in ("", origin.owner):
+                raise ConflictError(f'Idempotency-Key "{key}" is that of somebody else', hint="use another key")
             if run_id is None and row.request_hash != submission.fingerprint:
                 raise ConflictError(
                     f'Idempotency-Key "{key}" belongs to run {row.id} of another request',
@@ -207,6 +232,7 @@ def _rows(run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) ->
         request_hash=submission.fingerprint,
         started_by=origin.started_by,
         caller=origin.caller[:210],
+        owner=origin.owner,
         started_workflow=origin.started_by is not None,
         created_at=utc_now(),
     )

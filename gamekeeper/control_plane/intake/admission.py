@@ -8,6 +8,8 @@ from gamekeeper.control_plane.instance.taken import check_is_free
 from gamekeeper.control_plane.placement.step_room import short_ever
 from gamekeeper.db.models import InstanceRow, NodeRow
 from gamekeeper.db.repositories.node import node_view
+from gamekeeper.db.repositories.target import target_of
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.check_step import check_side_by_side
 from gamekeeper.domain.language.problem import Path, ProblemList, did_you_mean
@@ -43,12 +45,19 @@ def admit(
     return {row.id: node_view(row) for row in rows}
 
 
-def admit_instances(resolved: ResolvedPipeline, rows: Mapping[str, InstanceRow], problems: ProblemList) -> None:
-    """Adds a problem for each step whose instance is not its pipeline's, or is somewhere else."""
+def admit_instances(
+    resolved: ResolvedPipeline, rows: Mapping[str, InstanceRow], scope: Scope, problems: ProblemList
+) -> None:
+    """Adds a problem for each step whose instance is not its pipeline's, or is somewhere else. Of one outside of the
+    scope no more is told than that its id is taken, or was: its logs and volumes are still under that id."""
     for index, step in enumerate(resolved.steps):
         if step.instance is not None and step.instance.strategy is Strategy.BLUE_GREEN:
             check_side_by_side(step.spec, ("steps", index), problems)
         row = rows.get(step.instance.id) if step.instance is not None else None
+        if row is not None and row.pipeline != resolved.name and not scope.covers(target_of(row)):
+            message = f'the id "{row.id}" of an instance is taken, or was'
+            problems.add(("steps", index, "instance"), "id_taken", message, "choose another id")
+            continue
         if row is None or row.deleted_at is not None:
             continue
         try:

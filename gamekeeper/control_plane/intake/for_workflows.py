@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gamekeeper.control_plane.access.owner import access_of_owner
 from gamekeeper.control_plane.intake.accept import RunAcceptance
 from gamekeeper.control_plane.intake.plan import RunPlanner
 from gamekeeper.control_plane.intake.submission import Origin, Submission
@@ -14,7 +15,7 @@ from gamekeeper.disk import full_disk
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
-from gamekeeper.domain.run.schedule import ScheduledRun
+from gamekeeper.domain.run.schedule import ScheduledRun, pipeline_of_schedule
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 
 
@@ -38,7 +39,7 @@ class SqlRunIntake:
             parent_step=call.parent_step,
             started_by=call.started_by,
             callers=tuple(call.callers),
-            caller=await self._caller_of(call.parent_run),
+            **await self._asked_by(call.parent_run),
         )
         return await self._accept(call.run_id, submission, origin, call.node_wait)
 
@@ -50,7 +51,9 @@ class SqlRunIntake:
             envs=scheduled.envs,
             node=scheduled.node,
         )
-        origin = Origin(schedule=scheduled.schedule, started_by=scheduled.started_by, caller=scheduled.caller)
+        origin = Origin(
+            schedule=scheduled.schedule, started_by=scheduled.started_by, caller=scheduled.caller, owner=scheduled.owner
+        )
         try:
             if trouble := await self._trouble(scheduled.run_id):
                 raise ConflictError(trouble, hint="free space there; the schedule's next time is begun again")
@@ -59,15 +62,16 @@ class SqlRunIntake:
             await self._tell_refused(scheduled.schedule, str(error))
             raise
 
-    async def _caller_of(self, run_id: str) -> str:
+    async def _asked_by(self, run_id: str) -> dict[str, str]:
+        """Whoever asked for a run asked for those that it begins."""
         async with self._database.read() as session:
             row = await RunRepository(session).find(run_id)
-        return row.caller if row is not None else ""
+        return {"caller": row.caller, "owner": row.owner} if row is not None else {}
 
     async def _tell_refused(self, schedule: str, why: str) -> None:
         """Nobody waits for the answer, so it goes into the event log."""
         async with self._database.write() as session:
-            data = {"schedule": schedule}
+            data = {"schedule": schedule, "pipeline": pipeline_of_schedule(schedule)}
             record(session, Event(kind=EventKind.SCHEDULE_REFUSED, message=f"{schedule}: {why}"[:2000], data=data))
 
     async def load(self, asked: RunById) -> RunInput:
@@ -77,7 +81,9 @@ class SqlRunIntake:
         return found.model_copy(update={"behaviour": asked.behaviour, "is_indexed": asked.is_indexed})
 
     async def _accept(self, run_id: str, submission: Submission, origin: Origin, node_wait: float) -> AcceptedRun:
-        accepted = await self._acceptance.accept(submission, origin, node_wait=node_wait, run_id=run_id)
+        async with self._database.read() as session:
+            access = await access_of_owner(session, origin.owner)
+        accepted = await self._acceptance.accept(submission, origin, node_wait=node_wait, run_id=run_id, access=access)
         run = accepted.run
         by_id = RunById(run_id=run.run_id, behaviour=run.behaviour)
         return AcceptedRun(run=by_id, pipeline=run.pipeline.name, nodes=run.pipeline.nodes())

@@ -14,7 +14,12 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
-from gamekeeper.db.repositories.pipeline import PipelineRepository
+from gamekeeper.db.repositories.pipeline import PipelineRepository, no_pipeline
+from gamekeeper.db.repositories.target import TargetRepository
+from gamekeeper.domain.access.access import ALL_NODES, ALL_PIPELINES, Scope
+from gamekeeper.domain.access.bounds import NO_BOUNDS, Bounds
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.language.arguments import check_call
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.resolve import Call
@@ -41,16 +46,21 @@ class Plan:
 @dataclass
 class _Chain:
     """The pipelines that call one another down to the one that is planned now, with the concurrency groups that they
-    hold, the actor who asks for all of it, and the calls looked at in all."""
+    hold, the actor who asks for all of it and within which bounds, and the calls looked at in all."""
 
     names: tuple[str, ...]
     groups: frozenset[str] = frozenset()
     caller: str | None = None
+    bounds: Bounds = NO_BOUNDS
     looked_at: list[str] = field(default_factory=list)
 
     def below(self, name: str, group: ResolvedConcurrency | None = None) -> _Chain:
         groups = self.groups | {group.group} if group else self.groups
-        return _Chain((*self.names, name), groups, self.caller, self.looked_at)
+        return _Chain((*self.names, name), groups, self.caller, self.bounds, self.looked_at)
+
+    def of(self, row: PipelineRow) -> _Chain:
+        """The same for a stored pipeline: one of an author without bounds is trusted."""
+        return self if row.is_bounded else replace(self, bounds=NO_BOUNDS)
 
 
 class RunPlanner:
@@ -67,9 +77,11 @@ class RunPlanner:
         held_groups: frozenset[str] = frozenset(),
         first_run: str = "",
         caller: str | None = None,
+        bounds: Bounds = NO_BOUNDS,
     ) -> Plan:
         """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold. A rerun has
-        its ``first_run``. The actor ``caller`` asks for it; where nobody is named, nodes alone judge by that.
+        its ``first_run``. The actor ``caller`` asks for it; where nobody is named, nodes alone judge by that. What lies
+        outside of ``bounds`` is not there, unless the pipeline is stored and its author had none.
 
         Raises SpecError with every problem, InvalidError for more than a workflow can begin with, and NotFoundError for
         a stored pipeline that is not there.
@@ -77,7 +89,9 @@ class RunPlanner:
         submission = await self.stored(submission)
         document = await self.document(submission)
         call = Call(submission.args, submission.envs, submission.node, run_id, first_run=first_run)
-        resolved, views = await self._plan(document, call, _Chain(callers, held_groups, caller))
+        if not bounds.is_everything and not await self._is_bounded(submission):
+            bounds = NO_BOUNDS
+        resolved, views = await self._plan(document, call, _Chain(callers, held_groups, caller, bounds))
         resolved.node_wait = node_wait
         plan = Plan(submission, resolved, views)
         check_can_begin(plan, [])
@@ -87,12 +101,22 @@ class RunPlanner:
         """Raises as the judge does."""
         return await self.judge.parse(submission.yaml) if submission.yaml is not None else read_value(submission.spec)
 
-    async def with_node(self, submission: Submission) -> Submission:
-        """A submission that names no node gets the only one of a fleet of one, and keeps it when others come."""
+    async def _is_bounded(self, submission: Submission) -> bool:
+        if submission.pipeline is None:
+            return True
+        async with self._database.read() as session:
+            row = await PipelineRepository(session).find_whatever(submission.pipeline, submission.version or 0)
+        return row is None or row.is_bounded
+
+    async def with_node(self, submission: Submission, allowed: Scope = ALL_NODES) -> Submission:
+        """A submission that names no node gets the only one of a fleet of one, and keeps it when others come. Whoever
+        may not place work there gets none by it."""
         if submission.node is not None:
             return submission
         async with self._database.read() as session:
-            return replace(submission, node=await NodeRepository(session).only_id())
+            node_id = await NodeRepository(session).only_id()
+            target = await TargetRepository(session).node(node_id) if node_id is not None else None
+        return replace(submission, node=node_id) if target is not None and allowed.covers(target) else submission
 
     async def stored(self, submission: Submission) -> Submission:
         """Adds the text of a stored pipeline, and the version that it is pinned to. Raises NotFoundError."""
@@ -101,9 +125,13 @@ class RunPlanner:
         row = await self._find(submission.pipeline, submission.version)
         return replace(submission, yaml=row.source, version=row.version)
 
-    async def _find(self, name: str, version: int | None) -> PipelineRow:
+    async def _find(self, name: str, version: int | None, scope: Scope = ALL_PIPELINES) -> PipelineRow:
         async with self._database.read() as session:
-            return await PipelineRepository(session).get(name, version)
+            pipelines = PipelineRepository(session)
+            newest = await pipelines.get(name)
+            if not scope.covers(Target(ObjectKind.PIPELINE, name, newest.labels)):
+                raise no_pipeline(name, version)
+            return await pipelines.get(name, version)
 
     async def _plan(
         self, document: Document, call: Call, chain: _Chain
@@ -111,15 +139,16 @@ class RunPlanner:
         resolved = await self.judge.resolve(document, call)
         async with self._database.read() as session:
             if any(step.selector is not None for step in resolved.all_steps()):
-                placed = await place_steps(session, resolved, document)
+                placed = await place_steps(session, resolved, document, chain.bounds.nodes)
                 resolved = await self.judge.resolve(document, replace(call, placed=placed))
             nodes = NodeRepository(session)
-            rows, ids = await nodes.find_many(resolved.nodes()), await nodes.ids()
+            allowed = chain.bounds.nodes
+            rows, ids = await nodes.find_many(resolved.nodes(), allowed), await nodes.ids(allowed)
             views = admit(resolved, rows, ids, document, chain.caller)
             instances = await InstanceRepository(session).find_many(resolved.instances())
             problems = ProblemList(document.positions)
             await check_run(session, resolved, rows, document, problems)
-        admit_instances(resolved, instances, problems)
+        admit_instances(resolved, instances, chain.bounds.instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
             message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
             problems.add(("concurrency", "group"), "cycle", message, "give one of them another group")
@@ -144,8 +173,8 @@ class RunPlanner:
             problems.add((*path, "name"), "too_many", message)
             return
         try:
-            row = await self._find(call.name, call.version)
-            call.version = row.version
+            row = await self._find(call.name, call.version, chain.bounds.pipelines)
+            call.version, chain = row.version, chain.of(row)
             document = await self.judge.parse(row.source)
             if _is_static(call):
                 await self._plan(document, Call(call.args, call.envs, call.node), chain)

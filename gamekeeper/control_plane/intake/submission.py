@@ -38,7 +38,8 @@ class Submission:
 @dataclass(frozen=True)
 class Origin:
     """The origin of a run, beside a person: an earlier run, a step of another run, or a schedule. ``started_by`` is the
-    id of the workflow that begins it, and ``caller`` the actor who asked for it, by whom nodes judge its containers."""
+    id of the workflow that begins it, and ``caller`` the actor who asked for it, by whom nodes judge its containers.
+    ``owner`` is the same by their id."""
 
     rerun_of: str | None = None
     parent_run: str | None = None
@@ -47,6 +48,7 @@ class Origin:
     started_by: str | None = None
     callers: tuple[str, ...] = ()
     caller: str = ""
+    owner: str = ""
 
 
 def new_run_id() -> str:

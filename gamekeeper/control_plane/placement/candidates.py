@@ -13,6 +13,8 @@ from gamekeeper.db.models import NodeRow
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.reservation import Owner, ReservationRepository
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.node.capacity import Capacity, capacity_of
 from gamekeeper.domain.node.condition import ConditionType
@@ -59,6 +61,7 @@ class Fleet:
             if where.labels.items() <= seen.row.labels.items()
             else Candidate(seen.row.id, seen.row.labels)
             for seen in self._seen
+            if where.allowed.covers(Target(ObjectKind.NODE, seen.row.id, seen.row.labels))
         ]
 
     def _candidate(self, seen: Seen, container: Container, judged: dict[str, list[str]]) -> Candidate:

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.control_plane.placement.candidates import Fleet, load_fleet
 from gamekeeper.db.models import InstanceRow
 from gamekeeper.db.repositories.reservation import ReservationRepository
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.language.node_choice import NodeSelector
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
@@ -30,12 +31,15 @@ from gamekeeper.errors import SpecError
 Neighbours = Mapping[str, Sequence[Neighbour]]  # by their node
 
 
-async def place_steps(session: AsyncSession, resolved: ResolvedPipeline, document: Document) -> dict[str, str]:
+async def place_steps(
+    session: AsyncSession, resolved: ResolvedPipeline, document: Document, allowed: Scope
+) -> dict[str, str]:
     """The node of each step that has a selector, by the step's name. A service that outlives its run stays where its
-    instance is. Raises SpecError with a problem for each step that no node can ever take."""
+    instance is. ``allowed`` are the nodes that there are for who asks. Raises SpecError with a problem for each step
+    that no node can ever take."""
     steps = [(path, step, step.selector) for path, step in _steps(resolved) if step.selector is not None]
     instances = await _instances(session, [step for _, step, _ in steps])
-    run = _Run(await load_fleet(session), instances)
+    run = _Run(await load_fleet(session), instances, allowed)
     for _, _, selector in steps:
         key = str(selector.anti_affinity)
         if selector.anti_affinity and key not in run.apart:
@@ -53,6 +57,7 @@ class _Run:
 
     fleet: Fleet
     instances: Mapping[str, str]
+    allowed: Scope
     apart: dict[str, Neighbours] = field(default_factory=dict)
     placed: dict[str, str] = field(default_factory=dict)
     groups: dict[str, dict[str, list[Neighbour]]] = field(default_factory=dict)
@@ -72,7 +77,7 @@ class _Run:
                 beside.append(Neighbour(step.name, group=group))
 
     def _choose(self, step: ResolvedStep, selector: NodeSelector, group: str) -> str | Unplaced:
-        demand = demand_of_step(step.spec, where_of(selector, group))
+        demand = demand_of_step(step.spec, replace(where_of(selector, group), allowed=self.allowed))
         demand = replace(demand, abilities=abilities_for(step))
         own, apart = self.groups.get(group, {}), self.apart.get(str(selector.anti_affinity), {})
         candidates = [

@@ -2,6 +2,7 @@
 
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
+from gamekeeper.db.models.grant import GrantRow
 from gamekeeper.db.models.instance import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.instance_schedule import InstanceScheduleRow
 from gamekeeper.db.models.join import JoinKeyRow, JoinRow
@@ -23,6 +24,7 @@ __all__ = [
     "ContainerRow",
     "EnrolmentTokenRow",
     "EventRow",
+    "GrantRow",
     "InstanceRevisionRow",
     "InstanceRow",
     "InstanceScheduleRow",

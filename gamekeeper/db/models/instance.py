@@ -18,7 +18,8 @@ from gamekeeper.domain.instance.state import Desired, InstanceState
 class InstanceRow(SQLModel, table=True):
     """``started_workflow`` is False until Temporal has taken the instance: the row is the outbox of its own start.
     ``operation`` is the power action that goes on (action, by, since), None when none does. ``held`` is the reason why
-    an instance that is wished to run stands still. The row of a deleted instance stays, with its serial."""
+    an instance that is wished to run stands still. ``owner`` is the id of the user or the key that asked for it, as
+    grants name them; ``created_by`` has the name. The row of a deleted instance stays, with its serial."""
 
     __tablename__ = "instances"
 
@@ -49,6 +50,7 @@ class InstanceRow(SQLModel, table=True):
     step: str = Field(default="", max_length=70)
     run_id: str = Field(default="", max_length=32)
     created_by: str = Field(default="", max_length=200)
+    owner: str = Field(default="", index=True, max_length=80)
     version: int = 1
     idempotency_key: str | None = Field(default=None, unique=True, max_length=200)
     request_hash: str = Field(default="", max_length=64)

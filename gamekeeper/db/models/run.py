@@ -14,7 +14,8 @@ class RunRow(SQLModel, table=True):
     """``source`` and ``call`` are what the caller gave, for a rerun; ``carried`` are the steps that a rerun takes from
     ``rerun_of`` as they ended there. ``started_workflow`` is False until Temporal has taken the run: the row is the
     outbox of its own start, but for a run that the workflow ``started_by`` begins, as a step of its own or on time.
-    ``caller`` is the actor who asked for the run, or for the run or schedule that begins it. A run of a
+    ``caller`` is the actor who asked for the run, or for the run or schedule that begins it; ``owner`` is the same by
+    their id, for the instances that it makes. A run of a
     ``concurrency_group`` begins its steps when it holds a slot of it. ``cancel_reason`` is the text of a
     requested cancel; ``superseded_by`` is the newer run of its group that asked for it, None for a person's cancel."""
 
@@ -42,6 +43,7 @@ class RunRow(SQLModel, table=True):
     parent_step: str | None = Field(default=None, max_length=70)
     started_by: str | None = Field(default=None, max_length=255)
     caller: str = Field(default="", max_length=210)
+    owner: str = Field(default="", max_length=80)
     schedule: str | None = Field(default=None, index=True, max_length=80)
     callers: list[str] = Field(default_factory=list, sa_type=JSON)
     concurrency_group: str | None = Field(default=None, index=True, max_length=200)

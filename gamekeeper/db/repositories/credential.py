@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, func, or_
@@ -11,10 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow, SessionRow, UserRow
 from gamekeeper.db.readable import column, readable
+from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.key import KeyRepository, is_good_key, is_good_secret
 from gamekeeper.domain.access.caller import Caller, CallerKind
-from gamekeeper.domain.access.role import Role, lower_of
+from gamekeeper.domain.access.grant import Grant, HolderKind, holder
+from gamekeeper.domain.access.role import Role, lower_of, verbs_of
 from gamekeeper.domain.access.user import SessionTerms, UserKind, UserState
+
+Grants = Mapping[str, tuple[Grant, ...]]
 
 
 class CredentialRepository:
@@ -31,9 +36,11 @@ class CredentialRepository:
         keys = [row for row in await KeyRepository(self._session).by_hashes(secret_hashes) if is_good(*row, now)]
         sessions = await self._sessions(secret_hashes, now)
         users = await self._users({key.user_id for _, key in keys if key.user_id} | {row.user_id for row in sessions})
-        found = {secret.key_hash: _by_key(secret, key, users) for secret, key in keys}
+        holders = {(HolderKind.KEY.value, key.id) for _, key in keys} | {(HolderKind.USER.value, id_) for id_ in users}
+        grants = await GrantRepository(self._session).good(holders, now)
+        found = {secret.key_hash: _by_key(secret, key, users, grants) for secret, key in keys}
         found |= {
-            row.token_hash: _by_session(row, users, self._terms.end(row.created_at, row.last_used_at))
+            row.token_hash: _by_session(row, users, grants, self._terms.end(row.created_at, row.last_used_at))
             for row in sessions
         }
         return {secret_hash: caller for secret_hash, caller in found.items() if caller is not None}
@@ -84,19 +91,24 @@ def is_good(secret: ApiKeySecretRow, key: ApiKeyRow, now: datetime) -> bool:
     return key.revoked_at is None and all(end is None or end > now for end in (secret.good_until, key.expires_at))
 
 
-def _by_key(secret: ApiKeySecretRow, key: ApiKeyRow, users: dict[str, UserRow]) -> Caller | None:
+def _by_key(secret: ApiKeySecretRow, key: ApiKeyRow, users: dict[str, UserRow], grants: Grants) -> Caller | None:
+    """A key of a user does what its user may do, and no more than the key's own role has."""
     until = min((end for end in (secret.good_until, key.expires_at) if end is not None), default=None)
     if key.user_id is None:
-        return Caller(CallerKind.KEY, key.id, key.name, key.role, secret.key_hash, until, key_id=key.id)
+        own = grants.get(holder(CallerKind.KEY, key.id), ())
+        return Caller(CallerKind.KEY, key.id, key.name, key.role, secret.key_hash, until, own, key_id=key.id)
     user = users.get(key.user_id)
     if user is None:
         return None
     role = lower_of(user.role, ceiling=key.role)
-    return Caller(CallerKind.USER, user.id, user.name, role, secret.key_hash, until, key_id=key.id)
+    most = verbs_of(key.role)
+    own = tuple(replace(grant, verbs=grant.verbs & most) for grant in grants.get(holder(CallerKind.USER, user.id), ()))
+    return Caller(CallerKind.USER, user.id, user.name, role, secret.key_hash, until, own, key_id=key.id)
 
 
-def _by_session(row: SessionRow, users: dict[str, UserRow], until: datetime) -> Caller | None:
+def _by_session(row: SessionRow, users: dict[str, UserRow], grants: Grants, until: datetime) -> Caller | None:
     user = users.get(row.user_id)
     if user is None:
         return None
-    return Caller(CallerKind.USER, user.id, user.name, user.role, row.token_hash, until, session_id=row.id)
+    own = grants.get(holder(CallerKind.USER, user.id), ())
+    return Caller(CallerKind.USER, user.id, user.name, user.role, row.token_hash, until, own, session_id=row.id)

@@ -12,6 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.models import EventRow
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.db.sight import seen_by
+from gamekeeper.domain.access.sight import ALL_SEEING, Sight
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import InvalidError
@@ -33,6 +35,10 @@ def _conditions(wanted: EventFilter) -> list[Any]:
     return found
 
 
+def _seen(sight: Sight) -> list[Any]:
+    return [] if sight.is_everything else [seen_by(sight)]
+
+
 def _kind(kind: str) -> Any:
     return col(EventRow.kind) == kind if "." in kind else col(EventRow.kind).startswith(f"{kind}.", autoescape=True)
 
@@ -41,19 +47,22 @@ class EventRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def page(self, wanted: EventFilter, *, cursor: str | None, limit: int) -> Page[EventRow]:
+    async def page(
+        self, wanted: EventFilter, sight: Sight = ALL_SEEING, *, cursor: str | None, limit: int
+    ) -> Page[EventRow]:
         """Newest first."""
-        query = select(EventRow).where(*_conditions(wanted)).order_by(col(EventRow.seq).desc())
+        query = select(EventRow).where(*_conditions(wanted), *_seen(sight)).order_by(col(EventRow.seq).desc())
         if cursor:
             query = query.where(col(EventRow.seq) < _seq(decode_cursor(cursor)))
         return await read_page(self._session, query, column(EventRow.seq), limit)
 
     async def after(
-        self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None
+        self, seq: int, wanted: EventFilter, limit: int, up_to: int | None = None, sight: Sight = ALL_SEEING
     ) -> tuple[list[EventRow], list[int]]:
         """The events that can be read, oldest first, and the numbers of all. One that can't be read would otherwise
         hold up its followers for ever."""
-        query = select(EventRow).where(col(EventRow.seq) > seq, *_conditions(wanted)).order_by(col(EventRow.seq))
+        query = select(EventRow).where(col(EventRow.seq) > seq, *_conditions(wanted), *_seen(sight))
+        query = query.order_by(col(EventRow.seq))
         if up_to is not None:
             query = query.where(col(EventRow.seq) <= up_to)
         return await readable(self._session, query.limit(limit), column(EventRow.seq))

@@ -11,9 +11,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from gamekeeper.db.labels import has_label
 from gamekeeper.db.models import ContainerRow, InstanceRevisionRow, InstanceRow, NodeRow, RunRow, StepRow
 from gamekeeper.db.readable import column, one_readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.db.scope import INSTANCES, narrowed
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.container.container_key import InstanceKey, StepKey
 from gamekeeper.domain.instance.instance_filter import InstanceFilter
 from gamekeeper.domain.instance.state import Desired, InstanceReason, InstanceState
@@ -54,13 +57,14 @@ class InstanceRepository:
         query = select(InstanceRow).where(InstanceRow.idempotency_key == key, col(InstanceRow.deleted_at).is_(None))
         return (await self._session.exec(query)).first()
 
-    async def page(self, wanted: InstanceFilter, *, cursor: str | None, limit: int) -> Page[InstanceRow]:
+    async def page(self, wanted: InstanceFilter, *, scope: Scope, cursor: str | None, limit: int) -> Page[InstanceRow]:
         query = select(InstanceRow).where(col(InstanceRow.deleted_at).is_(None)).order_by(InstanceRow.id)
+        query = narrowed(query, scope, INSTANCES)
         for name in ("node_id", "pipeline", "group"):
             if (value := getattr(wanted, name)) is not None:
                 query = query.where(getattr(InstanceRow, name) == value)
         if wanted.label:
-            query = query.where(col(InstanceRow.labels)[wanted.label[0]].as_string() == wanted.label[1])
+            query = query.where(has_label(col(InstanceRow.labels), *wanted.label))
         if wanted.id_prefix:
             query = query.where(col(InstanceRow.id).startswith(wanted.id_prefix, autoescape=True))
         if wanted.state:
@@ -157,6 +161,11 @@ class InstanceRepository:
         if not run_id:
             return maker
         found = await self._session.exec(select(RunRow.caller).where(RunRow.id == run_id))
+        return found.first() or ""
+
+    async def owner_of_run(self, run_id: str) -> str:
+        """The owner of a run, who owns the instances that it makes; empty for none."""
+        found = await self._session.exec(select(RunRow.owner).where(RunRow.id == run_id))
         return found.first() or ""
 
     async def made_by(self, maker: str, run_id: str) -> InstanceRevisionRow | None:

@@ -11,10 +11,13 @@ from sqlalchemy.orm import load_only
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.db.labels import has_label
 from gamekeeper.db.models import ContainerRow, EnrolmentTokenRow, NodeRow, RunRow, StepRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.db.scope import NODES, RUNS, narrowed
+from gamekeeper.domain.access.access import ALL_NODES, ALL_PIPELINES, Scope
 from gamekeeper.domain.language.step import Lifetime, StepType
 from gamekeeper.domain.node.capacity import BOUNDS
 from gamekeeper.domain.node.node import NodeMode, NodeStatus, NodeView
@@ -43,9 +46,9 @@ class NodeRepository:
     async def get(self, node_id: str) -> NodeRow:
         return _there(await self.find(node_id), node_id)
 
-    async def find_many(self, node_ids: Sequence[str]) -> list[NodeRow]:
-        found = await self._session.exec(select(NodeRow).where(col(NodeRow.id).in_(node_ids)))
-        return list(found.all())
+    async def find_many(self, node_ids: Sequence[str], scope: Scope = ALL_NODES) -> list[NodeRow]:
+        query = narrowed(select(NodeRow).where(col(NodeRow.id).in_(node_ids)), scope, NODES)
+        return list((await self._session.exec(query)).all())
 
     async def statuses_of(self, node_ids: Sequence[str]) -> list[NodeRow]:
         """The nodes with their status, and when they were last seen. Nothing else of them is read."""
@@ -53,8 +56,9 @@ class NodeRepository:
         query = select(NodeRow).where(col(NodeRow.id).in_(node_ids)).options(load_only(*told, raiseload=True))
         return list((await self._session.exec(query)).all())
 
-    async def ids(self) -> list[str]:
-        return list((await self._session.exec(select(NodeRow.id).order_by(NodeRow.id).limit(_PAGE))).all())
+    async def ids(self, scope: Scope = ALL_NODES) -> list[str]:
+        query = narrowed(select(NodeRow.id), scope, NODES).order_by(NodeRow.id)
+        return list((await self._session.exec(query.limit(_PAGE))).all())
 
     async def only_id(self) -> str | None:
         """The node of a fleet of one; None for any other fleet."""
@@ -65,15 +69,22 @@ class NodeRepository:
         return (await self._session.exec(select(NodeRow).where(NodeRow.key_hash == key_hash))).first()
 
     async def page(
-        self, *, status: str | None, mode: str | None, label: tuple[str, str] | None, cursor: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        mode: str | None,
+        label: tuple[str, str] | None,
+        scope: Scope,
+        cursor: str | None,
+        limit: int,
     ) -> Page[NodeRow]:
-        query = select(NodeRow).order_by(NodeRow.id)
+        query = narrowed(select(NodeRow), scope, NODES).order_by(NodeRow.id)
         if status:
             query = query.where(NodeRow.status == status)
         if mode:
             query = query.where(NodeRow.mode == mode)
         if label:
-            query = query.where(col(NodeRow.labels)[label[0]].as_string() == label[1])
+            query = query.where(has_label(col(NodeRow.labels), *label))
         if cursor:
             query = query.where(col(NodeRow.id) > decode_cursor(cursor))
         return await read_page(self._session, query, column(NodeRow.id), limit)
@@ -208,8 +219,10 @@ class NodeRepository:
         )
         return spent.scalars().first()
 
-    async def containers(self, node_id: str) -> list[ContainerRow]:
+    async def containers(self, node_id: str, of_runs: Scope = ALL_PIPELINES) -> list[ContainerRow]:
         query = select(ContainerRow).where(ContainerRow.node_id == node_id).order_by(ContainerRow.name)
+        if not of_runs.is_everything:
+            query = query.where(col(ContainerRow.run_id).in_(narrowed(select(RunRow.id), of_runs, RUNS)))
         return (await readable(self._session, query, column(ContainerRow.id)))[0]
 
     async def replace_containers(self, node_id: str, rows: Sequence[ContainerRow]) -> None:

@@ -11,6 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.db.models import PipelineRow
 from gamekeeper.db.readable import column
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
+from gamekeeper.db.scope import PIPELINES, narrowed
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.errors import NotFoundError
 
 
@@ -29,9 +31,12 @@ class PipelineRepository:
         """Raises NotFoundError that names what is not there."""
         row = await self.find(name, version)
         if row is None:
-            what = f'pipeline "{name}"' + (f" version {version}" if version is not None else "")
-            raise NotFoundError(f"there is no {what}", hint="gamekeeper pipeline ls lists them")
+            raise no_pipeline(name, version)
         return row
+
+    async def find_whatever(self, name: str, version: int) -> PipelineRow | None:
+        """A version, and one of a pipeline that was deleted as well."""
+        return await self._session.get(PipelineRow, (name, version))
 
     async def next_version(self, name: str) -> int:
         query = select(func.max(PipelineRow.version)).where(PipelineRow.name == name)
@@ -48,7 +53,7 @@ class PipelineRepository:
         query = query.order_by(col(PipelineRow.version).desc())
         return await read_page(self._session, query, column(PipelineRow.version), limit)
 
-    async def newest(self, cursor: str | None, limit: int) -> Page[PipelineRow]:
+    async def newest(self, scope: Scope, cursor: str | None, limit: int) -> Page[PipelineRow]:
         """The newest version of each pipeline, by name."""
         newest = (
             select(PipelineRow.name, func.max(PipelineRow.version).label("version"))
@@ -59,6 +64,7 @@ class PipelineRepository:
         query = select(PipelineRow).join(
             newest, (col(PipelineRow.name) == newest.c.name) & (col(PipelineRow.version) == newest.c.version)
         )
+        query = narrowed(query, scope, PIPELINES)
         if cursor:
             query = query.where(col(PipelineRow.name) > decode_cursor(cursor))
         return await read_page(self._session, query.order_by(PipelineRow.name), column(PipelineRow.name), limit)
@@ -68,3 +74,8 @@ class PipelineRepository:
         query = update(PipelineRow).where(col(PipelineRow.name) == name, col(PipelineRow.deleted_at).is_(None))
         done = await self._session.exec(query.values(deleted_at=now))
         return bool(done.rowcount)
+
+
+def no_pipeline(name: str, version: int | None = None) -> NotFoundError:
+    what = f'pipeline "{name}"' + (f" version {version}" if version is not None else "")
+    return NotFoundError(f"there is no {what}", hint="gamekeeper pipeline ls lists them")

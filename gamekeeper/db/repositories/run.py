@@ -14,11 +14,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from gamekeeper.db.event_log import record
+from gamekeeper.db.labels import has_label
 from gamekeeper.db.models import RunRow, StepRow
 from gamekeeper.db.models.columns import storable
 from gamekeeper.db.readable import column, one_readable, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.db.repositories.step_room import StepRoomRepository
+from gamekeeper.db.scope import RUNS, narrowed
+from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event, NodeTime
 from gamekeeper.domain.event.event_kind import EventKind
@@ -93,8 +96,8 @@ class RunRepository:
             self._session, Event(kind=EventKind.of("run", run.state), run=run.id, message=f"pipeline {run.pipeline}")
         )
 
-    async def page(self, wanted: RunFilter, *, cursor: str | None, limit: int) -> Page[RunRow]:
-        query = select(RunRow).order_by(col(RunRow.id).desc()).options(*WITHOUT_TEXT)
+    async def page(self, wanted: RunFilter, *, scope: Scope, cursor: str | None, limit: int) -> Page[RunRow]:
+        query = narrowed(select(RunRow), scope, RUNS).order_by(col(RunRow.id).desc()).options(*WITHOUT_TEXT)
         for name in ("state", "pipeline", "schedule", "parent_run", "concurrency_group"):
             value = getattr(wanted, name)
             if value is not None:
@@ -102,7 +105,7 @@ class RunRepository:
         if wanted.id_prefix:
             query = query.where(col(RunRow.id).startswith(wanted.id_prefix, autoescape=True))
         if wanted.label:
-            query = query.where(col(RunRow.labels)[wanted.label[0]].as_string() == wanted.label[1])
+            query = query.where(has_label(col(RunRow.labels), *wanted.label))
         if wanted.is_waiting:
             query = query.where(_is_waiting())
         if wanted.node:

@@ -18,6 +18,8 @@ from gamekeeper.db.models import RunRow
 from gamekeeper.db.readable import column
 from gamekeeper.db.repositories.page import Page, cut_page, decode_cursor
 from gamekeeper.db.repositories.run import OPEN_STATES
+from gamekeeper.db.scope import RUNS, narrowed, within
+from gamekeeper.domain.access.access import ALL_PIPELINES, Scope
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedConcurrency
@@ -90,22 +92,22 @@ class RunGroupRepository:
         group = await self.get(concurrency.group)
         return group.waiting[: max(1, concurrency.limit - len(group.running))]
 
-    async def page(self, cursor: str | None, limit: int) -> Page[RunGroup]:
-        """Groups with runs that have not ended, by name."""
+    async def page(self, scope: Scope, cursor: str | None, limit: int) -> Page[RunGroup]:
+        """Groups with runs of the scope that have not ended, by name. Others' runs in them are not named."""
         names = (
             select(RunRow.concurrency_group)
-            .where(col(RunRow.concurrency_group).is_not(None), col(RunRow.state).in_(OPEN_STATES))
+            .where(within(scope, RUNS), col(RunRow.concurrency_group).is_not(None), col(RunRow.state).in_(OPEN_STATES))
             .group_by(col(RunRow.concurrency_group))
             .order_by(col(RunRow.concurrency_group))
         )
         if cursor:
             names = names.where(col(RunRow.concurrency_group) > decode_cursor(cursor))
         found = (await self._session.exec(names.limit(limit + 1))).all()
-        groups = [await self.get(name) for name in found if name is not None]
+        groups = [await self.get(name, scope) for name in found if name is not None]
         return cut_page(groups, limit, lambda group: group.name)
 
-    async def get(self, name: str) -> RunGroup:
-        rows = await self._rows(name)
+    async def get(self, name: str, scope: Scope = ALL_PIPELINES) -> RunGroup:
+        rows = await self._rows(name, scope)
         running = [row.id for row in rows if row.holds_slot]
         return RunGroup(name, running, [row.id for row in rows if not row.holds_slot])
 
@@ -113,7 +115,8 @@ class RunGroupRepository:
         await lock_name(self._session, f"group/{group}")
         return await self._rows(group)
 
-    async def _rows(self, group: str) -> Sequence[RunRow]:
+    async def _rows(self, group: str, scope: Scope = ALL_PIPELINES) -> Sequence[RunRow]:
         query = select(RunRow).where(RunRow.concurrency_group == group, col(RunRow.state).in_(OPEN_STATES))
+        query = narrowed(query, scope, RUNS)
         query = query.options(load_only(*_COLUMNS, raiseload=True))
         return (await self._session.exec(query.order_by(col(RunRow.created_at), RunRow.id))).all()

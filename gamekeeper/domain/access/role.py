@@ -19,6 +19,7 @@ class Role(StrEnum):
         member.meaning = meaning
         return member
 
+    GUEST = "guest", "can do just what grants say: a customer, a player, a program for one server"
     VIEWER = "viewer", "looks on: a dashboard, a monitor"
     OPERATOR = "operator", "keeps running what is there: a friend who helps at night"
     DEVELOPER = "developer", "makes and changes pipelines and instances too"
@@ -29,6 +30,7 @@ _VIEWER = frozenset({Verb.SEE, Verb.LOGS})
 _OPERATOR = _VIEWER | {Verb.CONSOLE, Verb.POWER, Verb.RUN, Verb.APPROVE}
 _DEVELOPER = _OPERATOR | {Verb.FILES, Verb.EDIT, Verb.SHELL}
 _VERBS: dict[str, frozenset[Verb]] = {
+    Role.GUEST: frozenset(),
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
     Role.DEVELOPER: _DEVELOPER,

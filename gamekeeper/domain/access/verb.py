@@ -23,7 +23,7 @@ class Verb(StrEnum):
     CONSOLE = "console", "look on at the console of its process, and type there"
     FILES = "files", "read and change its files"
     POWER = "power", "start, stop, restart or kill an instance; cordon and drain a node"
-    RUN = "run", "run a stored pipeline; steer its runs and schedules"
+    RUN = "run", "run a stored pipeline; steer its runs and schedules; on a node: place work of one's own there"
     EDIT = "edit", "make, change and remove it; run a pipeline that is not stored"
     APPROVE = "approve", "answer a step that asks for approval"
     SHELL = "shell", "run commands in its container"

@@ -190,6 +190,8 @@ class EventKind(StrEnum):
     )
     PAYLOAD_KEY_DROPPED = "payload_key.dropped", "A user dropped a payload key that no history needs any more."
     PAYLOAD_KEY_GIVEN_UP = "payload_key.given_up", "A user gave a payload key up: what it encrypted is lost."
+    GRANT_MADE = "grant.made", "A user made a grant; `data` has it, and all grants of its holder before and after."
+    GRANT_REMOVED = "grant.removed", "A user removed a grant; `data` has all grants of its holder before and after."
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

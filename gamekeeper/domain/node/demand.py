@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gamekeeper.domain.access.access import ALL_NODES, Scope
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.device import CDI, DeviceReservation
 from gamekeeper.domain.language.given_port import PortWish, wishes_of
@@ -36,7 +37,8 @@ class GpuDemand:
 class Where:
     """``node`` is the one that is asked for by its id, None for any that has the ``labels``. ``across`` is the label
     over whose values a group is spread or packed; ``together`` keeps the group on one node, because names are found
-    there alone, and spreads all else. Beside what has all labels of ``anti_affinity`` nothing is placed."""
+    there alone, and spreads all else. Beside what has all labels of ``anti_affinity`` nothing is placed.
+    ``allowed`` are the nodes that whoever asks may place work on: for them there are no others."""
 
     node: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Where:
     across: str = NODE_KEY
     anti_affinity: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
+    allowed: Scope = ALL_NODES
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ MAX_BACKFILL = 1000
 
 class ScheduledRun(BaseModel):
     """A run that a schedule starts. ``version`` None means the newest at each time; the workflow of that time fills in
-    ``run_id``, ``started_by`` and the ``caller``, who wrote the schedule."""
+    ``run_id``, ``started_by`` and the ``caller``, who wrote the schedule; ``owner`` is the same by their id."""
 
     schedule: str
     pipeline: str
@@ -26,6 +26,7 @@ class ScheduledRun(BaseModel):
     run_id: str = ""
     started_by: str = ""
     caller: str = ""
+    owner: str = ""
 
 
 class ScheduleSpec(BaseModel):
@@ -60,3 +61,8 @@ class StandingSchedule(ScheduleTerms):
 
 def schedule_id(pipeline: str, index: int) -> str:
     return f"{pipeline}-{index}"
+
+
+def pipeline_of_schedule(name: str) -> str:
+    """The pipeline that a schedule's id begins with."""
+    return name.rpartition("-")[0]

@@ -89,9 +89,11 @@ async def test_following_resumes_behind_the_last_id(api: ApiUnderTest) -> None:
     headers = {"Last-Event-ID": str(first)}
     # The test client gives a stream only when it has ended, so its generator is read as the server reads it.
     from api.rest.v1.event import _stream
+    from gamekeeper.domain.access.sight import ALL_SEEING
     from gamekeeper.domain.event.event_filter import EventFilter
 
-    stream = _stream(api.process.services.events, int(headers["Last-Event-ID"]), EventFilter(kinds=("node",)))
+    wanted = EventFilter(kinds=("node",))
+    stream = _stream(api.process.services.events, int(headers["Last-Event-ID"]), wanted, ALL_SEEING)
     async with asyncio.timeout(HANG_SECONDS):
         async for message in stream:
             assert message.id == str(first + len(seen) + 1)

@@ -9,9 +9,10 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
 from api.dependencies import require_caller
-from api.needs import Needs, needs_of_routes
+from api.needs import Judged, Needs, needs, needs_of_routes
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access.role import Role, verbs_of
+from gamekeeper.domain.access.verb import ObjectKind, Verb
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.websocket import websocket
 
@@ -60,7 +61,9 @@ async def test_a_role_opens_just_what_its_verbs_open(api: ApiUnderTest, role: Ro
     assert {method for method, _, _ in needs} == {"GET", "POST", "PUT", "PATCH", "DELETE", "WS"}
     for method, path, need in needs:
         may = need.verb is None or need.verb in verbs_of(role)
-        assert await is_forbidden(api, method, path, secret) is not may, (method, path)
+        # To a guest, who was given nothing, no object is there; what is nobody's is forbidden.
+        is_hidden = role is Role.GUEST and need.judged is Judged.OBJECT and need.on is not ObjectKind.SERVER
+        assert await is_forbidden(api, method, path, secret) is not (may or is_hidden), (method, path)
 
 
 async def test_a_pipeline_that_is_not_stored_needs_more_than_one_that_is(api: ApiUnderTest) -> None:
@@ -69,12 +72,12 @@ async def test_a_pipeline_that_is_not_stored_needs_more_than_one_that_is(api: Ap
     headers = of(await key_of(api, Role.OPERATOR))
     refused = await api.anonymous.post("/api/v1/runs", json={"spec": HELLO}, headers=headers)
     assert refused.status_code == 403
-    assert refused.json()["detail"] == 'the API key "of-operator" (operator) lacks the verb "edit"'
-    assert refused.json()["hint"].endswith(": developer, admin; or run one that is stored: gamekeeper run NAME")
+    assert refused.json()["detail"] == 'the API key "of-operator" (operator) lacks the verb "edit" on pipeline "hello"'
+    assert ": developer, admin; or run one that is stored: gamekeeper run NAME; " in refused.json()["hint"]
     onlooker = await api.anonymous.post(
         "/api/v1/runs", json={"spec": HELLO}, headers=of(await key_of(api, Role.VIEWER))
     )
-    assert onlooker.json()["hint"].endswith('; a pipeline that is not stored needs the verb "edit" as well')
+    assert '; a pipeline that is not stored needs the verb "edit" as well; ' in onlooker.json()["hint"]
     started = await api.anonymous.post("/api/v1/runs", json={"pipeline": "hello"}, headers=headers)
     assert started.status_code == 201, started.text
 
@@ -118,4 +121,24 @@ def test_a_route_that_does_not_say_what_it_needs_is_no_route() -> None:
 
     app.include_router(router)
     with pytest.raises(LookupError, match="/api/v1/forgotten has to say what it needs"):
+        list(needs_of_routes(app))
+
+
+@pytest.mark.parametrize(
+    ("path", "need", "words"),
+    [
+        ("/forgotten", needs(Verb.SEE, ObjectKind.NODE), "names no node"),
+        ("/nodes/{node_id}/x", needs(Verb.SEE, ObjectKind.INSTANCE), "names no instance"),
+        ("/forgotten", needs(Verb.SEE, ObjectKind.NODE, judged=Judged.LIST), "takes no scope"),
+    ],
+)
+def test_a_list_that_shows_all_to_everybody_is_no_route(path: str, need: Any, words: str) -> None:
+    app, router = FastAPI(), APIRouter(prefix="/api/v1", dependencies=[Depends(require_caller)])
+
+    @router.get(path, dependencies=[need])
+    async def forgotten() -> dict[str, Any]:
+        return {}
+
+    app.include_router(router)
+    with pytest.raises(LookupError, match=words):
         list(needs_of_routes(app))

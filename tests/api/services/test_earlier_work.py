@@ -15,6 +15,7 @@ from gamekeeper.temporal import queues
 from gamekeeper.temporal.ids import instance_schedule_id
 from gamekeeper.temporal.proofs import PROOF, WorkKey
 from tests.api.rest.test_run_control import step
+from tests.factories import EVERYTHING
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.temporal import with_codec
 from tests.hang import HANG_SECONDS
@@ -26,7 +27,7 @@ async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
     spec = {"name": pipeline, "schedule": [{"cron": "0 5 1 1 *"}], "steps": [step("a")]}
     await api.add_node()
     assert (await api.http.post("/pipelines", json={"spec": spec})).status_code == 201
-    (schedule,) = await ScheduleService(api.database, old, 20).apply(pipeline, ScheduleCall(node="node-1"))
+    (schedule,) = await ScheduleService(api.database, old, 20).apply(pipeline, ScheduleCall(node="node-1"), EVERYTHING)
     handle = await old.start_workflow("PipelineWorkflow", "x", id=running, task_queue=queues.CONTROL_PLANE)
     async with asyncio.timeout(HANG_SECONDS):
         while not [found async for found in old.list_workflows(f"WorkflowId='{running}'")]:

@@ -14,6 +14,7 @@ from api.services.event import EventBatch, EventService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.event import EventRepository
+from gamekeeper.domain.access.sight import ALL_SEEING
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.event.event_kind import EventKind
@@ -49,7 +50,7 @@ async def test_an_event_is_kept_only_with_its_change(database: Database, events:
     with pytest.raises(RuntimeError):
         await fail()
     await write(database, "node.created", "node.edited")
-    rows = (await events.page(EventFilter(), cursor=None, limit=10)).rows
+    rows = (await events.page(EventFilter(), ALL_SEEING, cursor=None, limit=10)).rows
     assert [row.kind for row in rows] == ["node.edited", "node.created"]
     assert rows[0].hlc > rows[1].hlc
     assert rows[0].actor == "system"
@@ -66,7 +67,7 @@ async def test_concurrent_writers_and_a_follower_that_comes_back(database: Datab
         async with aclosing(events.follow(seen[-1] if seen else 0, EventFilter())) as stream:
             seen += await take(stream, min(17, 100 - len(seen)))
     await writing
-    everything = [row.seq for row in (await events.page(EventFilter(), cursor=None, limit=200)).rows]
+    everything = [row.seq for row in (await events.page(EventFilter(), ALL_SEEING, cursor=None, limit=200)).rows]
     assert seen == sorted(set(seen)) == sorted(seq or 0 for seq in everything)
 
 
@@ -79,7 +80,7 @@ async def test_a_follower_sees_what_it_wants_and_what_comes(database: Database, 
     async with database.write() as session:
         record(session, Event(kind=EventKind.RUN_QUEUED, node="a", run="r"))
     numbers = await reading
-    rows = {row.seq: row for row in (await events.page(EventFilter(), cursor=None, limit=10)).rows}
+    rows = {row.seq: row for row in (await events.page(EventFilter(), ALL_SEEING, cursor=None, limit=10)).rows}
     assert [(rows[seq].node, rows[seq].kind) for seq in numbers] == [("a", "node.offline"), ("a", "run.queued")]
 
 
@@ -136,7 +137,7 @@ async def test_it_ends_when_no_more_can_come(database: Database, events: EventSe
     async def is_over() -> bool:
         return over
 
-    stream = events.follow(0, EventFilter(kinds=("run",)), is_over)
+    stream = events.follow(0, EventFilter(kinds=("run",)), is_over=is_over)
     assert len(await take(stream, 2)) == 2
     over = True
     await write(database, "run.failed")

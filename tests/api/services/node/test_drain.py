@@ -15,6 +15,7 @@ from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.run.run import RunState
 from gamekeeper.domain.run.step import StepState
 from gamekeeper.errors import NotFoundError
+from tests.factories import EVERYTHING
 
 LONG, OVER = timedelta(hours=1), timedelta(seconds=-1)
 
@@ -133,7 +134,7 @@ async def test_an_operator_ends_a_drain(drains: Drains) -> None:
     await drains.add_step(StepState.RUNNING)
     for mode in ("active", "disabled"):
         await drains.service.drain("n1", LONG)
-        await drains.nodes.edit("n1", {"mode": mode}, None)
+        await drains.nodes.edit("n1", {"mode": mode}, None, EVERYTHING)
         assert await drains.node() == (mode, False)
         await drains.service.uncordon("n1")
     await drains.service.drain("n1", OVER)
@@ -143,7 +144,7 @@ async def test_an_operator_ends_a_drain(drains: Drains) -> None:
 
 
 async def test_a_disabled_node_is_drained_already(drains: Drains) -> None:
-    await drains.nodes.edit("n1", {"mode": "disabled"}, None)
+    await drains.nodes.edit("n1", {"mode": "disabled"}, None, EVERYTHING)
     await drains.service.drain("n1", LONG)
     assert await drains.node() == ("disabled", False)
 
