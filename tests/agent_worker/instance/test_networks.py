@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -94,9 +94,9 @@ async def test_a_network_that_goes_before_the_start_is_made_again(
     assert isinstance(engine, DockerEngine)
     name, start = f"gk-g-{node.instance}", engine.start
 
-    async def pruned(container_id: str) -> None:
+    async def pruned(container_id: str, secrets: Mapping[str, bytes] | None = None) -> None:
         await engine._call(engine._api.remove_network, name)
-        await start(container_id)
+        await start(container_id, secrets)
 
     monkeypatch.setattr(engine, "start", pruned)
     assert (await node.order(spec=server(node, group=node.instance))).is_ready
