@@ -75,3 +75,11 @@ def test_migrations_are_one_line() -> None:
     """Two that were written at the same time follow each other: with two ends no database can be brought up to date."""
     found = sorted((ROOT / "gamekeeper" / "db" / "migrations" / "versions").glob("0*.py"))
     assert [path.name[:4] for path in found] == [f"{number:04}" for number in range(1, len(found) + 1)]
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    """Texts name decisions by their numbers."""
+    found = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:4] for path in found] == [f"{number:04}" for number in range(1, len(found) + 1)]
+    for path in found:
+        assert path.read_text().startswith(f"# {int(path.name[:4])}. "), path.name
