@@ -95,7 +95,7 @@ class Joining:
     def _look(self) -> None:
         now, log = self._now(), self._log
         for stream, seam in self._seams.items():
-            if not seam.is_certain:
+            if not seam.is_sure:  # what stood still for a while may go on
                 seam.look(log.text_of(stream), log.begins.get(stream, 0), now, ended=self._is_over)
 
 

@@ -6,7 +6,8 @@ they say: the log, behind a line that was in it before the attach, has the begin
 
 The log has whole lines alone, a little later than the console. So the console's first line is waited for in the log. An
 answer that could be another one with what is still on its way, as with lines that are like each other, has to stay the
-same for a while.
+same for a while. On a machine that is held up, time passes and nothing comes: so that while is longer for a stream that
+wrote while it was looked at, and a few bytes that are the same count only where they are all that the console has.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ HEAD_BYTES = 256 * 1024
 PROBE_BYTES = 4 * 1024
 CERTAIN_BYTES = 256
 QUIET_SECONDS = 0.25  # in which a line gets from the process to the log, and what is attached to its reader
+LIVELY_SECONDS = 1.0  # the same, for a stream that wrote meanwhile
 QUIET_LOOKS = 5  # at least: on a machine that is held up, time passes without anybody getting anywhere
 MAX_TRIES = 200
 
@@ -25,7 +27,8 @@ MAX_TRIES = 200
 class StreamSeam:
     """The seam of one stream. ``head`` is the beginning of what the console had, of ``came`` bytes. ``place`` counts
     the bytes of the followed log that the console does not have: an answer that is the same ``since`` a time, in so
-    many ``looks``."""
+    many ``looks``. ``is_lively`` once the log grew behind the time in which it tells what was in it; ``is_sure`` where
+    nothing that comes can change the place."""
 
     since: float
     head: bytearray = field(default_factory=bytearray)
@@ -33,6 +36,10 @@ class StreamSeam:
     place: int | None = 0
     looks: int = 0
     is_certain: bool = False
+    is_lively: bool = False
+    is_sure: bool = False
+    _began: float | None = None
+    _end: int = 0
 
     def add(self, data: bytes) -> None:
         self.came += len(data)
@@ -48,16 +55,25 @@ class StreamSeam:
         head = bytes(self.head)
         if ended and head and not self.has_line:
             head += b"\n"  # as the log ends the last line
+        self._note_growth(begin + len(text), now)
         found: int | None = len(text)
-        is_sure = False
+        is_enough = True
         if b"\n" in head or len(head) >= HEAD_BYTES:
-            found, is_sure = find_place(text, head, len(text) - self.came)
+            found, self.is_sure = find_place(text, head, len(text) - self.came)
+            same = len(text) - (found or 0)
+            is_enough = same >= min(CERTAIN_BYTES, len(head[: head.rfind(b"\n") + 1] or head))
         place = begin + found if found is not None else None
         if place != self.place:
             self.place, self.since, self.looks = place, now, 0
         self.looks += 1
-        is_quiet = now - self.since >= QUIET_SECONDS and self.looks >= QUIET_LOOKS
-        self.is_certain = place is not None and (is_sure or is_quiet)
+        quiet = LIVELY_SECONDS if self.is_lively else QUIET_SECONDS
+        is_quiet = now - self.since >= quiet and self.looks >= QUIET_LOOKS
+        self.is_certain = place is not None and (self.is_sure or (is_quiet and is_enough))
+
+    def _note_growth(self, end: int, now: float) -> None:
+        self._began = now if self._began is None else self._began
+        self.is_lively = self.is_lively or (end > self._end and now - self._began > QUIET_SECONDS)
+        self._end = end
 
     def guess(self, text: bytes, begin: int) -> int:
         """The most probable place where none was certain."""
