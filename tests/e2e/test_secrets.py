@@ -86,11 +86,11 @@ def test_no_file_of_a_stack_holds_a_value(stack: Stack, tmp_path: Path) -> None:
 
     said: list[str] = []
     for number in range(12):
-        answer = put(stack, f"canary-{number}", {"value": new(), "scope": {"nodes": ["*"]}})
+        answer = put(stack, f"stored-{number}", {"value": new(), "scope": {"nodes": ["*"]}})
         assert answer.status_code == 201, answer.text
         said.append(answer.text)
     (tmp_path / "value").write_text(new())
-    done = stack.command("secret", "set", "canary-file", "--from-file", str(tmp_path / "value"), "--all")
+    done = stack.command("secret", "set", "stored-file", "--from-file", str(tmp_path / "value"), "--all")
     said.append(done.stdout + done.stderr)
     for body in (
         {"value": (wrong := new()), "encoding": wrong},
@@ -102,14 +102,14 @@ def test_no_file_of_a_stack_holds_a_value(stack: Stack, tmp_path: Path) -> None:
         {"value": new(), "file": {"path": "a"}},
         {"value": new(), "description": new() * 40},
     ):
-        refused = put(stack, "canary-0", body)
+        refused = put(stack, "stored-0", body)
         assert refused.status_code == 422, refused.text
         said.append(refused.text)
-    stack.ask("DELETE", "/secrets/canary-1")
+    stack.ask("DELETE", "/secrets/stored-1")
     stack.ask("POST", "/secret-key/rotate")
-    assert values_of(stack, ["canary-2"]) == {"canary-2": given[2].encode()}
+    assert values_of(stack, ["stored-2"]) == {"stored-2": given[2].encode()}
     said += [
-        stack.get(path).text for path in ("/secrets?limit=500", "/secrets/canary-2", "/events?kind=secret&limit=500")
+        stack.get(path).text for path in ("/secrets?limit=500", "/secrets/stored-2", "/events?kind=secret&limit=500")
     ]
     assert [value for value in given if value.removesuffix(ODD) in "".join(said)] == []
     assert found_in(stack.state_dir, given) == []
