@@ -169,7 +169,7 @@ async def test_openapi_has_examples_and_the_problem_format(api: ApiUnderTest) ->
 
 async def test_health_routes(api: ApiUnderTest) -> None:
     assert (await api.anonymous.get("/livez")).json()["status"] == "ok"
-    names = ("database", "temporal", "control_worker", "log_store", "disk", "certificates", "secrets")
+    names = ("database", "temporal", "control_worker", "log_store", "disk", "certificates", "secrets", "payloads")
     await api.start_control_worker()
     async with asyncio.timeout(HANG_SECONDS):
         while (answer := await api.anonymous.get("/readyz")).status_code != 200:

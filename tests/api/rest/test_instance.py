@@ -31,7 +31,9 @@ async def keeper(api: ApiUnderTest) -> FakeKeeper:
     await api.add_node()
     await online(api, "node-1")
     await api.start_control_worker()
-    worker = Worker(api.client, task_queue=queues.node_control_queue("node-1"), activities=[made.carry_out])
+    worker = Worker(
+        api.client_of_node("node-1"), task_queue=queues.node_control_queue("node-1"), activities=[made.carry_out]
+    )
     await api.stack.enter_async_context(worker)
     return made
 

@@ -40,7 +40,7 @@ async def keeper(api: ApiUnderTest) -> FakeKeeper:
     await online(api, "node-1")
     await api.start_control_worker()
     queue = queues.node_control_queue("node-1")
-    worker = Worker(api.client, task_queue=queue, activities=[made.carry_out, made.type_in])
+    worker = Worker(api.client_of_node("node-1"), task_queue=queue, activities=[made.carry_out, made.type_in])
     await api.stack.enter_async_context(worker)
     return made
 
@@ -232,7 +232,9 @@ async def test_an_agent_that_types_no_lines_is_told_as_such(api: ApiUnderTest) -
     await api.add_node()
     await online(api, "node-1")
     await api.start_control_worker()
-    worker = Worker(api.client, task_queue=queues.node_control_queue("node-1"), activities=[old.carry_out])
+    worker = Worker(
+        api.client_of_node("node-1"), task_queue=queues.node_control_queue("node-1"), activities=[old.carry_out]
+    )
     await api.stack.enter_async_context(worker)
     await create(api, schedules=[WARN])
     await idle(api)

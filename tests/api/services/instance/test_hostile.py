@@ -152,7 +152,7 @@ async def test_a_removal_from_an_agent_without_a_keeper(api: ApiUnderTest, has_i
     async def other() -> None:
         return None
 
-    worker = Worker(api.client, task_queue=queues.node_control_queue("node-1"), activities=[other])
+    worker = Worker(api.client_of_node("node-1"), task_queue=queues.node_control_queue("node-1"), activities=[other])
     await api.stack.enter_async_context(worker)
     await create(api)
     found = await idle(api)
