@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
@@ -81,6 +81,28 @@ class EventList(BaseModel):
     next_cursor: str | None = None
 
 
+def wanted_events(
+    kind: Annotated[list[Kind] | None, Query(max_length=20, description="`node.offline`, or all of `node`")] = None,
+    node: Annotated[str, Query(max_length=63)] = "",
+    run: Annotated[str, Query(max_length=32)] = "",
+    step: Annotated[str, Query(max_length=63)] = "",
+    instance: Annotated[str, Query(max_length=63)] = "",
+    actor: Annotated[str, Query(max_length=210, description="As `key:ci`")] = "",
+    since: Moment | None = None,
+    until: Moment | None = None,
+) -> EventFilter:
+    """The filter of a question. Raises InvalidError for a time without its zone, and for a kind that is none."""
+    for name, moment in (("since", since), ("until", until)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
+    for given in kind or ():
+        _check_kind(given)
+    return EventFilter(kind or (), node, run, step, instance, actor, since, until)
+
+
+WantedEvents = Annotated[EventFilter, Depends(wanted_events)]
+
+
 @router.get(
     "",
     response_model=EventList,
@@ -90,41 +112,20 @@ class EventList(BaseModel):
 async def list_events(
     events: EventsDep,
     sight: SightDep,
+    wanted: WantedEvents,
     last_event_id: LastEventId,
-    kind: Annotated[list[Kind] | None, Query(max_length=20, description="`node.offline`, or all of `node`")] = None,
-    node: Annotated[str, Query(max_length=63)] = "",
-    run: Annotated[str, Query(max_length=32)] = "",
-    step: Annotated[str, Query(max_length=63)] = "",
-    instance: Annotated[str, Query(max_length=63)] = "",
-    actor: Annotated[str, Query(max_length=210, description="As `key:ci`")] = "",
-    since: Moment | None = None,
-    until: Moment | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
     follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
 ) -> Response | EventList:
     """The operation log, newest first; or followed, oldest first, neither skipping nor repeating. It has the events of
     what its reader may see, and no others."""
-    check_span(since, until)
-    check_kinds(kind or ())
-    wanted = EventFilter(kind or (), node, run, step, instance, actor, since, until)
     if follow:
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted, sight))
     page = await events.page(wanted, sight, cursor=cursor, limit=limit)
     items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
     return EventList(items=items, next_cursor=page.next_cursor)
-
-
-def check_span(since: datetime | None, until: datetime | None) -> None:
-    for name, moment in (("since", since), ("until", until)):
-        if moment is not None and moment.tzinfo is None:
-            raise InvalidError(f"{name} has no time zone", hint="write it like 2026-11-24T02:12:45Z")
-
-
-def check_kinds(kinds: Sequence[str]) -> None:
-    for kind in kinds:
-        _check_kind(kind)
 
 
 def _check_kind(kind: str) -> None:

@@ -14,9 +14,8 @@ from fastapi.responses import StreamingResponse
 
 from api.dependencies import EventsDep
 from api.needs import SightDep, needs_on_anything
-from api.rest.fields import Moment
 from api.rest.items import shown_items
-from api.rest.v1.event import Event, Kind, check_kinds, check_span
+from api.rest.v1.event import Event, WantedEvents
 from api.services.event import EventService
 from gamekeeper.domain.access.sight import Sight
 from gamekeeper.domain.access.verb import Verb
@@ -46,23 +45,13 @@ _TYPES = {ExportFormat.JSONL: "application/x-ndjson", ExportFormat.CSV: "text/cs
 async def export_events(
     events: EventsDep,
     sight: SightDep,
+    wanted: WantedEvents,
     form: Annotated[
         ExportFormat, Query(alias="format", description="A JSON object a line, or CSV")
     ] = ExportFormat.JSONL,
-    kind: Annotated[list[Kind] | None, Query(max_length=20, description="`node.offline`, or all of `node`")] = None,
-    node: Annotated[str, Query(max_length=63)] = "",
-    run: Annotated[str, Query(max_length=32)] = "",
-    step: Annotated[str, Query(max_length=63)] = "",
-    instance: Annotated[str, Query(max_length=63)] = "",
-    actor: Annotated[str, Query(max_length=210, description="As `key:ci`")] = "",
-    since: Moment | None = None,
-    until: Moment | None = None,
 ) -> Response:
     """Every event that is kept, wanted and to be seen, oldest first. A cell of CSV that a spreadsheet would take for a
     formula begins with an apostrophe."""
-    check_span(since, until)
-    check_kinds(kind or ())
-    wanted = EventFilter(kind or (), node, run, step, instance, actor, since, until)
     lines = _csv(events, wanted, sight) if form is ExportFormat.CSV else _json(events, wanted, sight)
     return StreamingResponse(lines, media_type=_TYPES[form])
 
