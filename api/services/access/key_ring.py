@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.changing import Changes
+from api.services.access.user import check_reaches_user
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -84,8 +85,8 @@ class KeyRing:
             if not user_id:
                 check_gives(by.access, verbs_of(role), Selector())
             keys = KeyRepository(session)
-            if user_id:
-                await UserRepository(session).get(user_id)
+            if user_id and (user := await UserRepository(session).get(user_id)).id != by.user_id:
+                await check_reaches_user(session, by, user)
             names = await keys.names_of_good(now)
             if is_taken(name, names):
                 raise ConflictError(

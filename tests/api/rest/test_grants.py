@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
+from httpx_sse import EventSource
 
 from gamekeeper.db.models import ContainerRow, InstanceRevisionRow, InstanceRow, RunRow, StepRow
+from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.grant import GrantRepository
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.guests import a_guest
+from tests.hang import HANG_SECONDS
 
 CONTAINER = {"image": "debian:12"}
 STEP = {"name": "hello", "node": "node-1", "container": CONTAINER}
@@ -213,6 +221,57 @@ async def test_an_admin_of_a_part_gives_that_part_and_no_more(api: ApiUnderTest)
     wider = await friend.may("viewer")
     assert (await partly.http.delete(f"/grants/{wider}")).status_code == 403
     assert (await partly.http.delete(f"/grants/{made.json()['id']}")).status_code == 204
+
+
+async def test_a_key_of_somebody_else_is_no_way_to_what_they_may(api: ApiUnderTest) -> None:
+    partly = await a_guest(api, "partly")
+    await partly.may("admin", kind="server")
+    password = "correct horse battery staple"
+    users = [
+        (await api.http.post("/users", json={"name": name, "role": role, "password": password})).json()["id"]
+        for name, role in (("boss", "admin"), ("nobody", "guest"))
+    ]
+    answers = [
+        await partly.http.post("/keys", json={"name": f"of-{user}", "role": "admin", "user": user}) for user in users
+    ]
+    assert [answer.status_code for answer in answers] == [403, 201], answers[1].text
+    assert "nobody gives what they have not" in answers[0].json()["detail"]
+
+
+async def test_a_stream_ends_with_the_grant_that_it_goes_on_by(api: ApiUnderTest) -> None:
+    """One that is taken, and one that runs out; what another grant allows goes on."""
+    await api.serve_rest()
+    await api.add_node()
+    guest = await a_guest(api)
+    await guest.may("see", kind="node")
+    taken = await guest.may("see", kind="instance", ids=["arena"])
+    async with followed(api, "/events?follow=true", guest.secret) as events:
+        assert (await api.http.delete(f"/grants/{taken}")).status_code == 204
+        assert (await last_of(events))["status"] == 403
+    ending = await guest.may("see", kind="instance", ids=["lobby"])
+    async with followed(api, "/events?follow=true", guest.secret) as events:
+        async with api.database.write() as session:
+            (await GrantRepository(session).get(ending)).expires_at = utc_now()
+        assert (await last_of(events))["status"] == 403
+    assert (await guest.get("/nodes")).status_code == 200
+
+
+@asynccontextmanager
+async def followed(api: ApiUnderTest, path: str, secret: str) -> AsyncIterator[httpx.Response]:
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with (
+        asyncio.timeout(HANG_SECONDS),
+        httpx.AsyncClient(timeout=None) as client,
+        client.stream("GET", f"http://{api.rest_address}/api/v1{path}", headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        yield answer
+
+
+async def last_of(answer: httpx.Response) -> dict[str, Any]:
+    last = [event async for event in EventSource(answer).aiter_sse()][-1]
+    assert last.event == "refused"
+    return dict(json.loads(last.data))
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,7 @@ async def test_what_is_to_stay_keeps_its_node(
 
 async def test_the_refusal_gives_the_command_and_the_event_tells_what_stays(database: Database) -> None:
     nodes = await add(database, "node", "service", ENDED, StepState.SUCCEEDED, count=7)
-    with pytest.raises(
-        ConflictError, match=r"7 services .*: gk-a0, gk-a1, gk-a2, gk-a3, gk-a4 and 2 more"
-    ) as raised:
+    with pytest.raises(ConflictError, match=r"7 services .*: gk-a0, gk-a1, gk-a2, gk-a3, gk-a4 and 2 more") as raised:
         await nodes.delete("n1", None, force=False)
     assert "docker rm -f gk-a0 gk-a1 gk-a2 gk-a3 gk-a4)" in raised.value.hint
     await nodes.delete("n1", None, force=True)
@@ -89,9 +87,7 @@ async def test_instances_keep_their_node_and_are_named_when_they_are_left(databa
         session.add(NodeRow(id="n1", name="n1"))
         session.add(InstanceRow(id="arena", node_id="n1"))
         session.add(InstanceRow(id="gone", node_id="n1", deleted_at=utc_now()))
-    with pytest.raises(
-        ConflictError, match=r"1 instance that nobody would look after: arena; .*instance rm arena"
-    ):
+    with pytest.raises(ConflictError, match=r"1 instance that nobody would look after: arena; .*instance rm arena"):
         await nodes.delete("n1", None, force=False)
     await nodes.delete("n1", None, force=True)
     async with database.read() as session:
