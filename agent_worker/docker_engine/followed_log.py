@@ -67,14 +67,18 @@ class FollowedLog:
         return lines
 
     def last_before(self, places: Mapping[LogStream, int]) -> Sequence[LogLine]:
-        """The last ``count`` of these lines, or fewer where they are long."""
-        kept, count, size = deque[LogLine](), self._count, 0
+        """The last ``count`` of these lines, or fewer where they are long. The beginning of a line that the console
+        ends is among them, however far the other stream is ahead."""
+        kept, count, size, unended = deque[LogLine](), self._count, 0, set(places)
         for line in reversed(self.before(places)):
-            count -= line.data.endswith(b"\n")
+            if line.data.endswith(b"\n"):
+                unended.discard(line.stream)
+                count -= 1
             size += len(line.data)
-            if count < 0 or size > HISTORY_BYTES:
+            if line.stream in unended or (count >= 0 and size <= HISTORY_BYTES):
+                kept.appendleft(line)
+            elif not unended:
                 break
-            kept.appendleft(line)
         return kept
 
 

@@ -6,8 +6,9 @@ they say: the log, behind a line that was in it before the attach, has the begin
 
 The log has whole lines alone, a little later than the console. So the console's first line is waited for in the log. An
 answer that could be another one with what is still on its way, as with lines that are like each other, has to stay the
-same for a while. On a machine that is held up, time passes and nothing comes: so that while is longer for a stream that
-wrote while it was looked at, and a few bytes that are the same count only where they are all that the console has.
+same for a while. On a machine that is held up, time passes and nothing comes: so a few bytes that are the same count
+only where they are all that the console has, and an answer that only stayed the same is looked at until the other stream
+has its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ HEAD_BYTES = 256 * 1024
 PROBE_BYTES = 4 * 1024
 CERTAIN_BYTES = 256
 QUIET_SECONDS = 0.25  # in which a line gets from the process to the log, and what is attached to its reader
-LIVELY_SECONDS = 1.0  # the same, for a stream that wrote meanwhile
 QUIET_LOOKS = 5  # at least: on a machine that is held up, time passes without anybody getting anywhere
 MAX_TRIES = 200
 
@@ -27,8 +27,7 @@ MAX_TRIES = 200
 class StreamSeam:
     """The seam of one stream. ``head`` is the beginning of what the console had, of ``came`` bytes. ``place`` counts
     the bytes of the followed log that the console does not have: an answer that is the same ``since`` a time, in so
-    many ``looks``. ``is_lively`` once the log grew behind the time in which it tells what was in it; ``is_sure`` where
-    nothing that comes can change the place."""
+    many ``looks``. ``is_sure`` where nothing that comes can change the place."""
 
     since: float
     head: bytearray = field(default_factory=bytearray)
@@ -36,10 +35,7 @@ class StreamSeam:
     place: int | None = 0
     looks: int = 0
     is_certain: bool = False
-    is_lively: bool = False
     is_sure: bool = False
-    _began: float | None = None
-    _end: int = 0
 
     def add(self, data: bytes) -> None:
         self.came += len(data)
@@ -55,7 +51,6 @@ class StreamSeam:
         head = bytes(self.head)
         if ended and head and not self.has_line:
             head += b"\n"  # as the log ends the last line
-        self._note_growth(begin + len(text), now)
         found: int | None = len(text)
         is_enough = True
         if b"\n" in head or len(head) >= HEAD_BYTES:
@@ -66,14 +61,8 @@ class StreamSeam:
         if place != self.place:
             self.place, self.since, self.looks = place, now, 0
         self.looks += 1
-        quiet = LIVELY_SECONDS if self.is_lively else QUIET_SECONDS
-        is_quiet = now - self.since >= quiet and self.looks >= QUIET_LOOKS
+        is_quiet = now - self.since >= QUIET_SECONDS and self.looks >= QUIET_LOOKS
         self.is_certain = place is not None and (self.is_sure or (is_quiet and is_enough))
-
-    def _note_growth(self, end: int, now: float) -> None:
-        self._began = now if self._began is None else self._began
-        self.is_lively = self.is_lively or (end > self._end and now - self._began > QUIET_SECONDS)
-        self._end = end
 
     def guess(self, text: bytes, begin: int) -> int:
         """The most probable place where none was certain."""

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agent_worker.docker_engine.seam import LIVELY_SECONDS, QUIET_LOOKS, QUIET_SECONDS, StreamSeam
+from agent_worker.docker_engine.seam import QUIET_LOOKS, QUIET_SECONDS, StreamSeam
 
 LINES = b"".join(b"%d of a server\n" % number for number in range(1000))
 
@@ -56,20 +56,6 @@ def test_the_end_of_a_line_is_no_place_while_the_log_lags_behind() -> None:
     text = b"1 of a server\n2 of a server\n3 of a server\n" + LINES
     seam.look(text, 0, QUIET_SECONDS, ended=False)
     assert (seam.place, seam.is_certain) == (35, True)
-
-
-def test_a_stream_that_wrote_a_moment_ago_is_given_more_time() -> None:
-    seam = StreamSeam(0.0)
-    text = b""
-    for number in range(QUIET_LOOKS):
-        text += b"line\n"
-        seam.look(text, 0, now := QUIET_SECONDS * number, ended=False)
-    for _ in range(QUIET_LOOKS):
-        seam.look(text, 0, now + QUIET_SECONDS, ended=False)
-    assert seam.is_lively
-    assert not seam.is_certain
-    seam.look(text, 0, now + LIVELY_SECONDS, ended=False)
-    assert seam.is_certain
 
 
 def test_the_console_may_be_ahead_of_the_log() -> None:
