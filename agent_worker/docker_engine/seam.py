@@ -7,8 +7,8 @@ they say: the log, behind a line that was in it before the attach, has the begin
 The log has whole lines alone, a little later than the console. So the console's first line is waited for in the log. An
 answer that could be another one with what is still on its way, as with lines that are like each other, has to stay the
 same for a while. On a machine that is held up, time passes and nothing comes: so a few bytes that are the same count
-only where they are all that the console has, and an answer that only stayed the same is looked at until the other stream
-has its own.
+only where they are all that the console has, and an answer that only stayed the same is looked at until the other
+stream has its own.
 """
 
 from __future__ import annotations
