@@ -62,9 +62,16 @@ class FollowedLog:
             if (rest := left.get(line.stream, 0)) > 0:
                 lines.append(line if len(line.data) <= rest else line._replace(data=line.data[:rest]))
                 left[line.stream] = rest - len(line.data)
-        ends = [line.stream for line in lines if self._ends_cut_line(line)]
-        lines += [LogLine(stream, 0, b"\n") for stream, rest in left.items() if rest == 1 and stream in ends]
+        behind = {line.stream for line in self._behind}
+        for stream in [stream for stream, rest in left.items() if rest == 1 or stream not in behind]:
+            self._end_cut_line(lines, stream)
         return lines
+
+    def _end_cut_line(self, lines: list[LogLine], stream: LogStream) -> None:
+        """Nothing behind the stream's last line brings the newline that it lacks."""
+        at = next((at for at in reversed(range(len(lines))) if lines[at].stream is stream), None)
+        if at is not None and self._ends_cut_line(lines[at]):
+            lines[at] = lines[at]._replace(data=lines[at].data + b"\n")
 
     def last_before(self, places: Mapping[LogStream, int]) -> Sequence[LogLine]:
         """The last ``count`` of these lines, or fewer where they are long. The beginning of a line that the console
