@@ -165,13 +165,19 @@ def _print_run(found: dict[str, Any], as_json: bool) -> None:
             step["node"],
             step["try"] or "",
             "" if step["exit_code"] is None else step["exit_code"],
-            "; ".join(filter(None, (step["message"], step["trouble"], _ports_of(step)))),
+            "; ".join(filter(None, (step["message"], step["trouble"], _ports_of(step), _answers_of(step)))),
         )
         for step in found["steps"]
     ]
     print_table(("STEP", "STATE", "REASON", "NODE", "TRY", "EXIT", ""), rows)
     for line in waits_of(found):
         say(line)
+
+
+def _answers_of(step: dict[str, Any]) -> str:
+    """Of an approval that does not ask yet, the people who will; of one that asks, the line below the table tells."""
+    allowed = step.get("allow") or []
+    return f"to be answered by {', '.join(allowed)}" if allowed and step["state"] == "pending" else ""
 
 
 def _ports_of(step: dict[str, Any]) -> str:

@@ -83,6 +83,7 @@ class Step(BaseModel):
     cell_of: str | None = Field(description="Of a cell: the step with the matrix")
     matrix: dict[str, Any] = Field(description="Of a cell: its values")
     carried_from: str | None = Field(description="The earlier run that this result is from")
+    allow: list[str] = Field(description="Of an approval: who of those with `approve` may answer it; empty for all")
     waiting: str = Field(default="", description="What it waits for; empty while it waits for nothing")
 
     @classmethod
@@ -94,6 +95,7 @@ class Step(BaseModel):
         fields |= {
             "state": state,
             "node": row.node_id,
+            "allow": list(row.approvers),
             "container": row.container_id or (row.phase_container_id if observed else ""),
             "message": row.message or (row.phase_message if observed else ""),
         }
@@ -176,7 +178,7 @@ class RunEvent(BaseModel):
 
 async def shown(runs: RunService, row: RunRow, steps: list[StepRow]) -> Run:
     summary = shown_item(row, RunSummary.model_validate, f"run {row.id}").model_dump()
-    waits = await runs.waits([row])
+    waits = await runs.waits_of(row)
 
     def show(step: StepRow) -> Step:
         return Step.of(step).model_copy(update={"waiting": waits.of_step(step)})

@@ -48,10 +48,11 @@ class RerunRequest(Body):
     dependencies=[needs(Verb.APPROVE, ObjectKind.PIPELINE)],
 )
 async def answer_approval(
-    run_id: RunId, step: StepName, body: ApprovalRequest, control: RunControlDep, runs: RunsDep
+    run_id: RunId, step: StepName, body: ApprovalRequest, caller: CallerDep, control: RunControlDep, runs: RunsDep
 ) -> Run:
-    """Approves or rejects. 409 for a step that does not ask, or was answered."""
-    await control.answer_approval(run_id, step, approved=body.approved, comment=body.comment)
+    """Approves or rejects. 409 for a step that does not ask, or was answered; 403 for a caller whom its `allow` does
+    not name, in words that say who may."""
+    await control.answer_approval(run_id, step, approved=body.approved, comment=body.comment, access=caller.access)
     return await shown(runs, *await runs.get(run_id))
 
 

@@ -7,12 +7,13 @@ was answered with 201 starts, whatever dies in between (see ``reconcile.py``).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.services.event import EventBatch, EventService
 from api.services.run.dispatch import RunDispatcher
 from api.services.run.waiting import Waits
 from gamekeeper.actor import current_actor
+from gamekeeper.control_plane.access.approvers import anybody_may_answer
 from gamekeeper.control_plane.intake.accept import Accepted, RunAcceptance
 from gamekeeper.control_plane.intake.may_run import check_node, check_stored
 from gamekeeper.control_plane.intake.plan import RunPlanner
@@ -25,8 +26,10 @@ from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.run_group import RunGroup, RunGroupRepository
 from gamekeeper.domain.access.access import Access, Scope
+from gamekeeper.domain.access.approval import names_role
 from gamekeeper.domain.access.bounds import sight_bounds
 from gamekeeper.domain.access.sight import ALL_SEEING
+from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_filter import EventFilter
@@ -144,6 +147,20 @@ class RunService:
             ids = sorted({step.node_id for step in steps})
             nodes = {node.id: node for node in await NodeRepository(session).find_many(ids)} if ids else {}
             return Waits(steps, nodes, await repository.count_begun(ids) if ids else {})
+
+    async def waits_of(self, run: RunRow) -> Waits:
+        """The same of one run, with the approvals that nobody can answer any more."""
+        waits = await self.waits([run])
+        target = Target(ObjectKind.PIPELINE, run.pipeline, run.labels)
+        async with self._database.read() as session:
+            lost = [
+                step.name
+                for step in waits.steps
+                if step.approvers
+                and not names_role(step.approvers)
+                and not await anybody_may_answer(session, step.approvers.values(), target)
+            ]
+        return replace(waits, lost=frozenset(lost))
 
     async def groups(self, scope: Scope, cursor: str | None, limit: int) -> Page[RunGroup]:
         async with self._database.read() as session:

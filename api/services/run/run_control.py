@@ -10,6 +10,10 @@ from api.services.run.run import RunService
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
+from gamekeeper.domain.access.access import Access
+from gamekeeper.domain.access.approval import check_may_answer
+from gamekeeper.domain.access.target import Target
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
@@ -25,8 +29,10 @@ class RunControlService:
         self._dispatcher = dispatcher
         self._runs = runs
 
-    async def answer_approval(self, run_id: str, step: str, *, approved: bool, comment: str) -> None:
+    async def answer_approval(self, run_id: str, step: str, *, approved: bool, comment: str, access: Access) -> None:
+        """Raises ForbiddenError too, for somebody whom the approval's ``allow`` does not name."""
         await self._check(run_id, step)
+        await self._check_approver(run_id, step, access)
         answer = ApprovalAnswer(step=step, approved=approved, by=current_actor(), comment=comment)
         await self._dispatcher.answer_approval(run_id, answer)
         await self._tell(EventKind.STEP_APPROVED if approved else EventKind.STEP_REJECTED, run_id, step, comment)
@@ -52,6 +58,10 @@ class RunControlService:
             raise ConflictError(f"run {run_id} has ended already: {row.state}")
         if step:
             await self._runs.get_step(run_id, step)
+
+    async def _check_approver(self, run_id: str, step: str, access: Access) -> None:
+        run, row = await self._runs.get_with_step(run_id, step)
+        check_may_answer(step, row.approvers, access, Target(ObjectKind.PIPELINE, run.pipeline, run.labels))
 
     async def _tell(self, kind: EventKind, run_id: str, step: str = "", message: str = "") -> None:
         async with self._database.write() as session:

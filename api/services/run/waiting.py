@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gamekeeper.counted import counted
 from gamekeeper.db.models import NodeRow, RunRow, StepRow
+from gamekeeper.domain.language.approver import told
 from gamekeeper.domain.language.step import StepType
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
 from gamekeeper.domain.run.run import RunState
@@ -18,11 +19,13 @@ _FOR_NODE = (StepState.WAITING_NODE, StepState.STARTING)
 
 @dataclass(frozen=True)
 class Waits:
-    """``steps`` are those of open runs that wait, ``nodes`` theirs, ``busy`` the steps that go on at each."""
+    """``steps`` are those of open runs that wait, ``nodes`` theirs, ``busy`` the steps that go on at each. ``lost`` are
+    the names of approvals that nobody can answer any more, as far as somebody looked."""
 
     steps: Sequence[StepRow] = ()
     nodes: Mapping[str, NodeRow] = field(default_factory=dict)
     busy: Mapping[str, int] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
 
     def of_run(self, run: RunRow) -> str:
         """Empty for a run that waits for nothing. A run whose steps wait says what the first one waits for."""
@@ -43,13 +46,18 @@ class Waits:
         if state is StepState.HELD:
             return f"for a user's decision{_until(step)}: {step.message or step.reason or 'it failed'}"
         if step.type == StepType.APPROVAL and state is StepState.RUNNING:
-            return f"for an approval{_until(step)}" + (f": {step.message}" if step.message else "")
+            return self._for_approval(step)
         if state is StepState.WAITING_NODE and step.message.startswith(ROOM_WAIT):
             return step.message.removeprefix("waits ")
         has_begun = step.phase and step.phase_try == step.try_number
         if state in _FOR_NODE and not has_begun and step.node_id in self.nodes:
             return self._for_node(self.nodes[step.node_id], state)
         return ""
+
+    def _for_approval(self, step: StepRow) -> str:
+        by = f" by {told(step.approvers)}" if step.approvers else ""
+        lost = ", none of whom may approve any more (cancel the run, or this step)" if step.name in self.lost else ""
+        return f"for an approval{by}{lost}{_until(step)}" + (f": {step.message}" if step.message else "")
 
     def _for_node(self, node: NodeRow, state: StepState) -> str:
         if node.mode == NodeMode.MAINTENANCE and state is StepState.WAITING_NODE:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.control_plane.access.approvers import pin_approvers
 from gamekeeper.control_plane.intake.may_run import check_own
 from gamekeeper.control_plane.intake.plan import Plan, RunPlanner, check_can_begin
 from gamekeeper.control_plane.intake.submission import Origin, Submission, new_run_id
@@ -111,6 +112,7 @@ class RunAcceptance:
             if origin.schedule is not None:
                 await _check_not_flooded(session, origin.schedule)
             superseded = await RunGroupRepository(session).make_room(run_id, plan.pipeline.concurrency)
+            await pin_approvers(session, plan.pipeline, steps)
             await RunRepository(session).add(row, steps)
             await SecretUseRepository(session).note_run(run_id, named_by_run(plan.pipeline))
         callers = list(origin.callers)
@@ -208,6 +210,7 @@ def _rows(run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) ->
             ports=[],
             outputs={},
             matrix={},
+            approvers={},
         )
         for index, step in enumerate(resolved.all_steps())
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from gamekeeper.control_plane.access.approvers import check_approvers
 from gamekeeper.control_plane.intake.admission import admit, admit_instances
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.control_plane.judging.judge import Judge
@@ -148,6 +149,8 @@ class RunPlanner:
             instances = await InstanceRepository(session).find_many(resolved.instances())
             problems = ProblemList(document.positions)
             await check_run(session, resolved, rows, document, problems)
+            if chain.bounds.is_everything:  # to others nobody's name is told, nor that there is none
+                await check_approvers(session, resolved, problems)
         admit_instances(resolved, instances, chain.bounds.instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
             message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
@@ -158,6 +161,7 @@ class RunPlanner:
                 await self._plan_call(step.call, below, ("steps", index, "pipeline"), problems)
         if problems.problems:
             raise SpecError(problems.problems)
+        resolved.warnings += problems.warnings
         return resolved, views
 
     async def _plan_call(self, call: ResolvedCall, chain: _Chain, path: Path, problems: ProblemList) -> None:

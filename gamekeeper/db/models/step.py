@@ -1,7 +1,8 @@
 """Steps of runs, and cells of a matrix, which come as the run goes on.
 
 ``state`` is the workflow's. The ``phase`` columns are what the node reported in between, and ``trouble`` is what it
-reports of a service after that; neither ever changes the outcome.
+reports of a service after that; neither ever changes the outcome. ``approvers`` has each word of an approval's
+``allow``, with the id of the user or the key that it named when the run was accepted.
 """
 
 from datetime import datetime
@@ -42,6 +43,7 @@ class StepRow(SQLModel, table=True):
     cell: int | None = None
     matrix: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     carried_from: str | None = Field(default=None, max_length=32)
+    approvers: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     phase: str | None = Field(default=None, max_length=20)
     phase_try: int = 0
     phase_message: str = ""

@@ -77,6 +77,9 @@ class KeyRepository:
     async def names_of_good(self, now: datetime) -> list[str]:
         return list((await self._session.exec(select(ApiKeyRow.name).where(is_good_key(now)))).all())
 
+    async def find_good(self, name: str, now: datetime) -> ApiKeyRow | None:
+        return (await self._session.exec(select(ApiKeyRow).where(ApiKeyRow.name == name, is_good_key(now)))).first()
+
     async def page(self, *, user_id: str = "", cursor: str | None, limit: int) -> Page[ApiKeyRow]:
         """Of one user, or of all."""
         query = select(ApiKeyRow).order_by(ApiKeyRow.id)

@@ -237,6 +237,7 @@ class RunRepository:
                 cell_of=status.cell_of,
                 cell=status.cell,
                 matrix=status.matrix,
+                approvers={},
             )
             for status in snapshot.steps
             if status.cell_of and status.name not in known

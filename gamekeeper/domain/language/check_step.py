@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gamekeeper.domain.language.approver import check_approvers
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.given_port import asks_same_number
 from gamekeeper.domain.language.named_secret import names_registry
@@ -87,9 +88,8 @@ def _check_approval(item: Placed, problems: ProblemList) -> None:
     step, path = item.step, item.path
     if step.approval is None:
         problems.add(path, "missing", f'step "{step.name}" has no approval', 'add "approval" with a message')
-    elif step.approval.allow:
-        hint = "leave it out: every API key may answer"
-        problems.add((*path, "approval", "allow"), "not_supported", f'"allow" {NOT_YET}', hint)
+    else:
+        check_approvers(step.approval.allow, (*path, "approval", "allow"), problems)
     for key in (*CONTAINER_KEYS, "pipeline"):
         if getattr(step, key) is not None and key != "lifetime":
             problems.add((*path, key), "approval", f'"{key}" is for what runs on a node; "{step.name}" is an approval')

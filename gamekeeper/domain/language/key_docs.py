@@ -135,7 +135,7 @@ MODELS: dict[str, Keys] = {
     },
     "Approval": {
         "message": ("The question, with templates", "Publish ${{ steps.fetch.outputs.digest }}?"),
-        "allow": ("Roles that may answer", ["operators"]),
+        "allow": ("Who of those with `approve` may answer: roles, user:NAME, key:NAME", ["operators", "user:mia"]),
         "expires": ("Until when; then the step fails", "24h"),
     },
     "PipelineCall": {

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gamekeeper.domain.language.approver import approvers
 from gamekeeper.domain.language.arguments import read_args, read_envs
 from gamekeeper.domain.language.check import Checked, check_document
 from gamekeeper.domain.language.check_matrix import try_cells
@@ -240,7 +241,7 @@ class _Resolver(Rendering):
             if_=self._condition(item.step, item.path),
             continue_on_error=self._forgiving(item.step, item.path),
             timeout=expires,
-            approval=ResolvedApproval(message=str(message), allow=approval.allow, expires=expires),
+            approval=ResolvedApproval(message=str(message), allow=approvers(approval.allow), expires=expires),
         )
 
     def _forgiving(self, step: Step, path: Path) -> bool:

@@ -25,7 +25,8 @@ class ResolvedRetry(BaseModel):
 
 
 class ResolvedApproval(BaseModel):
-    """``expires`` is in seconds; ``message`` may hold templates that read the run's progress."""
+    """``expires`` is in seconds; ``message`` may hold templates that read the run's progress. ``allow`` has the words
+    of ``approver``: the api judges by them, and the workflow does not."""
 
     message: str
     allow: list[str] = Field(default_factory=list)

@@ -114,13 +114,17 @@ CASES = [
     (step("approval: {message: a}"), 5, "steps[0].approval", 'step "build" is a job', "type: approval"),
     (APPROVAL + "    container: {image: a}\n", 6, "steps[0].container", '"build" is an approval', ""),
     (APPROVAL + "    on_failure: hold 5m\n", 6, "steps[0].on_failure", '"build" is an approval', ""),
-    (
-        APPROVAL.replace("go?", "go?, allow: [ops]"),
-        5,
-        "steps[0].approval.allow",
-        "is not supported yet",
-        "every API key",
-    ),
+    *[
+        (APPROVAL.replace("go?", f"go?, allow: {allow}"), 5, f"steps[0].approval.allow{path}", message, hint)
+        for allow, path, message, hint in (
+            ("[mia]", "[0]", '"mia" is no role that may answer', "a user is user:NAME"),
+            ("[admin, oprators]", "[1]", '"oprators" is no role', 'did you mean "operator"?'),
+            ("[viewers]", "[0]", '"viewers" is no role', "a viewer may not approve by its role"),
+            ('["user:"]', "[0]", '"user:" is no role', "user:NAME"),
+            ('["${{ args.x }}"]', "[0]", "written out", "a role or a name"),
+            (str(["admin"] * 51), "", "51 entries; 50 is the limit", "name a role"),
+        )
+    ],
     (step("lifetime: run"), 5, "steps[0].lifetime", 'lifetime is for services; step "build" is a job', ""),
     *[
         (
