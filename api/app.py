@@ -32,6 +32,7 @@ from api.rest.v1 import (
     metric,
     node,
     node_drain,
+    passkey,
     payload_codec,
     payload_key,
     pipeline,
@@ -44,6 +45,7 @@ from api.rest.v1 import (
     secret,
     session,
     sign_in,
+    sign_in_passkey,
     totp,
     user,
     whoami,
@@ -84,7 +86,7 @@ def create_routes() -> FastAPI:
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    for public in (join, sign_in):
+    for public in (join, sign_in, sign_in_passkey):
         app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
@@ -98,6 +100,7 @@ def _version_one() -> APIRouter:
         node_drain,
         whoami,
         totp,
+        passkey,
         user,
         session,
         key,

@@ -21,6 +21,10 @@ from gamekeeper.stack.own_server import is_loopback_url
 
 COOKIE = "__Host-gk_session"  # the prefix: no other host, no path and no plain HTTP can set one
 PLAIN_COOKIE = "gk_session"  # of plain HTTP on loopback, where browsers take no secure cookie
+CEREMONY_COOKIE, PLAIN_CEREMONY_COOKIE = (
+    "__Host-gk_ceremony",
+    "gk_ceremony",
+)  # tells one browser's sign-ins from others'
 CSRF_HEADER = "X-CSRF-Token"
 UI_PAGE = "gamekeeper.ui_page"  # of a request that changes nothing, by a page that an operator named
 READS = ("GET", "HEAD", "OPTIONS")
@@ -67,15 +71,27 @@ def set_cookie(response: Response, scope: Scope, token: str, seconds: int) -> No
         raise InvalidError(
             "a browser's session needs HTTPS", hint="programs sign in with keeps: token", code="plain_http"
         )
-    response.set_cookie(
-        COOKIE if is_secure else PLAIN_COOKIE,
-        token,
-        max_age=seconds,
-        path="/",
-        secure=is_secure,
-        httponly=True,
-        samesite="strict",
-    )
+    _set(response, COOKIE if is_secure else PLAIN_COOKIE, token, seconds, is_secure=is_secure)
+
+
+def ceremony_of_cookie(scope: Scope) -> str:
+    """The secret by which a browser is known that signs in by a passkey; empty for none."""
+    headers = Headers(scope=scope)
+    cookies = _cookies(headers)
+    return cookies.get(CEREMONY_COOKIE) or (cookies.get(PLAIN_CEREMONY_COOKIE, "") if _is_on_loopback(headers) else "")
+
+
+def set_ceremony_cookie(response: Response, scope: Scope, secret: str, seconds: int) -> None:
+    """Raises InvalidError for plain HTTP from elsewhere, where browsers use no passkey."""
+    is_secure = _is_secure(scope)
+    if not is_secure and not _is_on_loopback(Headers(scope=scope)):
+        raise InvalidError("passkeys need HTTPS", hint="see docs/certificates.md", code="plain_http")
+    name = CEREMONY_COOKIE if is_secure else PLAIN_CEREMONY_COOKIE
+    _set(response, name, secret, seconds, is_secure=is_secure)
+
+
+def _set(response: Response, name: str, value: str, seconds: int, *, is_secure: bool) -> None:
+    response.set_cookie(name, value, max_age=seconds, path="/", secure=is_secure, httponly=True, samesite="strict")
 
 
 def remove_cookie(response: Response, scope: Scope) -> None:

@@ -26,7 +26,11 @@ from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key_ring import KeyRing
+from api.services.access.own_password import OwnPassword
+from api.services.access.passkey import PasskeyService
+from api.services.access.passkey_sign_in import PasskeySignIn
 from api.services.access.payload_key import PayloadKeyService
+from api.services.access.people import People
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.second_factor import SecondFactor
@@ -82,7 +86,7 @@ class Services:
     sessions: SessionService
     sign_ins: SignInService
     second_factor: SecondFactor
-    grants: GrantService
+    people: People
     guard: Guard
     rates: Rates
     authority: AuthorityService
@@ -180,8 +184,20 @@ def _second_factor(services: ServicesDep) -> SecondFactor:
     return services.second_factor
 
 
+def _passkey_service(services: ServicesDep) -> PasskeyService:
+    return services.people.passkeys
+
+
+def _passkey_sign_in(services: ServicesDep) -> PasskeySignIn:
+    return services.people.passkey_sign_ins
+
+
+def _own_password(services: ServicesDep) -> OwnPassword:
+    return services.people.own_passwords
+
+
 def _grant_service(services: ServicesDep) -> GrantService:
-    return services.grants
+    return services.people.grants
 
 
 def _join_service(services: ServicesDep) -> JoinService:
@@ -324,6 +340,9 @@ UsersDep = Annotated[UserService, Depends(_user_service)]
 SessionsDep = Annotated[SessionService, Depends(_session_service)]
 SignInsDep = Annotated[SignInService, Depends(_sign_in_service)]
 SecondFactorDep = Annotated[SecondFactor, Depends(_second_factor)]
+PasskeysDep = Annotated[PasskeyService, Depends(_passkey_service)]
+PasskeySignInsDep = Annotated[PasskeySignIn, Depends(_passkey_sign_in)]
+OwnPasswordsDep = Annotated[OwnPassword, Depends(_own_password)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]
 AuthorityDep = Annotated[AuthorityService, Depends(_authority_service)]
 EnrolmentDep = Annotated[EnrolmentService, Depends(_enrolment_service)]

@@ -27,7 +27,8 @@ from gamekeeper.whole_number import whole_number
 log = get_logger(__name__)
 
 KIB, MIB = 1024, 1024 * 1024
-JOIN, SIGN_IN = "/api/v1/join", "/api/v1/sign-in"  # whoever asks for them has no key yet
+JOIN = "/api/v1/join"  # whoever asks for this, and for the sign-ins, has no key yet
+SIGN_INS = frozenset({"/api/v1/sign-in", "/api/v1/sign-in/passkey", "/api/v1/sign-in/passkey/options"})
 _NUL = (b"\x00", b"\\u0000")
 _READS = ("GET", "HEAD", "OPTIONS")
 
@@ -97,7 +98,9 @@ class Gate:
             await self._answer(scope, _replay(bytes(body), receive), send)
 
     def _limit_of(self, path: str) -> int:
-        return {JOIN: self._limits.join_bytes, SIGN_IN: self._limits.sign_in_bytes}.get(path, self._limits.body_bytes)
+        if path in SIGN_INS:
+            return self._limits.sign_in_bytes
+        return self._limits.join_bytes if path == JOIN else self._limits.body_bytes
 
     async def _read(self, body: bytearray, receive: Receive, network: str, limit: int) -> bool:
         """Reads all into ``body``; False where the client went."""
@@ -189,7 +192,7 @@ async def _check_caller(scope: Scope) -> None:
     if scope["path"] == JOIN:
         services.rates.check_sign_in(address)
         return
-    if scope["path"] == SIGN_IN:
+    if scope["path"] in SIGN_INS:
         services.sign_ins.check_address(address)
         return
     caller = await caller_of(services, scope, Headers(scope=scope).get("authorization", ""))

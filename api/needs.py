@@ -26,7 +26,17 @@ from gamekeeper.domain.access.verb import ObjectKind, Verb
 
 BELOW_THE_KEY = "/api/v1/"
 PUBLIC_PATHS = frozenset(
-    {"/livez", "/readyz", "/join.sh", "/agent/{file}", "/api/v1/roots", "/api/v1/join", "/api/v1/sign-in"}
+    {
+        "/livez",
+        "/readyz",
+        "/join.sh",
+        "/agent/{file}",
+        "/api/v1/roots",
+        "/api/v1/join",
+        "/api/v1/sign-in",
+        "/api/v1/sign-in/passkey",
+        "/api/v1/sign-in/passkey/options",
+    }
 )
 
 

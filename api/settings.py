@@ -12,9 +12,11 @@ from pydantic import Field
 from sqlalchemy.engine import make_url
 
 from api.logs.usage import LogLimits
+from api.passkey_settings import PasskeySettings, relying_party
 from api.secret_settings import SecretSettings
 from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.disk import DiskFloor
+from gamekeeper.domain.access.passkey import RelyingParty
 from gamekeeper.domain.access.user import SessionTerms
 from gamekeeper.domain.node.metric import Retention
 from gamekeeper.errors import InvalidError
@@ -40,7 +42,7 @@ def is_origin(text: str) -> bool:
         return False
 
 
-class ApiSettings(SecretSettings):
+class ApiSettings(SecretSettings, PasskeySettings):
     """Everything binds to loopback unless told otherwise."""
 
     rest_host: str = Field(
@@ -346,6 +348,12 @@ class ApiSettings(SecretSettings):
                     f'GAMEKEEPER_TEMPORAL_UI_ORIGINS: "{text[:60]}" is no origin', hint="as http://127.0.0.1:8233"
                 )
         return found
+
+    def relying_party(self) -> RelyingParty | None:
+        """None where no name for passkeys is known. Raises InvalidError for settings that no browser would take."""
+        names = [name.strip().lower() for name in f"{self.acme_domains},{self.rest_names}".split(",")]
+        local = is_loopback(self.rest_host)
+        return relying_party(self.passkey_rp_id, self.passkey_origins, names, is_local=local, port=self.rest_port)
 
     def rest_files(self) -> tuple[Path, Path] | None:
         """Certificate and key of an operator. Raises InvalidError where one is missing."""

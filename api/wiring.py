@@ -120,7 +120,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
     metrics, runs = MetricService(database, settings.retention()), RunService(database, dispatcher, events, wait)
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
-    people = People.of(database, rates, settings.session_terms(), settings.read_metrics_key(), secrets.master_keys)
+    people = _people(settings, database, rates, secrets)
     payload_keys = _payload_keys(database, client, seals, schedules, kept)
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains) + caller_loops(people)
     loops += [*_access_loops(access), *secret_loops(secrets), *payload_loops(payload_keys)]
@@ -135,7 +135,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         sessions=people.sessions,
         sign_ins=people.sign_ins,
         second_factor=people.second,
-        grants=people.grants,
+        people=people,
         guard=Guard(database, schedules),
         rates=rates,
         authority=AuthorityService(database, access.certificates, access.standing, presence.ask_to_renew),
@@ -183,6 +183,17 @@ class _Shared:
     allowance: Allowance
     owners: ContainerOwners
     session_writes: Supervised
+
+
+def _people(settings: ApiSettings, database: Database, rates: Rates, secrets: SecretServices) -> People:
+    return People.of(
+        database,
+        rates,
+        settings.session_terms(),
+        settings.read_metrics_key(),
+        secrets.master_keys,
+        settings.relying_party(),
+    )
 
 
 def _link(shared: _Shared, rest: Services) -> LinkServices:

@@ -123,6 +123,10 @@ GROUPS: Mapping[str, Group] = {
                 "An authenticator, whose codes your sign-in asks for beside the password.",
                 {"on": Command("totp:on"), "off": Command("totp:off"), "codes": Command("totp:codes")},
             ),
+            "passkey": Group(
+                "Passkeys, by which users sign in. They are added in a browser.",
+                {"ls": Command("passkey:list_passkeys"), "rm": Command("passkey:remove")},
+            ),
             "recover": Command("user:recover"),
         },
     ),

@@ -62,6 +62,14 @@ gamekeeper user password mia --remove-totp
     "user totp on": "gamekeeper user totp on",
     "user totp off": "gamekeeper user totp off",
     "user totp codes": "gamekeeper user totp codes",
+    "user passkey ls": """
+gamekeeper user passkey ls
+gamekeeper user passkey ls --user mia
+""",
+    "user passkey rm": """
+gamekeeper user passkey rm phone
+gamekeeper user passkey rm --user mia --all
+""",
     "user recover": """
 gamekeeper user recover
 gamekeeper user recover --remove-totp admin

@@ -22,6 +22,10 @@ StdinOption = Annotated[
 RemoveTotpOption = Annotated[
     bool, typer.Option("--remove-totp", help="Turn the user's authenticator off as well: it is lost, with its codes")
 ]
+RemovePasskeysOption = Annotated[
+    bool,
+    typer.Option("--remove-passkeys", help="Remove the user's passkeys as well: they are lost, or somebody else's"),
+]
 
 
 def list_users(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -116,6 +120,7 @@ def password(
         str, typer.Argument(metavar="[USER]", help="Gets a one-time password; default: you, who choose a new one")
     ] = "",
     remove_totp: RemoveTotpOption = False,
+    remove_passkeys: RemovePasskeysOption = False,
     password_stdin: StdinOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,6 +131,8 @@ def password(
         if remove_totp:
             obj.call("DELETE", f"/users/{found['id']}/totp")
         made = obj.call("POST", f"/users/{found['id']}/password-reset")
+        if remove_passkeys:
+            obj.call("DELETE", f"/users/{found['id']}/passkeys")
         print_json(made) if as_json else _tell_one_time(made)
         return
     if not obj.call("GET", "/whoami")["session_id"]:
@@ -140,6 +147,7 @@ def recover(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Name of the user; default: the only admin")] = "",
     remove_totp: RemoveTotpOption = False,
+    remove_passkeys: RemovePasskeysOption = False,
 ) -> None:
     """On the machine of the stack itself: give a user a new one-time password, and end its sessions.
 
@@ -148,7 +156,7 @@ def recover(
     from gamekeeper.stack.recovery import recover as recover_user
 
     obj: Context = context.obj
-    found = recover_user(obj.state, name, removes_totp=remove_totp)
+    found = recover_user(obj.state, name, removes_totp=remove_totp, removes_passkeys=remove_passkeys)
     say(found.password)
     what = "made" if found.is_new else "recovered"
     warn(f"{what} {found.name} ({found.role}): this password is for one sign-in, and is not shown again")

@@ -11,6 +11,8 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.migrate import is_current
@@ -18,6 +20,7 @@ from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.authenticator import AuthenticatorRepository
 from gamekeeper.db.repositories.key import KeyRepository
+from gamekeeper.db.repositories.passkey import PasskeyRepository
 from gamekeeper.db.repositories.session import SessionRepository
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.role import Role
@@ -40,9 +43,18 @@ class Recovered:
     is_new: bool
 
 
-def recover(state: StateDir, name: str, *, removes_totp: bool = False) -> Recovered:
+@dataclass(frozen=True)
+class Removals:
+    """The ways in that go beside the password of before."""
+
+    totp: bool = False
+    passkeys: bool = False
+
+
+def recover(state: StateDir, name: str, *, removes_totp: bool = False, removes_passkeys: bool = False) -> Recovered:
     """Gives the user a one-time password, and ends its sessions. Without a name it is the only admin, or one that is
-    made where there is no user. ``removes_totp`` turns its authenticator off as well.
+    made where there is no user. ``removes_totp`` turns its authenticator off as well, ``removes_passkeys`` removes all
+    passkeys.
 
     Raises NotFoundError, InvalidError where several may be meant, ConflictError for a database of another version, and
     UnavailableError."""
@@ -57,10 +69,10 @@ def recover(state: StateDir, name: str, *, removes_totp: bool = False) -> Recove
         )
     if not is_current(url):
         raise ConflictError("the database is of another version", hint="run gamekeeper up once, then try again")
-    return asyncio.run(_recover(url, name, removes_totp))
+    return asyncio.run(_recover(url, name, Removals(removes_totp, removes_passkeys)))
 
 
-async def _recover(url: str, name: str, removes_totp: bool) -> Recovered:
+async def _recover(url: str, name: str, removals: Removals) -> Recovered:
     database, password = Database(url), make_password()
     password_hash = await asyncio.to_thread(hash_password, password)
     try:
@@ -78,9 +90,7 @@ async def _recover(url: str, name: str, removes_totp: bool) -> Recovered:
             row.password_hash, row.must_change = password_hash, True
             row.password_until = utc_now() + SETUP_LIFETIME
             await session.flush()
-            if removes_totp and row.has_totp:
-                await AuthenticatorRepository(session).forget_all(row.id)
-                row.has_totp, undone = False, [*undone, "totp"]
+            undone += await _remove(session, row, removals)
             sessions = SessionRepository(session)
             still_open = [found.id for found in await sessions.open_of(row.id)]
             await sessions.end(still_open, utc_now(), "system")
@@ -89,6 +99,23 @@ async def _recover(url: str, name: str, removes_totp: bool) -> Recovered:
             return Recovered(row.name, row.role, password, is_new)
     finally:
         await database.close()
+
+
+async def _remove(session: AsyncSession, row: UserRow, removals: Removals) -> list[str]:
+    """Gives the removals as the event names them."""
+    removed = []
+    if removals.totp and row.has_totp:
+        await AuthenticatorRepository(session).forget_all(row.id)
+        row.has_totp, removed = False, ["totp"]
+    if removals.passkeys:
+        passkeys = PasskeyRepository(session)
+        for passkey in await passkeys.of_user(row.id):
+            await passkeys.delete(passkey)
+            about = {"user": row.id, "passkey": passkey.id}
+            removal = Event(kind=EventKind.PASSKEY_REMOVED, message=passkey.name, actor="system", data=about)
+            record(session, removal)
+            removed = [*removed, "passkey"]
+    return removed
 
 
 async def _found(users: UserRepository, name: str) -> UserRow | None:

@@ -12,7 +12,7 @@ from api.browser import check_origin, cookie_before, set_cookie
 from api.dependencies import SessionsDep, SignInsDep
 from api.problems import problems
 from api.rest.body import Body
-from api.services.access.session import Whence
+from api.services.access.session import Begun, SessionService, Whence
 from api.services.access.sign_in import Claim
 from gamekeeper.domain.access.password import MAX_BYTES
 from gamekeeper.errors import ForbiddenError, TooOftenError, UnauthenticatedError
@@ -72,7 +72,12 @@ async def begin_session(
     address = request.client.host if request.client else ""
     whence = Whence(address, request.headers.get("user-agent", ""), cookie_before(request.scope))
     begun = await sign_ins.sign_in(Claim(body.name, body.password, body.code, body.new_password), whence)
-    row, in_cookie = begun.session, body.keeps is Keeps.COOKIE
+    return signed_in(begun, sessions, body.keeps, request, response)
+
+
+def signed_in(begun: Begun, sessions: SessionService, keeps: Keeps, request: Request, response: Response) -> SignedIn:
+    """The answer of every way to sign in, with the session's cookie where one is asked for."""
+    row, in_cookie = begun.session, keeps is Keeps.COOKIE
     if in_cookie:
         set_cookie(response, request.scope, begun.token, int(sessions.terms.longest.total_seconds()))
     response.headers["Cache-Control"] = "no-store"

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.dependencies import SAFE_ID, CallerDep, Cursor, Limit, UsersDep
+from api.dependencies import SAFE_ID, CallerDep, Cursor, Limit, OwnPasswordsDep, UsersDep
 from api.needs import needs, needs_a_key
 from api.problems import problems
 from api.rest.body import Body
 from api.rest.fields import Shown
 from api.rest.items import shown_items
+from api.rest.proof import PasskeyAnswer
+from api.services.access.proving import OwnProof
 from api.services.access.user import NewUser
 from gamekeeper.db.models import UserRow
 from gamekeeper.domain.access.password import MAX_BYTES
@@ -65,7 +67,10 @@ class PasswordChange(Body):
         json_schema_extra={"examples": [{"old_password": "k7xpd-m3q8a-vh2ny", "new_password": "four words of mine"}]},
     )
 
-    old_password: str = Field(max_length=MAX_BYTES, description="The password of now")
+    old_password: str = Field(default="", max_length=MAX_BYTES, description="The password of now")
+    passkey: PasskeyAnswer | None = Field(
+        default=None, description="Instead of it: an answer to `POST /api/v1/users/me/passkeys/proof-options`"
+    )
     new_password: str = Field(max_length=MAX_BYTES, description="The password from now on, of 10 characters at least")
 
 
@@ -78,6 +83,7 @@ class User(BaseModel):
     kind: str
     role: str = Field(description="What it may do; one that this version does not know may do nothing")
     state: str
+    has_password: bool = Field(description="False of a service, and of who signs in by other ways alone")
     has_totp: bool = Field(description="Whether the sign-in asks for a code of an authenticator as well")
     must_change: bool = Field(description="Whether the next sign-in has to replace the password")
     password_until: datetime | None = Field(description="The end of a one-time password")
@@ -120,11 +126,20 @@ async def list_users(users: UsersDep, cursor: Cursor = None, limit: Limit = 100)
     return UserList(items=shown_items(users.odd_rows, page.rows, User.of), next_cursor=page.next_cursor)
 
 
-@router.post("/users/me/password", status_code=status.HTTP_204_NO_CONTENT, dependencies=[needs_a_key()])
-async def change_password(body: PasswordChange, request: Request, caller: CallerDep, users: UsersDep) -> None:
+@router.post(
+    "/users/me/password",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(ConflictError),
+    dependencies=[needs_a_key()],
+)
+async def change_password(
+    body: PasswordChange, request: Request, caller: CallerDep, passwords: OwnPasswordsDep
+) -> None:
     """Replaces the password of who is signed in, and ends its other sessions."""
     address = request.client.host if request.client else ""
-    await users.change_password(caller, body.old_password, body.new_password, address)
+    passkey = body.passkey.answered(caller.session_id) if body.passkey is not None else None
+    proof = OwnProof(body.old_password, passkey=passkey)
+    await passwords.change(caller, proof, body.new_password, address)
 
 
 @router.get("/users/{user_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.ADMIN, ObjectKind.SERVER)])

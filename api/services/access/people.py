@@ -6,18 +6,26 @@ from dataclasses import dataclass
 
 from api.services.access.caller import CallerService
 from api.services.access.caller_use import CallerUses
+from api.services.access.ceremonies import Ceremonies
 from api.services.access.changing import Changes
 from api.services.access.grant import GrantService
 from api.services.access.key_ring import KeyRing
 from api.services.access.known_callers import KnownCallers
+from api.services.access.own_password import OwnPassword
+from api.services.access.passkey import PasskeyService
+from api.services.access.passkey_sign_in import PasskeySignIn
+from api.services.access.passkey_use import PasskeyUses
 from api.services.access.password_hashing import PasswordHashing
+from api.services.access.proving import Proving
 from api.services.access.rates import Rates
 from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
 from api.services.access.sign_in import SignInService
+from api.services.access.sign_in_failures import SignInFailures
 from api.services.access.sign_in_rates import SignInRates
 from api.services.access.user import UserService
 from gamekeeper.db.engine import Database
+from gamekeeper.domain.access.passkey import RelyingParty
 from gamekeeper.domain.access.user import SessionTerms
 from gamekeeper.ports.master_keys import MasterKeys
 
@@ -32,20 +40,36 @@ class People:
     sessions: SessionService
     sign_ins: SignInService
     second: SecondFactor
+    passkeys: PasskeyService
+    passkey_sign_ins: PasskeySignIn
+    own_passwords: OwnPassword
 
     @classmethod
-    def of(cls, database: Database, rates: Rates, terms: SessionTerms, metrics_key: str, keys: MasterKeys) -> People:
+    def of(
+        cls,
+        database: Database,
+        rates: Rates,
+        terms: SessionTerms,
+        metrics_key: str,
+        keys: MasterKeys,
+        rp: RelyingParty | None,
+    ) -> People:
         known, uses = KnownCallers(database, terms=terms), CallerUses(database)
         changes, hashing, delays = Changes(database, known.forget, terms), PasswordHashing(), SignInRates()
         sessions = SessionService(database, changes, terms)
-        second = SecondFactor(changes, keys, hashing, delays)
+        second, ceremonies = SecondFactor(changes, keys, hashing, delays), Ceremonies(keys, rp)
+        of_passkeys, failures = PasskeyUses(database, ceremonies), SignInFailures(database)
+        proving = Proving(changes, second, of_passkeys, delays)
         return cls(
             callers=CallerService(known, uses, rates, metrics_key),
             uses=uses,
             keys=KeyRing(database, changes),
             grants=GrantService(database, changes),
-            users=UserService(database, changes, sessions, hashing, delays),
+            users=UserService(database, changes, sessions, hashing),
             sessions=sessions,
-            sign_ins=SignInService(database, changes, sessions, hashing, delays, second),
+            sign_ins=SignInService(database, changes, sessions, hashing, delays, second, failures),
             second=second,
+            passkeys=PasskeyService(changes, ceremonies, proving, sessions),
+            passkey_sign_ins=PasskeySignIn(changes, ceremonies, of_passkeys, sessions, delays, failures),
+            own_passwords=OwnPassword(proving, sessions, hashing),
         )

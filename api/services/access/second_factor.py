@@ -77,10 +77,10 @@ class SecondFactor:
     async def enrol(self, by: Caller, proof: Proof, address: str) -> tuple[str, str]:
         """A new authenticator's secret, and the same as a URI for its camera. It counts once it is confirmed."""
         secret = secrets.token_bytes(20)
-        user = await self._proven(by, proof.password, address)
+        user = await self.proven(by, proof.password, address)
         async with self._changes.by(by) as session:
-            row = await self._held(session, by, user)
-            await self._check_code(session, row, proof.code)
+            row = await self.held(session, by, user)
+            await self.check_code(session, row, proof.code)
             await SecretRepository(session).lock()  # no key that wraps now is forgotten meanwhile
             authenticators = AuthenticatorRepository(session)
             await authenticators.forget(row.id, is_confirmed=False)
@@ -114,20 +114,20 @@ class SecondFactor:
 
     async def remove(self, by: Caller, proof: Proof, address: str) -> None:
         """Turns one's own authenticator off, with its recovery codes."""
-        user = await self._proven(by, proof.password, address)
+        user = await self.proven(by, proof.password, address)
         async with self._changes.by(by) as session:
-            row = await self._held(session, by, user)
-            await self._check_code(session, row, proof.code)
+            row = await self.held(session, by, user)
+            await self.check_code(session, row, proof.code)
             await remove_authenticator(session, row)
 
     async def new_codes(self, by: Caller, proof: Proof, address: str) -> list[str]:
         """Recovery codes in the place of those of before."""
-        user, codes = await self._proven(by, proof.password, address), [make_password() for _ in range(RECOVERY_CODES)]
+        user, codes = await self.proven(by, proof.password, address), [make_password() for _ in range(RECOVERY_CODES)]
         async with self._changes.by(by) as session:
-            row = await self._held(session, by, user)
+            row = await self.held(session, by, user)
             if not row.has_totp:
                 raise ConflictError("there is no authenticator that these codes could stand for")
-            await self._check_code(session, row, proof.code)
+            await self.check_code(session, row, proof.code)
             await AuthenticatorRepository(session).set_recovery_codes(row.id, [_hash(row.id, one) for one in codes])
             _tell(session, row, "recovery_codes")
         return codes
@@ -138,7 +138,7 @@ class SecondFactor:
             row = await UserRepository(session).locked(user_id)
             await remove_authenticator(session, row)
 
-    async def _proven(self, by: Caller, password: str, address: str) -> UserRow:
+    async def proven(self, by: Caller, password: str, address: str) -> UserRow:
         """The user, whose password this is. Raises InvalidError for a wrong one, and TooOftenError."""
         check_signed_in(by)
         async with self._changes.reading() as session:
@@ -151,13 +151,15 @@ class SecondFactor:
         self._rates.right(attempt)
         return user
 
-    async def _held(self, session: AsyncSession, by: Caller, seen: UserRow) -> UserRow:
+    async def held(self, session: AsyncSession, by: Caller, seen: UserRow) -> UserRow:
+        """The same user within a transaction. Raises ConflictError where its password is another one by now."""
         row = await UserRepository(session).locked(by.user_id)
         if row.password_hash != seen.password_hash:
             raise ConflictError("the password was changed in this moment", hint="try again with the new one")
         return row
 
-    async def _check_code(self, session: AsyncSession, user: UserRow, code: str) -> None:
+    async def check_code(self, session: AsyncSession, user: UserRow, code: str) -> None:
+        """Takes a code where the user has an authenticator. Raises InvalidError for a wrong one."""
         if user.has_totp and await self.take(session, user, code) is None:
             raise InvalidError("the code is wrong, or was taken before", hint="wait for the next", code=WRONG_CODE)
 

@@ -50,6 +50,7 @@ class SignInService:
         hashing: PasswordHashing,
         rates: SignInRates,
         second: SecondFactor,
+        failures: SignInFailures,
     ) -> None:
         self._database = database
         self._changes = changes
@@ -57,7 +58,7 @@ class SignInService:
         self._hashing = hashing
         self._rates = rates
         self._second = second
-        self._failures = SignInFailures(database)
+        self._failures = failures
 
     def check_address(self, address: str) -> None:
         """Raises TooOftenError for an address that has to wait."""

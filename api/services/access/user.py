@@ -9,9 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.services.access.changing import Changes
 from api.services.access.password_hashing import PasswordHashing
-from api.services.access.rates import network_of
 from api.services.access.session import SessionService
-from api.services.access.sign_in_rates import SignInRates
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -55,10 +53,8 @@ class UserService:
         changes: Changes,
         sessions: SessionService,
         hashing: PasswordHashing,
-        rates: SignInRates,
     ) -> None:
         self._database = database
-        self._rates = rates
         self._changes = changes
         self._sessions = sessions
         self._hashing = hashing
@@ -115,7 +111,7 @@ class UserService:
             for name, (_, value) in changes.items():
                 setattr(row, name, value)
             if was_admin:
-                await self._check_somebody_left(session, row)
+                await check_somebody_left(session, row)
             if row.state != UserState.ACTIVE:
                 await self._sessions.end_all(session, row, "disabled")
             record(session, _event(EventKind.USER_CHANGED, row, changes=changes))
@@ -128,7 +124,7 @@ class UserService:
             row = await UserRepository(session).locked(user_id)
             await check_reaches_user(session, by, row)
             if row.role == Role.ADMIN:
-                await self._check_somebody_left(session, row, but=user_id)
+                await check_somebody_left(session, row, but=user_id)
             await self._sessions.end_all(session, row, "removed")
             await UserRepository(session).delete(user_id)
             await GrantRepository(session).delete_of(HolderKind.USER, [user_id])
@@ -146,29 +142,10 @@ class UserService:
             row.password_hash, row.must_change = password_hash, True
             row.password_until = utc_now() + SETUP_LIFETIME
             if row.role == Role.ADMIN:
-                await self._check_somebody_left(session, row)
+                await check_somebody_left(session, row)
             await self._sessions.end_all(session, row, "password_reset")
             record(session, _event(EventKind.USER_CHANGED, row, replaced=["password"]))
         return row, password
-
-    async def change_password(self, by: Caller, old: str, new: str, address: str) -> None:
-        """Replaces one's own password, and ends one's other sessions. Raises ForbiddenError for who is not signed in,
-        and InvalidError for a wrong old or an unfit new one."""
-        check_signed_in(by)
-        network, row = network_of(address), await self.get(by.user_id)
-        attempt = self._rates.begin(row.name_key, network, is_known=True)
-        if not await self._hashing.is_right(old, row.password_hash, network, is_known=True):
-            raise InvalidError("the old password is wrong", code="wrong_password")
-        self._rates.right(attempt)
-        check_new_password(new, row.name)
-        before, password_hash = row.password_hash, await self._hashing.hash(new, network)
-        async with self._changes.by(by) as session:
-            row = await UserRepository(session).locked(by.user_id)
-            if row.password_hash != before:
-                raise ConflictError("the password was changed in this moment", hint="try again with the new one")
-            row.password_hash, row.must_change, row.password_until = password_hash, False, None
-            await self._sessions.end_all(session, row, "password_changed", but=by.session_id)
-            record(session, _event(EventKind.USER_CHANGED, row, replaced=["password"]))
 
     async def _first_password(self, row: UserRow, new: NewUser) -> str:
         """Sets the hash of the password that was given, or of one that is made here and returned."""
@@ -185,13 +162,15 @@ class UserService:
         row.password_until = utc_now() + SETUP_LIFETIME
         return made
 
-    async def _check_somebody_left(self, session: AsyncSession, row: UserRow, *, but: str = "") -> None:
-        await session.flush()
-        if not await has_admin(session, utc_now() + LAST_GOOD_FOR, but_user=but):
-            raise ConflictError(
-                f'"{row.name}" is the last who may let others in: without it nobody could',
-                hint="make another admin first, and have it sign in once",
-            )
+
+async def check_somebody_left(session: AsyncSession, row: UserRow, *, but: str = "") -> None:
+    """Raises ConflictError where nobody could let others in any more, once this transaction has changed the user."""
+    await session.flush()
+    if not await has_admin(session, utc_now() + LAST_GOOD_FOR, but_user=but):
+        raise ConflictError(
+            f'"{row.name}" is the last who may let others in: without it nobody could',
+            hint="make another admin first, and have it sign in once",
+        )
 
 
 def check_new_password(password: str, name: str) -> None:

@@ -9,6 +9,7 @@ from gamekeeper.db.models.join import JoinKeyRow, JoinRow
 from gamekeeper.db.models.key import ApiKeyRow, ApiKeySecretRow, EnrolmentTokenRow
 from gamekeeper.db.models.metric import MetricRow
 from gamekeeper.db.models.node import NodeRow
+from gamekeeper.db.models.passkey import PasskeyRow, SpentChallengeRow
 from gamekeeper.db.models.payload_trouble import PayloadTroubleRow
 from gamekeeper.db.models.pipeline import PipelineRow
 from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
@@ -32,6 +33,7 @@ __all__ = [
     "JoinRow",
     "MetricRow",
     "NodeRow",
+    "PasskeyRow",
     "PayloadTroubleRow",
     "PipelineRow",
     "PortReservationRow",
@@ -42,6 +44,7 @@ __all__ = [
     "SecretUseRow",
     "SecretVersionRow",
     "SessionRow",
+    "SpentChallengeRow",
     "StepRow",
     "UserRow",
 ]

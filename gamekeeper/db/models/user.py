@@ -33,6 +33,10 @@ class UserRow(SQLModel, table=True):
     last_sign_in_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_sign_in_from: str = Field(default="", max_length=64)
 
+    @property
+    def has_password(self) -> bool:
+        return bool(self.password_hash)
+
 
 class AuthenticatorRow(SQLModel, table=True):
     """The secret of a user's authenticator, wrapped by a master key, and one that waits for its first code.

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow, SessionRow, UserRow
+from gamekeeper.db.models import ApiKeyRow, ApiKeySecretRow, PasskeyRow, SessionRow, UserRow
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.key import KeyRepository, is_good_key, is_good_secret
@@ -71,15 +71,12 @@ class CredentialRepository:
 
 
 async def has_admin(session: AsyncSession, now: datetime, *, but_key: str = "", but_user: str = "") -> bool:
-    """True where somebody may let others in: a user who signs in with a password, or a key that is good then. Neither
-    the key nor the user with these ids counts."""
+    """True where somebody may let others in: a user who signs in with a password or a passkey, or a key that is good
+    then. Neither the key nor the user with these ids counts."""
     admins = and_(col(UserRow.role) == Role.ADMIN, col(UserRow.state) == UserState.ACTIVE, col(UserRow.id) != but_user)
-    persons = select(func.count()).where(
-        admins,
-        col(UserRow.kind) == UserKind.PERSON,
-        col(UserRow.password_hash) != "",
-        col(UserRow.password_until).is_(None),
-    )
+    by_password = and_(col(UserRow.password_hash) != "", col(UserRow.password_until).is_(None))
+    by_passkey = col(UserRow.id).in_(select(PasskeyRow.user_id))
+    persons = select(func.count()).where(admins, col(UserRow.kind) == UserKind.PERSON, or_(by_password, by_passkey))
     if (await session.exec(persons)).one():
         return True
     of_admins = or_(col(ApiKeyRow.user_id).is_(None), col(ApiKeyRow.user_id).in_(select(UserRow.id).where(admins)))

@@ -184,6 +184,12 @@ class EventKind(StrEnum):
         "Somebody brought a wrong password or code; `data` has the address, and the message the user, where there is "
         "one. A few of many are told.",
     )
+    PASSKEY_ADDED = "passkey.added", "A user added a passkey, by which it signs in; the message is the passkey's name."
+    PASSKEY_RENAMED = "passkey.renamed", "A user gave a passkey another name; `data` has both."
+    PASSKEY_REMOVED = (
+        "passkey.removed",
+        "A passkey opens nothing more; `data` has the user whose it was, and whoever removed it is the actor.",
+    )
     PAYLOAD_KEY_MADE = (
         "payload_key.made",
         "A user made a new key for Temporal's payloads; `data` has the time from which it encrypts.",

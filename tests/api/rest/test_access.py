@@ -54,7 +54,7 @@ async def test_every_route_but_the_health_ones_needs_a_key(
         answer = await refusing_api.anonymous.request(method, path, headers=headers)
         if path == "/api/v1/join":  # its own test shows that a token or a node key is needed
             assert answer.status_code == 422, path
-        elif path == "/api/v1/sign-in":  # its own tests show that a password is needed
+        elif path.startswith("/api/v1/sign-in"):  # its own tests show that a password or a passkey is needed
             assert answer.status_code == 422, path
         elif path == "/agent/x":  # a file that is not there
             assert answer.status_code == 404, path
@@ -101,6 +101,8 @@ NO_API_KEY = {
     ("GET", "/api/v1/roots"): "certificates are public, and known by their pin",
     ("POST", "/api/v1/join"): "by a token or a key of its own",
     ("POST", "/api/v1/sign-in"): "by a password",
+    ("POST", "/api/v1/sign-in/passkey"): "by a passkey",
+    ("POST", "/api/v1/sign-in/passkey/options"): "the same for everybody",
 } | {("GET", path): "the page for everybody, which asks for the key" for path in reference.FILES}
 
 

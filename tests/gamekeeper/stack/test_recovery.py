@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import SessionRow
+from gamekeeper.db.models import PasskeyRow, SessionRow
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.passwords import is_password
 from gamekeeper.stack.layout import Ports, StateDir
@@ -70,6 +70,27 @@ def test_a_user_gets_a_new_password_and_its_sessions_end(state: StateDir) -> Non
     assert [is_password(password, str(kept)) for password in (first.password, again.password)] == [False, True]
     assert now == "active"
     assert one(state, "SELECT count(*) FROM sessions WHERE ended_at IS NULL") == (0,)
+
+
+def test_passkeys_stay_unless_they_are_to_go(state: StateDir) -> None:
+    recover(state, "")
+    user_id = str(one(state, "SELECT id FROM users")[0])
+
+    async def add_passkeys() -> None:
+        database = Database(state.database_url)
+        async with database.write() as session:
+            for name in ("laptop", "phone"):
+                row = PasskeyRow(user_id=user_id, credential_id=name, public_key=b"", rp_id="localhost", name=name)
+                session.add(row)
+        await database.close()
+
+    asyncio.run(add_passkeys())
+    recover(state, "admin")
+    assert one(state, "SELECT count(*) FROM passkeys") == (2,)
+    recover(state, "admin", removes_passkeys=True)
+    assert one(state, "SELECT count(*) FROM passkeys") == (0,)
+    assert one(state, "SELECT count(*) FROM events WHERE kind = 'passkey.removed' AND actor = 'system'") == (2,)
+    assert "passkey" in str(one(state, "SELECT data FROM events ORDER BY seq DESC LIMIT 1"))
 
 
 def test_a_name_is_needed_where_several_may_be_meant(state: StateDir) -> None:
