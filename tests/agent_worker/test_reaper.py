@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from gamekeeper.rpc.convert import key_from_pb, key_to_pb
 from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_key, make_new_container, make_owner, make_run_id
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 KEEP, REMOVE, STOP = pb.VERDICT_KEEP, pb.VERDICT_REMOVE, pb.VERDICT_STOP
 
@@ -159,10 +159,10 @@ async def test_a_container_that_docker_can_not_remove_holds_up_nothing_else(
         await node.round()
     assert await node.names() == {stuck}
     assert len(node.engine.tried) == 1 + len(others), "it is tried again later, not with each round"
-    told = [record.message for record in caplog.records if "can't be removed" in record.message]
-    assert len(told) == 1
+    words = [text for text in told(caplog) if "can't be removed" in text]
+    assert len(words) == 1
     why = "the engine did not do it within 5 s" if hangs else "device or resource busy"
-    assert why in told[0]
+    assert why in words[0]
     assert [item.problem for item in node.plane.last.containers] == [why]
     node.engine.stuck = set()
     node.reaper._removals._cases[stuck].not_before = 0
@@ -235,16 +235,12 @@ async def test_resources_of_runs_that_nobody_knows_go_after_a_while(
     assert await node.engine.list_run_resources() == []
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-
-
 async def test_what_no_live_run_owns_is_stopped_with_a_warning(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     key, _ = await node.container(sleep="600")
     for _ in range(3):
         await node.round()
     assert await node.names() == set()
-    assert warnings(caplog) == [f"container {key.container_name} has no live owner: stopping it"]
+    assert told(caplog) == [f"container {key.container_name} has no live owner: stopping it"]
 
 
 class EndsLater(OddEngine):
@@ -266,7 +262,7 @@ async def test_a_container_whose_step_ended_a_moment_ago_is_not_called_ownerless
     for _ in range(3):
         await node.round()
     assert await node.names() == set()
-    assert warnings(caplog) == []
+    assert told(caplog) == []
 
 
 async def test_a_delivery_that_is_stopping_its_container_is_left_to_it(
@@ -289,7 +285,7 @@ async def test_a_delivery_that_is_stopping_its_container_is_left_to_it(
     for _ in range(3):
         await node.round()
     assert await node.names() == set()
-    assert warnings(caplog) == []
+    assert told(caplog) == []
 
 
 async def test_a_change_in_the_engine_asks_for_a_report(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

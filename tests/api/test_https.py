@@ -30,6 +30,7 @@ from gamekeeper.stack.ports import free_port
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.fixtures.certificates import TestAuthority
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no matter of the database
 
@@ -135,9 +136,9 @@ async def test_an_operators_files_are_read_again_when_they_change(
             for _ in range(3):
                 await rest.certificate.refresh()
             assert not rest.certificate.renewed.is_set()
-            told = [record.message for record in caplog.records if record.levelname == "WARNING"]
-            assert len(told) == 1, "once"
-            assert "rest.pem with" in told[0]
+            words = told(caplog)
+            assert len(words) == 1, "once"
+            assert "rest.pem with" in words[0]
             assert "the one of before is served" in rest.certificate.trouble
         write(tmp_path, late)
         await rest.certificate.refresh()

@@ -15,6 +15,7 @@ from gamekeeper.errors import UnavailableError
 from tests.api.rest.test_run import start, step
 from tests.fixtures.api import ApiUnderTest
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 
 async def away(*_: object) -> None:
@@ -76,7 +77,7 @@ async def test_a_run_that_temporal_refuses_ends(
     assert ended["message"].startswith("Temporal refuses the run: ")
     assert [(item["state"], item["message"]) for item in ended["steps"]] == [("error", "the run could not be started")]
     assert api.process.reconciler.care.failures == 0
-    assert not caplog.records
+    assert told(caplog) == []
 
 
 async def test_signals_of_a_node_outlive_the_database(api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from gamekeeper import supervised
 from gamekeeper.errors import UnavailableError
 from gamekeeper.supervised import QUIET_SECONDS, Supervised
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 
 class Work:
@@ -55,10 +56,6 @@ class Clock:
         return self.now
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == supervised.__name__]
-
-
 def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """A full disk takes one write and refuses the next: what goes well in between ends no outage."""
     caplog.set_level(logging.INFO)
@@ -72,7 +69,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
             clock.now += 0.5
         clock.now += QUIET_SECONDS
         task.succeeded()
-    assert told(caplog) == ["care waits: the database is away", "care goes on after 5 failures"] * 2
+    assert told(caplog, logging.INFO) == ["care waits: the database is away", "care goes on after 5 failures"] * 2
     assert task.failures == 10
 
 
@@ -168,7 +165,7 @@ def test_an_odd_row_is_told_once_and_holds_up_none(caplog: pytest.LogCaptureFixt
                 done.append(name)
     assert done == ["a", "b"] * 3
     assert task.failures == 3
-    assert [record.getMessage() for record in caplog.records] == ["care skips odd for now: no such state"]
+    assert told(caplog) == ["care skips odd for now: no such state"]
 
 
 def test_a_row_that_is_odd_now_and_then_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

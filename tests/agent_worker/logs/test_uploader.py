@@ -17,6 +17,7 @@ from gamekeeper.rpc.v1 import node_link_pb2 as pb
 from tests.factories import make_key
 from tests.fakes.node_agent import FakeContainers
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 
 class FullServer:
@@ -64,8 +65,7 @@ async def test_what_a_full_server_refuses_stays_here_and_is_told_once(
         while not containers.changes:
             await asyncio.sleep(0.01)
     task.cancel()
-    told = [record.message for record in caplog.records]
-    assert told == ["the upload of logs waits: logs can't be kept: the disk of /logs is full"]
+    assert told(caplog) == ["the upload of logs waits: logs can't be kept: the disk of /logs is full"]
 
 
 async def test_a_server_that_says_when_is_not_asked_before(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

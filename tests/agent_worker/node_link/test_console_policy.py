@@ -49,7 +49,7 @@ async def test_a_command_in_what_runs_is_judged_anew_and_its_own_console_is_not(
     await consoles(engine, PRIVILEGED)._begin(request(made, "sh"))
     with pytest.raises(PolicyError, match=WORDS):
         await consoles(engine, NodePolicy())._begin(request(made, "sh"))
-    await consoles(engine, NodePolicy())._begin(request(made))
+    await (await consoles(engine, NodePolicy())._begin(request(made))).close()
 
 
 async def test_a_look_into_what_has_ended_is_judged_anew() -> None:

@@ -26,6 +26,7 @@ from gamekeeper.errors import InvalidError, UnauthenticatedError, UnavailableErr
 from gamekeeper.keys import hash_key
 from tests.fixtures.certificates import NODE_KEY, TestAuthority, shared_own_key
 from tests.fixtures.rest_server import RestServer, Serve
+from tests.told import told
 
 KEY, OTHER_KEY = "gkj_first", "gkj_second"
 JOIN = short_fingerprint(own_fingerprint(NODE_KEY))
@@ -75,8 +76,7 @@ async def test_a_machine_that_waits_says_so_once_and_goes_on_by_itself(
     settings.state_dir.mkdir()
     with caplog.at_level(logging.WARNING):
         identity = await _become_member(settings, joining)
-    told = [record.getMessage() for record in caplog.records]
-    assert told == [
+    assert told(caplog) == [
         f'this machine, {JOIN}, waits for an approval on 127.0.0.1: it is to be node "gpu-01"; '
         f"gamekeeper joins approve {JOIN}",
         f'this machine, {JOIN}, waits for an approval on 127.0.0.1: there is a node "gpu-01" already; gamekeeper joins '

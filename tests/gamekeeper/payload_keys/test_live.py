@@ -14,6 +14,7 @@ from gamekeeper.payload_keys.live import GivenUpKeyError, MissingKeyError, Paylo
 from gamekeeper.payload_keys.ring_file import RingFile, new_key
 from gamekeeper.payload_keys.troubles import MAX_STANDING, PayloadTroubles
 from tests.fakes.trouble_log import FakeTroubleLog
+from tests.told import told
 
 
 class Clocks:
@@ -102,7 +103,7 @@ def test_a_spoiled_file_leaves_the_keys_of_before(file: RingFile, caplog: pytest
         process.clocks.pass_by(2)
         assert process.writer() == first
     assert "can't be read" in process.keys.trouble
-    assert len(caplog.records) == 1
+    assert len(told(caplog)) == 1
     file.path.unlink()
     process.clocks.pass_by(2)
     assert process.writer() == first

@@ -21,6 +21,7 @@ from gamekeeper.stack.process import ManagedProcess, ProcessSpec
 from gamekeeper.stack.supervisor import Supervisor
 from gamekeeper.stack.troubles import Troubles
 from tests.hang import HANG_SECONDS
+from tests.told import told
 
 SLEEPER = ProcessSpec("sleeper", [sys.executable, "-c", "import time; time.sleep(600)"])
 
@@ -66,8 +67,8 @@ def test_a_record_that_can_not_be_written_ends_nothing_and_is_written_later(
     obstacle.rmdir()
     supervisor._look()
     assert json.loads(state.record_file.read_text())["pids"] == {"sleeper": pid}
-    told = [record.getMessage() for record in caplog.records if "record of the stack" in record.getMessage()]
-    assert len(told) == 2, told
+    words = [text for text in told(caplog, logging.INFO) if "record of the stack" in text]
+    assert len(words) == 2, words
 
 
 def test_a_process_that_dies_meanwhile_is_started_again(
@@ -110,7 +111,7 @@ def test_a_trouble_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.Log
     assert [troubles.attempt("it", fails), troubles.attempt("it", fails)] == [False, False]
     assert troubles.attempt("it", lambda: None)
     assert troubles.attempt("it", lambda: None)
-    assert [record.getMessage() for record in caplog.records] == ["it: no room; trying again", "it: works again"]
+    assert told(caplog, logging.INFO) == ["it: no room; trying again", "it: works again"]
 
 
 def ends(status: int) -> ProcessSpec:

@@ -15,6 +15,7 @@ from gamekeeper.certificates.authority import OwnCertificate
 from gamekeeper.errors import UnavailableError
 from tests.fixtures.acme import pebble_server
 from tests.fixtures.certificates import TestAuthority
+from tests.told import told
 
 NAMES = ("play.example.com",)
 LIFE = timedelta(days=90)
@@ -84,9 +85,9 @@ async def test_a_failure_is_told_once_and_tried_again_seldom(ca: PublicCa, caplo
     assert all(FIRST_WAIT <= wait <= FIRST_WAIT + LONGEST_WAIT + timedelta(minutes=1) for wait in waits)
     assert len(set(waits)) > 1, "they are jittered"
     assert len(tries) < 60
-    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert len(told) == 1
-    assert "open port 80" in told[0]
+    words = told(caplog)
+    assert len(words) == 1
+    assert "open port 80" in words[0]
     assert source.trouble == "the CA could not check play.example.com; open port 80"
     ca.is_away = False
     ca.now += 2 * LONGEST_WAIT
