@@ -28,7 +28,7 @@ class PasskeySettings(DatabaseSettings):
         default="",
         description="Origins of the pages on which passkeys are used, as `https://play.example.com`, with commas "
         "between. Each is HTTPS on that host or one below it. Empty takes that host on port 443 and on the port of "
-        "REST; on loopback `http://localhost` with the port of REST.",
+        "REST; of `localhost` `http` and `https` with the port of REST.",
     )
 
 
@@ -63,7 +63,7 @@ def is_domain(text: str) -> bool:
 
 def _usual(rp_id: str, port: int) -> tuple[str, ...]:
     if rp_id == LOCALHOST:
-        return (f"http://{LOCALHOST}:{port}",)
+        return (f"http://{LOCALHOST}:{port}", f"https://{LOCALHOST}:{port}")
     return (f"https://{rp_id}",) if port == 443 else (f"https://{rp_id}", f"https://{rp_id}:{port}")
 
 

@@ -14,8 +14,9 @@ def names(**fields: object) -> tuple[str, tuple[str, ...]] | None:
 
 
 def test_on_loopback_it_is_localhost() -> None:
-    assert names() == ("localhost", ("http://localhost:7380",))
-    assert names(rest_host="::1", rest_port=1234) == ("localhost", ("http://localhost:1234",))
+    assert names() == ("localhost", ("http://localhost:7380", "https://localhost:7380"))
+    assert names(rest_host="::1", rest_port=12) == ("localhost", ("http://localhost:12", "https://localhost:12"))
+    assert names(rest_host="0.0.0.0", passkey_rp_id="localhost") == names()
 
 
 def test_elsewhere_it_is_the_first_name_of_a_host() -> None:

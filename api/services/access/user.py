@@ -185,7 +185,9 @@ def check_signed_in(by: Caller) -> None:
     """Raises ForbiddenError for a key, also for one of a user: whoever finds it gets no hold of the user by it."""
     if not by.session_id:
         raise ForbiddenError(
-            f"{by.words} calls by a key, and this is for who has signed in", hint="sign in: gamekeeper login"
+            f"{by.words} calls by a key, and this is for who has signed in",
+            hint="sign in: gamekeeper login",
+            code="session_needed",
         )
 
 
