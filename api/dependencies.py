@@ -31,6 +31,7 @@ from api.services.access.passkey import PasskeyService
 from api.services.access.passkey_sign_in import PasskeySignIn
 from api.services.access.payload_key import PayloadKeyService
 from api.services.access.people import People
+from api.services.access.quota import QuotaService
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.second_factor import SecondFactor
@@ -200,6 +201,10 @@ def _grant_service(services: ServicesDep) -> GrantService:
     return services.people.grants
 
 
+def _quota_service(services: ServicesDep) -> QuotaService:
+    return services.people.quotas
+
+
 def _join_service(services: ServicesDep) -> JoinService:
     return services.joining
 
@@ -335,6 +340,7 @@ CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 CallerDep = Annotated[Caller, Depends(require_caller)]
 GrantsDep = Annotated[GrantService, Depends(_grant_service)]
+QuotasDep = Annotated[QuotaService, Depends(_quota_service)]
 KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 UsersDep = Annotated[UserService, Depends(_user_service)]
 SessionsDep = Annotated[SessionService, Depends(_session_service)]

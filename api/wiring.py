@@ -123,8 +123,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
     people = _people(settings, database, rates, secrets)
     payload_keys = _payload_keys(database, client, seals, schedules, kept)
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains) + caller_loops(people)
-    loops += [*_access_loops(access), *secret_loops(secrets), *payload_loops(payload_keys)]
-    loops += _room_loops(settings, database, logs, floor)
+    loops += [*_access_loops(access, secrets, payload_keys), *_room_loops(settings, database, logs, floor)]
     allowance, owners, session_writes = Allowance(LIMITS), ContainerOwners(database), Supervised("session_writes")
     cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
@@ -242,8 +241,9 @@ def _cares(
     return [events.polling, signals.care, runs.care, database.odd_rows, *of_instances]
 
 
-def _access_loops(access: Access) -> list[Loop]:
-    return access_loops(access.certificates, access.standing, access.approvals, access.rest)
+def _access_loops(access: Access, secrets: SecretServices, payload_keys: PayloadKeyService) -> list[Loop]:
+    of_access = access_loops(access.certificates, access.standing, access.approvals, access.rest)
+    return [*of_access, *secret_loops(secrets), *payload_loops(payload_keys)]
 
 
 def _payload_keys(

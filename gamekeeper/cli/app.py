@@ -119,6 +119,7 @@ GROUPS: Mapping[str, Group] = {
             "enable": Command("user:enable"),
             "rm": Command("user:remove"),
             "password": Command("user:password"),
+            "quota": Command("quota:of_user"),
             "totp": Group(
                 "An authenticator, whose codes your sign-in asks for beside the password.",
                 {"on": Command("totp:on"), "off": Command("totp:off"), "codes": Command("totp:codes")},
@@ -150,6 +151,7 @@ GROUPS: Mapping[str, Group] = {
             "show": Command("key:show"),
             "revoke": Command("key:revoke"),
             "rotate": Command("key:rotate"),
+            "quota": Command("quota:of_key"),
         },
     ),
     "grant": Group(

@@ -59,6 +59,11 @@ gamekeeper user make backup --service --role viewer
 gamekeeper user password
 gamekeeper user password mia --remove-totp
 """,
+    "user quota": """
+gamekeeper user quota mia --instances 3 --cpus 4 --memory 8g --ports 6
+gamekeeper user quota mia --ports none
+gamekeeper user quota mia
+""",
     "user totp on": "gamekeeper user totp on",
     "user totp off": "gamekeeper user totp off",
     "user totp codes": "gamekeeper user totp codes",
@@ -181,6 +186,10 @@ gamekeeper grant make anna --role developer --on instance --own
     "key rotate": """
 gamekeeper key rotate
 gamekeeper key rotate ci --overlap 0s
+""",
+    "key quota": """
+gamekeeper key quota customer --instances 1 --memory 4g
+gamekeeper key quota customer
 """,
     "secret set": """
 gamekeeper secret set s3-key --pipeline 'deploy-*' --node 'edge-*'

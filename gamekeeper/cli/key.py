@@ -14,6 +14,7 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
 from gamekeeper.cli.output import ago, print_fields, print_json, print_table, printable, say, warn
+from gamekeeper.cli.quota_words import limits_of
 from gamekeeper.cli.user import find as find_user
 from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.user import ME
@@ -138,6 +139,8 @@ def whoami(context: typer.Context, as_json: JsonOption = False) -> None:
     by = f"key {key['id']}, {key['role']}, {_end(key)}" if key else f"session {found['session_id']}"
     role = f"{user['role']}, " if user else ""
     say(f"{found['actor']} ({role}{by})")
+    if limits := limits_of(found["quota"]) if "quota" in found else "":  # an api of a version before tells none
+        say(f"its instances have {limits}")
 
 
 def _all(obj: Context) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from api.browser import token_of_cookie
-from api.dependencies import CallerDep, KeyRingDep, UsersDep
+from api.dependencies import CallerDep, KeyRingDep, QuotasDep, UsersDep
 from api.needs import needs_a_key
 from api.rest.v1.key import ApiKey
+from api.rest.v1.quota import Quota
 from api.rest.v1.user import User
 from gamekeeper.domain.access.role import verbs_of
 from gamekeeper.domain.access.verb import Verb
@@ -22,16 +23,27 @@ class WhoAmI(BaseModel):
     verbs: list[Verb] = Field(description="What the caller may do")
     key: ApiKey | None = Field(description="The key that asks; null for a session")
     user: User | None = Field(description="The user who asks; null for a key that acts for itself")
+    quota: Quota = Field(description="What one's instances may be and hold together, and what they do")
     session_id: str = Field(description="The session that asks; empty for a key")
     csrf_token: str = Field(description="For a session in a cookie: what writes sends it as `X-CSRF-Token`")
 
 
 @router.get("/whoami", dependencies=[needs_a_key()])
-async def get_caller(caller: CallerDep, request: Request, ring: KeyRingDep, users: UsersDep) -> WhoAmI:
+async def get_caller(
+    caller: CallerDep, request: Request, ring: KeyRingDep, users: UsersDep, quotas: QuotasDep
+) -> WhoAmI:
     """The caller, and the name under which events tell of it."""
     key = ApiKey.of(await ring.get(caller.key_id)) if caller.key_id else None
     user = User.of(await users.get(caller.user_id)) if caller.user_id else None
     verbs = sorted(verbs_of(caller.role), key=list(Verb).index)
     is_cookie = caller.session_id and "authorization" not in request.headers
     csrf = csrf_token(token_of_cookie(request.scope)) if is_cookie else ""
-    return WhoAmI(actor=caller.actor, verbs=verbs, key=key, user=user, session_id=caller.session_id, csrf_token=csrf)
+    return WhoAmI(
+        actor=caller.actor,
+        verbs=verbs,
+        key=key,
+        user=user,
+        quota=Quota.of(await quotas.of_caller(caller)),
+        session_id=caller.session_id,
+        csrf_token=csrf,
+    )

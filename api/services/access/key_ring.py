@@ -23,6 +23,7 @@ from gamekeeper.db.repositories.credential import has_admin, is_good
 from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.quota import QuotaRepository
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.api_key import (
     ADMIN,
@@ -161,6 +162,7 @@ class KeyRing:
             if old:
                 await keys.delete(old)
                 await GrantRepository(session).delete_of(HolderKind.KEY, old)
+                await QuotaRepository(session).delete_of([holder(HolderKind.KEY, key_id) for key_id in old])
             await GrantRepository(session).delete_ended_before(utc_now() - KEPT_AFTER_END)
 
 

@@ -17,6 +17,7 @@ from api.services.access.passkey_sign_in import PasskeySignIn
 from api.services.access.passkey_use import PasskeyUses
 from api.services.access.password_hashing import PasswordHashing
 from api.services.access.proving import Proving
+from api.services.access.quota import QuotaService
 from api.services.access.rates import Rates
 from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
@@ -36,6 +37,7 @@ class People:
     uses: CallerUses
     keys: KeyRing
     grants: GrantService
+    quotas: QuotaService
     users: UserService
     sessions: SessionService
     sign_ins: SignInService
@@ -66,6 +68,7 @@ class People:
             keys=KeyRing(database, changes),
             grants=GrantService(database, changes),
             users=UserService(database, changes, sessions, hashing),
+            quotas=QuotaService(database, changes),
             sessions=sessions,
             sign_ins=SignInService(database, changes, sessions, hashing, delays, second, failures),
             second=second,

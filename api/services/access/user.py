@@ -18,6 +18,7 @@ from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.credential import has_admin
 from gamekeeper.db.repositories.grant import GrantRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.quota import QuotaRepository
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.api_key import LAST_GOOD_FOR
 from gamekeeper.domain.access.caller import Caller
@@ -128,6 +129,7 @@ class UserService:
             await self._sessions.end_all(session, row, "removed")
             await UserRepository(session).delete(user_id)
             await GrantRepository(session).delete_of(HolderKind.USER, [user_id])
+            await QuotaRepository(session).delete_of([holder(HolderKind.USER, user_id)])
             record(session, _event(EventKind.USER_REMOVED, row))
 
     async def reset(self, by: Caller, user_id: str) -> tuple[UserRow, str]:

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.instance.may_make import check_may_make
 from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmission, placed, plan_instance
+from gamekeeper.control_plane.instance.quota import within_quota
 from gamekeeper.control_plane.instance.schedule import set_schedule
 from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
@@ -91,12 +92,14 @@ class InstanceAcceptance:
         if before is not None and before.deleted_at is None:
             hint = f"gamekeeper instance show {plan.id}; or update it"
             raise ConflictError(f'there is an instance "{plan.id}" already', hint=hint)
-        place = await placed(session, plan, origin.pipeline, allowed)
-        row = await _row(instances, plan, place.node, origin, before)
-        row.owner = origin.owner or await instances.owner_of_run(origin.run_id)
-        row.idempotency_key, row.request_hash = submission.idempotency_key, submission.fingerprint
-        instances.add(row)
-        await session.flush()
+        owner = origin.owner or await instances.owner_of_run(origin.run_id)
+        async with within_quota(session, owner):
+            place = await placed(session, plan, origin.pipeline, allowed)
+            row = await _row(instances, plan, place.node, origin, before)
+            row.owner = owner
+            row.idempotency_key, row.request_hash = submission.idempotency_key, submission.fingerprint
+            instances.add(row)
+            await session.flush()
         caller = await instances.caller_of(origin.by, origin.run_id)
         instances.add_revision(_revision(row, place.spec, origin, caller))
         names = named_by(place.spec.container)

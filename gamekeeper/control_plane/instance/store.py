@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.instance.observe import observe
+from gamekeeper.control_plane.instance.quota import within_quota
 from gamekeeper.control_plane.instance.schedule import note_end, note_replaced
 from gamekeeper.control_plane.placement.instance import place_instance, release_instance, settle_instance
 from gamekeeper.control_plane.secret.naming import named_by
@@ -51,7 +52,8 @@ class SqlInstanceStore:
         before = row.running_revision if _goes_on_before(row) else row.revision  # a revert goes back to what runs
         earlier, left = row.operation or {}, row.revision
         await note_replaced(session, row, f"{asked.action} by {asked.by or 'system'}")
-        row.revision = await self._revision(session, row, asked)
+        async with _asked_of_quota(session, row, asked):
+            row.revision = await self._revision(session, row, asked)
         row.desired = asked.desired.value
         row.serial = max(asked.serial, row.serial + 1, row.reported_serial + 1)
         row.held = await _held(session, row)
@@ -172,6 +174,14 @@ async def _row_of(session: AsyncSession, told: ActionBegin | ActionFinish) -> In
     if told.made is not None and row.created_at != told.made:
         raise NotFoundError(f'the instance "{told.instance}" of {told.made:%Y-%m-%d %H:%M:%S} UTC is gone')
     return row
+
+
+def _asked_of_quota(session: AsyncSession, row: InstanceRow, asked: ActionBegin) -> AbstractAsyncContextManager[object]:
+    """Its owner's quota bounds what an action takes. What runs goes on: a revert is never refused by it."""
+    if asked.action is InstanceAction.REVERT:
+        return nullcontext()
+    comes_up = asked.desired is Desired.RUNNING and row.desired != Desired.RUNNING
+    return within_quota(session, row.owner, comes_up=comes_up)
 
 
 def _comes_beside(row: InstanceRow, asked: ActionBegin) -> bool:

@@ -12,6 +12,7 @@ from gamekeeper.db.models.node import NodeRow
 from gamekeeper.db.models.passkey import PasskeyRow, SpentChallengeRow
 from gamekeeper.db.models.payload_trouble import PayloadTroubleRow
 from gamekeeper.db.models.pipeline import PipelineRow
+from gamekeeper.db.models.quota import QuotaRow
 from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.secret import SecretRow, SecretUseRow, SecretVersionRow
@@ -37,6 +38,7 @@ __all__ = [
     "PayloadTroubleRow",
     "PipelineRow",
     "PortReservationRow",
+    "QuotaRow",
     "RecoveryCodeRow",
     "ReservationRow",
     "RunRow",

@@ -198,6 +198,10 @@ class EventKind(StrEnum):
     PAYLOAD_KEY_GIVEN_UP = "payload_key.given_up", "A user gave a payload key up: what it encrypted is lost."
     GRANT_MADE = "grant.made", "A user made a grant; `data` has it, and all grants of its holder before and after."
     GRANT_REMOVED = "grant.removed", "A user removed a grant; `data` has all grants of its holder before and after."
+    QUOTA_CHANGED = (
+        "quota.changed",
+        "A user set limits for the user or the key whose name is the message; `data` has all of them before and after.",
+    )
 
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 

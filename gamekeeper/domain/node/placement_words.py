@@ -10,7 +10,7 @@ GIB = 2**30
 
 def cpus_short(free: float, total: float, asked: float) -> str:
     free = max(0.0, free)  # what states nothing may have taken more
-    return f"{_number(free)} of {_number(total)} CPUs {_are(free)} free, {_number(asked)} {_are(asked)} asked for"
+    return f"{number(free)} of {number(total)} CPUs {_are(free)} free, {number(asked)} {_are(asked)} asked for"
 
 
 def memory_short(free: int, total: int, asked: int) -> str:
@@ -40,7 +40,7 @@ def told(why: Sequence[tuple[str, str]]) -> str:
     return " | ".join(shown) + (f" | and {more} more nodes" if more > 0 else "")
 
 
-def _number(count: float) -> str:
+def number(count: float) -> str:
     return f"{count:.2f}".rstrip("0").rstrip(".")
 
 
