@@ -14,7 +14,11 @@ from api.openapi import DESCRIPTION, TAGS, openapi_document, operation_id
 from api.problems import COMMON, install_problem_handlers
 from api.rest import agent, health, reference
 from api.rest.v1 import (
+    alarm,
+    alarm_link,
+    alarm_rule,
     ca,
+    channel,
     console,
     event,
     event_export,
@@ -47,9 +51,11 @@ from api.rest.v1 import (
     session,
     sign_in,
     sign_in_passkey,
+    silence,
     totp,
     user,
     whoami,
+    window,
 )
 from api.strict_query import check_query
 from api.strict_transport import StrictTransport
@@ -87,7 +93,7 @@ def create_routes() -> FastAPI:
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    for public in (join, sign_in, sign_in_passkey):
+    for public in (join, sign_in, sign_in_passkey, alarm_link):
         app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
@@ -121,6 +127,11 @@ def _version_one() -> APIRouter:
         console,
         event,
         event_export,
+        alarm,
+        alarm_rule,
+        channel,
+        silence,
+        window,
         process,
         metric,
         pipeline,

@@ -12,6 +12,7 @@ from api.services.access.payload_key import PayloadKeyService
 from api.services.access.people import People
 from api.services.access.rest_certificate import RestCertificate
 from api.services.access.standing import StandingService
+from api.services.alarm.services import AlarmServices
 from api.services.event import EventService
 from api.services.instance.services import InstanceServices
 from api.services.log_room import LogRoomService
@@ -47,6 +48,7 @@ ACME_LIMIT_SECONDS = 600.0  # an order ends by itself before
 SECRET_KEYS_SECONDS = 300.0  # a rotation does it at once; this is for what a kill left
 SECRET_USES_SECONDS = 3600.0
 PAYLOADS_SECONDS = 5.0
+SERVER_FACTS_SECONDS = 60.0
 CERTIFICATES_SECONDS = 5.0  # a rotation by another process is seen as soon
 # Nodes are watched again soon after the database is back, and so are metrics, which wait in memory meanwhile.
 SOON_SECONDS = 5.0
@@ -120,6 +122,10 @@ def caller_loops(people: People) -> list[Loop]:
         Loop(Supervised("ended_keys"), people.keys.prune, ENDED_KEYS_SECONDS),
         Loop(Supervised("ended_sessions"), people.sessions.prune, ENDED_KEYS_SECONDS),
     ]
+
+
+def alarm_loops(alarms: AlarmServices) -> list[Loop]:
+    return [Loop(Supervised("server_facts"), alarms.facts.look, SERVER_FACTS_SECONDS)]
 
 
 def secret_loops(secrets: SecretServices) -> list[Loop]:

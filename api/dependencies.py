@@ -38,6 +38,13 @@ from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
 from api.services.access.sign_in import SignInService
 from api.services.access.user import UserService
+from api.services.alarm.alarm import AlarmService
+from api.services.alarm.alarm_link import AlarmLinkService
+from api.services.alarm.alarm_rule import AlarmRuleService
+from api.services.alarm.channel import ChannelService
+from api.services.alarm.services import AlarmServices
+from api.services.alarm.silence import SilenceService
+from api.services.alarm.window import WindowService
 from api.services.event import EventService
 from api.services.instance.instance import InstanceService
 from api.services.instance.log import InstanceLogService
@@ -110,6 +117,7 @@ class Services:
     reruns: RerunService
     schedules: ScheduleService
     secrets: SecretServices
+    alarms: AlarmServices
     outcomes: RunOutcomeService
     parts: Parts
     processes: ProcessService
@@ -195,6 +203,30 @@ def _passkey_sign_in(services: ServicesDep) -> PasskeySignIn:
 
 def _own_password(services: ServicesDep) -> OwnPassword:
     return services.people.own_passwords
+
+
+def _alarm_service(services: ServicesDep) -> AlarmService:
+    return services.alarms.alarms
+
+
+def _alarm_link_service(services: ServicesDep) -> AlarmLinkService:
+    return services.alarms.links
+
+
+def _alarm_rule_service(services: ServicesDep) -> AlarmRuleService:
+    return services.alarms.rules
+
+
+def _channel_service(services: ServicesDep) -> ChannelService:
+    return services.alarms.channels
+
+
+def _silence_service(services: ServicesDep) -> SilenceService:
+    return services.alarms.silences
+
+
+def _window_service(services: ServicesDep) -> WindowService:
+    return services.alarms.windows
 
 
 def _grant_service(services: ServicesDep) -> GrantService:
@@ -339,6 +371,12 @@ NO_NUL = r"^[^\x00]*$"  # of any text that is looked for
 CURSOR = r"^[A-Za-z0-9_-]*$"  # whether or not a page is asked for
 SAFE_ID = r"^[A-Za-z0-9._-]+$"  # of any id in a path; a NUL, say, would not even reach PostgreSQL
 CallerDep = Annotated[Caller, Depends(require_caller)]
+AlarmsDep = Annotated[AlarmService, Depends(_alarm_service)]
+AlarmLinksDep = Annotated[AlarmLinkService, Depends(_alarm_link_service)]
+AlarmRulesDep = Annotated[AlarmRuleService, Depends(_alarm_rule_service)]
+ChannelsDep = Annotated[ChannelService, Depends(_channel_service)]
+SilencesDep = Annotated[SilenceService, Depends(_silence_service)]
+WindowsDep = Annotated[WindowService, Depends(_window_service)]
 GrantsDep = Annotated[GrantService, Depends(_grant_service)]
 QuotasDep = Annotated[QuotaService, Depends(_quota_service)]
 KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]

@@ -29,6 +29,7 @@ log = get_logger(__name__)
 KIB, MIB = 1024, 1024 * 1024
 JOIN = "/api/v1/join"  # whoever asks for this, and for the sign-ins, has no key yet
 SIGN_INS = frozenset({"/api/v1/sign-in", "/api/v1/sign-in/passkey", "/api/v1/sign-in/passkey/options"})
+ALARM_LINKS = "/api/v1/alarm-links/"  # the link is the key
 _NUL = (b"\x00", b"\\u0000")
 _READS = ("GET", "HEAD", "OPTIONS")
 
@@ -189,7 +190,7 @@ def address_of(scope: Scope) -> str:
 
 async def _check_caller(scope: Scope) -> None:
     services, address = _services(scope), address_of(scope)
-    if scope["path"] == JOIN:
+    if scope["path"] == JOIN or scope["path"].startswith(ALARM_LINKS):
         services.rates.check_sign_in(address)
         return
     if scope["path"] in SIGN_INS:

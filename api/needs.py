@@ -36,6 +36,7 @@ PUBLIC_PATHS = frozenset(
         "/api/v1/sign-in",
         "/api/v1/sign-in/passkey",
         "/api/v1/sign-in/passkey/options",
+        "/api/v1/alarm-links/{token}",
     }
 )
 
@@ -46,6 +47,7 @@ class Judged(StrEnum):
     OBJECT = "object"  # the path names it
     LIST = "list"  # a list, which the database narrows: the route takes a scope
     BODY = "body"  # the body tells: the service checks it, and tests/api/rest/test_grants_by_body.py has a line for it
+    ALARM = "alarm"  # the path names an alarm, which belongs to the object that it is about
     ALL = "all"  # it is for those alone who may do it to every object of the kind
 
 
@@ -72,6 +74,9 @@ class Needs:
         self, verb: Verb, caller: Caller, services: ServicesDep, connection: HTTPConnection
     ) -> Callable[[Access], bool]:
         """A rule that has to hold while the request goes on."""
+        if self.judged is Judged.ALARM:
+            about = await services.guard.check_alarm(caller, verb, connection.path_params["alarm_id"])
+            return lambda access: about is None or access.may(verb, about)
         if self.on is None:
             sight = sight_of(caller.access)
             if not caller.access.may_any(verb):
@@ -95,6 +100,11 @@ def needs(verb: Verb, on: ObjectKind, also: str = "", judged: Judged = Judged.OB
 def needs_on_anything(verb: Verb) -> Any:
     """For a list of what happens to objects of all kinds."""
     return Depends(Needs(verb, None, judged=Judged.LIST))
+
+
+def needs_on_alarm(verb: Verb) -> Any:
+    """For one alarm, which the path names as ``alarm_id``."""
+    return Depends(Needs(verb, None, judged=Judged.ALARM))
 
 
 def needs_a_key() -> Any:

@@ -37,6 +37,7 @@ channel (0 typed, 1 output, 2 errors) and bytes. Text messages are JSON: `{"resi
 `{"end_of_input": true}` from the client; `{"exit_code": 0}` or `{"failed": "why"}` from the server, as its last. A \
 refusal is a close with 4000 plus the HTTP status.""",
     "events": "What happened to nodes, runs, steps and containers, and who did it.",
+    "alarms": "What is wrong now, and who is told: alarms, their rules, channels, silences and maintenance windows.",
     "metrics": "Numbers of nodes and of steps' containers over time.",
     "pipelines": "Pipelines: check one, store it as a numbered version, compare versions.",
     "schedules": "Schedules of stored pipelines, which start runs by themselves.",

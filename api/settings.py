@@ -336,6 +336,12 @@ class ApiSettings(SecretSettings, PasskeySettings):
         """The secret that proves work; it lies beside the key that signs steps."""
         return (self.steps_certificate_dir or self.ca_dir / "steps") / "work.key"
 
+    @property
+    def channels_key(self) -> Path:
+        """The master key of channels' secrets. It lies where the control worker, which sends, can read it, and opens
+        nothing else."""
+        return self.work_key.with_name("channels.key")
+
     def payload_ring(self) -> RingFile:
         return RingFile(self.payload_keys or self.ca_dir / "payloads.key")
 

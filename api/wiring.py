@@ -12,6 +12,7 @@ from temporalio.client import Client
 from api.background import (
     Loop,
     access_loops,
+    alarm_loops,
     background_loops,
     caller_loops,
     payload_loops,
@@ -38,6 +39,7 @@ from api.services.access.people import People
 from api.services.access.rates import Rates
 from api.services.access.rest_certificate import FileSource, OwnSource, RestCertificate, Source
 from api.services.access.standing import StandingService
+from api.services.alarm.services import AlarmServices
 from api.services.event import EventService
 from api.services.gateway_look import GatewayLook
 from api.services.instance.reconcile import InstanceReconciler
@@ -121,11 +123,11 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
     reconciler, drains = RunReconciler(database, dispatcher), DrainService(database, signals.node_changed)
     rates, secrets = Rates(settings.writes_per_second), SecretServices.of(settings, database)
     people = _people(settings, database, rates, secrets)
-    payload_keys = _payload_keys(database, client, seals, schedules, kept)
+    payload_keys, alarms = _payload_keys(database, client, seals, schedules, kept), _alarms(settings, database, access)
     loops = background_loops(presence, reconciler, kept, events, metrics, schedules, drains) + caller_loops(people)
     loops += [*_access_loops(access, secrets, payload_keys), *_room_loops(settings, database, logs, floor)]
+    loops += alarm_loops(alarms)
     allowance, owners, session_writes = Allowance(LIMITS), ContainerOwners(database), Supervised("session_writes")
-    cares = [*_cares(events, signals, runs, database, kept), session_writes, secrets.values.care]
     rest = Services(
         dispatcher=dispatcher,
         callers=people.callers,
@@ -157,6 +159,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         reruns=RerunService(runs),
         schedules=schedules,
         secrets=secrets,
+        alarms=alarms,
         outcomes=RunOutcomeService(database, time.monotonic),
         processes=ProcessService(database),
         parts=_parts(settings, database, dispatcher, access, secrets, payload_keys),
@@ -164,7 +167,7 @@ def wire(settings: ApiSettings, database: Database, client: Client, seals: Paylo
         admission=presence.admission,
         refusals=allowance.refusals,
         log_usage=logs.usage,
-        background=[*(loop.care for loop in loops), *cares],
+        background=_cares(loops, events, signals, runs, database, kept, secrets, session_writes),
     )
     link = _link(_Shared(database, access, presence, kept, logs, allowance, owners, session_writes), rest)
     return Wired(rest, link, access, reconciler, kept.reconciler, loops)
@@ -235,15 +238,28 @@ def _room_loops(settings: ApiSettings, database: Database, logs: LogFiles, floor
 
 
 def _cares(
-    events: EventService, signals: NodeSignals, runs: RunService, database: Database, kept: InstanceServices
+    loops: list[Loop],
+    events: EventService,
+    signals: NodeSignals,
+    runs: RunService,
+    database: Database,
+    kept: InstanceServices,
+    secrets: SecretServices,
+    session_writes: Supervised,
 ) -> list[Supervised]:
     of_instances = [kept.rows.care, kept.schedules.care, kept.reports.care]
-    return [events.polling, signals.care, runs.care, database.odd_rows, *of_instances]
+    others = [*(loop.care for loop in loops), session_writes, secrets.values.care]
+    return [events.polling, signals.care, runs.care, database.odd_rows, *of_instances, *others]
 
 
 def _access_loops(access: Access, secrets: SecretServices, payload_keys: PayloadKeyService) -> list[Loop]:
     of_access = access_loops(access.certificates, access.standing, access.approvals, access.rest)
     return [*of_access, *secret_loops(secrets), *payload_loops(payload_keys)]
+
+
+def _alarms(settings: ApiSettings, database: Database, access: Access) -> AlarmServices:
+    ends = CertificateEnds(access.certificates, access.rest)
+    return AlarmServices.of(database, ends, settings.work_key, settings.channels_key)
 
 
 def _payload_keys(

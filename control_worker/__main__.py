@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 
+from control_worker.alarms import build_alarms
 from control_worker.bootstrap import build
 from control_worker.codec import control_codec, payload_seals
 from control_worker.settings import ControlWorkerSettings
@@ -40,7 +41,8 @@ async def work(settings: ControlWorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     troubles, told = SqlPayloadTroubleLog(database), Supervised("the troubles of payloads")
     telling = asyncio.create_task(told.forever(lambda: seals.tell(troubles, "control_worker"), TELL_SECONDS))
-    async with build(client, database):
+    alarms = build_alarms(settings, database, client)
+    async with build(client, database, alarms.outbox), alarms.working():
         collect_seldom()
         log.info("working on workflows and control-plane activities")
         await stop.wait()

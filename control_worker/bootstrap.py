@@ -9,6 +9,7 @@ from activities.control_plane.instance_ensure import InstanceEnsureActivities
 from activities.control_plane.instance_schedules import InstanceScheduleActivities
 from activities.control_plane.instances import InstanceStoreActivities
 from activities.control_plane.intake import IntakeActivities
+from activities.control_plane.notify import NotifyActivities
 from activities.control_plane.rooms import RoomActivities
 from activities.control_plane.runs import RunActivities
 from gamekeeper.control_plane.instance.ensure import SqlInstanceEnsurer
@@ -19,6 +20,7 @@ from gamekeeper.control_plane.placement.step_room import SqlRoomStore
 from gamekeeper.control_plane.placement.wakes import RoomWakes
 from gamekeeper.db.engine import Database
 from gamekeeper.db.run_store import SqlRunStore
+from gamekeeper.ports.notifier import Outbox
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.instance_workflows import InstanceWorkflows
 from gamekeeper.temporal.search_attributes import SearchAttributes
@@ -29,7 +31,7 @@ from workflows import ALL_WORKFLOWS
 DEADLOCK_SECONDS = 30
 
 
-def build(client: Client, database: Database) -> Worker:
+def build(client: Client, database: Database, outbox: Outbox) -> Worker:
     runs = RunActivities(SqlRunStore(database), RoomWakes(database, client))
     intake = IntakeActivities(SqlRunIntake(database), SearchAttributes(client).are_there)
     rooms = RoomActivities(SqlRoomStore(database))
@@ -37,6 +39,7 @@ def build(client: Client, database: Database) -> Worker:
     calls = InstanceWorkflows(client)
     ensuring = InstanceEnsureActivities(SqlInstanceEnsurer(database, calls))
     schedules = InstanceScheduleActivities(SqlInstanceSchedules(database, calls))
+    notices = NotifyActivities(outbox)
     worker = Worker(
         client,
         task_queue=queues.CONTROL_PLANE,
@@ -48,6 +51,7 @@ def build(client: Client, database: Database) -> Worker:
             rooms.take,
             *(instances.begin, instances.finish, ensuring.ensure),
             *(schedules.begin, schedules.end),
+            *(notices.deliver, notices.give_up),
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=timedelta(seconds=5),

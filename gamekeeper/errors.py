@@ -9,6 +9,7 @@ GamekeeperError
 ├── InvalidError         invalid       the request itself is wrong, and stays wrong
 │   ├── SpecError          invalid       a pipeline with its list of problems
 │   ├── PolicyError        invalid       a node's policy file forbids what a step asks for
+│   ├── MessageRefusedError invalid      a channel will never take a message, or may not be asked
 │   └── TooLargeError      too_large     over a size limit
 ├── UnauthenticatedError unauthenticated  no key, or a wrong one
 ├── ForbiddenError       forbidden     a good key that may not do this
@@ -98,6 +99,10 @@ class PolicyError(InvalidError):
 
 class SecretError(InvalidError):
     """A secret that a container names and can't have: it is not there, not for it, or holds what can't be given."""
+
+
+class MessageRefusedError(InvalidError):
+    """A channel will never take this message, or its address may not be asked."""
 
 
 class TooLargeError(InvalidError):

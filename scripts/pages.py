@@ -9,12 +9,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts import cli_page, event_page, language_page, openapi_page, policy_page, rest_page, role_page, settings_page
+from scripts import (
+    alarm_page,
+    cli_page,
+    event_page,
+    language_page,
+    openapi_page,
+    policy_page,
+    rest_page,
+    role_page,
+    settings_page,
+)
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "keys.md": language_page.render,
     "events.md": event_page.render,
+    "alarm-rules.md": alarm_page.render,
     "settings.md": settings_page.render,
     "openapi.json": openapi_page.render,
     "rest.md": rest_page.render,

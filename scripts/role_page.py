@@ -21,6 +21,7 @@ _JUDGED = {
     Judged.OBJECT: ("its path", "whoever may not see the object gets 404, as for one that is not there"),
     Judged.LIST: ("its list", "it has the objects that the caller may see, and no others"),
     Judged.BODY: ("its body", "what is to be made or run has to lie within a grant"),
+    Judged.ALARM: ("its alarm", "an alarm belongs to the object that it is about, and is hidden with it"),
     Judged.ALL: ("nothing", "it is for those alone whose grant is on every object of the kind"),
 }
 

@@ -30,6 +30,7 @@ PLANTED = {
     "gateway": ("gateway/rules.py", "gamekeeper.domain.run.step"),
     "api": ("api/services/event.py", "api.rest.health"),
     "edges": ("api/rest/v1/run.py", "gamekeeper.db.repositories.run"),
+    "channels": ("api/services/alarm/channel.py", "gamekeeper.channels.address"),
     "outside": ("control_worker/bootstrap.py", "scripts.postgres"),
 }
 

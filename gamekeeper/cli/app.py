@@ -163,6 +163,47 @@ GROUPS: Mapping[str, Group] = {
             "rm": Command("grant:remove"),
         },
     ),
+    "alarm": Group(
+        "What is wrong now, and the rules by which alarms are raised.",
+        {
+            "ls": Command("alarm:list_alarms"),
+            "show": Command("alarm:show"),
+            "ack": Command("alarm:acknowledge"),
+            "silence": Command("alarm:silence"),
+            "close": Command("alarm:close"),
+            "rules": Command("alarm:list_rules"),
+            "rule": Command("alarm:show_rule"),
+            "set-rule": Command("alarm:set_rule"),
+            "rm-rule": Command("alarm:remove_rule"),
+        },
+    ),
+    "channel": Group(
+        "The ways by which people are told of alarms.",
+        {
+            "set": Command("channel:set_channel"),
+            "ls": Command("channel:list_channels"),
+            "show": Command("channel:show"),
+            "test": Command("channel:test"),
+            "deliveries": Command("channel:deliveries"),
+            "rm": Command("channel:remove"),
+        },
+    ),
+    "silence": Group(
+        "Alarms that are muted for a while.",
+        {
+            "make": Command("silence:make"),
+            "ls": Command("silence:list_silences"),
+            "end": Command("silence:end"),
+        },
+    ),
+    "window": Group(
+        "Maintenance windows, in which alarms tell nobody.",
+        {
+            "set": Command("window:set_window"),
+            "ls": Command("window:list_windows"),
+            "rm": Command("window:remove"),
+        },
+    ),
     "secret": Group(
         "Secrets, which pipelines and instances name; no command shows a value.",
         {

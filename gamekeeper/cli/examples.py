@@ -173,6 +173,31 @@ gamekeeper node edit gpu-01 --capacity cpus=12 --capacity port_first=27000 --cap
 gamekeeper key make ci --expires-in 90d
 gamekeeper key make laptop --user me
 """,
+    "alarm ls": "gamekeeper alarm ls --state closed --node eu-1",
+    "alarm show": "gamekeeper alarm show 9f2c61d07ab3e854",
+    "alarm ack": "gamekeeper alarm ack 9f2c61d07ab3e854 -m 'I look at it'",
+    "alarm silence": "gamekeeper alarm silence 9f2c61d07ab3e854 --for 4h -m 'a new disk is on its way'",
+    "alarm close": "gamekeeper alarm close 9f2c61d07ab3e854 -m 'of no matter'",
+    "alarm rules": "gamekeeper alarm rules",
+    "alarm rule": "gamekeeper alarm rule node-offline",
+    "alarm set-rule": "gamekeeper alarm set-rule node-offline node-offline.yaml",
+    "alarm rm-rule": "gamekeeper alarm rm-rule node-offline",
+    "channel set": """
+gamekeeper channel set on-call --severity critical
+gamekeeper channel set boss --after 15m --url-file boss.url
+gamekeeper channel set staff --type mail --to ops@example.org --sender gamekeeper@example.org
+""",
+    "channel ls": "gamekeeper channel ls",
+    "channel show": "gamekeeper channel show on-call",
+    "channel test": "gamekeeper channel test on-call",
+    "channel deliveries": "gamekeeper channel deliveries on-call",
+    "channel rm": "gamekeeper channel rm on-call",
+    "silence make": "gamekeeper silence make --on node --label pool=eu --for 4h -m 'new switches'",
+    "silence ls": "gamekeeper silence ls",
+    "silence end": "gamekeeper silence end 5b0c77e1d2a94f03",
+    "window set": "gamekeeper window set updates --on node --label pool=eu --cron '0 4 * * TUE' --for 2h",
+    "window ls": "gamekeeper window ls",
+    "window rm": "gamekeeper window rm updates",
     "grant make": """
 gamekeeper grant make key:ci --role operator --on instance --label team=blue --expires-in 30d
 gamekeeper grant make anna --verb see --verb logs --on pipeline --id 'deploy-*'

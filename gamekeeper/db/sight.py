@@ -25,15 +25,15 @@ def seen_by(sight: Sight) -> ColumnElement[bool]:
     of_pipeline = and_(or_(*[col(EventRow.kind).startswith(f"{subject}.") for subject in OF_PIPELINES]), named != "")
     nowhere = and_(_INSTANCE == "", _RUN == "", _NODE == "")
     return or_(
-        and_(_INSTANCE != "", _is_in(sight.instances, _INSTANCE, col(InstanceRow.id), INSTANCES)),
-        and_(_INSTANCE == "", _RUN != "", _is_in(sight.pipelines, _RUN, col(RunRow.id), RUNS)),
-        and_(_INSTANCE == "", _RUN == "", _NODE != "", _is_in(sight.nodes, _NODE, col(NodeRow.id), NODES)),
-        and_(nowhere, of_pipeline, _is_stored(sight.pipelines, named)),
+        and_(_INSTANCE != "", is_in(sight.instances, _INSTANCE, col(InstanceRow.id), INSTANCES)),
+        and_(_INSTANCE == "", _RUN != "", is_in(sight.pipelines, _RUN, col(RunRow.id), RUNS)),
+        and_(_INSTANCE == "", _RUN == "", _NODE != "", is_in(sight.nodes, _NODE, col(NodeRow.id), NODES)),
+        and_(nowhere, of_pipeline, is_stored(sight.pipelines, named)),
         and_(nowhere, of_pipeline.is_not(True), true() if sight.server.covers(SERVER) else false()),
     )
 
 
-def _is_in(scope: Scope, named: Any, key: Any, columns: Columns) -> ColumnElement[bool]:
+def is_in(scope: Scope, named: Any, key: Any, columns: Columns) -> ColumnElement[bool]:
     if scope.is_everything:
         return true()
     if scope.is_nothing:
@@ -42,7 +42,7 @@ def _is_in(scope: Scope, named: Any, key: Any, columns: Columns) -> ColumnElemen
     return found
 
 
-def _is_stored(scope: Scope, named: Any) -> ColumnElement[bool]:
+def is_stored(scope: Scope, named: Any) -> ColumnElement[bool]:
     """By the newest version of the pipeline that is not deleted."""
     if scope.is_everything or scope.is_nothing:
         return true() if scope.is_everything else false()

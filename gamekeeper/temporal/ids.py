@@ -3,6 +3,7 @@
 RUN_PREFIX = "run/"
 INSTANCE_PREFIX = "instance/"
 SCHEDULE_PREFIX = "schedule/"
+NOTIFICATION_PREFIX = "notification/"
 
 
 def run_workflow_id(run_id: str) -> str:
@@ -16,6 +17,10 @@ def instance_workflow_id(instance_id: str) -> str:
 def schedule_workflow_id(schedule: str) -> str:
     """The id that Temporal adds the time to."""
     return SCHEDULE_PREFIX + schedule
+
+
+def notification_workflow_id(notification_id: str) -> str:
+    return NOTIFICATION_PREFIX + notification_id
 
 
 def instance_schedule_id(instance_id: str, name: str) -> str:

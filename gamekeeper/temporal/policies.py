@@ -21,6 +21,12 @@ ORDER_LIMIT = timedelta(days=1)
 # A line of a console is for this moment. A second delivery finds an agent that was started again.
 TO_A_CONSOLE = replace(TO_A_KEEPER, maximum_attempts=2)
 LINE_LIMIT = timedelta(seconds=60)
+# A receiver that is away for a night still gets its messages, and one that is away for good costs little.
+TO_A_CHANNEL = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5), maximum_attempts=0
+)
+DELIVERY_LIMIT = timedelta(hours=12)
+DELIVERY_TRY = timedelta(seconds=60)
 
 
 class ActivityOptions(TypedDict):
@@ -109,6 +115,25 @@ def control_activity(task_queue: str, *, summary: str) -> ActivityOptions:
         schedule_to_start_timeout=None,
         heartbeat_timeout=None,
         retry_policy=MACHINERY,
+        cancellation_type=ActivityCancellationType.ABANDON,
+        summary=machinery(summary),
+        priority=Priority.default,
+    )
+
+
+class DeliveryOptions(ActivityOptions):
+    schedule_to_close_timeout: timedelta
+
+
+def delivery_activity(task_queue: str, *, summary: str) -> DeliveryOptions:
+    """Options of a message to a channel: tried again, ever more seldom, until its limit."""
+    return DeliveryOptions(
+        task_queue=task_queue,
+        start_to_close_timeout=DELIVERY_TRY,
+        schedule_to_start_timeout=None,
+        schedule_to_close_timeout=DELIVERY_LIMIT,
+        heartbeat_timeout=None,
+        retry_policy=TO_A_CHANNEL,
         cancellation_type=ActivityCancellationType.ABANDON,
         summary=machinery(summary),
         priority=Priority.default,

@@ -4,5 +4,6 @@ RUN = "PipelineWorkflow"
 INSTANCE = "InstanceWorkflow"
 INSTANCE_SCHEDULE = "InstanceScheduleWorkflow"
 SCHEDULED_RUN = "ScheduledRunWorkflow"
+NOTIFICATION = "NotificationWorkflow"
 
-ALL = (RUN, INSTANCE, INSTANCE_SCHEDULE, SCHEDULED_RUN)
+ALL = (RUN, INSTANCE, INSTANCE_SCHEDULE, SCHEDULED_RUN, NOTIFICATION)

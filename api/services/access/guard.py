@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
+from api.services.alarm.alarm import AlarmService
 from api.services.run.schedule import ScheduleService
 from gamekeeper.db.engine import Database
 from gamekeeper.db.repositories.target import TargetRepository
 from gamekeeper.domain.access.caller import Caller
+from gamekeeper.domain.access.sight import sight_of
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.errors import NotFoundError
@@ -34,6 +36,7 @@ _LISTS = {
     "run": "gamekeeper runs ls",
     "pipeline": "gamekeeper pipeline ls",
     "schedule": "gamekeeper schedule ls",
+    "alarm": "gamekeeper alarm ls",
 }
 
 
@@ -46,6 +49,7 @@ class Guard:
     def __init__(self, database: Database, schedules: ScheduleService) -> None:
         self._database = database
         self._schedules = schedules
+        self._alarms = AlarmService(database)
 
     async def check(
         self, caller: Caller, verb: Verb, kind: ObjectKind, given: Mapping[str, str], also: str = ""
@@ -66,6 +70,18 @@ class Guard:
         if target is not None and sight.covers(target):
             raise caller.refusal(verb, target, also)
         raise not_there(word, name)
+
+    async def check_alarm(self, caller: Caller, verb: Verb, alarm_id: str) -> Target | None:
+        """The object that the alarm is about, None where nobody had to look for it. Raises as ``check`` does."""
+        access = caller.access
+        if all(access.scope(verb, kind).is_everything for kind in ObjectKind):
+            return None
+        target = await self._alarms.target(alarm_id) if _ID.fullmatch(alarm_id) else None
+        if target is not None and access.may(verb, target):
+            return target
+        if (target is not None and access.may(Verb.SEE, target)) or sight_of(access).is_everything:
+            raise caller.refusal(verb, target)
+        raise not_there("alarm", alarm_id)
 
     async def _find(self, word: str, name: str) -> Target | None:
         if word == "schedule":

@@ -1,5 +1,7 @@
 """All tables. The migrations see them by one import."""
 
+from gamekeeper.db.models.alarm import AlarmRoundRow, AlarmRow, AlarmRuleRow
+from gamekeeper.db.models.channel import ChannelRow, NotificationRow
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
 from gamekeeper.db.models.grant import GrantRow
@@ -16,13 +18,19 @@ from gamekeeper.db.models.quota import QuotaRow
 from gamekeeper.db.models.reservation import PortReservationRow, ReservationRow
 from gamekeeper.db.models.run import RunRow
 from gamekeeper.db.models.secret import SecretRow, SecretUseRow, SecretVersionRow
+from gamekeeper.db.models.server_fact import ServerFactRow
+from gamekeeper.db.models.silence import SilenceRow, WindowRow
 from gamekeeper.db.models.step import StepRow
 from gamekeeper.db.models.user import AuthenticatorRow, RecoveryCodeRow, SessionRow, UserRow
 
 __all__ = [
+    "AlarmRoundRow",
+    "AlarmRow",
+    "AlarmRuleRow",
     "ApiKeyRow",
     "ApiKeySecretRow",
     "AuthenticatorRow",
+    "ChannelRow",
     "ContainerRow",
     "EnrolmentTokenRow",
     "EventRow",
@@ -34,6 +42,7 @@ __all__ = [
     "JoinRow",
     "MetricRow",
     "NodeRow",
+    "NotificationRow",
     "PasskeyRow",
     "PayloadTroubleRow",
     "PipelineRow",
@@ -45,8 +54,11 @@ __all__ = [
     "SecretRow",
     "SecretUseRow",
     "SecretVersionRow",
+    "ServerFactRow",
     "SessionRow",
+    "SilenceRow",
     "SpentChallengeRow",
     "StepRow",
     "UserRow",
+    "WindowRow",
 ]

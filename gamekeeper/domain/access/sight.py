@@ -10,7 +10,7 @@ from gamekeeper.domain.access.access import ALL_NODES, ALL_PIPELINES, Access, Sc
 from gamekeeper.domain.access.target import SERVER, Target
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 
-OF_PIPELINES = ("pipeline", "schedule")  # subjects of events that name a pipeline in their data
+OF_PIPELINES = ("pipeline", "schedule", "alarm")  # subjects of events that name a pipeline in their data
 
 
 class Placed(Protocol):

@@ -203,6 +203,26 @@ class EventKind(StrEnum):
         "A user set limits for the user or the key whose name is the message; `data` has all of them before and after.",
     )
 
+    ALARM_RAISED = "alarm.raised", "An alarm was raised; `data` has its id, its rule and its severity."
+    ALARM_CLEARED = "alarm.cleared", "An alarm is over; the reason says how: `cleared`, `gone`, `rule` or `expired`."
+    ALARM_ACKNOWLEDGED = "alarm.acknowledged", "A user has taken an alarm on; the message is their note."
+    ALARM_CLOSED = "alarm.closed", "A user closed an alarm; the message is their reason."
+    ALARM_SILENCED = "alarm.silenced", "A user made a silence; the message has its end and its reason."
+    ALARM_SILENCE_ENDED = "alarm.silence_ended", "A user ended a silence before its time."
+    ALARM_WINDOW_SET = "alarm.window_set", "A user made a maintenance window, or changed it; the message is its name."
+    ALARM_WINDOW_REMOVED = "alarm.window_removed", "A user removed a maintenance window; the message is its name."
+    ALARM_RULE_SET = "alarm_rule.set", "A user made a rule of alarms, or changed it; `data` has what was before."
+    ALARM_RULE_REMOVED = (
+        "alarm_rule.removed",
+        "A user removed a rule of alarms, or took a change of a default one back.",
+    )
+    ALARM_CHANNEL_SET = "alarm_channel.set", "A user made a channel, or changed it; `data` has the fields, no secret."
+    ALARM_CHANNEL_REMOVED = "alarm_channel.removed", "A user removed a channel; the message is its name."
+    ALARM_CHANNEL_FAILED = (
+        "alarm_channel.failed",
+        "A message could not be brought to a channel and is given up; the message says why.",
+    )
+
     CA_ROTATED = "ca.rotated", "A user rotated the CA; `data` has the new root's pin and the end of the overlap."
 
     PIPELINE_STORED = "pipeline.stored", "A user stored a new version of a pipeline."

@@ -56,7 +56,7 @@ async def test_every_route_but_the_health_ones_needs_a_key(
             assert answer.status_code == 422, path
         elif path.startswith("/api/v1/sign-in"):  # its own tests show that a password or a passkey is needed
             assert answer.status_code == 422, path
-        elif path == "/agent/x":  # a file that is not there
+        elif path in ("/agent/x", "/api/v1/alarm-links/x"):  # a file, and a link, that are not there
             assert answer.status_code == 404, path
         elif path == "/metrics" and not header:  # this client is on the machine itself
             assert answer.status_code == 200, path
@@ -103,6 +103,8 @@ NO_API_KEY = {
     ("POST", "/api/v1/sign-in"): "by a password",
     ("POST", "/api/v1/sign-in/passkey"): "by a passkey",
     ("POST", "/api/v1/sign-in/passkey/options"): "the same for everybody",
+    ("GET", "/api/v1/alarm-links/{token}"): "by the signed link itself; it changes nothing",
+    ("POST", "/api/v1/alarm-links/{token}"): "by the signed link itself",
 } | {("GET", path): "the page for everybody, which asks for the key" for path in reference.FILES}
 
 

@@ -23,9 +23,10 @@ OPERATIONS = {
     for method, operation in operations.items()
 }
 VERBS = frozenset(
-    "answer apply approve backfill begin cancel change cordon create decode delete destroy diff drain edit end "
+    "acknowledge answer apply approve backfill begin cancel change close cordon create decode delete destroy diff "
+    "drain edit end "
     "export follow get join kill list pause push refresh refuse remove rerun reset restart restore resume revoke "
-    "rollback rotate set start stop trigger try uncordon update validate".split()
+    "rollback rotate set silence start stop test trigger try uncordon update use validate".split()
 )
 
 

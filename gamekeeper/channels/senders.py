@@ -1,0 +1,26 @@
+"""The sender of each type of channel."""
+
+from __future__ import annotations
+
+from gamekeeper.channels.address import AddressGuard
+from gamekeeper.channels.mail import MailSender
+from gamekeeper.channels.other import AppriseSender
+from gamekeeper.channels.webhook import WebhookSender
+from gamekeeper.domain.alarm.channel import ChannelSecret, ChannelSpec, ChannelType
+from gamekeeper.domain.alarm.message import Message
+from gamekeeper.ports.notifier import Sender
+
+
+class Senders:
+    def __init__(self, guard: AddressGuard) -> None:
+        webhook = WebhookSender(guard)
+        self._of: dict[ChannelType, Sender] = {
+            ChannelType.WEBHOOK: webhook,
+            ChannelType.HEARTBEAT: webhook,
+            ChannelType.MAIL: MailSender(guard),
+            ChannelType.APPRISE: AppriseSender(guard),
+        }
+
+    async def send(self, spec: ChannelSpec, secret: ChannelSecret, message: Message) -> str:
+        """As ``Sender`` says it."""
+        return await self._of[spec.type].send(spec, secret, message)

@@ -1,0 +1,1 @@
+"""Workflows of alarms: messages on their way to people."""
