@@ -16,8 +16,12 @@ fuzz: venv-dev ## Noise for REST, the node link and the parsers; ARGS="--help" l
 	@scripts/fuzz.sh $(ARGS)
 
 up: venv docker ## Start Gamekeeper with this machine as a node
-	@$(VENV)/gamekeeper up --detach
+	@$(VENV)/python -m scripts.web --if-possible & build=$$!; \
+	$(VENV)/gamekeeper up --detach; code=$$?; wait $$build; exit $$code
 	@command -v gamekeeper >/dev/null || echo 'to type gamekeeper alone: export PATH="$(CURDIR)/$(VENV):$$PATH"'
+
+web: venv ## Build the web console, which the api serves at /
+	@$(VENV)/python -m scripts.web
 
 down: ## Stop Gamekeeper; containers go on
 	@$(VENV)/gamekeeper down
@@ -30,6 +34,7 @@ lint: venv-dev ## Format check, lint, types, import rules, sizes, generated code
 
 format: venv-dev ## Format the code
 	@$(VENV)/ruff format . && $(VENV)/ruff check --fix .
+	@$(VENV)/python -m scripts.web format
 
 gen: venv-dev ## Generate code from proto/
 	@scripts/gen_proto.sh
@@ -107,4 +112,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test fuzz up down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker

@@ -60,6 +60,8 @@ from api.rest.v1 import (
 from api.strict_query import check_query
 from api.strict_transport import StrictTransport
 from api.ui_origins import UiOrigins
+from api.web.files import WebFiles
+from api.web.page import install_web_page
 from gamekeeper import __version__
 
 
@@ -72,7 +74,7 @@ def create_app(services: Services, ui_origins: Sequence[str] = ()) -> FastAPI:
     return app
 
 
-def create_routes() -> FastAPI:
+def create_routes(web: WebFiles | None = None) -> FastAPI:
     """The app without its services. Its own OpenAPI document needs a key like every other route."""
     app = FastAPI(
         title="Gamekeeper",
@@ -97,6 +99,7 @@ def create_routes() -> FastAPI:
         app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
+    install_web_page(app, web or WebFiles())
     return app
 
 

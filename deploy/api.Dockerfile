@@ -11,6 +11,10 @@ RUN --mount=type=secret,id=ca \
     && if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
     && /app/bin/pip install --quiet --no-cache-dir --retries 10 --require-hashes -r /src/requirements.lock
 COPY . /src/
+# The web console: what the context has already, else built here. Without the npm registry the image has none.
+RUN --mount=type=secret,id=ca \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi \
+    && cd /src && /app/bin/python -m scripts.web --if-possible && rm -rf web/node_modules .cache
 RUN /app/bin/pip install --quiet --no-deps --no-build-isolation --no-cache-dir /src
 # The agent for other machines, which the api serves: for this architecture, and this base's C library or a newer one.
 RUN cd /src && /app/bin/python -m scripts.agent_bundle

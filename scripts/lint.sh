@@ -16,8 +16,9 @@ scripts/gen_proto.sh 2>/dev/null
 rm -rf gamekeeper/rpc/v1/__pycache__ "$copy/before/__pycache__"
 diff -r "$copy/before" gamekeeper/rpc/v1 || { echo "gamekeeper/rpc/v1 differs from proto/: commit what make gen wrote" >&2; exit 1; }
 echo "== generated pages"; python -m scripts.pages --check
+echo "== web"; python -m scripts.web check
 echo "== lock files"
-locks="requirements.lock requirements-dev.lock tests/clients/requirements.lock fuzz/requirements.lock"
+locks="requirements.lock requirements-dev.lock tests/clients/requirements.lock fuzz/requirements.lock web/requirements.lock"
 cp --parents $locks "$copy"
 scripts/lock.sh
 for lock in $locks; do

@@ -10,3 +10,5 @@ compile --extra build --extra dev -c requirements.lock -o requirements-dev.lock 
 compile -o tests/clients/requirements.lock "$@" tests/clients/requirements.in
 # Of the fuzzers, in an environment of their own too.
 compile -o fuzz/requirements.lock "$@" fuzz/requirements.in
+# Node for machines that have none or an old one. npm's lock is renewed by hand: in web, npm update
+compile -o web/requirements.lock "$@" web/requirements.in

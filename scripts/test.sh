@@ -25,6 +25,7 @@ fi
 [ "$(id -u)" = 0 ] || fail "the tests mount small file systems to fill them, which needs root"
 scripts/ensure_docker.sh
 scripts/make_tools.sh clients tests/clients
+.venv/bin/python -m scripts.web
 # They wait most of the time, so there are more of them than processors. tests/order.py is the order.
 tests() { .venv/bin/pytest -n "$((2 * $(nproc)))" --dist loadgroup --no-loadscope-reorder --durations 20 "$@"; }
 if [ $# -gt 0 ]; then

@@ -221,7 +221,7 @@ async def create_instance(
 async def list_instances(
     instances: InstancesDep,
     scope: SeenInstances,
-    state: InstanceState | None = None,
+    state: Annotated[list[InstanceState] | None, Query(max_length=20)] = None,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL)] = None,
     pipeline: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Pipeline name")] = None,
     group: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Group of instances")] = None,
@@ -233,7 +233,7 @@ async def list_instances(
     """Instances, by their ids."""
     wanted = InstanceFilter(
         node_id=node,
-        state=state,
+        states=state or (),
         label=label_pair(label) if label else None,
         pipeline=pipeline,
         group=group,

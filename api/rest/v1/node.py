@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.dependencies import SAFE_ID, CallerDep, Cursor, EnrolmentDep, IfMatch, Limit, NodesDep
+from api.dependencies import SAFE_ID, CallerDep, Cursor, EnrolmentDep, IfMatch, Limit, MetricsDep, NodesDep
 from api.needs import Judged, SeenNodes, SightDep, needs
 from api.problems import problems
 from api.rest.body import Body
@@ -89,6 +89,11 @@ class Node(BaseModel):
     version: int = Field(description="Also the ETag")
     drain_until: datetime | None = Field(description="Deadline of the drain that goes on; null without one")
     room: Room | None = Field(default=None, description="What of it is promised to instances, and what is free")
+    vitals: dict[str, float] = Field(
+        default_factory=dict,
+        description="Its newest measurements, named as in its metrics; empty when it told none within the last minute, "
+        "and in answers to changes",
+    )
 
     @classmethod
     def of(cls, row: NodeRow) -> Node:
@@ -98,6 +103,10 @@ class Node(BaseModel):
 
     def with_room(self, rooms: Mapping[str, Room]) -> Node:
         self.room = rooms.get(self.id)
+        return self
+
+    def with_vitals(self, live: Mapping[str, dict[str, float]]) -> Node:
+        self.vitals = live.get(self.id, {})
         return self
 
 
@@ -174,6 +183,7 @@ async def create_node(body: NodeCreate, nodes: NodesDep, response: Response) -> 
 @router.get("", dependencies=[needs(Verb.SEE, ObjectKind.NODE, judged=Judged.LIST)])
 async def list_nodes(
     nodes: NodesDep,
+    metrics: MetricsDep,
     scope: SeenNodes,
     node_status: Annotated[NodeStatus | None, Query(alias="status")] = None,
     mode: NodeMode | None = None,
@@ -184,13 +194,14 @@ async def list_nodes(
     """Nodes in order of their ids."""
     page = await nodes.page(scope, status=node_status, mode=mode, label=label, cursor=cursor, limit=limit)
     items, rooms = shown_items(nodes.odd_rows, page.rows, Node.of), await nodes.rooms(page.rows)
-    return NodeList(items=[item.with_room(rooms) for item in items], next_cursor=page.next_cursor)
+    live = metrics.live_nodes()
+    return NodeList(items=[item.with_room(rooms).with_vitals(live) for item in items], next_cursor=page.next_cursor)
 
 
 @router.get("/{node_id}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.NODE)])
-async def get_node(node_id: NodeId, nodes: NodesDep, response: Response) -> Node:
+async def get_node(node_id: NodeId, nodes: NodesDep, metrics: MetricsDep, response: Response) -> Node:
     """One node. Its `ETag` is what `If-Match` of a change takes."""
-    return await shown_node(await nodes.get(node_id), nodes, response)
+    return (await shown_node(await nodes.get(node_id), nodes, response)).with_vitals(metrics.live_nodes())
 
 
 @router.patch(

@@ -256,7 +256,7 @@ async def create_run(
 async def list_runs(
     runs: RunsDep,
     scope: SeenPipelines,
-    state: RunState | None = None,
+    state: Annotated[list[RunState] | None, Query(max_length=10)] = None,
     node: Annotated[str | None, Query(max_length=63, pattern=NO_NUL)] = None,
     pipeline: Annotated[str | None, Query(max_length=63, pattern=NO_NUL, description="Pipeline name")] = None,
     schedule: Annotated[str | None, Query(max_length=80, pattern=NO_NUL)] = None,
@@ -272,7 +272,7 @@ async def list_runs(
 ) -> RunList:
     """Runs, newest first."""
     wanted = RunFilter(
-        state=state,
+        states=state or (),
         node=node,
         pipeline=pipeline,
         schedule=schedule,

@@ -20,12 +20,16 @@ router = APIRouter(tags=["sessions"])
 
 class WhoAmI(BaseModel):
     actor: str = Field(description="As events name it", examples=["key:admin"])
-    verbs: list[Verb] = Field(description="What the caller may do")
+    verbs: list[Verb] = Field(description="What the caller's role lets it do, to everything")
+    verbs_somewhere: list[Verb] = Field(
+        description="What the caller may do to something at least, by its role or by grants"
+    )
     key: ApiKey | None = Field(description="The key that asks; null for a session")
     user: User | None = Field(description="The user who asks; null for a key that acts for itself")
     quota: Quota = Field(description="What one's instances may be and hold together, and what they do")
     session_id: str = Field(description="The session that asks; empty for a key")
     csrf_token: str = Field(description="For a session in a cookie: what writes sends it as `X-CSRF-Token`")
+    web_build: str = Field(description="The build of the web console that this server has; empty for none")
 
 
 @router.get("/whoami", dependencies=[needs_a_key()])
@@ -41,9 +45,11 @@ async def get_caller(
     return WhoAmI(
         actor=caller.actor,
         verbs=verbs,
+        verbs_somewhere=[verb for verb in Verb if caller.access.may_any(verb)],
         key=key,
         user=user,
         quota=Quota.of(await quotas.of_caller(caller)),
         session_id=caller.session_id,
         csrf_token=csrf,
+        web_build=request.app.state.web.build,
     )

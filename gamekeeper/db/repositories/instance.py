@@ -67,8 +67,8 @@ class InstanceRepository:
             query = query.where(has_label(col(InstanceRow.labels), *wanted.label))
         if wanted.id_prefix:
             query = query.where(col(InstanceRow.id).startswith(wanted.id_prefix, autoescape=True))
-        if wanted.state:
-            query = query.where(_shows(wanted.state))
+        if wanted.states:
+            query = query.where(or_(*(_shows(state) for state in wanted.states)))
         if cursor:
             query = query.where(col(InstanceRow.id) > decode_cursor(cursor))
         return await read_page(self._session, query, column(InstanceRow.id), limit)

@@ -98,10 +98,7 @@ class RunRepository:
 
     async def page(self, wanted: RunFilter, *, scope: Scope, cursor: str | None, limit: int) -> Page[RunRow]:
         query = narrowed(select(RunRow), scope, RUNS).order_by(col(RunRow.id).desc()).options(*WITHOUT_TEXT)
-        for name in ("state", "pipeline", "schedule", "parent_run", "concurrency_group"):
-            value = getattr(wanted, name)
-            if value is not None:
-                query = query.where(getattr(RunRow, name) == value)
+        query = query.where(*_exactly(wanted))
         if wanted.id_prefix:
             query = query.where(col(RunRow.id).startswith(wanted.id_prefix, autoescape=True))
         if wanted.label:
@@ -313,6 +310,13 @@ class RunRepository:
 def _may_wait() -> ColumnElement[bool]:
     asks = and_(col(StepRow.type) == StepType.APPROVAL.value, col(StepRow.state) == StepState.RUNNING.value)
     return or_(col(StepRow.state).in_([*WAITING, StepState.STARTING.value]), asks)
+
+
+def _exactly(wanted: RunFilter) -> list[ColumnElement[bool]]:
+    """The fields of a filter that a column has to equal."""
+    names = ("pipeline", "schedule", "parent_run", "concurrency_group")
+    found = [getattr(RunRow, name) == getattr(wanted, name) for name in names if getattr(wanted, name) is not None]
+    return [*found, col(RunRow.state).in_(wanted.states)] if wanted.states else found
 
 
 def _is_waiting() -> ColumnElement[bool]:

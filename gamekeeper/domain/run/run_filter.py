@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class RunFilter:
-    """A field that is None matches all."""
+    """A field that is None, or empty, matches all."""
 
-    state: str | None = None
+    states: Sequence[str] = ()
     node: str | None = None
     pipeline: str | None = None
     schedule: str | None = None
