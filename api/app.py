@@ -50,6 +50,8 @@ from api.rest.v1 import (
     secret,
     session,
     sign_in,
+    sign_in_link,
+    sign_in_links,
     sign_in_passkey,
     silence,
     totp,
@@ -95,7 +97,7 @@ def create_routes(web: WebFiles | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    for public in (join, sign_in, sign_in_passkey, alarm_link):
+    for public in (join, sign_in, sign_in_link, sign_in_passkey, alarm_link):
         app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
@@ -113,6 +115,7 @@ def _version_one() -> APIRouter:
         passkey,
         user,
         session,
+        sign_in_links,
         key,
         grant,
         quota,

@@ -37,6 +37,7 @@ from api.services.access.rest_certificate import RestCertificate
 from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
 from api.services.access.sign_in import SignInService
+from api.services.access.sign_in_link import SignInLinks
 from api.services.access.user import UserService
 from api.services.alarm.alarm import AlarmService
 from api.services.alarm.alarm_link import AlarmLinkService
@@ -73,7 +74,7 @@ from api.services.secret.services import SecretServices
 from api.settings import is_loopback
 from gamekeeper.actor import set_actor
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.errors import InvalidError
+from gamekeeper.errors import ForbiddenError, InvalidError
 from gamekeeper.stack.own_server import is_loopback_url
 from gamekeeper.supervised import Supervised
 from gamekeeper.whole_number import whole_number
@@ -160,16 +161,25 @@ async def caller_of(services: Services, scope: Scope, authorization: str) -> Cal
 async def require_metrics_key(services: ServicesDep, connection: HTTPConnection) -> None:
     """Whoever is on this machine needs no key."""
     authorization = connection.headers.get("authorization", "")
-    address = connection.client.host if connection.client else ""
-    if not authorization and is_loopback(address) and _is_for_this_machine(connection):
+    if not authorization and _is_of_this_machine(connection):
         return
+    address = connection.client.host if connection.client else ""
     await services.callers.authenticate_metrics(authorization, address)
 
 
-def _is_for_this_machine(connection: HTTPConnection) -> bool:
+async def require_this_machine(connection: HTTPConnection) -> None:
+    """Raises ForbiddenError for whoever asks from elsewhere."""
+    if not _is_of_this_machine(connection):
+        raise ForbiddenError(
+            "this is done on the machine of the server alone", hint="type the command there", code="not_here"
+        )
+
+
+def _is_of_this_machine(connection: HTTPConnection) -> bool:
     """False for what a proxy here asks for others, and for a page in a browser here, to whose own name this address
     was given: both bring a name of elsewhere, or a proxy says for whom it asks."""
-    is_direct = not any(header in connection.headers for header in _OF_PROXIES)
+    is_near = is_loopback(connection.client.host if connection.client else "")
+    is_direct = is_near and not any(header in connection.headers for header in _OF_PROXIES)
     return is_direct and is_loopback_url(f"http://{connection.headers.get('host', '')}")
 
 
@@ -195,6 +205,10 @@ def _second_factor(services: ServicesDep) -> SecondFactor:
 
 def _passkey_service(services: ServicesDep) -> PasskeyService:
     return services.people.passkeys
+
+
+def _sign_in_links(services: ServicesDep) -> SignInLinks:
+    return services.people.links
 
 
 def _passkey_sign_in(services: ServicesDep) -> PasskeySignIn:
@@ -385,6 +399,7 @@ SessionsDep = Annotated[SessionService, Depends(_session_service)]
 SignInsDep = Annotated[SignInService, Depends(_sign_in_service)]
 SecondFactorDep = Annotated[SecondFactor, Depends(_second_factor)]
 PasskeysDep = Annotated[PasskeyService, Depends(_passkey_service)]
+SignInLinksDep = Annotated[SignInLinks, Depends(_sign_in_links)]
 PasskeySignInsDep = Annotated[PasskeySignIn, Depends(_passkey_sign_in)]
 OwnPasswordsDep = Annotated[OwnPassword, Depends(_own_password)]
 JoinDep = Annotated[JoinService, Depends(_join_service)]

@@ -34,6 +34,7 @@ PUBLIC_PATHS = frozenset(
         "/api/v1/roots",
         "/api/v1/join",
         "/api/v1/sign-in",
+        "/api/v1/sign-in/link",
         "/api/v1/sign-in/passkey",
         "/api/v1/sign-in/passkey/options",
         "/api/v1/alarm-links/{token}",

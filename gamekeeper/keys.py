@@ -13,6 +13,7 @@ NODE_KEY_PREFIX = "gkn_"
 TOKEN_PREFIX = "gke_"
 JOIN_KEY_PREFIX = "gkj_"
 SESSION_PREFIX = "gks_"
+SIGN_IN_LINK_PREFIX = "gkl_"
 PIN_MARK = "."  # between the secret of a token or join key and the pin of the root that its server must show
 
 SHORTEST_KEY, FEWEST_DIFFERENT = 32, 8  # of one that somebody has chosen; 32 random hexadecimal digits have about 14
@@ -37,7 +38,7 @@ def is_session_token(text: str) -> bool:
 
 def is_secret(text: str) -> bool:
     """True for what looks like a key or a token of any kind."""
-    prefixes = (API_KEY_PREFIX, NODE_KEY_PREFIX, TOKEN_PREFIX, JOIN_KEY_PREFIX, SESSION_PREFIX)
+    prefixes = (API_KEY_PREFIX, NODE_KEY_PREFIX, TOKEN_PREFIX, JOIN_KEY_PREFIX, SESSION_PREFIX, SIGN_IN_LINK_PREFIX)
     return text.lower().startswith(prefixes)
 
 

@@ -25,6 +25,7 @@ GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
 
 def main() -> None:
     client = docker.from_env()
+    building = subprocess.Popen([sys.executable, "-m", "scripts.web", "--if-possible"], cwd=ROOT)
     ensure_image(client)
     run("up", "--detach")
     status = call("status", check=False)  # whose exit code tells of everything beside, as a nearly full disk
@@ -40,6 +41,7 @@ def main() -> None:
     print()
     if run(*arguments, check=False) != 0:
         raise SystemExit("\nthe example failed; its steps and logs stand above")
+    building.wait()
     report(status)
 
 
@@ -107,6 +109,16 @@ To play       connect a Teeworlds 0.7 client to this machine, UDP port {port_of(
 To stop       {instance} rm {arena["id"]}   (the game server; it survives what follows)
               make down   (Gamekeeper itself)""")
     print("Again         make demo")
+    print(f"""
+In a browser  {console_link(status, arena)}
+              (signs in once, within 15 minutes; {prefix}gamekeeper user link prints another)""")
+
+
+def console_link(status: dict[str, Any], arena: dict[str, Any] | None) -> str:
+    """The web console at the game server, with a sign-in where the key of this stack may make one."""
+    page = f"/instances/{arena['id']}" if arena is not None else "/"
+    made = subprocess.run([GAMEKEEPER, "user", "link", "--page", page], check=False, capture_output=True, text=True)
+    return made.stdout.strip() or f"{status['api']['url']}{page}"
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def install() -> str:
     stamp = kept / f".installed-{content}"
     if not stamp.exists():
         print("gamekeeper: installing what builds the web console", flush=True)
-        _npm(path, "ci", "--silent", "--ignore-scripts")
+        _npm(path, "ci", "--loglevel", "error", "--ignore-scripts")
         stamp.touch()
     return path
 

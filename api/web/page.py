@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.web.files import ASSETS, ENCODINGS, INDEX, WebFile, WebFiles
 
 HEADERS = {
-    # The theme's variables come by a constructed style sheet, which style-src does not ask about (decision 29).
+    # The theme's variables come by a constructed style sheet, which style-src does not ask about (decision 30).
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",

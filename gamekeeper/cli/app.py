@@ -128,6 +128,7 @@ GROUPS: Mapping[str, Group] = {
                 "Passkeys, by which users sign in. They are added in a browser.",
                 {"ls": Command("passkey:list_passkeys"), "rm": Command("passkey:remove")},
             ),
+            "link": Command("sign_in_link:make"),
             "recover": Command("user:recover"),
         },
     ),

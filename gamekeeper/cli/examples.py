@@ -75,6 +75,10 @@ gamekeeper user passkey ls --user mia
 gamekeeper user passkey rm phone
 gamekeeper user passkey rm --user mia --all
 """,
+    "user link": """
+gamekeeper user link
+gamekeeper user link mia --page /instances
+""",
     "user recover": """
 gamekeeper user recover
 gamekeeper user recover --remove-totp admin

@@ -8,16 +8,17 @@ import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { makeQueryClient } from './api/query'
+import { signInByAddress } from './api/sign_in'
 import { startWords } from './i18n/i18n'
 import { makeRouter } from './routes/router'
 import { adoptTheme, resolver, theme } from './theme/theme'
 
 const queries = makeQueryClient()
-const router = makeRouter()
 
 async function start(root: HTMLElement): Promise<void> {
   adoptTheme()
   await startWords()
+  const router = makeRouter({ trouble: await signInByAddress() })
   createRoot(root).render(
     <StrictMode>
       <MantineProvider

@@ -69,10 +69,13 @@ async def begin_session(
 ) -> SignedIn:
     """Begins a session. Each wrong password makes the next attempts wait longer, a minute at most."""
     check_origin(request.scope)
-    address = request.client.host if request.client else ""
-    whence = Whence(address, request.headers.get("user-agent", ""), cookie_before(request.scope))
-    begun = await sign_ins.sign_in(Claim(body.name, body.password, body.code, body.new_password), whence)
+    begun = await sign_ins.sign_in(Claim(body.name, body.password, body.code, body.new_password), whence_of(request))
     return signed_in(begun, sessions, body.keeps, request, response)
+
+
+def whence_of(request: Request) -> Whence:
+    address = request.client.host if request.client else ""
+    return Whence(address, request.headers.get("user-agent", ""), cookie_before(request.scope))
 
 
 def signed_in(begun: Begun, sessions: SessionService, keeps: Keeps, request: Request, response: Response) -> SignedIn:

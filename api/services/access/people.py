@@ -23,6 +23,7 @@ from api.services.access.second_factor import SecondFactor
 from api.services.access.session import SessionService
 from api.services.access.sign_in import SignInService
 from api.services.access.sign_in_failures import SignInFailures
+from api.services.access.sign_in_link import SignInLinks
 from api.services.access.sign_in_rates import SignInRates
 from api.services.access.user import UserService
 from gamekeeper.db.engine import Database
@@ -44,6 +45,7 @@ class People:
     second: SecondFactor
     passkeys: PasskeyService
     passkey_sign_ins: PasskeySignIn
+    links: SignInLinks
     own_passwords: OwnPassword
 
     @classmethod
@@ -59,6 +61,7 @@ class People:
         known, uses = KnownCallers(database, terms=terms), CallerUses(database)
         changes, hashing, delays = Changes(database, known.forget, terms), PasswordHashing(), SignInRates()
         sessions = SessionService(database, changes, terms)
+        users = UserService(database, changes, sessions, hashing)
         second, ceremonies = SecondFactor(changes, keys, hashing, delays), Ceremonies(keys, rp)
         of_passkeys, failures = PasskeyUses(database, ceremonies), SignInFailures(database)
         proving = Proving(changes, second, of_passkeys, delays)
@@ -67,12 +70,13 @@ class People:
             uses=uses,
             keys=KeyRing(database, changes),
             grants=GrantService(database, changes),
-            users=UserService(database, changes, sessions, hashing),
+            users=users,
             quotas=QuotaService(database, changes),
             sessions=sessions,
             sign_ins=SignInService(database, changes, sessions, hashing, delays, second, failures),
             second=second,
             passkeys=PasskeyService(changes, ceremonies, proving, sessions),
             passkey_sign_ins=PasskeySignIn(changes, ceremonies, of_passkeys, sessions, delays, failures),
+            links=SignInLinks(database, changes, sessions, users),
             own_passwords=OwnPassword(proving, sessions, hashing),
         )

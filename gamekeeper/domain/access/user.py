@@ -33,6 +33,7 @@ class SessionHow(StrEnum):
     PASSWORD = "password"
     TOTP = "password, totp"
     RECOVERY_CODE = "password, recovery code"
+    LINK = "link"
     PASSKEY = "passkey"
 
 

@@ -179,6 +179,7 @@ class EventKind(StrEnum):
     )
     SESSION_BEGUN = "session.begun", "A user signed in; `data` has the session, how, and from which address."
     SESSION_ENDED = "session.ended", "A session was ended before it ran out; the reason says by what."
+    SIGN_IN_LINK_MADE = "sign_in.link_made", "An admin made a link that signs a user in once; the message is its name."
     SIGN_IN_FAILED = (
         "sign_in.failed",
         "Somebody brought a wrong password or code; `data` has the address, and the message the user, where there is "

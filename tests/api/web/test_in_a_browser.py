@@ -4,10 +4,46 @@ from __future__ import annotations
 
 import pytest
 
+from tests.api.rest.people import PASSWORD
 from tests.api.rest.test_instance import idle
 from tests.api.web.conftest import Console
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+async def test_a_link_signs_in_once_and_leaves_the_address(playing: Console) -> None:
+    answer = await playing.api.http.post("/sign-in-links", json={"user": "mia"})
+    link = answer.json()["link"]
+    await playing.open(f"/instances/arena#sign-in={link}")
+    await playing.page.shows("Ready")
+    assert await playing.page.run("location.pathname + location.hash") == "/instances/arena"
+    assert playing.page.complaints == []
+    assert [address for address in playing.page.asked if link in address.partition("#")[0]] == []
+    await playing.page.run(
+        "fetch('/api/v1/whoami').then(a => a.json()).then(who => fetch('/api/v1/sign-out',"
+        " {method: 'POST', headers: {'X-CSRF-Token': who.csrf_token}})).then(() => true)"
+    )
+    await playing.open("/")
+    await playing.open(f"/instances#sign-in={link}")
+    await playing.page.shows("this link was used")
+
+
+async def test_a_session_that_ends_leaves_the_page_and_what_was_typed(playing: Console) -> None:
+    page = playing.page
+    await playing.open("/instances")
+    await playing.sign_in()
+    await page.type("input[type=search]", "are")
+    await page.until("location.search.includes('prefix=are')")
+    user = (await playing.api.http.get("/users")).json()["items"][0]
+    sessions = (await playing.api.http.get("/sessions", params={"user": user["id"]})).json()["items"]
+    await playing.api.http.delete(f"/sessions/{sessions[0]['id']}")
+    await page.shows("Your session has ended")
+    assert await page.run("document.querySelector('input[type=search]').value") == "are"
+    await page.type("[role=dialog] input[autocomplete=current-password]", PASSWORD)
+    await page.click("[role=dialog] button[type=submit]")
+    await page.until("!document.querySelector('[role=dialog]')")
+    assert await page.run("document.querySelector('input[type=search]').value") == "are"
+    await page.shows("Live")
 
 
 async def test_sign_in_and_stop_and_start_a_server(playing: Console) -> None:

@@ -1,5 +1,5 @@
 // The addresses of the console. A page more is a route here, a line in pages.ts, and a feature folder.
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
 import { HomePage } from '../features/home/home_page'
 import type { InstanceTab } from '../features/instance/instance_page'
 import type { InstanceSearch } from '../features/instance/instance_queries'
@@ -9,7 +9,16 @@ import { MissingPage } from './missing_page'
 import { Root } from './root'
 import { list, text } from './search'
 
-const root = createRootRoute({ component: Root, notFoundComponent: MissingPage, errorComponent: Broken })
+export interface RouterContext {
+  /** What went wrong with the link in the address that was to sign in. */
+  trouble: unknown
+}
+
+const root = createRootRouteWithContext<RouterContext>()({
+  component: Root,
+  notFoundComponent: MissingPage,
+  errorComponent: Broken,
+})
 
 const home = createRoute({ getParentRoute: () => root, path: '/', component: HomePage })
 
@@ -43,8 +52,9 @@ const nodes = createRoute({
   component: lazyRouteComponent(() => import('../features/node/node_list'), 'NodeList'),
 })
 
-export function makeRouter() {
+export function makeRouter(context: RouterContext) {
   return createRouter({
+    context,
     routeTree: root.addChildren([home, instances, instance, nodes]),
     defaultPreload: 'intent',
     defaultErrorComponent: Broken,

@@ -2,11 +2,17 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { useWho } from '../../api/who'
+import { Trouble } from '../../components/trouble'
 import { Brand } from '../shell/brand'
 import classes from './sign_in.module.css'
 import { SignInForm } from './sign_in_form'
 
-export function SignInPage() {
+interface Props {
+  /** What went wrong with a link that was to sign in. */
+  trouble: unknown
+}
+
+export function SignInPage({ trouble }: Props) {
   const { t } = useTranslation()
   const queries = useQueryClient()
   return (
@@ -17,6 +23,7 @@ export function SignInPage() {
         </div>
         <div className={`panel ${classes['card']}`}>
           <h1>{t('sign_in.title')}</h1>
+          <Trouble error={trouble} />
           <SignInForm onDone={() => void queries.invalidateQueries()} />
         </div>
         <p className={classes['hint']}>{t('sign_in.no_password')}</p>
