@@ -71,8 +71,10 @@ class RestServer:
         current = self._start()
         while True:
             renewed = asyncio.create_task(self._renewed())
-            await asyncio.wait({current.task, renewed}, return_when=asyncio.FIRST_COMPLETED)
-            renewed.cancel()
+            try:
+                await asyncio.wait({current.task, renewed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                renewed.cancel()
             if current.task.done():
                 current.task.result()
                 return
