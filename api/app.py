@@ -23,6 +23,7 @@ from api.rest.v1 import (
     event,
     event_export,
     grant,
+    identity,
     instance,
     instance_console,
     instance_log,
@@ -36,6 +37,7 @@ from api.rest.v1 import (
     metric,
     node,
     node_drain,
+    oidc,
     passkey,
     payload_codec,
     payload_key,
@@ -53,6 +55,7 @@ from api.rest.v1 import (
     sign_in_link,
     sign_in_links,
     sign_in_passkey,
+    sign_in_ways,
     silence,
     totp,
     user,
@@ -97,8 +100,9 @@ def create_routes(web: WebFiles | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(agent.router)
     app.include_router(reference.router)
-    for public in (join, sign_in, sign_in_link, sign_in_passkey, alarm_link):
+    for public in (join, sign_in, sign_in_link, sign_in_passkey, sign_in_ways, oidc, alarm_link):
         app.include_router(public.router, prefix="/api/v1", dependencies=[Depends(check_query)], responses=COMMON)
+    app.include_router(oidc.returns, prefix="/api/v1", responses=COMMON)
     app.include_router(_version_one())
     list(needs_of_routes(app))  # a route that does not say what it needs is no route
     install_web_page(app, web or WebFiles())
@@ -114,6 +118,7 @@ def _version_one() -> APIRouter:
         totp,
         passkey,
         user,
+        identity,
         session,
         sign_in_links,
         key,

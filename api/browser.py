@@ -64,9 +64,10 @@ def check_origin(scope: Scope) -> None:
         )
 
 
-def set_cookie(response: Response, scope: Scope, token: str, seconds: int) -> None:
-    """Raises InvalidError for plain HTTP from elsewhere, where everybody on the way could read it."""
-    is_secure = _is_secure(scope)
+def set_cookie(response: Response, scope: Scope, token: str, seconds: int, *, is_secure: bool | None = None) -> None:
+    """``is_secure`` is what is known of the connection otherwise. Raises InvalidError for plain HTTP from elsewhere,
+    where everybody on the way could read it."""
+    is_secure = _is_secure(scope) if is_secure is None else is_secure
     if not is_secure and not _is_on_loopback(Headers(scope=scope)):
         raise InvalidError(
             "a browser's session needs HTTPS", hint="programs sign in with keeps: token", code="plain_http"

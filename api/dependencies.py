@@ -22,10 +22,12 @@ from api.services.access.caller import CallerService
 from api.services.access.enrolment import EnrolmentService
 from api.services.access.grant import GrantService
 from api.services.access.guard import Guard
+from api.services.access.identity import IdentityService
 from api.services.access.join_approval import JoinApprovalService
 from api.services.access.join_key import JoinKeyService
 from api.services.access.joining import JoinService
 from api.services.access.key_ring import KeyRing
+from api.services.access.oidc import OidcSignIns
 from api.services.access.own_password import OwnPassword
 from api.services.access.passkey import PasskeyService
 from api.services.access.passkey_sign_in import PasskeySignIn
@@ -74,7 +76,7 @@ from api.services.secret.services import SecretServices
 from api.settings import is_loopback
 from gamekeeper.actor import set_actor
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.errors import ForbiddenError, InvalidError
+from gamekeeper.errors import ForbiddenError, InvalidError, NotFoundError
 from gamekeeper.stack.own_server import is_loopback_url
 from gamekeeper.supervised import Supervised
 from gamekeeper.whole_number import whole_number
@@ -243,6 +245,16 @@ def _window_service(services: ServicesDep) -> WindowService:
     return services.alarms.windows
 
 
+def _identity_service(services: ServicesDep) -> IdentityService:
+    return services.people.identities
+
+
+def _oidc_sign_ins(services: ServicesDep) -> OidcSignIns:
+    if services.people.oidc is None:
+        raise NotFoundError("this server has no sign-in by a provider", hint="GAMEKEEPER_OIDC_ISSUER names one")
+    return services.people.oidc
+
+
 def _grant_service(services: ServicesDep) -> GrantService:
     return services.people.grants
 
@@ -397,6 +409,8 @@ KeyRingDep = Annotated[KeyRing, Depends(_key_ring)]
 UsersDep = Annotated[UserService, Depends(_user_service)]
 SessionsDep = Annotated[SessionService, Depends(_session_service)]
 SignInsDep = Annotated[SignInService, Depends(_sign_in_service)]
+IdentitiesDep = Annotated[IdentityService, Depends(_identity_service)]
+OidcDep = Annotated[OidcSignIns, Depends(_oidc_sign_ins)]
 SecondFactorDep = Annotated[SecondFactor, Depends(_second_factor)]
 PasskeysDep = Annotated[PasskeyService, Depends(_passkey_service)]
 SignInLinksDep = Annotated[SignInLinks, Depends(_sign_in_links)]

@@ -29,7 +29,13 @@ log = get_logger(__name__)
 KIB, MIB = 1024, 1024 * 1024
 JOIN = "/api/v1/join"  # whoever asks for this, and for the sign-ins, has no key yet
 SIGN_INS = frozenset(
-    {"/api/v1/sign-in", "/api/v1/sign-in/link", "/api/v1/sign-in/passkey", "/api/v1/sign-in/passkey/options"}
+    {
+        "/api/v1/sign-in",
+        "/api/v1/sign-in/link",
+        "/api/v1/sign-in/oidc",
+        "/api/v1/sign-in/passkey",
+        "/api/v1/sign-in/passkey/options",
+    }
 )
 ALARM_LINKS = "/api/v1/alarm-links/"  # the link is the key
 _NUL = (b"\x00", b"\\u0000")

@@ -35,6 +35,8 @@ PUBLIC_PATHS = frozenset(
         "/api/v1/join",
         "/api/v1/sign-in",
         "/api/v1/sign-in/link",
+        "/api/v1/sign-in/oidc",
+        "/api/v1/sign-in/oidc/callback",
         "/api/v1/sign-in/passkey",
         "/api/v1/sign-in/passkey/options",
         "/api/v1/alarm-links/{token}",

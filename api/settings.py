@@ -12,8 +12,8 @@ from pydantic import Field
 from sqlalchemy.engine import make_url
 
 from api.logs.usage import LogLimits
+from api.oidc_settings import OidcSettings
 from api.passkey_settings import PasskeySettings, relying_party
-from api.secret_settings import SecretSettings
 from gamekeeper.certificates.acme_terms import AcmeTerms
 from gamekeeper.disk import DiskFloor
 from gamekeeper.domain.access.passkey import RelyingParty
@@ -42,7 +42,7 @@ def is_origin(text: str) -> bool:
         return False
 
 
-class ApiSettings(SecretSettings, PasskeySettings):
+class ApiSettings(OidcSettings, PasskeySettings):
     """Everything binds to loopback unless told otherwise."""
 
     rest_host: str = Field(

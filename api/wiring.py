@@ -195,6 +195,7 @@ def _people(settings: ApiSettings, database: Database, rates: Rates, secrets: Se
         settings.read_metrics_key(),
         secrets.master_keys,
         settings.relying_party(),
+        settings.oidc(),
     )
 
 

@@ -132,6 +132,14 @@ GROUPS: Mapping[str, Group] = {
             "recover": Command("user:recover"),
         },
     ),
+    "identity": Group(
+        "People at the OpenID provider who sign in as users here.",
+        {
+            "ls": Command("identity:list_identities"),
+            "link": Command("identity:link"),
+            "unlink": Command("identity:unlink"),
+        },
+    ),
     "session": Group(
         "Sessions of users who have signed in.",
         {"ls": Command("session:list_sessions"), "end": Command("session:end")},

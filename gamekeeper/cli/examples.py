@@ -41,6 +41,7 @@ gamekeeper audit --actor key:ci --kind instance
     "login": """
 gamekeeper login
 gamekeeper login --server https://192.0.2.10:7380 --pin PIN --as home mia
+gamekeeper login --server https://play.example.org --oidc
 pass show gamekeeper | gamekeeper login --password-stdin mia
 """,
     "logout": "gamekeeper logout",
@@ -83,6 +84,9 @@ gamekeeper user link mia --page /instances
 gamekeeper user recover
 gamekeeper user recover --remove-totp admin
 """,
+    "identity ls": "gamekeeper identity ls mia",
+    "identity link": "gamekeeper identity link mia 248289761001",
+    "identity unlink": "gamekeeper identity unlink mia 3e9a41c07b5d2f86",
     "session ls": """
 gamekeeper session ls
 gamekeeper session ls --all --ended

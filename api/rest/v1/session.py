@@ -9,14 +9,14 @@ from fastapi import APIRouter, Path, Query, Request, Response, status
 from pydantic import BaseModel, Field
 
 from api.browser import remove_cookie
-from api.dependencies import SAFE_ID, CallerDep, Cursor, Limit, SessionsDep
+from api.dependencies import SAFE_ID, CallerDep, Cursor, Limit, ServicesDep, SessionsDep
 from api.needs import needs_a_key
 from api.problems import problems
 from api.rest.items import shown_items
 from api.services.access.session import SessionService
 from gamekeeper.db.models import SessionRow
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.domain.access.user import ME, SessionState
+from gamekeeper.domain.access.user import ME, SessionHow, SessionState
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.errors import InvalidError, NotFoundError
 
@@ -52,6 +52,13 @@ class SessionList(BaseModel):
     next_cursor: str | None = None
 
 
+class SignedOut(BaseModel):
+    provider_url: str = Field(
+        description="Where a browser ends its session at the provider as well; empty where there is none, or it "
+        "can't be told now"
+    )
+
+
 @router.get("/sessions", dependencies=[needs_a_key()])
 async def list_sessions(
     caller: CallerDep, sessions: SessionsDep, user: OfUser = ME, cursor: Cursor = None, limit: Limit = 100
@@ -77,13 +84,19 @@ async def end_session(session_id: SessionId, caller: CallerDep, sessions: Sessio
     await sessions.end(caller, session_id)
 
 
-@router.post("/sign-out", status_code=status.HTTP_204_NO_CONTENT, dependencies=[needs_a_key()])
-async def end_own_session(request: Request, response: Response, caller: CallerDep, sessions: SessionsDep) -> None:
-    """Ends the session that asks, and removes its cookie."""
+@router.post("/sign-out", dependencies=[needs_a_key()])
+async def end_own_session(
+    request: Request, response: Response, caller: CallerDep, sessions: SessionsDep, services: ServicesDep
+) -> SignedOut:
+    """Ends the session that asks, and removes its cookie. One that the OpenID provider vouched for goes on there, until
+    the browser goes to `provider_url`."""
     if not caller.session_id:
         raise InvalidError("this is a key, which has no session to end", hint="DELETE /api/v1/keys/ID revokes a key")
-    await sessions.end(caller, caller.session_id)
+    row = await sessions.end(caller, caller.session_id)
     remove_cookie(response, request.scope)
+    if services.people.oidc is None or row.how != SessionHow.OIDC:
+        return SignedOut(provider_url="")
+    return SignedOut(provider_url=await services.people.oidc.end_session_url())
 
 
 def _user_id(caller: Caller, user: str) -> str:

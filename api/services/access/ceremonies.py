@@ -53,6 +53,7 @@ class Ceremonies:
     def __init__(self, keys: MasterKeys, rp: RelyingParty | None) -> None:
         self._keys = keys
         self._rp = rp
+        self.are_set_up = rp is not None
 
     async def begin(self, ceremony: Ceremony, bound_to: str, about: str = "") -> Begun:
         """``bound_to`` is a secret of the browser, or a session. Raises ConflictError where passkeys are not set up."""

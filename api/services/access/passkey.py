@@ -18,6 +18,7 @@ from api.services.access.user import check_is_person, check_reaches_user, check_
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import PasskeyRow, UserRow
 from gamekeeper.db.models.columns import utc_now
+from gamekeeper.db.repositories.identity import IdentityRepository
 from gamekeeper.db.repositories.passkey import PasskeyRepository
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.caller import Caller
@@ -111,7 +112,8 @@ class PasskeyService:
         async with self._changes.by(by) as session:
             user, passkeys = await UserRepository(session).locked(by.user_id), PasskeyRepository(session)
             row = _found(await passkeys.find(user.id, passkey_id), passkey_id)
-            if not has_password(user) and await passkeys.count(user.id) == 1:
+            is_alone = not has_password(user) and not await IdentityRepository(session).of(user.id)
+            if is_alone and await passkeys.count(user.id) == 1:
                 raise ConflictError(
                     "this is your last way to sign in",
                     hint="add another passkey or a password first; an admin can remove it all the same",

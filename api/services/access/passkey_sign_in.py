@@ -55,6 +55,10 @@ class PasskeySignIn:
         self._failures = failures
         self._begun = Buckets(BEGUN_PER_SECOND, BEGUN_BURST)
 
+    @property
+    def is_set_up(self) -> bool:
+        return self._ceremonies.are_set_up
+
     async def begin(self, name: str, browser: str, address: str) -> Options:
         """Raises TooOftenError, and ConflictError where passkeys are not set up."""
         if wait := self._begun.of(network_of(address)).try_take():

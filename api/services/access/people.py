@@ -9,8 +9,10 @@ from api.services.access.caller_use import CallerUses
 from api.services.access.ceremonies import Ceremonies
 from api.services.access.changing import Changes
 from api.services.access.grant import GrantService
+from api.services.access.identity import IdentityService
 from api.services.access.key_ring import KeyRing
 from api.services.access.known_callers import KnownCallers
+from api.services.access.oidc import OidcSignIns
 from api.services.access.own_password import OwnPassword
 from api.services.access.passkey import PasskeyService
 from api.services.access.passkey_sign_in import PasskeySignIn
@@ -27,8 +29,11 @@ from api.services.access.sign_in_link import SignInLinks
 from api.services.access.sign_in_rates import SignInRates
 from api.services.access.user import UserService
 from gamekeeper.db.engine import Database
+from gamekeeper.domain.access.oidc import OidcRules
 from gamekeeper.domain.access.passkey import RelyingParty
 from gamekeeper.domain.access.user import SessionTerms
+from gamekeeper.oidc.provider import HttpOidcProvider
+from gamekeeper.oidc.terms import OidcTerms
 from gamekeeper.ports.master_keys import MasterKeys
 
 
@@ -47,6 +52,8 @@ class People:
     passkey_sign_ins: PasskeySignIn
     links: SignInLinks
     own_passwords: OwnPassword
+    identities: IdentityService
+    oidc: OidcSignIns | None
 
     @classmethod
     def of(
@@ -57,6 +64,7 @@ class People:
         metrics_key: str,
         keys: MasterKeys,
         rp: RelyingParty | None,
+        oidc: tuple[OidcTerms, OidcRules] | None,
     ) -> People:
         known, uses = KnownCallers(database, terms=terms), CallerUses(database)
         changes, hashing, delays = Changes(database, known.forget, terms), PasswordHashing(), SignInRates()
@@ -79,4 +87,17 @@ class People:
             passkey_sign_ins=PasskeySignIn(changes, ceremonies, of_passkeys, sessions, delays, failures),
             links=SignInLinks(database, changes, sessions, users),
             own_passwords=OwnPassword(proving, sessions, hashing),
+            identities=IdentityService(changes, sessions, oidc[0].issuer if oidc is not None else ""),
+            oidc=_oidc(database, changes, sessions, failures, *oidc) if oidc is not None else None,
         )
+
+
+def _oidc(
+    database: Database,
+    changes: Changes,
+    sessions: SessionService,
+    failures: SignInFailures,
+    terms: OidcTerms,
+    rules: OidcRules,
+) -> OidcSignIns:
+    return OidcSignIns(database, changes, sessions, HttpOidcProvider(terms), rules, terms.public_url, failures)

@@ -95,7 +95,7 @@ class SessionService:
         async with self._database.read() as session:
             return await UserRepository(session).names(set(user_ids))
 
-    async def end(self, by: Caller, session_id: str) -> None:
+    async def end(self, by: Caller, session_id: str) -> SessionRow:
         """Ends one's own session, or anybody's for an admin. Idempotent. Raises NotFoundError."""
         async with self._changes.by(by) as session:
             row = await SessionRepository(session).find(session_id)
@@ -103,10 +103,12 @@ class SessionService:
                 raise NotFoundError(f'there is no session "{session_id}"', hint="gamekeeper session ls lists them")
             if row.ended_at is None:
                 await self._end(session, [row], "signed_out" if row.id == by.session_id else "ended")
+        return row
 
-    async def end_all(self, session: AsyncSession, user: UserRow, reason: str, *, but: str = "") -> None:
-        """All of a user, within the transaction that changes it."""
-        await self._end(session, await SessionRepository(session).open_of(user.id, but=but), reason)
+    async def end_all(self, session: AsyncSession, user: UserRow, reason: str, *, but: str = "", how: str = "") -> None:
+        """All of a user, or those that began in one way, within the transaction that changes it."""
+        found = await SessionRepository(session).open_of(user.id, but=but)
+        await self._end(session, [row for row in found if how in ("", row.how)], reason)
 
     async def _end(self, session: AsyncSession, rows: list[SessionRow], reason: str) -> None:
         await SessionRepository(session).end([row.id for row in rows], utc_now(), current_actor())

@@ -22,11 +22,12 @@ class SignInFailures:
         self._of_one = Buckets(OF_ONE_PER_SECOND, OF_ONE_BURST)
         self._all = Bucket(PER_SECOND, BURST)
 
-    async def tell(self, user: UserRow | None, network: str, address: str, reason: str) -> None:
-        """The name that was typed is told where it is a user's: else it may be a password in the wrong field."""
+    async def tell(self, user: UserRow | None, network: str, address: str, reason: str, **more: str) -> None:
+        """The name that was typed is told where it is a user's: else it may be a password in the wrong field. ``more``
+        stands in the event's data."""
         if self._of_one.of(network).try_take() or self._all.try_take():
             return
-        about = {"address": address} | ({"user": user.id} if user else {})
+        about = {"address": address} | ({"user": user.id} if user else {}) | more
         event = Event(
             kind=EventKind.SIGN_IN_FAILED,
             reason=reason,

@@ -90,8 +90,7 @@ class UserService:
                 is_same = like.name_key == row.name_key
                 words = "there is a user" if is_same else "the name looks like that of the user"
                 raise ConflictError(f'{words} "{like.name}" already', hint="give another name")
-            if await users.count() >= MAX_USERS:
-                raise ConflictError(f"there are {MAX_USERS} users already", hint="remove some")
+            await check_room_for(users)
             users.add(row)
             record(session, _event(EventKind.USER_MADE, row, kind=row.kind, role=row.role))
         return row, made
@@ -173,6 +172,12 @@ async def check_somebody_left(session: AsyncSession, row: UserRow, *, but: str =
             f'"{row.name}" is the last who may let others in: without it nobody could',
             hint="make another admin first, and have it sign in once",
         )
+
+
+async def check_room_for(users: UserRepository) -> None:
+    """Raises ConflictError where there is no room for one more."""
+    if await users.count() >= MAX_USERS:
+        raise ConflictError(f"there are {MAX_USERS} users already", hint="remove some")
 
 
 def check_new_password(password: str, name: str) -> None:

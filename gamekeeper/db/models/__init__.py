@@ -5,6 +5,7 @@ from gamekeeper.db.models.channel import ChannelRow, NotificationRow
 from gamekeeper.db.models.container import ContainerRow
 from gamekeeper.db.models.event import EventRow
 from gamekeeper.db.models.grant import GrantRow
+from gamekeeper.db.models.identity import IdentityRow, OidcAttemptRow, OidcCodeRow
 from gamekeeper.db.models.instance import InstanceRevisionRow, InstanceRow
 from gamekeeper.db.models.instance_schedule import InstanceScheduleRow
 from gamekeeper.db.models.join import JoinKeyRow, JoinRow
@@ -35,6 +36,7 @@ __all__ = [
     "EnrolmentTokenRow",
     "EventRow",
     "GrantRow",
+    "IdentityRow",
     "InstanceRevisionRow",
     "InstanceRow",
     "InstanceScheduleRow",
@@ -43,6 +45,8 @@ __all__ = [
     "MetricRow",
     "NodeRow",
     "NotificationRow",
+    "OidcAttemptRow",
+    "OidcCodeRow",
     "PasskeyRow",
     "PayloadTroubleRow",
     "PipelineRow",

@@ -35,6 +35,7 @@ class SessionHow(StrEnum):
     RECOVERY_CODE = "password, recovery code"
     LINK = "link"
     PASSKEY = "passkey"
+    OIDC = "oidc"
 
 
 class SessionState(StrEnum):

@@ -177,13 +177,18 @@ class EventKind(StrEnum):
         "user.recovered",
         "Somebody on the machine of the stack gave a user a new one-time password; `data` says what else was undone.",
     )
+    USER_LINKED = (
+        "user.linked",
+        "An admin linked a user to somebody whom the OpenID provider knows; `data` has issuer and subject.",
+    )
+    USER_UNLINKED = "user.unlinked", "An admin undid such a link."
     SESSION_BEGUN = "session.begun", "A user signed in; `data` has the session, how, and from which address."
     SESSION_ENDED = "session.ended", "A session was ended before it ran out; the reason says by what."
     SIGN_IN_LINK_MADE = "sign_in.link_made", "An admin made a link that signs a user in once; the message is its name."
     SIGN_IN_FAILED = (
         "sign_in.failed",
-        "Somebody brought a wrong password or code; `data` has the address, and the message the user, where there is "
-        "one. A few of many are told.",
+        "Somebody brought a wrong password or code, or came by the OpenID provider and was not let in, as the reason "
+        "tells; `data` has the address, and the message the user, where there is one. A few of many are told.",
     )
     PASSKEY_ADDED = "passkey.added", "A user added a passkey, by which it signs in; the message is the passkey's name."
     PASSKEY_RENAMED = "passkey.renamed", "A user gave a passkey another name; `data` has both."

@@ -54,7 +54,9 @@ async def test_every_route_but_the_health_ones_needs_a_key(
         answer = await refusing_api.anonymous.request(method, path, headers=headers)
         if path == "/api/v1/join":  # its own test shows that a token or a node key is needed
             assert answer.status_code == 422, path
-        elif path.startswith("/api/v1/sign-in"):  # its own tests show that a password or a passkey is needed
+        elif path.startswith("/api/v1/sign-in/oidc"):  # there is no provider here
+            assert answer.status_code == 404, path
+        elif f"{path}/".startswith("/api/v1/sign-in/") and method == "POST":  # its own tests show what is needed
             assert answer.status_code == 422, path
         elif path in ("/agent/x", "/api/v1/alarm-links/x"):  # a file, and a link, that are not there
             assert answer.status_code == 404, path
@@ -101,6 +103,11 @@ NO_API_KEY = {
     ("GET", "/api/v1/roots"): "certificates are public, and known by their pin",
     ("POST", "/api/v1/join"): "by a token or a key of its own",
     ("POST", "/api/v1/sign-in"): "by a password",
+    ("GET", "/api/v1/sign-in"): "tells a page which ways there are",
+    ("GET", "/api/v1/sign-in/oidc"): "leads to the provider",
+    ("GET", "/api/v1/sign-in/oidc/callback"): "by what the provider says",
+    ("POST", "/api/v1/sign-in/oidc"): "by a code of its own",
+    ("POST", "/api/v1/sign-in/link"): "by a link that signs in once",
     ("POST", "/api/v1/sign-in/passkey"): "by a passkey",
     ("POST", "/api/v1/sign-in/passkey/options"): "the same for everybody",
     ("GET", "/api/v1/alarm-links/{token}"): "by the signed link itself; it changes nothing",

@@ -1,0 +1,1 @@
+"""OpenID providers: what they tell is bounded, checked, and believed only when it is signed."""
