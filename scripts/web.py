@@ -71,6 +71,13 @@ def build() -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def ready() -> None:
+    """Built, with the packages that tests use. Several may ask at once."""
+    with _turn():
+        build()
+        install()
+
+
 def check() -> None:
     """Format, lint, types and unit tests, once for each content."""
     document = ROOT / "docs" / "openapi.json"

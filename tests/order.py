@@ -33,6 +33,7 @@ LONG_FIRST = (
     "tests/e2e/test_outliving.py",
     "tests/e2e/test_examples.py",
     "tests/clients/",
+    "tests/api/web/test_looks.py",
     "tests/workflows/test_cancel_everywhere.py",
     "tests/workflows/test_random_flow.py",
     "tests/workflows/test_poison.py",

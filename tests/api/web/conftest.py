@@ -20,8 +20,7 @@ from tests.fixtures.browser import Page, browser_page
 @pytest.fixture(scope="session")
 def built() -> None:
     """Built once for each content of its sources; ``make test`` has done so already."""
-    web.build()
-    web.install()  # for axe
+    web.ready()
 
 
 @dataclass

@@ -46,6 +46,26 @@ async def test_a_session_that_ends_leaves_the_page_and_what_was_typed(playing: C
     await page.shows("Live")
 
 
+async def test_tabs_share_one_stream(playing: Console) -> None:
+    """A browser has six connections to a server: a stream for each tab would take them all."""
+    page = playing.page
+    await playing.open()
+    await playing.sign_in()
+    await page.shows("Live")
+    address = f"http://{playing.api.rest_address}/instances/arena"
+    opening = f"globalThis.other = window.open('{address}')"
+    await page.call("Runtime.evaluate", expression=opening, userGesture=True)
+    await page.until("other.document.body.innerText.includes('Live')")
+    locks = await page.run("navigator.locks.query().then(found => [found.held.length, found.pending.length])")
+    assert locks == [1, 1]
+    await playing.api.http.post("/instances/arena/stop")
+    await page.until("other.document.body.innerText.includes('Stopped')")
+    await page.shows("Stopped")
+    await page.call("Runtime.evaluate", expression="other.close()")
+    await playing.api.http.post("/instances/arena/start")
+    await page.shows("Ready")
+
+
 async def test_sign_in_and_stop_and_start_a_server(playing: Console) -> None:
     page = playing.page
     await playing.open()

@@ -1,4 +1,5 @@
-// The one event stream of the app. It resumes where it was, heals by itself, and says how it is.
+// The one event stream of the app, and of all its tabs: a browser has six connections to a server. The tab that holds the
+// lock keeps the stream and tells the others. It resumes where it was, heals by itself, and says how it is.
 import { EventReader, type ServerEvent } from './event_stream'
 import { problemOf } from './problem'
 import { setSession } from './session_state'
@@ -10,11 +11,15 @@ export interface Link {
   since: number
 }
 
+const TABS = 'gamekeeper.live' // the name of the lock, and of the channel between tabs
 const ADDRESS = '/api/v1/events?follow=true'
 const QUIET_MS = 40_000 // the server says something every 15 s
 const LOST_MS = 30_000
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 15_000
+
+/** What a tab tells the others. One that is new asks how the link is. */
+type Word = { open: boolean } | { event: ServerEvent } | { link: Link } | { ask: true }
 
 /** `onOpen` is told whether events may have been missed. */
 export interface Listener {
@@ -29,6 +34,8 @@ export class LiveLink {
   private pause = FIRST_PAUSE_MS
   private stopping = new AbortController()
   private wake: () => void = () => {}
+  private tabs: BroadcastChannel | undefined
+  private isKeeper = false
 
   constructor(private readonly listener: Listener) {}
 
@@ -43,10 +50,14 @@ export class LiveLink {
     const hurry = () => this.wake()
     const begin = () => {
       this.stopping = new AbortController()
-      void this.keep(this.stopping.signal)
+      this.tabs = new BroadcastChannel(TABS)
+      this.tabs.onmessage = (message: MessageEvent<Word>) => this.hear(message.data)
+      this.tabs.postMessage({ ask: true } satisfies Word)
+      void this.keepInTurn(this.stopping.signal)
     }
     const end = () => {
       this.stopping.abort()
+      this.tabs?.close()
       this.wake()
     }
     // A page that was left is kept for the way back, and would keep its connection: a browser has six of them.
@@ -59,6 +70,25 @@ export class LiveLink {
       for (const [name, listener] of Object.entries(on)) window.removeEventListener(name, listener as () => void)
       document.removeEventListener('visibilitychange', hurry)
     }
+  }
+
+  /** A lock that is waited for in vain ends by the signal alone. */
+  private async keepInTurn(stopping: AbortSignal): Promise<void> {
+    const asKeeper = async () => {
+      this.isKeeper = true
+      await this.keep(stopping)
+      this.isKeeper = false
+    }
+    await navigator.locks.request(TABS, { signal: stopping }, asKeeper).catch(() => {})
+  }
+
+  /** In the tab that keeps the stream nothing but questions is heard. */
+  private hear(word: Word): void {
+    if (this.isKeeper) {
+      if ('ask' in word) this.tabs?.postMessage({ link: this.link } satisfies Word)
+    } else if ('event' in word) this.take(word.event)
+    else if ('open' in word) this.listener.onOpen(word.open)
+    else if ('link' in word) this.tell(word.link.state, word.link.since)
   }
 
   private async keep(stopping: AbortSignal): Promise<void> {
@@ -84,14 +114,19 @@ export class LiveLink {
       if (response.status === 401) setSession('out')
       if (response.status === 401 || response.status === 403) return false
       if (!response.ok || response.body === null) throw problemOf(response.status, null)
-      this.listener.onOpen(this.lastId !== '')
+      const isResumed = this.lastId !== ''
+      this.listener.onOpen(isResumed)
+      this.tabs?.postMessage({ open: isResumed } satisfies Word)
       this.pause = FIRST_PAUSE_MS
       this.tell('live')
       const reader = new EventReader()
       for await (const piece of pieces(response.body)) {
         clearTimeout(timer)
         timer = setTimeout(() => quiet.abort(), QUIET_MS)
-        for (const event of reader.read(piece)) this.take(event)
+        for (const event of reader.read(piece)) {
+          this.take(event)
+          this.tabs?.postMessage({ event } satisfies Word)
+        }
       }
       return true
     } finally {
@@ -119,6 +154,7 @@ export class LiveLink {
   private tell(state: LinkState, since = Date.now()): void {
     if (this.link.state === state || (state === 'reconnecting' && this.link.state === 'lost')) return
     this.link = { state, since }
+    if (this.isKeeper) this.tabs?.postMessage({ link: this.link } satisfies Word)
     for (const watcher of this.watchers) watcher()
   }
 }
