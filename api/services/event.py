@@ -178,7 +178,7 @@ class EventService:
 
     async def _known(self, rows: Sequence[EventRow]) -> Known:
         """The objects of the events, read once for all followers that see but a part of them."""
-        bounded = any(not each.sight.is_everything for group in self._followers.values() for each in group)
+        bounded = any(not each.sight.is_every_object for group in self._followers.values() for each in group)
         if not rows or not bounded:
             return Known()
         async with self._database.read() as session:

@@ -54,7 +54,7 @@ COMMANDS: Mapping[str, Command] = {
     "audit": Command("audit:audit", "Print the whole operation log, oldest first, as JSON lines or CSV."),
     "login": Command("login:login", "Sign in to a server, and use that session from now on."),
     "logout": Command("login:logout", "End the session of the current context, and forget it."),
-    "whoami": Command("key:whoami", "Show who calls: the user or the key, as events name it."),
+    "whoami": Command("whoami:whoami", "Show who calls: the user or the key, as events name it, and its grants."),
 }
 GROUPS: Mapping[str, Group] = {
     "instance": Group(

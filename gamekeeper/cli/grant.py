@@ -10,7 +10,8 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.key import find_key
 from gamekeeper.cli.options import JsonOption, LabelsOption, pairs
-from gamekeeper.cli.output import print_fields, print_json, print_table, say
+from gamekeeper.cli.output import minute, print_fields, print_json, print_table, say
+from gamekeeper.cli.user import find as find_user
 from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.selector import ALL
 from gamekeeper.domain.access.verb import Verb
@@ -30,7 +31,8 @@ class Kind(StrEnum):
 
 
 HolderArgument = Annotated[
-    str, typer.Argument(metavar="HOLDER", help="Who gets it: key:NAME, key:ID or user:ID; a plain NAME is a key's")
+    str,
+    typer.Argument(metavar="HOLDER", help="Who gets it: key:KEY or user:USER, by name or id; a plain NAME is a key's"),
 ]
 GrantArgument = Annotated[str, typer.Argument(metavar="GRANT", help="Its id")]
 
@@ -69,7 +71,7 @@ def make(
 
 def list_grants(
     context: typer.Context,
-    holder: Annotated[str, typer.Option(help="Only those of it: key:NAME, key:ID or user:ID")] = "",
+    holder: Annotated[str, typer.Option(help="Only those of it: key:KEY or user:USER, by name or by id")] = "",
     on: Annotated[Kind | None, typer.Option(help="Only those on this kind of object")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +93,7 @@ def list_grants(
             f"{item['holder']['kind']}:{item['holder']['id']}",
             _given(item),
             in_words(item["on"]),
-            _minute(item["expires_at"]) or "never",
+            minute(item["expires_at"]) or "never",
             item["created_by"],
         )
         for item in items
@@ -117,11 +119,12 @@ def remove(context: typer.Context, grant: GrantArgument) -> None:
 
 def _holder(obj: Context, text: str) -> dict[str, str]:
     """Raises NotFoundError, and InvalidError for what names nobody."""
-    if text.startswith(USER):
-        return {"kind": "user", "id": text.removeprefix(USER)}
-    name = text.removeprefix("key:")
+    is_user = text.startswith(USER)
+    name = text.removeprefix(USER if is_user else "key:")
     if not name:
-        raise InvalidError("HOLDER is empty", hint="gamekeeper key ls lists the keys")
+        raise InvalidError("HOLDER names nobody", hint="gamekeeper key ls lists the keys, gamekeeper user ls the users")
+    if is_user:
+        return {"kind": "user", "id": find_user(obj, name)["id"]}
     return {"kind": "key", "id": find_key(obj, name)["id"]}
 
 
@@ -138,8 +141,4 @@ def in_words(on: dict[str, Any]) -> str:
 
 
 def _end(grant: dict[str, Any]) -> str:
-    return f"until {_minute(grant['expires_at'])} UTC" if grant["expires_at"] else "until it is removed"
-
-
-def _minute(stamp: str | None) -> str:
-    return stamp[:16].replace("T", " ") if stamp else ""
+    return f"until {minute(grant['expires_at'])} UTC" if grant["expires_at"] else "until it is removed"

@@ -1,4 +1,4 @@
-"""``key`` and ``whoami``: make, list, rotate and revoke the API keys, by which people and programs call."""
+"""``key``: make, list, rotate and revoke the API keys, by which people and programs call."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import ago, print_fields, print_json, print_table, printable, say, warn
-from gamekeeper.cli.quota_words import limits_of
+from gamekeeper.cli.output import ago, minute, print_fields, print_json, print_table, printable, say, warn
 from gamekeeper.cli.user import find as find_user
 from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.user import ME
@@ -42,7 +41,7 @@ def list_keys(
             item["name"],
             item["role"],
             item["state"],
-            _minute(item["expires_at"]) or "never",
+            minute(item["expires_at"]) or "never",
             ago(item["last_used_at"]),
             item["last_used_from"],
             item["created_by"],
@@ -75,7 +74,7 @@ def make(
         print_json(made)
         return
     say(made["key"])
-    warn(f"this is key {made['id']} ({name}, {role}), {_end(made)}; it is not shown again")
+    warn(f"this is key {made['id']} ({name}, {role}), {key_end(made)}; it is not shown again")
 
 
 def show(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
@@ -121,26 +120,12 @@ def rotate(
     if as_json:
         print_json(made)
         return
-    until = f"its earlier secrets are good until {_minute(made['earlier_good_until'])} UTC"
+    until = f"its earlier secrets are good until {minute(made['earlier_good_until'])} UTC"
     if is_kept:
         say(f"key {found['id']} ({found['name']}) has a new secret in {key_file(obj.state_dir)}; {until}")
         return
     say(made["key"])
     warn(f"this is the new secret of key {found['id']} ({found['name']}), not shown again; {until}")
-
-
-def whoami(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show who calls: the user or the key, as events name it."""
-    found = context.obj.call("GET", "/whoami")
-    if as_json:
-        print_json(found)
-        return
-    key, user = found["key"], found["user"]
-    by = f"key {key['id']}, {key['role']}, {_end(key)}" if key else f"session {found['session_id']}"
-    role = f"{user['role']}, " if user else ""
-    say(f"{found['actor']} ({role}{by})")
-    if limits := limits_of(found["quota"]) if "quota" in found else "":  # an api of a version before tells none
-        say(f"its instances have {limits}")
 
 
 def _all(obj: Context) -> list[dict[str, Any]]:
@@ -199,9 +184,5 @@ def _keep(obj: Context, secret: str) -> bool:
     return True
 
 
-def _end(key: dict[str, Any]) -> str:
-    return f"good until {_minute(key['expires_at'])} UTC" if key["expires_at"] else "good until it is revoked"
-
-
-def _minute(stamp: str | None) -> str:
-    return stamp[:16].replace("T", " ") if stamp else ""
+def key_end(key: dict[str, Any]) -> str:
+    return f"good until {minute(key['expires_at'])} UTC" if key["expires_at"] else "good until it is revoked"

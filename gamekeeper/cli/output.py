@@ -169,6 +169,11 @@ def _complain(text: str) -> None:
     typer.echo(safe(text), err=True, color=None if _is_coloured() else False)
 
 
+def minute(stamp: str | None) -> str:
+    """A time to the minute, in UTC; empty for none."""
+    return stamp[:16].replace("T", " ") if stamp else ""
+
+
 def ago(stamp: str | None) -> str:
     """A time as people say it: ``3 min ago``."""
     if not stamp:

@@ -8,7 +8,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
-from gamekeeper.cli.output import print_json, print_table, say
+from gamekeeper.cli.output import minute, print_json, print_table, say
 from gamekeeper.errors import InvalidError
 
 DELAY_SECONDS = 60
@@ -43,7 +43,7 @@ def rotate(
     if as_json:
         print_json(made)
         return
-    say(f"key {made['id']} encrypts from {_moment(made['writes_from'])} UTC on; put the file of the keys into a backup")
+    say(f"key {made['id']} encrypts from {minute(made['writes_from'])} UTC on; put the file of the keys into a backup")
 
 
 def drop(context: typer.Context, key: KeyArgument) -> None:
@@ -72,8 +72,4 @@ def give_up(
 def _row(key: dict[str, Any]) -> tuple[str, ...]:
     until = key["given_up_at"] or key["wrote_until"]
     histories = "" if key["histories"] is None else str(key["histories"])
-    return (key["id"], key["state"], _moment(key["writes_from"]), _moment(until), histories)
-
-
-def _moment(text: str | None) -> str:
-    return (text or "")[:16].replace("T", " ")
+    return (key["id"], key["state"], minute(key["writes_from"]), minute(until), histories)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from api.needs import SightDep, needs_on_anything
 from api.rest.fields import Moment
 from api.rest.items import shown_items
 from api.services.event import EventService
+from gamekeeper.db.models import EventRow
 from gamekeeper.domain.access.sight import Sight
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event_filter import EventFilter
@@ -70,10 +71,23 @@ class Event(BaseModel):
     message: str
     actor: str = Field(description="Who did it: `key:NAME`, `agent:NODE` or `system`")
     actor_id: str = Field(description="Id of the caller: its name may be another's later; empty for none")
-    address: str = Field(description="From where the caller asked; empty where nobody did")
+    address: str = Field(
+        description="From where the caller asked; empty where nobody did, and for who has not the verb `admin` on the "
+        "server and is not that caller"
+    )
     data: dict[str, Any]
     node_at: datetime | None = Field(description="By the node's clock, where a node reported it")
     clock_offset_ms: float | None = Field(description="How far the node's clock was ahead of the server's")
+
+    @classmethod
+    def shown_to(cls, sight: Sight) -> Callable[[EventRow], Event]:
+        """Makes an event of a row, without what its reader may not know of others."""
+
+        def of(row: EventRow) -> Event:
+            found = cls.model_validate(row)
+            return found if sight.shows_address(row) else found.model_copy(update={"address": ""})
+
+        return of
 
 
 class EventList(BaseModel):
@@ -119,12 +133,13 @@ async def list_events(
     follow: Annotated[bool, Query(description="Server-sent events from `Last-Event-ID`, or from now, on")] = False,
 ) -> Response | EventList:
     """The operation log, newest first; or followed, oldest first, neither skipping nor repeating. It has the events of
-    what its reader may see, and no others."""
+    what its reader may see, and no others: those of users, keys, sign-ins and grants are for who has the verb `admin`
+    on the server, and for whom they are about."""
     if follow:
         after = last_event_id or await events.newest_seq()
         return EventSourceResponse(_stream(events, after, wanted, sight))
     page = await events.page(wanted, sight, cursor=cursor, limit=limit)
-    items = shown_items(events.odd_rows, page.rows, Event.model_validate, "seq")
+    items = shown_items(events.odd_rows, page.rows, Event.shown_to(sight), "seq")
     return EventList(items=items, next_cursor=page.next_cursor)
 
 
@@ -142,5 +157,5 @@ async def _stream(
     async for batch in events.follow(after, wanted, sight):
         if batch.lost_to:
             yield JSONServerSentEvent({"from": after + 1, "to": batch.lost_to}, event="gap", id=str(batch.lost_to))
-        for event in shown_items(events.odd_rows, batch.rows, Event.model_validate, "seq"):
+        for event in shown_items(events.odd_rows, batch.rows, Event.shown_to(sight), "seq"):
             yield JSONServerSentEvent(event.model_dump(mode="json"), event="event", id=str(event.seq))

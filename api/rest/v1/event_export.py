@@ -58,7 +58,7 @@ async def export_events(
 
 async def _batches(events: EventService, wanted: EventFilter, sight: Sight) -> AsyncIterator[Sequence[Event]]:
     async for rows in events.whole(wanted, sight):
-        yield shown_items(events.odd_rows, rows, Event.model_validate, "seq")
+        yield shown_items(events.odd_rows, rows, Event.shown_to(sight), "seq")
 
 
 async def _json(events: EventService, wanted: EventFilter, sight: Sight) -> AsyncIterator[str]:

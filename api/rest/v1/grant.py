@@ -61,9 +61,10 @@ class GrantOn(Body):
         return make_selector(kind, self.ids, self.labels, is_own=self.own)
 
     @classmethod
-    def of(cls, row: GrantRow) -> Self:
-        fields: dict[str, Any] = {"kind": row.kind, "ids": row.ids, "labels": row.labels, "own": row.is_own}
-        return cls.model_validate(fields)
+    def of(cls, selector: Selector) -> Self:
+        kind = ALL if selector.kind is None else selector.kind.value
+        fields: dict[str, Any] = {"ids": list(selector.ids), "labels": dict(selector.labels), "own": selector.is_own}
+        return cls.model_validate({"kind": kind} | fields)
 
 
 class GrantCreate(Body):
@@ -102,13 +103,13 @@ class Grant(BaseModel):
 
     @classmethod
     def of(cls, row: GrantRow) -> Grant:
-        verbs = row.grant().verbs
+        grant = row.grant()
         return cls(
             id=row.id,
             holder=Holder(kind=HolderKind(row.holder_kind), id=row.holder_id),
             role=row.role,
-            verbs=[verb.value for verb in Verb if verb in verbs],
-            on=GrantOn.of(row),
+            verbs=[verb.value for verb in Verb if verb in grant.verbs],
+            on=GrantOn.of(grant.selector),
             created_by=row.created_by,
             created_at=row.created_at,
             expires_at=row.expires_at,

@@ -222,4 +222,5 @@ async def _check_reaches(session: AsyncSession, by: Caller, row: ApiKeyRow) -> N
 
 
 def _event(kind: EventKind, row: ApiKeyRow, **data: str) -> Event:
-    return Event(kind=kind, message=row.name, data={"key": row.id} | data)
+    whose = {"user": row.user_id} if row.user_id else {}
+    return Event(kind=kind, message=row.name, data={"key": row.id} | whose | data)

@@ -60,7 +60,8 @@ async def test_a_guest_sees_what_it_was_given_and_nothing_else(api: ApiUnderTest
     assert await guest.ids("/run-groups", "name") == ["group-blue"]
     assert (await guest.get("/run-groups", name="group-red")).json()["items"][0]["running"] == []
     kinds = {(event["kind"], event["node"], event["message"]) for event in (await guest.get("/events")).json()["items"]}
-    assert kinds == {("node.created", "node-2", ""), ("pipeline.stored", "", "blue version 1")}
+    own = {("key.made", "", "guest"), ("grant.made", "", f"key:{guest.id}: see on all team=blue")}
+    assert kinds == own | {("node.created", "node-2", ""), ("pipeline.stored", "", "blue version 1")}
 
 
 async def test_what_is_hidden_is_as_what_is_not_there(api: ApiUnderTest) -> None:

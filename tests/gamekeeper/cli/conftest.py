@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from gamekeeper.cli.app import build, exit_code
+from gamekeeper.errors import GamekeeperError
 from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
 from tests.hang import HANG_SECONDS
 
 # As a shell's foreground does; tests that run in a background inherit that SIGINT is ignored. There is no preexec_fn,
 # because the copy of a process in which gRPC runs may abort.
 TAKES_INTERRUPTS = ("env", "--default-signal=INT")
+SHELL_PASSWORD = "correct horse battery"
 GAMEKEEPER = str(Path(sys.executable).parent / "gamekeeper")
 
 
@@ -93,3 +97,43 @@ async def command(api: ApiUnderTest, tmp_path: Path) -> Command:
     await api.start_control_worker()
     await api.start_agent()
     return Command(api, tmp_path)
+
+
+class Shell:
+    """Types commands in a home of its own. ``server`` stands before each, unless it is empty."""
+
+    def __init__(self, api: ApiUnderTest, folder: Path) -> None:
+        self.url = f"http://{api.rest_address}"
+        self._folder = folder
+
+    async def __call__(self, *words: str, given: str = "") -> Said:
+        async with asyncio.timeout(HANG_SECONDS):
+            done = await asyncio.to_thread(CliRunner().invoke, build(), list(words), input=given)
+        if isinstance(done.exception, GamekeeperError):
+            return Said(exit_code(done.exception), done.stdout_bytes, str(done.exception))
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return Said(done.exit_code, done.stdout_bytes, done.stderr)
+
+    async def as_admin(self, *words: str, given: str = "") -> Said:
+        return await self("--server", self.url, "--api-key", ADMIN_KEY, *words, given=given)
+
+    async def made(self, name: str, *words: str) -> str:
+        """A user's one-time password."""
+        said = await self.as_admin("user", "make", name, *words)
+        assert said.code == 0, said.err
+        return said.lines[0]
+
+    async def signs_in(self, name: str, *words: str) -> None:
+        """Makes the user, signs it in, and takes its context from now on."""
+        once = await self.made(name, *words)
+        said = await self("login", "--server", self.url, "--password-stdin", name, given=f"{once}\n{SHELL_PASSWORD}\n")
+        assert said.code == 0, said.err
+
+
+@pytest.fixture
+async def shell(api: ApiUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("SERVER", "API_KEY", "CONTEXT", "STATE_DIR", "PIN"):
+        monkeypatch.delenv(f"GAMEKEEPER_{name}", raising=False)
+    await api.serve_rest()
+    return Shell(api, tmp_path)

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from gamekeeper.cli import typed
-from gamekeeper.cli.app import build, exit_code
 from gamekeeper.cli.saved_contexts import contexts_file
-from gamekeeper.errors import GamekeeperError, InvalidError
-from tests.fixtures.api import ADMIN_KEY, ApiUnderTest
-from tests.gamekeeper.cli.conftest import Said
-from tests.hang import HANG_SECONDS
-
-PASSWORD = "correct horse battery"
-
-
-class Shell:
-    """Types commands in a home of its own. ``server`` stands before each, unless it is empty."""
-
-    def __init__(self, api: ApiUnderTest, folder: Path) -> None:
-        self.url = f"http://{api.rest_address}"
-        self._folder = folder
-
-    async def __call__(self, *words: str, given: str = "") -> Said:
-        async with asyncio.timeout(HANG_SECONDS):
-            done = await asyncio.to_thread(CliRunner().invoke, build(), list(words), input=given)
-        if isinstance(done.exception, GamekeeperError):
-            return Said(exit_code(done.exception), done.stdout_bytes, str(done.exception))
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return Said(done.exit_code, done.stdout_bytes, done.stderr)
-
-    async def as_admin(self, *words: str) -> Said:
-        return await self("--server", self.url, "--api-key", ADMIN_KEY, *words)
-
-    async def made(self, name: str, *words: str) -> str:
-        """A user's one-time password."""
-        said = await self.as_admin("user", "make", name, *words)
-        assert said.code == 0, said.err
-        return said.lines[0]
-
-
-@pytest.fixture
-async def shell(api: ApiUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in ("SERVER", "API_KEY", "CONTEXT", "STATE_DIR", "PIN"):
-        monkeypatch.delenv(f"GAMEKEEPER_{name}", raising=False)
-    await api.serve_rest()
-    return Shell(api, tmp_path)
+from gamekeeper.errors import InvalidError
+from tests.gamekeeper.cli.conftest import SHELL_PASSWORD as PASSWORD
+from tests.gamekeeper.cli.conftest import Shell
 
 
 async def test_a_user_signs_in_calls_and_signs_out(shell: Shell) -> None:

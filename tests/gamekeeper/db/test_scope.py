@@ -15,7 +15,7 @@ from gamekeeper.db.scope import INSTANCES, within
 from gamekeeper.domain.access.access import Access
 from gamekeeper.domain.access.grant import Grant
 from gamekeeper.domain.access.selector import Selector
-from gamekeeper.domain.access.sight import sight_of
+from gamekeeper.domain.access.sight import OF_PEOPLE, sight_of
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event_filter import EventFilter
 
@@ -44,7 +44,17 @@ def some_instance(chance: random.Random, id_: str) -> InstanceRow:
 
 def some_access(chance: random.Random, kinds: Sequence[ObjectKind | None]) -> Access:
     chosen = [some_selector(chance, chance.choice(kinds)) for _ in range(chance.randrange(4))]
-    return Access(chance.choice(HOLDERS), tuple(Grant(frozenset({Verb.SEE}), selector) for selector in chosen))
+    verbs = [frozenset({Verb.SEE, *chance.choice([[], [], [Verb.ADMIN]])}) for _ in chosen]
+    grants = tuple(Grant(verbs, selector) for verbs, selector in zip(verbs, chosen, strict=True))
+    return Access(chance.choice(HOLDERS), grants)
+
+
+def some_data(chance: random.Random) -> dict[str, object]:
+    """As events have it: of pipelines, and of people."""
+    users: list[dict[str, object]] = [{"user": "aa"}, {"key": "AA", "user": "aa"}, {"holder": "user:aa"}]
+    keys: list[dict[str, object]] = [{"key": "aa"}, {"holder": "key:a"}]
+    named: list[dict[str, object]] = [{"pipeline": chance.choice(IDS)}, {"pipeline": 3}, {"pipeline": None}]
+    return chance.choice([{}, *users, *keys, *named])
 
 
 async def test_sql_and_memory_agree_on_instances(database: Database) -> None:
@@ -79,14 +89,14 @@ async def test_sql_and_memory_agree_on_events(database: Database) -> None:
             ]
         )
         for _ in range(300):
-            subject = chance.choice(["node", "pipeline", "schedule", "key", "pipelines"])
+            subjects = ["node", "pipeline", "schedule", "pipelines", *OF_PEOPLE, "signXin", "keys"]
             session.add(
                 EventRow(
-                    kind=f"{subject}.x",
+                    kind=f"{chance.choice(subjects)}.x",
                     node=chance.choice(["", "", *IDS]),
                     run=chance.choice(["", "", "", *[f"r{id_}" for id_ in IDS]]),
                     instance=chance.choice(["", "", "", *IDS]),
-                    data=chance.choice([{}, {"pipeline": chance.choice(IDS)}, {"pipeline": 3}, {"pipeline": None}]),
+                    data=some_data(chance),
                 )
             )
     kinds = [*ObjectKind, None]
