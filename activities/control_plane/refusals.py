@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 _MESSAGE_LIMIT = 2000
 
@@ -17,7 +17,7 @@ def refusals_are_final(kind: str) -> Iterator[None]:
     """An error of ``kind`` for a wrong request; a database that is away is asked again."""
     try:
         yield
-    except (InvalidError, NotFoundError, ConflictError) as error:
+    except (InvalidError, NotFoundError, ConflictError, ForbiddenError) as error:
         raise final(error, kind) from error
 
 

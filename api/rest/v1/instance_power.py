@@ -201,6 +201,7 @@ def _split(body: InstanceUpdate, raw: bytes, key: str | None) -> tuple[InstanceS
 )
 async def rollback_instance(
     instance_id: InstanceId,
+    caller: CallerDep,
     power: InstancePowerDep,
     instances: InstancesDep,
     body: Rollback | None = None,
@@ -209,7 +210,7 @@ async def rollback_instance(
     """Takes an older revision: the one before the current one, or the one that is named."""
     wanted = body or Rollback()
     await power.rollback(
-        instance_id, wanted.revision, auto_revert=wanted.auto_revert, strategy=wanted.strategy, key=key
+        instance_id, wanted.revision, caller.access, auto_revert=wanted.auto_revert, strategy=wanted.strategy, key=key
     )
     return shown(await instances.get(instance_id))
 

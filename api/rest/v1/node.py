@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.dependencies import SAFE_ID, CallerDep, Cursor, EnrolmentDep, IfMatch, Limit, MetricsDep, NodesDep
+from api.dependencies import NO_NUL, SAFE_ID, CallerDep, Cursor, EnrolmentDep, IfMatch, Limit, MetricsDep, NodesDep
 from api.needs import Judged, SeenNodes, SightDep, needs
 from api.problems import problems
 from api.rest.body import Body
@@ -187,7 +187,7 @@ async def list_nodes(
     scope: SeenNodes,
     node_status: Annotated[NodeStatus | None, Query(alias="status")] = None,
     mode: NodeMode | None = None,
-    label: Annotated[str | None, Query(max_length=330, examples=["pool=arena"])] = None,
+    label: Annotated[str | None, Query(max_length=500, pattern=NO_NUL, examples=["pool=arena"])] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> NodeList:

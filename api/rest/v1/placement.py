@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from api.dependencies import PlacementsDep
+from api.dependencies import CallerDep, PlacementsDep
 from api.needs import Judged, SeenNodes, needs
 from api.problems import SPEC
 from api.rest.v1.instance import InstanceCreate
@@ -40,11 +40,11 @@ class PlacementAnswer(BaseModel):
 
 @router.post("/try", responses=SPEC, dependencies=[needs(Verb.SEE, ObjectKind.NODE, judged=Judged.LIST)])
 async def try_placement(
-    body: InstanceCreate, request: Request, placements: PlacementsDep, scope: SeenNodes
+    body: InstanceCreate, request: Request, placements: PlacementsDep, caller: CallerDep, _: SeenNodes
 ) -> PlacementAnswer:
     """Answers where an instance would go among the nodes that the caller sees, and why not elsewhere. The body is that
     of a new instance; nothing is made or promised. 422 lists every problem of the body."""
-    answer = await placements.attempt(body.submission(await request.body()), scope)
+    answer = await placements.attempt(body.submission(await request.body()), caller.access)
     return PlacementAnswer(
         fits=[
             Fit(node=fit.node, ports=dict(fit.ports), gpus={fit.gpu_vendor: fit.gpu_count} if fit.gpu_count else {})

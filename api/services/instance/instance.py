@@ -15,7 +15,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.instance.accept import InstanceAcceptance, InstanceOrigin
 from gamekeeper.control_plane.instance.plan import InstanceSubmission
-from gamekeeper.control_plane.placement.instance import OWNER_KIND
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import InstanceRow, NodeRow
@@ -23,7 +22,7 @@ from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.page import Page
-from gamekeeper.db.repositories.reservation import HeldPort, ReservationRepository
+from gamekeeper.db.repositories.reservation import INSTANCE, HeldPort, ReservationRepository
 from gamekeeper.db.repositories.target import target_of
 from gamekeeper.domain.access.access import Access, Scope
 from gamekeeper.domain.access.labels import check_labels
@@ -134,7 +133,7 @@ async def _seen(session: AsyncSession, rows: Sequence[InstanceRow]) -> list[Seen
         return []
     nodes = {row.id: row for row in await NodeRepository(session).statuses_of(sorted({row.node_id for row in rows}))}
     images = await InstanceRepository(session).images(rows[0].id, rows[-1].id)
-    ports = await ReservationRepository(session).held_ports(OWNER_KIND, [row.id for row in rows])
+    ports = await ReservationRepository(session).held_ports(INSTANCE, [row.id for row in rows])
     return [SeenInstance(row, nodes.get(row.node_id), images.get(row.id, ""), ports.get(row.id, ())) for row in rows]
 
 

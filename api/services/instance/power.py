@@ -88,14 +88,22 @@ class InstancePowerService:
         self,
         instance_id: str,
         revision: int | None,
+        access: Access,
         *,
         auto_revert: bool,
         strategy: Strategy = Strategy.RECREATE,
         key: str | None = None,
     ) -> None:
-        row, _ = await self._find(instance_id)
-        if revision == row.revision:
-            raise ConflictError(f'instance "{instance_id}" is at revision {revision} already')
+        """Takes an older revision. Raises ForbiddenError for one of a group that has others' instances by now."""
+        async with self._database.read() as session:
+            instances = InstanceRepository(session)
+            row = await instances.get(instance_id)
+            if revision == row.revision:
+                raise ConflictError(f'instance "{instance_id}" is at revision {revision} already')
+            revision = revision or await instances.revision_before(instance_id, row.revision)
+            older = await instances.find_revision(instance_id, revision) if revision is not None else None
+            if older is not None:  # of one that is not there the workflow says so
+                await check_group(session, access, InstanceSpec.model_validate(older.spec).group or "")
         request = ChangeRequest(
             revision=revision, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
         )

@@ -73,7 +73,9 @@ class RunService:
         async with self._database.read() as session:
             await check_stored(session, access, submission, Verb.SEE)
         submission = await self.planner.with_node(submission, bounds.nodes)
-        return (await self.planner.plan(submission, self._node_wait, caller=current_actor(), bounds=bounds)).pipeline
+        by = current_actor()
+        plan = await self.planner.plan(submission, self._node_wait, caller=by, bounds=bounds, sight=bounds)
+        return plan.pipeline
 
     async def submit(self, submission: Submission, access: Access, rerun: Rerun | None = None) -> Accepted:
         """Accepts the run and starts it; the same idempotency key gives the same run. Raises as RunAcceptance does, and

@@ -22,7 +22,7 @@ from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.run import RunRepository
 from gamekeeper.db.repositories.target import TargetRepository
 from gamekeeper.domain.access.access import Access, Scope
-from gamekeeper.domain.access.bounds import bounds_of
+from gamekeeper.domain.access.bounds import bounds_of, sight_bounds
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -91,7 +91,8 @@ class ScheduleService:
         submission = await self._planner.with_node(submission, access.scope(Verb.RUN, ObjectKind.NODE))
         call = replace(call, node=submission.node)
         bounds, by = bounds_of(access), current_actor()
-        planned = (await self._planner.plan(submission, self._node_wait, caller=by, bounds=bounds)).submission
+        planning = self._planner.plan(submission, self._node_wait, caller=by, bounds=bounds, sight=sight_bounds(access))
+        planned = (await planning).submission
         checked, _, _ = await self._planner.judge.check(await self._planner.document(planned))
         if not checked.schedule:
             message = f'pipeline "{pipeline}" version {planned.version} has no "schedule"'

@@ -12,6 +12,7 @@ from gamekeeper.control_plane.instance.may_make import check_may_make
 from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmission, placed, plan_instance
 from gamekeeper.control_plane.instance.quota import within_quota
 from gamekeeper.control_plane.instance.schedule import set_schedule
+from gamekeeper.control_plane.placement.holder_names import sight_of_run
 from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
@@ -20,6 +21,7 @@ from gamekeeper.db.models.columns import storable, utc_now
 from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.secret_use import SecretUseRepository
 from gamekeeper.domain.access.access import ALL_NODES, Access
+from gamekeeper.domain.access.bounds import sight_bounds
 from gamekeeper.domain.access.verb import ObjectKind, Verb
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.event.event import Event
@@ -87,14 +89,16 @@ class InstanceAcceptance:
         allowed = ALL_NODES
         if origin.access is not None:
             await check_may_make(session, origin.access, plan)
-            allowed = origin.access.scope(Verb.RUN, ObjectKind.NODE)
+            allowed, sight = origin.access.scope(Verb.RUN, ObjectKind.NODE), sight_bounds(origin.access)
+        else:
+            sight = await sight_of_run(session, origin.run_id)
         before = await instances.find_whatever(plan.id)
         if before is not None and before.deleted_at is None:
             hint = f"gamekeeper instance show {plan.id}; or update it"
             raise ConflictError(f'there is an instance "{plan.id}" already', hint=hint)
         owner = origin.owner or await instances.owner_of_run(origin.run_id)
         async with within_quota(session, owner):
-            place = await placed(session, plan, origin.pipeline, allowed)
+            place = await placed(session, plan, origin.pipeline, allowed, sight)
             row = await _row(instances, plan, place.node, origin, before)
             row.owner = owner
             row.idempotency_key, row.request_hash = submission.idempotency_key, submission.fingerprint

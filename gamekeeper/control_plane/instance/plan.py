@@ -15,6 +15,7 @@ from gamekeeper.control_plane.secret.naming import check_instance
 from gamekeeper.db.models import InstanceRow, NodeRow
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.domain.access.access import ALL_NODES, Scope
+from gamekeeper.domain.access.bounds import NOTHING, Bounds
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.instance.document import InstanceDocument, RevisionDocument, make_spec, read_document
@@ -105,15 +106,17 @@ def _check_beside(before: Container, after: Container, problems: ProblemList) ->
         problems.add(after.path_of_gpus, "gpu_of_both", message, GPU_HINT)
 
 
-async def where_to(session: AsyncSession, plan: InstancePlan, allowed: Scope = ALL_NODES) -> Where:
+async def where_to(
+    session: AsyncSession, plan: InstancePlan, allowed: Scope = ALL_NODES, sight: Bounds = NOTHING
+) -> Where:
     """The node that the plan names, or those among which it may be placed. In a fleet of one it names none. ``allowed``
-    are the nodes that there are for who asks.
+    are the nodes that there are for who asks, and ``sight`` what they may be told of.
 
     Raises SpecError with every problem of the named one.
     """
     wish = plan.document.node
     if isinstance(wish, NodeSelector):
-        return replace(where_of(wish, plan.spec.group or ""), allowed=allowed)
+        return replace(where_of(wish, plan.spec.group or ""), allowed=allowed, sight=sight)
     problems = ProblemList(plan.positions.positions)
     nodes = NodeRepository(session)
     node_id = wish or await nodes.only_id()
@@ -131,15 +134,15 @@ async def where_to(session: AsyncSession, plan: InstancePlan, allowed: Scope = A
         check_policy(plan.spec, row, problems)
     if problems.problems:
         raise SpecError(problems.problems, WHAT)
-    return Where(node=node_id, group=plan.spec.group or "")
+    return Where(node=node_id, group=plan.spec.group or "", sight=sight)
 
 
 async def placed(
-    session: AsyncSession, plan: InstancePlan, pipeline: str, allowed: Scope = ALL_NODES
+    session: AsyncSession, plan: InstancePlan, pipeline: str, allowed: Scope = ALL_NODES, sight: Bounds = NOTHING
 ) -> PlacedInstance:
     """Promises the instance its room. Raises SpecError with every problem, ConflictError while no node has room. Of a
     ``pipeline`` it may have the secrets that this may have."""
-    where, problems = await where_to(session, plan, allowed), ProblemList(plan.positions.positions)
+    where, problems = await where_to(session, plan, allowed, sight), ProblemList(plan.positions.positions)
     try:
         placed_at = await place_instance(session, plan.id, plan.spec, where)
     except InvalidError as error:

@@ -7,9 +7,11 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.control_plane.access.owner import access_of_owner
 from gamekeeper.control_plane.instance.observe import observe
 from gamekeeper.control_plane.instance.quota import within_quota
 from gamekeeper.control_plane.instance.schedule import note_end, note_replaced
+from gamekeeper.control_plane.placement.holder_names import sight_of_run
 from gamekeeper.control_plane.placement.instance import place_instance, release_instance, settle_instance
 from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
@@ -20,6 +22,8 @@ from gamekeeper.db.repositories.instance import InstanceRepository
 from gamekeeper.db.repositories.instance_schedule import InstanceScheduleRepository
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.secret_use import SecretUseRepository
+from gamekeeper.domain.access.bounds import Bounds, sight_bounds
+from gamekeeper.domain.access.grant import holder
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.instance.control import ActionBegin, ActionBegun, ActionFinish, InstanceAction
@@ -83,7 +87,7 @@ class SqlInstanceStore:
         if asked.spec is not None:
             number = await instances.newest_revision(row.id) + 1
             await _check_beside(session, row, asked.spec.asked, beside=beside)
-            where = Where(node=row.node_id)
+            where = Where(node=row.node_id, sight=await _sight(session, asked))
             placed = await place_instance(session, row.id, asked.spec, where, beside=beside)
             if not asked.run_id:
                 await _check_new(session, row, placed.spec)
@@ -105,10 +109,12 @@ class SqlInstanceStore:
             earlier = await instances.revision_before(row.id, row.revision)
             if earlier is None:
                 raise ConflictError(f'instance "{row.id}" has no revision before {row.revision}')
-            return await self._older(session, row, earlier, beside=beside)
-        return await self._older(session, row, asked.revision or row.revision, beside=beside)
+            return await self._older(session, row, earlier, asked, beside=beside)
+        return await self._older(session, row, asked.revision or row.revision, asked, beside=beside)
 
-    async def _older(self, session: AsyncSession, row: InstanceRow, number: int, *, beside: bool) -> int:
+    async def _older(
+        self, session: AsyncSession, row: InstanceRow, number: int, asked: ActionBegin, *, beside: bool
+    ) -> int:
         """A revision that there is, with its room."""
         found = await InstanceRepository(session).find_revision(row.id, number)
         if found is None:
@@ -116,7 +122,8 @@ class SqlInstanceStore:
         if number != row.revision:
             spec = _numbered(InstanceSpec.model_validate(found.spec))  # it never changes
             await _check_beside(session, row, spec, beside=beside)
-            await place_instance(session, row.id, spec, Where(node=row.node_id), beside=beside)
+            where = Where(node=row.node_id, sight=await _sight(session, asked))
+            await place_instance(session, row.id, spec, where, beside=beside)
         return number
 
     async def _begun(self, session: AsyncSession, row: InstanceRow) -> ActionBegun:
@@ -182,6 +189,14 @@ def _asked_of_quota(session: AsyncSession, row: InstanceRow, asked: ActionBegin)
         return nullcontext()
     comes_up = asked.desired is Desired.RUNNING and row.desired != Desired.RUNNING
     return within_quota(session, row.owner, comes_up=comes_up)
+
+
+async def _sight(session: AsyncSession, asked: ActionBegin) -> Bounds:
+    """The sight of whoever asked for the action, or for the run that did."""
+    if asked.run_id:
+        return await sight_of_run(session, asked.run_id)
+    kind = asked.by.partition(":")[0]
+    return sight_bounds(await access_of_owner(session, holder(kind, asked.asker.id)))
 
 
 def _comes_beside(row: InstanceRow, asked: ActionBegin) -> bool:

@@ -21,7 +21,7 @@ from gamekeeper.db.repositories.run_group import RunGroupRepository, lock_name
 from gamekeeper.db.repositories.secret_use import SecretUseRepository
 from gamekeeper.db.repositories.target import TargetRepository
 from gamekeeper.domain.access.access import Access
-from gamekeeper.domain.access.bounds import NO_BOUNDS, bounds_of
+from gamekeeper.domain.access.bounds import NO_BOUNDS, Bounds, bounds_of, sight_bounds
 from gamekeeper.domain.access.labels import check_no_gain
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind
@@ -69,9 +69,10 @@ class RunAcceptance:
         others have the submission's idempotency key for that. ``carry`` chooses what is taken over from an earlier run.
         ``access`` is what the owner may do, None for somebody who may do everything.
 
-        Raises ForbiddenError for a pipeline that is brought along and that ``access`` does not let in, SpecError and
-        NotFoundError as planning does, InvalidError for more than a workflow can begin with, and ConflictError for a
-        group that is busy and rejects, a schedule whose runs pile up, and an idempotency key of another request.
+        Raises ForbiddenError for a pipeline that is brought along and that ``access`` does not let in, and for a group
+        with others' runs, SpecError and NotFoundError as planning does, InvalidError for more than a workflow can begin
+        with, and ConflictError for a group that is busy and rejects, a schedule whose runs pile up, and an idempotency
+        key of another request.
         """
         known = await self._known(submission, run_id, origin)
         if known is not None:
@@ -80,15 +81,16 @@ class RunAcceptance:
         held = await self._held_above(origin.parent_run)
         first = await self._first_run(origin.rerun_of)
         bounds = bounds_of(access) if access is not None else NO_BOUNDS
+        sight = sight_bounds(access) if access is not None else NO_BOUNDS
         plan = await self._planner.plan(
-            submission, node_wait, new_id, origin.callers, held, first, caller=origin.caller, bounds=bounds
+            submission, node_wait, new_id, origin.callers, held, first, origin.caller, bounds, sight
         )
         if access is not None:
             await self._check_labels(access, plan.pipeline, is_own=submission.pipeline is None and not origin.rerun_of)
         carried = carry(plan.pipeline) if carry else []
         check_can_begin(plan, carried)
         try:
-            return await self._write(new_id, plan, origin, carried)
+            return await self._write(new_id, plan, origin, carried, sight)
         except ConflictError:
             # the same request came twice at once, and one row won
             known = await self._known(submission, run_id, origin)
@@ -106,12 +108,16 @@ class RunAcceptance:
                 stored = await TargetRepository(session).pipeline(resolved.name)
                 check_no_gain(access, stored or replace(target, labels={}), target)
 
-    async def _write(self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus]) -> Accepted:
+    async def _write(
+        self, run_id: str, plan: Plan, origin: Origin, carried: list[StepStatus], sight: Bounds
+    ) -> Accepted:
         row, steps = _rows(run_id, plan, origin, carried)
         async with self._database.write() as session:
             if origin.schedule is not None:
                 await _check_not_flooded(session, origin.schedule)
-            superseded = await RunGroupRepository(session).make_room(run_id, plan.pipeline.concurrency)
+            superseded = await RunGroupRepository(session).make_room(
+                run_id, plan.pipeline.concurrency, plan.bounds.pipelines, sight.pipelines
+            )
             await pin_approvers(session, plan.pipeline, steps)
             await RunRepository(session).add(row, steps)
             await SecretUseRepository(session).note_run(run_id, named_by_run(plan.pipeline))

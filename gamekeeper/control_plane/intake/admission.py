@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from gamekeeper.control_plane.instance.taken import check_is_free
 from gamekeeper.control_plane.placement.step_room import short_ever
 from gamekeeper.db.models import InstanceRow, NodeRow
 from gamekeeper.db.repositories.node import node_view
-from gamekeeper.db.repositories.target import target_of
+from gamekeeper.db.repositories.target import TargetRepository, target_of
 from gamekeeper.domain.access.access import Scope
 from gamekeeper.domain.container.container_key import StepKey
 from gamekeeper.domain.language.check_step import check_side_by_side
@@ -46,24 +48,45 @@ def admit(
 
 
 def admit_instances(
-    resolved: ResolvedPipeline, rows: Mapping[str, InstanceRow], scope: Scope, problems: ProblemList
+    resolved: ResolvedPipeline, rows: Mapping[str, InstanceRow], scope: Scope, sees: Scope, problems: ProblemList
 ) -> None:
-    """Adds a problem for each step whose instance is not its pipeline's, or is somewhere else. Of one outside of the
-    scope no more is told than that its id is taken, or was: its logs and volumes are still under that id."""
+    """Adds a problem for each step whose instance is not its pipeline's, or is somewhere else. One outside of the scope
+    is not taken over: its logs and volumes are still under its id. Of one that nobody ``sees`` no more is told than
+    that its id is taken, or was."""
     for index, step in enumerate(resolved.steps):
         if step.instance is not None and step.instance.strategy is Strategy.BLUE_GREEN:
             check_side_by_side(step.spec, ("steps", index), problems)
         row = rows.get(step.instance.id) if step.instance is not None else None
         if row is not None and row.pipeline != resolved.name and not scope.covers(target_of(row)):
-            message = f'the id "{row.id}" of an instance is taken, or was'
-            problems.add(("steps", index, "instance"), "id_taken", message, "choose another id")
+            _add_taken(row, index, problems)
             continue
         if row is None or row.deleted_at is not None:
             continue
         try:
             check_is_free(row, resolved.name, step.node)
         except ConflictError as error:
-            problems.add(("steps", index, "instance"), error.code, error.message, error.hint)
+            if sees.covers(target_of(row)):
+                problems.add(("steps", index, "instance"), error.code, error.message, error.hint)
+            else:
+                _add_taken(row, index, problems)
+
+
+def _add_taken(row: InstanceRow, index: int, problems: ProblemList) -> None:
+    message = f'the id "{row.id}" of an instance is taken, or was'
+    problems.add(("steps", index, "instance"), "id_taken", message, "choose another id")
+
+
+async def check_groups(session: AsyncSession, resolved: ResolvedPipeline, scope: Scope, problems: ProblemList) -> None:
+    """Adds a problem for the first step whose instance would come into a group with instances that are neither of the
+    scope nor its pipeline's: the members of a group reach one another."""
+    if scope.is_everything:
+        return
+    for index, step in enumerate(resolved.steps):
+        group = step.instance.group if step.instance is not None else ""
+        if group and await TargetRepository(session).group_has_others(group, scope, resolved.name):
+            message = f'the group "{group}" of its instance has instances of somebody else'
+            problems.add(("steps", index, "instance"), "group_taken", message, "give the pipeline another name")
+            return  # the instances of a pipeline share a group
 
 
 def _check_room(step: ResolvedStep, path: Path, row: NodeRow, problems: ProblemList) -> None:

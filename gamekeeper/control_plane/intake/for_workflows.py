@@ -16,7 +16,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.run.run import AcceptedRun, GroupPlace, GroupRequest, RunById, RunCall, RunInput
 from gamekeeper.domain.run.schedule import ScheduledRun, pipeline_of_schedule
-from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
+from gamekeeper.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 
 class SqlRunIntake:
@@ -58,7 +58,7 @@ class SqlRunIntake:
             if trouble := await self._trouble(scheduled.run_id):
                 raise ConflictError(trouble, hint="free space there; the schedule's next time is begun again")
             return await self._accept(scheduled.run_id, submission, origin, scheduled.node_wait)
-        except (InvalidError, NotFoundError, ConflictError) as error:
+        except (InvalidError, NotFoundError, ConflictError, ForbiddenError) as error:
             await self._tell_refused(scheduled.schedule, str(error))
             raise
 

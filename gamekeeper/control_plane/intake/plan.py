@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gamekeeper.control_plane.access.approvers import check_approvers
-from gamekeeper.control_plane.intake.admission import admit, admit_instances
+from gamekeeper.control_plane.intake.admission import admit, admit_instances, check_groups
 from gamekeeper.control_plane.intake.submission import Submission
 from gamekeeper.control_plane.judging.judge import Judge
 from gamekeeper.control_plane.placement.steps import place_steps
@@ -18,7 +18,7 @@ from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.pipeline import PipelineRepository, no_pipeline
 from gamekeeper.db.repositories.target import TargetRepository
 from gamekeeper.domain.access.access import ALL_NODES, ALL_PIPELINES, Scope
-from gamekeeper.domain.access.bounds import NO_BOUNDS, Bounds
+from gamekeeper.domain.access.bounds import NO_BOUNDS, NOTHING, Bounds
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.language.arguments import check_call
@@ -37,27 +37,30 @@ MAX_CALLS = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """``submission`` has the text and the version of a stored pipeline."""
+    """``submission`` has the text and the version of a stored pipeline. ``bounds`` are those that it was planned
+    within: none for a stored one of an author without bounds."""
 
     submission: Submission
     pipeline: ResolvedPipeline
     nodes: dict[str, NodeView]
+    bounds: Bounds = NO_BOUNDS
 
 
 @dataclass
 class _Chain:
     """The pipelines that call one another down to the one that is planned now, with the concurrency groups that they
-    hold, the actor who asks for all of it and within which bounds, and the calls looked at in all."""
+    hold, the actor who asks for all of it, within which bounds and with what sight, and the calls looked at in all."""
 
     names: tuple[str, ...]
     groups: frozenset[str] = frozenset()
     caller: str | None = None
     bounds: Bounds = NO_BOUNDS
+    sight: Bounds = NOTHING
     looked_at: list[str] = field(default_factory=list)
 
     def below(self, name: str, group: ResolvedConcurrency | None = None) -> _Chain:
         groups = self.groups | {group.group} if group else self.groups
-        return _Chain((*self.names, name), groups, self.caller, self.bounds, self.looked_at)
+        return _Chain((*self.names, name), groups, self.caller, self.bounds, self.sight, self.looked_at)
 
     def of(self, row: PipelineRow) -> _Chain:
         """The same for a stored pipeline: one of an author without bounds is trusted."""
@@ -79,10 +82,12 @@ class RunPlanner:
         first_run: str = "",
         caller: str | None = None,
         bounds: Bounds = NO_BOUNDS,
+        sight: Bounds = NOTHING,
     ) -> Plan:
         """``callers`` are the pipelines whose steps this one is, and ``held_groups`` what their runs hold. A rerun has
         its ``first_run``. The actor ``caller`` asks for it; where nobody is named, nodes alone judge by that. What lies
-        outside of ``bounds`` is not there, unless the pipeline is stored and its author had none.
+        outside of ``bounds`` is not there, unless the pipeline is stored and its author had none. Problems name what
+        ``sight`` shows.
 
         Raises SpecError with every problem, InvalidError for more than a workflow can begin with, and NotFoundError for
         a stored pipeline that is not there.
@@ -92,9 +97,9 @@ class RunPlanner:
         call = Call(submission.args, submission.envs, submission.node, run_id, first_run=first_run)
         if not bounds.is_everything and not await self._is_bounded(submission):
             bounds = NO_BOUNDS
-        resolved, views = await self._plan(document, call, _Chain(callers, held_groups, caller, bounds))
+        resolved, views = await self._plan(document, call, _Chain(callers, held_groups, caller, bounds, sight))
         resolved.node_wait = node_wait
-        plan = Plan(submission, resolved, views)
+        plan = Plan(submission, resolved, views, bounds)
         check_can_begin(plan, [])
         return plan
 
@@ -140,7 +145,7 @@ class RunPlanner:
         resolved = await self.judge.resolve(document, call)
         async with self._database.read() as session:
             if any(step.selector is not None for step in resolved.all_steps()):
-                placed = await place_steps(session, resolved, document, chain.bounds.nodes)
+                placed = await place_steps(session, resolved, document, chain.bounds.nodes, chain.sight)
                 resolved = await self.judge.resolve(document, replace(call, placed=placed))
             nodes = NodeRepository(session)
             allowed = chain.bounds.nodes
@@ -149,9 +154,10 @@ class RunPlanner:
             instances = await InstanceRepository(session).find_many(resolved.instances())
             problems = ProblemList(document.positions)
             await check_run(session, resolved, rows, document, problems)
+            await check_groups(session, resolved, chain.bounds.instances, problems)
             if chain.bounds.is_everything:  # to others nobody's name is told, nor that there is none
                 await check_approvers(session, resolved, problems)
-        admit_instances(resolved, instances, chain.bounds.instances, problems)
+        admit_instances(resolved, instances, chain.bounds.instances, chain.sight.instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:
             message = f'the caller holds group "{resolved.concurrency.group}", so this would wait for ever'
             problems.add(("concurrency", "group"), "cycle", message, "give one of them another group")

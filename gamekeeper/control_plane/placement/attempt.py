@@ -28,10 +28,11 @@ class Attempt:
 async def attempt(session: AsyncSession, demand: Demand, container: Container, owner: Owner) -> Attempt:
     """Of a large fleet the best ``MAX_SHOWN`` nodes are looked at for their ports. Raises NotFoundError."""
     candidates = await load_candidates(session, demand, container, owner)
+    sight = demand.where.sight
     found, why = rank(demand, candidates)
     fits = []
-    seen = await with_ports(session, found[:MAX_SHOWN], owner)
-    for candidate in await with_gpus(session, seen, owner) if demand.gpus else seen:
+    seen = await with_ports(session, found[:MAX_SHOWN], owner, sight)
+    for candidate in await with_gpus(session, seen, owner, sight) if demand.gpus else seen:
         answer = give(demand, candidate)
         if isinstance(answer, Placement):
             fits.append(answer)

@@ -9,10 +9,12 @@ from pydantic import ValidationError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.control_plane.placement.holder_names import holder_names
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.node import NodeRepository
 from gamekeeper.db.repositories.reservation import Owner, ReservationRepository
+from gamekeeper.domain.access.bounds import Bounds
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.language.container import Container
@@ -21,7 +23,7 @@ from gamekeeper.domain.node.condition import ConditionType
 from gamekeeper.domain.node.demand import Demand, Where
 from gamekeeper.domain.node.inventory import Inventory
 from gamekeeper.domain.node.node import NodeMode, NodeStatus
-from gamekeeper.domain.node.placement import Candidate, Use, policy_refusals
+from gamekeeper.domain.node.placement import Candidate, Neighbour, Use, policy_refusals
 from gamekeeper.domain.node.policy import NodePolicy
 
 # With one of these a node takes nothing new, unless it is asked for by its id.
@@ -99,32 +101,48 @@ async def load_candidates(session: AsyncSession, demand: Demand, container: Cont
     fleet = await load_fleet(session, where.node, owner)
     neighbours = await ReservationRepository(session).instances(where.group, where.anti_affinity)
     others = {id_: [each for each in all_ if each.owner != str(owner)] for id_, all_ in neighbours.items()}
+    others = await with_names(session, others, where.sight)
     found = fleet.candidates(where, container)
     return [replace(candidate, neighbours=others.get(candidate.id, ())) for candidate in found]
 
 
-async def with_gpus(session: AsyncSession, candidates: Sequence[Candidate], owner: Owner) -> list[Candidate]:
+async def with_names(
+    session: AsyncSession, neighbours: Mapping[str, Sequence[Neighbour]], sight: Bounds
+) -> dict[str, list[Neighbour]]:
+    """The neighbours of each node by the names that ``sight`` may be told."""
+    holders = {each.owner: Owner.parse(each.owner) for all_ in neighbours.values() for each in all_}
+    names = await holder_names(session, holders.values(), sight)
+    return {id_: [replace(each, owner=names[holders[each.owner]]) for each in all_] for id_, all_ in neighbours.items()}
+
+
+async def with_gpus(
+    session: AsyncSession, candidates: Sequence[Candidate], owner: Owner, sight: Bounds
+) -> list[Candidate]:
     """The candidates with the GPUs that others hold there, and those of the owner."""
     held = await ReservationRepository(session).gpus([candidate.id for candidate in candidates])
+    names = await holder_names(session, {who for gpus in held.values() for who in gpus.values()}, sight)
     return [
         replace(
             candidate,
-            taken_gpus={gpu: str(who) for gpu, who in held.get(candidate.id, {}).items() if who != owner},
+            taken_gpus={gpu: names[who] for gpu, who in held.get(candidate.id, {}).items() if who != owner},
             own_gpus={gpu for gpu, who in held.get(candidate.id, {}).items() if who == owner},
         )
         for candidate in candidates
     ]
 
 
-async def with_ports(session: AsyncSession, candidates: Sequence[Candidate], owner: Owner) -> list[Candidate]:
+async def with_ports(
+    session: AsyncSession, candidates: Sequence[Candidate], owner: Owner, sight: Bounds
+) -> list[Candidate]:
     """The candidates with the ports that others hold there, or publish without holding them, and those of the owner."""
     reservations, ids = ReservationRepository(session), [candidate.id for candidate in candidates]
     taken, seen = await reservations.ports(ids), await reservations.seen_ports(ids)
     rows = await reservations.ports_of(owner)
+    names = await holder_names(session, {holder for ports in taken.values() for holder in ports.values()}, sight)
     return [
         replace(
             candidate,
-            taken={port: str(holder) for port, holder in taken.get(candidate.id, {}).items() if holder != owner},
+            taken={port: names[holder] for port, holder in taken.get(candidate.id, {}).items() if holder != owner},
             own={(row.protocol, row.number): row.key for row in rows if row.node_id == candidate.id},
             shunned=seen.get(candidate.id, frozenset()),
         )

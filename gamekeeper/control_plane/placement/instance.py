@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.placement.reserve import release, reserve, settle
-from gamekeeper.db.repositories.reservation import Owner
+from gamekeeper.db.repositories.reservation import INSTANCE, Owner
 from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.language.given_port import wishes_of, with_given_ports
 from gamekeeper.domain.node.demand import Where, demand_of
 from gamekeeper.domain.node.gpu_choice import with_given_gpus
-
-OWNER_KIND = "instance"
 
 
 @dataclass(frozen=True)
@@ -58,4 +56,4 @@ async def release_instance(session: AsyncSession, instance_id: str) -> bool:
 
 
 def owner_of(instance_id: str) -> Owner:
-    return Owner(OWNER_KIND, instance_id)
+    return Owner(INSTANCE, instance_id)

@@ -38,7 +38,7 @@ async def reserve(
     held = await reservations.find(owner)
     beside = beside and held is not None
     if held is not None:
-        demand = replace(demand, where=Where(node=held.node_id))
+        demand = replace(demand, where=Where(node=held.node_id, sight=demand.where.sight))
         room = (held.cpus, held.memory_bytes, held.pids)
         demand = demand.beside(*room) if beside else demand.at_least(*room)
     candidates = await load_candidates(session, demand, container, owner)
@@ -57,11 +57,11 @@ async def place_with_ports(
     session: AsyncSession, demand: Demand, candidates: Sequence[Candidate], owner: Owner, *, beside: bool = False
 ) -> Placement | Unplaced:
     """As ``place``; ports are read of the best nodes first, since a fleet may have a million of them."""
-    fits, why = rank(demand, candidates)
+    (fits, why), sight = rank(demand, candidates), demand.where.sight
     for begin in range(0, len(fits), AT_ONCE):
         few = fits[begin : begin + AT_ONCE]
-        few = await with_ports(session, few, owner) if demand.ports else few
-        for candidate in await with_gpus(session, few, owner) if demand.gpus else few:
+        few = await with_ports(session, few, owner, sight) if demand.ports else few
+        for candidate in await with_gpus(session, few, owner, sight) if demand.gpus else few:
             answer = give(demand, _as_others(candidate, owner) if beside else candidate)
             if isinstance(answer, Placement):
                 return answer

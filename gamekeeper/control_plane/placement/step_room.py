@@ -5,13 +5,14 @@ A try whose room is short waits in its workflow; what it holds is given back wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.placement.candidates import capacity_of_row, policy_of_row
+from gamekeeper.control_plane.placement.holder_names import holder_names, sight_of_run
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import NodeRow
 from gamekeeper.db.repositories.node import NodeRepository
@@ -46,7 +47,7 @@ async def take_rooms(session: AsyncSession, request: RoomRequest) -> list[RoomAn
     for room in request.asked:
         if room.node not in nodes:
             nodes[room.node] = await _load(session, room.node, kept.get(room.node, Use()))
-        answers.append(await _take(rooms, room, nodes[room.node]))
+        answers.append(await _take(session, room, nodes[room.node]))
     return answers
 
 
@@ -83,17 +84,16 @@ class _Node:
     used: Use
     kept: Use
     ports: dict[PortNumber, Owner]
-    gpus: dict[str, str]
+    gpus: dict[str, Owner]
 
-    def taken(self, room: StepRoom) -> str:
-        """The first port that somebody has, in words."""
-        found = ((port, self.ports[port]) for port in _numbers(room) if port in self.ports)
-        return next((f"port {number}/{protocol} is taken by {holder}" for (protocol, number), holder in found), "")
+    def taken(self, room: StepRoom) -> PortNumber | None:
+        """The first port that somebody has."""
+        return next((port for port in _numbers(room) if port in self.ports), None)
 
     def add(self, room: StepRoom, given: GivenGpus) -> None:
         demand, used, vendor = room.demand, self.used, given.vendor
         gpus = {**used.gpus, vendor: used.gpus.get(vendor, 0) + given.count} if given.count else used.gpus
-        self.gpus |= dict.fromkeys(given.ids, str(Owner(OWNER_KIND, str(room.key))))
+        self.gpus |= dict.fromkeys(given.ids, Owner(OWNER_KIND, str(room.key)))
         self.used = Use(used.cpus + demand.cpus, used.memory_bytes + demand.memory_bytes, used.pids + demand.pids, gpus)
         self.ports |= dict.fromkeys(_numbers(room), Owner(OWNER_KIND, str(room.key)))
 
@@ -107,7 +107,7 @@ async def _load(session: AsyncSession, node_id: str, kept: Use) -> _Node:
         used=(await reservations.used(node_id=node_id)).get(node_id, Use()),
         kept=kept,
         ports=dict((await reservations.ports([node_id])).get(node_id, {})),
-        gpus={gpu: str(who) for gpu, who in (await reservations.gpus([node_id])).get(node_id, {}).items()},
+        gpus=dict((await reservations.gpus([node_id])).get(node_id, {})),
     )
 
 
@@ -122,21 +122,32 @@ def _limits(row: NodeRow) -> _Limits:
     return _Limits(capacity, frozenset(row.capacity_override), knows_gpus)
 
 
-async def _take(rooms: StepRoomRepository, room: StepRoom, node: _Node) -> RoomAnswer:
+async def _take(session: AsyncSession, room: StepRoom, node: _Node) -> RoomAnswer:
+    rooms = StepRoomRepository(session)
     if (held := await rooms.find(room.key)) is not None:
         return _granted(held.gpu_vendor, held.gpus, node)
     if never := node.limits.short(room, node.kept):
         own = "; the services of this run keep the rest" if node.kept != Use() else ""
         return RoomAnswer(why=f"node {node.id}: {never}{own}", never=True)
-    if short := node.limits.short(room, node.used) or node.taken(room):
+    if short := node.limits.short(room, node.used):
         return RoomAnswer(why=f"node {node.id}: {short}")
+    if (port := node.taken(room)) is not None:
+        holder = (await _names(session, room, [node.ports[port]]))[node.ports[port]]
+        return RoomAnswer(why=f"node {node.id}: port {port[1]}/{port[0]} is taken by {holder}")
     asked = room.demand.gpus if node.limits.knows_gpus else None
-    gpus = gpus_of(asked, node.limits.capacity, node.used, node.gpus)
+    names = await _names(session, room, node.gpus.values()) if asked is not None and asked.ids else {}
+    taken = {gpu: names.get(who, "") for gpu, who in node.gpus.items()}
+    gpus = gpus_of(asked, node.limits.capacity, node.used, taken)
     if isinstance(gpus, str):
         return RoomAnswer(why=f"node {node.id}: {gpus}")
     rooms.add(room, gpus)
     node.add(room, gpus)
     return _granted(gpus.vendor, gpus.ids, node)
+
+
+async def _names(session: AsyncSession, room: StepRoom, holders: Collection[Owner]) -> dict[Owner, str]:
+    """The holders as whoever asked for the run may be told of them."""
+    return await holder_names(session, holders, await sight_of_run(session, room.key.run_id))
 
 
 def _granted(vendor: str, ids: Sequence[str], node: _Node) -> RoomAnswer:

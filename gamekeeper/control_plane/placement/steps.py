@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from gamekeeper.control_plane.placement.candidates import Fleet, load_fleet
+from gamekeeper.control_plane.placement.candidates import Fleet, load_fleet, with_names
 from gamekeeper.db.models import InstanceRow
 from gamekeeper.db.repositories.reservation import ReservationRepository
 from gamekeeper.domain.access.access import Scope
+from gamekeeper.domain.access.bounds import Bounds
 from gamekeeper.domain.language.node_choice import NodeSelector
 from gamekeeper.domain.language.problem import Path, ProblemList
 from gamekeeper.domain.language.resolved import ResolvedPipeline, ResolvedStep
@@ -32,18 +33,19 @@ Neighbours = Mapping[str, Sequence[Neighbour]]  # by their node
 
 
 async def place_steps(
-    session: AsyncSession, resolved: ResolvedPipeline, document: Document, allowed: Scope
+    session: AsyncSession, resolved: ResolvedPipeline, document: Document, allowed: Scope, sight: Bounds
 ) -> dict[str, str]:
     """The node of each step that has a selector, by the step's name. A service that outlives its run stays where its
-    instance is. ``allowed`` are the nodes that there are for who asks. Raises SpecError with a problem for each step
-    that no node can ever take."""
+    instance is. ``allowed`` are the nodes that there are for who asks, ``sight`` what they may be told of. Raises
+    SpecError with a problem for each step that no node can ever take."""
     steps = [(path, step, step.selector) for path, step in _steps(resolved) if step.selector is not None]
     instances = await _instances(session, [step for _, step, _ in steps])
     run = _Run(await load_fleet(session), instances, allowed)
     for _, _, selector in steps:
         key = str(selector.anti_affinity)
         if selector.anti_affinity and key not in run.apart:
-            run.apart[key] = await ReservationRepository(session).instances("", selector.anti_affinity)
+            found = await ReservationRepository(session).instances("", selector.anti_affinity)
+            run.apart[key] = await with_names(session, found, sight)
     problems = ProblemList(document.positions)
     await asyncio.to_thread(run.place_all, steps, problems)
     if problems.problems:

@@ -6,13 +6,14 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import and_, delete, func, or_
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from gamekeeper.db.labels import has_label
 from gamekeeper.db.models import ContainerRow, InstanceRow, PortReservationRow, ReservationRow
 from gamekeeper.db.readable import column
 from gamekeeper.db.repositories.run_group import lock_name
@@ -20,6 +21,9 @@ from gamekeeper.domain.node.placement import Neighbour, Use
 from gamekeeper.domain.node.port_range import PortNumber
 
 _PUBLISHED = re.compile(r":(\d+)->\d+/(\w+)$")  # of an agent's report, as 0.0.0.0:8303->8303/udp
+
+
+INSTANCE = "instance"  # the kind of an owner; the other is a step's try
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,12 @@ class Owner:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The owner that ``str`` made ``text`` of."""
+        kind, _, id_ = text.partition(" ")
+        return cls(kind, id_)
 
 
 @dataclass(frozen=True)
@@ -146,12 +156,12 @@ class ReservationRepository:
         if group:
             wanted.append(col(row.group) == group)
         if labels:
-            each = [col(row.labels)[key].as_string() == value for key, value in labels.items()]
+            each = [has_label(col(row.labels), key, value) for key, value in labels.items()]
             wanted.append(and_(*each))
         if not wanted:
             return {}
         query = select(row.node_id, row.id, row.labels, row.group).where(col(row.deleted_at).is_(None), or_(*wanted))
         found: dict[str, list[Neighbour]] = defaultdict(list)
         for node, id_, has, of_group in await self._session.exec(query.order_by(row.id)):
-            found[node].append(Neighbour(str(Owner("instance", id_)), has, of_group))
+            found[node].append(Neighbour(str(Owner(INSTANCE, id_)), has, of_group))
         return found

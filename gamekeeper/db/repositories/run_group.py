@@ -24,7 +24,7 @@ from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.language.resolved import ResolvedConcurrency
 from gamekeeper.domain.run.run import GroupPlace
-from gamekeeper.errors import ConflictError
+from gamekeeper.errors import ConflictError, ForbiddenError
 
 # No other is read: a run that is odd in one of those must not keep its whole group from going on.
 _COLUMNS = [
@@ -52,20 +52,31 @@ class RunGroupRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def make_room(self, run_id: str, concurrency: ResolvedConcurrency | None) -> list[str]:
-        """Before a run is added: asks old ones to end, as the pipeline wants it; their ids.
+    async def make_room(
+        self,
+        run_id: str,
+        concurrency: ResolvedConcurrency | None,
+        joins: Scope = ALL_PIPELINES,
+        sees: Scope = ALL_PIPELINES,
+    ) -> list[str]:
+        """Before a run is added: asks old ones to end, as the pipeline wants it; their ids. ``joins`` are the pipelines
+        with whose runs this one may share a group, and ``sees`` those whose runs may be named.
 
-        Raises ConflictError for a group that is full and rejects.
+        Raises ForbiddenError for a group with others' runs, and ConflictError for one that is full and rejects.
         """
-        if concurrency is None or concurrency.on_busy == "queue":
+        if concurrency is None or (concurrency.on_busy == "queue" and joins.is_everything):
             return []
         others = await self._locked(concurrency.group)
-        if len(others) < concurrency.limit:
+        if not joins.is_everything and len(await self._rows(concurrency.group, joins)) < len(others):
+            raise ForbiddenError(
+                f'the concurrency group "{concurrency.group}" has runs of somebody else\'s pipelines',
+                hint="choose another group",
+            )
+        if concurrency.on_busy == "queue" or len(others) < concurrency.limit:
             return []
         if concurrency.on_busy == "reject":
-            named = f"run {others[0].id}" if len(others) == 1 else f"{len(others)} runs, the oldest is {others[0].id}"
             raise ConflictError(
-                f'group "{concurrency.group}" is busy with {named}',
+                f'group "{concurrency.group}" is busy with {await self._named(others, concurrency.group, sees)}',
                 hint="wait for its end, cancel it, or let the pipeline queue with on_busy: queue",
             )
         old = [row for row in others[: len(others) - concurrency.limit + 1] if row.cancel_reason is None]
@@ -74,6 +85,13 @@ class RunGroupRepository:
             row.cancel_reason, row.superseded_by = reason, run_id
             record(self._session, Event(kind=EventKind.RUN_CANCEL_REQUESTED, run=row.id, message=reason))
         return [row.id for row in old]
+
+    async def _named(self, rows: Sequence[RunRow], group: str, sees: Scope) -> str:
+        """The runs in words, with the id of the oldest one that may be named."""
+        seen = rows if sees.is_everything else await self._rows(group, sees)
+        if len(rows) == 1:
+            return f"run {seen[0].id}" if seen else "a run"
+        return f"{len(rows)} runs" + (f", the oldest is {seen[0].id}" if seen else "")
 
     async def enter(self, run_id: str, concurrency: ResolvedConcurrency) -> GroupPlace:
         """Takes a slot when there is one and nobody came before; asked again, it says the same."""

@@ -76,11 +76,14 @@ class TargetRepository:
         runs = exists().where(col(RunRow.pipeline) == pipeline, not_(within(scope, RUNS)))
         return bool((await (await self._session.connection()).execute(sql_select(stored | runs))).scalar())
 
-    async def group_has_others(self, group: str, scope: Scope) -> bool:
-        """True where an instance outside of the scope is in the group, whose members reach one another."""
+    async def group_has_others(self, group: str, scope: Scope, pipeline: str = "") -> bool:
+        """True where an instance outside of the scope is in the group, whose members reach one another. Those that runs
+        of the ``pipeline`` made are no others."""
         others = exists().where(
             col(InstanceRow.group) == group, col(InstanceRow.deleted_at).is_(None), not_(within(scope, INSTANCES))
         )
+        if pipeline:
+            others = others.where(col(InstanceRow.pipeline) != pipeline)
         return bool((await (await self._session.connection()).execute(sql_select(others))).scalar())
 
     async def _read(self, query: Any, kind: ObjectKind) -> dict[str, Target]:

@@ -45,4 +45,5 @@ def sight_bounds(access: Access) -> Bounds:
     return Bounds(nodes, pipelines, instances, access.holder)
 
 
+NOTHING = sight_bounds(Access(""))
 NO_BOUNDS = Bounds(ALL_NODES, ALL_PIPELINES, everything(ObjectKind.INSTANCE))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gamekeeper.domain.access.access import ALL_NODES, Scope
+from gamekeeper.domain.access.bounds import NOTHING, Bounds
 from gamekeeper.domain.language.container import Container
 from gamekeeper.domain.language.device import CDI, DeviceReservation
 from gamekeeper.domain.language.given_port import PortWish, wishes_of
@@ -38,7 +39,8 @@ class Where:
     """``node`` is the one that is asked for by its id, None for any that has the ``labels``. ``across`` is the label
     over whose values a group is spread or packed; ``together`` keeps the group on one node, because names are found
     there alone, and spreads all else. Beside what has all labels of ``anti_affinity`` nothing is placed.
-    ``allowed`` are the nodes that whoever asks may place work on: for them there are no others."""
+    ``allowed`` are the nodes that whoever asks may place work on: for them there are no others. ``sight`` are the
+    objects that they may be told of."""
 
     node: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Where:
     anti_affinity: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     allowed: Scope = ALL_NODES
+    sight: Bounds = NOTHING
 
 
 @dataclass(frozen=True)

@@ -126,12 +126,12 @@ async def test_nothing_is_promised_where_the_transaction_fails(nodes: Database) 
         (InvalidError, spec(privileged=True), Where(node="n2"), ") forbids it: privileged"),
         (InvalidError, spec(), Where(labels={"pool": "b"}), "n1: it has no label pool=b | n2: it has no label pool=b"),
         (ConflictError, spec("3"), HERE, "instance b fits on no node now: n1: 2 of 4 CPUs are free, 3 are asked for"),
-        (ConflictError, spec(ports=["8080:8080"]), HERE, "n1: port 8080/tcp is taken by instance a"),
+        (ConflictError, spec(ports=["8080:8080"]), HERE, "n1: port 8080/tcp is taken by another instance"),
         (
             ConflictError,
             spec(),
             Where(labels={"pool": "a"}, anti_affinity={"game": "arena"}),
-            "n1: instance a is there",
+            "n1: another instance is there",
         ),
     ],
 )

@@ -116,7 +116,7 @@ async def test_a_further_try_takes_the_place_of_the_one_before(node: Database) -
         ({"gpus": [{"count": 2}]}, "never node n1: 1 of 1 GPUs is free, 2 are asked for"),
         ({"memory": "8g"}, "node n1: 6.0 GiB of 8.0 GiB of memory are free, 8.0 GiB are asked for"),
         ({"gpus": "all"}, "node n1: 0 of 1 GPUs are free, all are asked for"),
-        ({"ports": ["8080:81"]}, "node n1: port 8080/tcp is taken by step other/build/1"),
+        ({"ports": ["8080:81"]}, "node n1: port 8080/tcp is taken by a step of a run"),
         ({"ports": ["0:81", "8080:80/udp"]}, ""),
         ({"ports": ["8080:81"], "network_mode": "host"}, ""),
     ],
@@ -137,7 +137,7 @@ async def test_what_states_nothing_counts_and_waits_for_nothing(node: Database) 
 async def test_steps_and_instances_count_on_the_same_room(node: Database) -> None:
     assert await why(node, room("a", "3", ports=["8080:80"])) == ""
     wide, port = (InstanceSpec(container=make_container(**what)) for what in (CPUS, {"ports": ["8080:1"]}))
-    for spec, words in ((wide, "1 of 4 CPUs is free"), (port, "port 8080/tcp is taken by step a/build/1")):
+    for spec, words in ((wide, "1 of 4 CPUs is free"), (port, "port 8080/tcp is taken by a step of a run")):
         with pytest.raises(ConflictError, match=words):
             async with node.write() as session:
                 await place_instance(session, "arena", spec, Where(node="n1"))
@@ -145,7 +145,7 @@ async def test_steps_and_instances_count_on_the_same_room(node: Database) -> Non
         await place_instance(
             session, "arena", InstanceSpec(container=make_container(ports=["9000:1"])), Where(node="n1")
         )
-    assert await why(node, room("b", ports=["9000:1"])) == "node n1: port 9000/tcp is taken by instance arena"
+    assert await why(node, room("b", ports=["9000:1"])) == "node n1: port 9000/tcp is taken by another instance"
 
 
 CPUS = {"deploy": {"resources": {"limits": {"cpus": "2"}}}}
@@ -277,7 +277,7 @@ async def test_no_two_holders_share_a_gpu(node: Database) -> None:
     assert [each.device_ids for each in placed.spec.container.device_requests] == [["GPU-bb"]]
     assert await why(node, room_of(key("b"), "n1", two)) == "node n1: 1 of 3 GPUs is free, 2 are asked for"
     named = make_container(gpus=[{"device_ids": ["1"]}])
-    assert await why(node, room_of(key("b"), "n1", named)) == "node n1: GPU GPU-bb is taken by instance arena"
+    assert await why(node, room_of(key("b"), "n1", named)) == "node n1: GPU GPU-bb is taken by another instance"
     (again,) = await take(node, room_of(key("a"), "n1", one))
     (second,) = await take(node, room_of(key("b"), "n1", two), released=release("a"))
     assert (again.gpus, second.gpus) == (["GPU-aa"], ["GPU-aa", "GPU-cc"])
