@@ -78,6 +78,9 @@ bench-placement: venv-dev ## Measure a placement among 100 nodes and 1,000 insta
 bench-instance-list: venv-dev ## Measure a list of 1,000 instances, on SQLite and PostgreSQL
 	@$(VENV)/python -m bench.instance_list
 
+bench-grants: venv-dev ## Measure what grants cost lists of 1,000 rows, on SQLite and PostgreSQL
+	@$(VENV)/python -m bench.grants
+
 bench-console: venv-dev docker ## Measure how fast a burst of 200,000 lines reaches who looks at a console
 	@$(VENV)/python -m bench.console
 
@@ -112,4 +115,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-grants bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker

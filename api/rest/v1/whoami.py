@@ -25,11 +25,11 @@ router = APIRouter(tags=["sessions"])
 class OwnGrant(BaseModel):
     """A grant of whoever asks, which is good now."""
 
-    id: str
+    id: str = Field(description="Id of the grant")
     role: str = Field(description="The set of verbs that was given; empty where they were given one by one")
     verbs: list[Verb] = Field(description="What it lets the caller do: by a key of a user, what that key may do of it")
     on: GrantOn = Field(description="Objects that it is about")
-    expires_at: datetime | None
+    expires_at: datetime | None = Field(description="The end of it; null for none")
 
     @classmethod
     def of(cls, grant: Grant) -> OwnGrant:

@@ -129,7 +129,7 @@ def _conditions(wanted: AlarmFilter) -> list[Any]:
 
 def _seen(sight: Sight) -> list[Any]:
     """An alarm is its object's: whoever may see that sees it."""
-    if sight.is_everything:
+    if sight.is_every_object:
         return []
     kind, name, run = col(AlarmRow.kind), col(AlarmRow.object_id), col(AlarmRow.run)
     of_pipeline = kind.in_(("pipeline", "run"))

@@ -75,7 +75,7 @@ class Sight:
 
     @property
     def own_data(self) -> tuple[tuple[str, str], ...]:
-        """What the data of an event has, one or the other, when it is about the holder."""
+        """Fields of the data of an event, of which one is so when it is about the holder."""
         kind, _, own_id = self.holder.partition(":")
         if not own_id:
             return ()

@@ -51,7 +51,7 @@ async def test_a_key_is_made_listed_used_and_revoked(api: ApiUnderTest) -> None:
     assert sorted(item["name"] for item in listed.json()["items"]) == ["admin", "ci"]
     asked = await api.anonymous.get("/api/v1/whoami", headers=of(secret))
     who = {"actor": "key:ci", "verbs": list(Verb), "verbs_somewhere": list(Verb), "key": made, "user": None}
-    nobody = {"session_id": "", "csrf_token": "", "web_build": api.process.app.state.web.build}
+    nobody = {"grants": [], "session_id": "", "csrf_token": "", "web_build": api.process.app.state.web.build}
     assert asked.json() == who | nobody | {"quota": asked.json()["quota"]}
     await api.anonymous.post("/api/v1/nodes", json={"id": "n-1"}, headers=of(secret))
     created = (await api.http.get("/events", params={"kind": "node.created"})).json()["items"][0]

@@ -41,7 +41,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What is wrong; of a WebSocket the reason of its close."""
+        """The detail of a problem; of a WebSocket the reason of its close."""
         return str(json.loads(self.text)["detail"]) if self.text.startswith("{") else self.text
 
     @property

@@ -43,7 +43,7 @@ def some_instance(chance: random.Random, id_: str) -> InstanceRow:
 
 
 def some_access(chance: random.Random, kinds: Sequence[ObjectKind | None]) -> Access:
-    chosen = [some_selector(chance, chance.choice(kinds)) for _ in range(chance.randrange(4))]
+    chosen = [some_selector(chance, chance.choice(kinds)) for _ in range(chance.choice([0, 1, 2, 3, 12]))]
     verbs = [frozenset({Verb.SEE, *chance.choice([[], [], [Verb.ADMIN]])}) for _ in chosen]
     grants = tuple(Grant(verbs, selector) for verbs, selector in zip(verbs, chosen, strict=True))
     return Access(chance.choice(HOLDERS), grants)
