@@ -3,10 +3,11 @@ import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Instance } from '../../api/schema'
+import { Meter } from '../../components/meter'
 import { Spark } from '../../components/spark'
 import { State } from '../../components/state'
 import { For } from '../../components/time'
-import { bytes, percent } from '../../format/numbers'
+import { bytes, bytesOf, percent } from '../../format/numbers'
 import classes from './instance.module.css'
 import { publicPort } from './instance_columns'
 import { instanceMetricsQuery } from './instance_queries'
@@ -63,6 +64,8 @@ function Usage({ id }: { id: string }) {
   const cpu = points.map((point) => point.values['cpu_percent'] ?? 0)
   const newest = points.at(-1)?.values
   if (!newest) return null
+  const memory = newest['memory_working_set_bytes']
+  const limit = newest['memory_limit_bytes']
   return (
     <>
       {newest['cpu_percent'] !== undefined && (
@@ -71,7 +74,17 @@ function Usage({ id }: { id: string }) {
           {percent(newest['cpu_percent'] / 100)}
         </Fact>
       )}
-      {newest['memory_bytes'] !== undefined && <Fact name={t('instance.memory')}>{bytes(newest['memory_bytes'])}</Fact>}
+      {memory !== undefined && (
+        <Fact name={t('instance.memory')}>
+          {limit ? (
+            <Meter share={memory / limit} label={t('instance.memory')}>
+              {t('node.of_all', { used: bytesOf(memory, limit)[0], all: bytesOf(memory, limit)[1] })}
+            </Meter>
+          ) : (
+            bytes(memory)
+          )}
+        </Fact>
+      )}
     </>
   )
 }

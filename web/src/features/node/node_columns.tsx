@@ -76,7 +76,7 @@ function Labels({ labels }: { labels: Node['labels'] }) {
 function Promised({ node, t }: { node: Node; t: TFunction }) {
   const share = node.room?.cpus
   if (!share?.capacity) return <span className="faint">{t('table.none')}</span>
-  return <>{t('node.of_cpus', { used: amount(share.reserved), all: amount(share.capacity) })}</>
+  return <>{t('node.of_all', { used: amount(share.reserved), all: amount(share.capacity) })}</>
 }
 
 interface VitalProps {
