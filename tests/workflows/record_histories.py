@@ -16,13 +16,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.control_plane.instance_ensure import InstanceEnsureActivities
 from activities.control_plane.intake import IntakeActivities
+from activities.control_plane.notify import NotifyActivities
 from activities.control_plane.rooms import RoomActivities
 from activities.control_plane.runs import RunActivities
 from gamekeeper.control_plane.intake.accept import RunAcceptance
@@ -36,10 +37,13 @@ from gamekeeper.db.run_store import SqlRunStore
 from gamekeeper.domain.run.control import ApprovalAnswer, HoldAction, HoldAnswer, PauseRequest, StepCancel
 from gamekeeper.domain.run.run import RunResult, Supersession
 from gamekeeper.domain.run.schedule import ScheduledRun, ScheduleSpec, ScheduleTerms
+from gamekeeper.errors import MessageRefusedError
 from gamekeeper.temporal import queues
 from gamekeeper.temporal.dev_server import dynamic_config_args, find_binary
-from gamekeeper.temporal.ids import run_workflow_id
+from gamekeeper.temporal.ids import notification_workflow_id, run_workflow_id
+from gamekeeper.temporal.notifications import NotificationWorkflows
 from gamekeeper.temporal.search_attributes import SearchAttributes
+from tests.fakes.notifier import FakeOutbox
 from tests.workflows.conftest import ControlPlane, ended
 from tests.workflows.instance.recorded import recorded_instances
 from tests.workflows.test_instance_steps import arena
@@ -64,6 +68,7 @@ async def record(version: str, names: Collection[str] = ()) -> None:
     database = Database(url)
     runs = RunActivities(SqlRunStore(database), plane.rooms)
     intake = IntakeActivities(SqlRunIntake(database), attributes.are_there)
+    notices = NotifyActivities(FakeOutbox(MessageRefusedError("HTTP 404")))
     async with AsyncExitStack() as stack, plane.stack:
         stack.push_async_callback(database.close)
         worker = Worker(
@@ -76,6 +81,7 @@ async def record(version: str, names: Collection[str] = ()) -> None:
                 *(intake.enter_group, intake.next_in_line),
                 InstanceEnsureActivities(plane.instances, 0.2).ensure,
                 RoomActivities(plane.rooms).take,
+                *(notices.deliver, notices.give_up),
             ],
         )
         await stack.enter_async_context(worker)
@@ -86,6 +92,7 @@ async def record(version: str, names: Collection[str] = ()) -> None:
         await talk(handles)
         handles["called"] = await child_of(plane, handles["call"])
         await kept(version, handles, names)
+        await kept(version, await notified(environment.client), names)
     await kept(version, await recorded_instances(environment.client), names)
     await environment.shutdown()
 
@@ -99,6 +106,16 @@ async def kept(version: str, handles: dict[str, WorkflowHandle[Any, Any]], names
         text = (await handle.fetch_history()).to_json()
         text = re.sub(r'"stackTrace": "(?:[^"\\]|\\.)*"', '"stackTrace": ""', text)  # paths of the recorder's machine
         (FOLDER / f"{version}-{name}.json").write_text(text)
+
+
+async def notified(client: Client) -> dict[str, WorkflowHandle[Any, Any]]:
+    """A message that its receiver refuses, and one that it takes."""
+    found: dict[str, WorkflowHandle[Any, Any]] = {}
+    for name in ("notification-refused", "notification"):
+        await NotificationWorkflows(client).start(name, "a message")
+        found[name] = client.get_workflow_handle(notification_workflow_id(name))
+        await ended(found[name])
+    return found
 
 
 async def child_of(

@@ -21,12 +21,13 @@ from gamekeeper.domain.alarm.subject import Facts
 
 class Round:
     """``standing`` has the outcome. Nothing of it depends on anything but the scene and the time, so it can be done
-    once to see whether there is something to write, and once more under the lock."""
+    once to see whether there is something to write, and once more under the lock. One that ``only_looks`` may raise
+    ChangedError."""
 
-    def __init__(self, scene: Scene, now: datetime) -> None:
+    def __init__(self, scene: Scene, now: datetime, *, only_looks: bool = False) -> None:
         self._scene = scene
         self._now = now
-        self.standing = Standing(scene.live, now)
+        self.standing = Standing(scene.live, now, only_looks=only_looks)
 
     def run(self) -> None:
         self._judge()

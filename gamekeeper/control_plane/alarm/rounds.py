@@ -22,7 +22,8 @@ from gamekeeper.control_plane.alarm.facts import AlarmFacts
 from gamekeeper.control_plane.alarm.happened import News, read_news
 from gamekeeper.control_plane.alarm.metrics import AlarmMetrics
 from gamekeeper.control_plane.alarm.round import Round
-from gamekeeper.control_plane.alarm.scene import Observed, read_scene
+from gamekeeper.control_plane.alarm.scene import Observed, Scene, read_scene
+from gamekeeper.control_plane.alarm.standing import ChangedError
 from gamekeeper.control_plane.alarm.telling import Telling
 from gamekeeper.control_plane.alarm.windows import changed_windows, keep_windows
 from gamekeeper.db.engine import Database
@@ -98,11 +99,7 @@ class AlarmRounds:
             has_work = is_whole and await changed_windows(session, now)
             scene = await read_scene(session, observed, now)
             session.expunge_all()
-        tried = Round(scene, now)
-        tried.run()
-        telling = Telling(scene, tried, now)
-        telling.run()
-        if has_work or news.events or tried.standing.changes or telling.changes:
+        if has_work or news.events or _has_changes(scene, now):
             await self._write(observed, news, hold, now)
         self._seen = news.seq
         if is_whole:
@@ -178,3 +175,15 @@ class AlarmRounds:
         await NotificationRepository(session).prune(now - KEEP_NOTIFICATIONS, 1000)
         await SilenceRepository(session).prune(now - KEEP_SILENCES)
         await WindowRepository(session).prune(now - KEEP_SILENCES)
+
+
+def _has_changes(scene: Scene, now: datetime) -> bool:
+    """A round whose outcome is thrown away."""
+    tried = Round(scene, now, only_looks=True)
+    try:
+        tried.run()
+    except ChangedError:
+        return True
+    telling = Telling(scene, tried, now)
+    telling.run()
+    return bool(tried.standing.changes or telling.changes)
