@@ -1,7 +1,7 @@
 // The start of the console: its words, its colours, then its pages.
-import '@mantine/core/styles.layer.css'
 import './theme/tokens.css'
 import './theme/base.css'
+import '@mantine/core/styles.layer.css'
 import { MantineProvider } from '@mantine/core'
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'

@@ -11,6 +11,8 @@ export interface Column<Row> {
   cell: (row: Row) => ReactNode
   width?: string
   right?: boolean
+  /** Left out where there is not room for all. */
+  wide?: boolean
 }
 
 interface Props<Row> {
@@ -41,13 +43,18 @@ export function DataTable<Row>({ label, rows, columns, rowKey, card, isStale, de
       <table className={classes['table']} aria-label={label} data-dense={dense || undefined}>
         <colgroup>
           {columns.map((column) => (
-            <col key={column.key} width={column.width} />
+            <col key={column.key} width={column.width} data-wide={column.wide || undefined} />
           ))}
         </colgroup>
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.key} scope="col" data-right={column.right || undefined}>
+              <th
+                key={column.key}
+                scope="col"
+                data-right={column.right || undefined}
+                data-wide={column.wide || undefined}
+              >
                 {column.head}
               </th>
             ))}
@@ -57,7 +64,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, card, isStale, de
           {rows.map((row) => (
             <tr key={rowKey(row)} data-stale={isStale?.(row) || undefined}>
               {columns.map((column) => (
-                <td key={column.key} data-right={column.right || undefined}>
+                <td key={column.key} data-right={column.right || undefined} data-wide={column.wide || undefined}>
                   {column.cell(row)}
                 </td>
               ))}

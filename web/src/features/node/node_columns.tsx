@@ -23,10 +23,18 @@ export function nodeColumns(t: TFunction): Column<Node>[] {
       key: 'promised',
       head: t('node.promised'),
       cell: (row) => <Promised node={row} t={t} />,
+      wide: true,
       width: '11%',
       right: true,
     },
-    { key: 'agent', head: t('node.agent'), cell: (row) => row.agent_version || none, width: '6%', right: true },
+    {
+      key: 'agent',
+      head: t('node.agent'),
+      wide: true,
+      cell: (row) => row.agent_version || none,
+      width: '6%',
+      right: true,
+    },
     { key: 'seen', head: t('node.seen'), cell: (row) => <Seen node={row} />, width: '10%', right: true },
   ]
 }
