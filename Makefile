@@ -80,6 +80,7 @@ bench-instance-list: venv-dev ## Measure a list of 1,000 instances, on SQLite an
 
 bench-grants: venv-dev ## Measure what grants cost lists of 1,000 rows, on SQLite and PostgreSQL
 	@$(VENV)/python -m bench.grants
+
 bench-alarms: venv-dev docker ## Measure alarms: 10,000 instances a look, 10,000 alarms at once, and from a fault to its message
 	@$(VENV)/python -m bench.alarms
 
@@ -117,5 +118,4 @@ venv: ; @scripts/make_venv.sh requirements.lock
 venv-dev: ; @scripts/make_venv.sh requirements-dev.lock
 docker: ; @scripts/ensure_docker.sh
 
-.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-grants bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
-.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-alarms bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
+.PHONY: help demo test fuzz up web down status lint format gen pages openapi lock migration bench bench-engine bench-logs bench-fleet bench-gateway bench-tls bench-placement bench-instance-list bench-grants bench-alarms bench-console bench-masking bench-instances bench-instance-update bench-full-node bench-first-day bench-hostile bench-submission images agent-bundle venv venv-dev docker
