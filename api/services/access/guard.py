@@ -79,7 +79,7 @@ class Guard:
         target = await self._alarms.target(alarm_id) if _ID.fullmatch(alarm_id) else None
         if target is not None and access.may(verb, target):
             return target
-        if (target is not None and access.may(Verb.SEE, target)) or sight_of(access).is_everything:
+        if (target is not None and access.may(Verb.SEE, target)) or sight_of(access).is_every_object:
             raise caller.refusal(verb, target)
         raise not_there("alarm", alarm_id)
 
