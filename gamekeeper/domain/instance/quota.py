@@ -13,7 +13,7 @@ from gamekeeper.domain.node.placement_words import number, size
 
 MAX_INSTANCES = MAX_PORTS = 1_000_000
 MAX_CPUS = 1_000_000.0
-MAX_MEMORY_BYTES = 2**60
+MAX_MEMORY_BYTES = 2**50  # a reader of JSON may have doubles alone, in which larger numbers are not exact
 _ROUNDING = 1e-6  # of sums of tenths of CPUs
 
 
