@@ -56,7 +56,7 @@ class Absence:
         return self.stack.get(f"/instances/{self.id(name)}/logs").text.splitlines()
 
     def kinds(self, name: str) -> list[str]:
-        items = self.stack.get(f"/events?instance={self.id(name)}&limit=200").json()["items"]
+        items = self.stack.get(f"/events?instance={self.id(name)}&kind=instance&limit=200").json()["items"]
         return [item["kind"].removeprefix("instance.") for item in sorted(items, key=lambda item: item["seq"])]
 
     def is_up_again(self, name: str, before: tuple[str, str]) -> bool:
