@@ -177,7 +177,9 @@ async def test_tokens_that_nobody_has_signed(provider: FakeOidcProvider, lie: An
         await Client(provider).sign_in()
 
 
-@pytest.mark.parametrize("secret", [CLIENT_SECRET.encode(), rsa_key("one").as_pem(private=False)])
+@pytest.mark.parametrize(
+    "secret", [CLIENT_SECRET.encode(), rsa_key("one").as_pem(private=False)], ids=["client", "key"]
+)
 async def test_no_secret_of_both_signs(provider: FakeOidcProvider, secret: bytes) -> None:
     """Least of all the public key, taken for one."""
 
