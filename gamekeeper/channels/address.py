@@ -12,6 +12,8 @@ from gamekeeper.errors import InvalidError, MessageRefusedError, UnavailableErro
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
+_PUBLIC_IPV6 = IPv6Network("2000::/3")  # all that is given out; what else passes for global is old or for machines
+_WITHIN = frozenset({IPv4Address("168.63.129.16")})  # answers a cloud's own machines alone
 LOOK_UP_SECONDS = 5.0
 
 
@@ -35,11 +37,13 @@ class AddressGuard:
         inner = _inner(address)
         if inner is not None:
             return self.allows(inner)
+        if address in _WITHIN or (address.version == 6 and address not in _PUBLIC_IPV6):
+            return False
         return address.is_global and not address.is_multicast
 
-    async def resolve(self, host: str, port: int) -> str:
-        """An address of the host that may be connected to. Every one of its addresses has to be allowed: whoever
-        answers with a good and a bad one is up to something. Raises MessageRefusedError, and UnavailableError."""
+    async def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        """The addresses of the host, in the order in which they are to be tried. Every one of them has to be allowed:
+        whoever answers with a good and a bad one is up to something. Raises MessageRefusedError, UnavailableError."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
@@ -55,7 +59,7 @@ class AddressGuard:
                 )
         if not addresses:
             raise UnavailableError(f"the name {host} has no address")
-        return str(addresses[0])
+        return tuple(dict.fromkeys(str(address) for address in addresses))
 
 
 def _inner(address: Address) -> IPv4Address | None:

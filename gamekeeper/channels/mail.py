@@ -6,6 +6,9 @@ import asyncio
 import smtplib
 import socket
 import ssl
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -16,19 +19,25 @@ from gamekeeper.domain.alarm.message import Message
 from gamekeeper.errors import MessageRefusedError, UnavailableError
 
 STEP_SECONDS = 10.0  # for each answer of the server
+Refused = Mapping[str, tuple[int, bytes]]
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 
 
 class _ToAddress(smtplib.SMTP):
-    """Connects to the address that was judged, while the certificate is checked by the name."""
+    """Connects to the first of the addresses that answers, all of which were judged, while the certificate is checked
+    by the name."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, addresses: Sequence[str]) -> None:
         super().__init__(timeout=STEP_SECONDS)
-        self._address = address
+        self._addresses = addresses
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         self._host = host  # by which STARTTLS checks the certificate
-        return socket.create_connection((self._address, port), timeout)
+        *others, last = self._addresses
+        for address in others:
+            with suppress(OSError):
+                return socket.create_connection((address, port), timeout)
+        return socket.create_connection((last, port), timeout)
 
 
 class _ToAddressByTls(_ToAddress):
@@ -42,25 +51,29 @@ class _ToAddressByTls(_ToAddress):
 
 
 class MailSender:
-    def __init__(self, guard: AddressGuard) -> None:
+    def __init__(self, guard: AddressGuard, threads: Executor) -> None:
         self._guard = guard
+        self._threads = threads
 
     async def send(self, spec: ChannelSpec, secret: ChannelSecret, message: Message) -> str:
         """As ``Sender`` says it. The message's id is its Message-ID, so mailboxes see a second one as the first."""
         parts = urlsplit(secret.url)
         port = parts.port or PORTS[parts.scheme]
-        address = await self._guard.resolve(parts.hostname or "", port)
+        addresses = await self._guard.resolve(parts.hostname or "", port)
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(_send, parts, port, address, mail_of(spec, message))
+            refused = await loop.run_in_executor(self._threads, _send, parts, port, addresses, mail_of(spec, message))
         except smtplib.SMTPResponseException as error:
             words = f"SMTP {error.smtp_code}: {_text(error.smtp_error)}"
             kind = MessageRefusedError if 500 <= error.smtp_code < 600 else UnavailableError
             raise kind(words) from error
         except smtplib.SMTPRecipientsRefused as error:
-            raise MessageRefusedError("it takes none of the readers") from error
+            is_final = all(500 <= code < 600 for code, _ in error.recipients.values())  # else some may be taken later
+            words = f"it takes none of the readers: {_readers(error.recipients)}"
+            raise (MessageRefusedError if is_final else UnavailableError)(words) from error
         except (smtplib.SMTPException, OSError) as error:
             raise UnavailableError(f"{type(error).__name__}: {error}"[:200]) from error
-        return "taken by the mail server"
+        return f"taken, but not for {_readers(refused)}" if refused else "taken by the mail server"
 
 
 def mail_of(spec: ChannelSpec, message: Message) -> EmailMessage:
@@ -75,18 +88,23 @@ def mail_of(spec: ChannelSpec, message: Message) -> EmailMessage:
     return mail
 
 
-def _send(parts: SplitResult, port: int, address: str, mail: EmailMessage) -> None:
+def _send(parts: SplitResult, port: int, addresses: Sequence[str], mail: EmailMessage) -> Refused:
+    """The readers that the server does not take, where it takes others."""
     host = parts.hostname or ""
-    client = _ToAddressByTls(address) if parts.scheme == "smtps" else _ToAddress(address)
+    client = _ToAddressByTls(addresses) if parts.scheme == "smtps" else _ToAddress(addresses)
     try:
         client.connect(host, port)
         if parts.scheme == "smtp+starttls":
             client.starttls(context=ssl.create_default_context())
         if parts.username:
             client.login(unquote(parts.username), unquote(parts.password or ""))
-        client.send_message(mail)
+        return client.send_message(mail)
     finally:
         client.close()
+
+
+def _readers(refused: Refused) -> str:
+    return ", ".join(f"{reader} (SMTP {code}: {_text(words)})" for reader, (code, words) in refused.items())[:250]
 
 
 def _text(words: bytes | str) -> str:

@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +19,7 @@ from gamekeeper.domain.alarm.message import Message
 from gamekeeper.errors import MessageRefusedError, UnavailableError
 
 LIMIT_SECONDS = 10.0  # in all: a receiver that hangs holds up nothing but its own message
-MAX_ANSWER = 4096  # bytes of it that are read
+MAX_ANSWER, READ_SECONDS = 4096, 1.0  # bytes of it that are read, out of politeness, and for how long
 PORTS = {"http": 80, "https": 443}
 DELIVERY, TIMESTAMP, SIGNATURE = "Gamekeeper-Delivery", "Gamekeeper-Timestamp", "Gamekeeper-Signature"
 _LATER = frozenset({408, 425, 429})  # of the answers that blame the request, these may pass
@@ -44,8 +45,7 @@ class WebhookSender:
         if secret.key:
             headers[SIGNATURE] = signature(secret.key, stamp, body)
         try:
-            async with asyncio.timeout(self._limit):
-                status = await self._post(secret.url, headers, body)
+            status = await self._post(secret.url, headers, body)
         except TimeoutError as error:
             raise UnavailableError(f"no answer in {self._limit:.0f} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -53,29 +53,52 @@ class WebhookSender:
         return _judged(status)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """The status of the answer. The connection goes to the address that was judged: a name that means another one
-        a moment later changes nothing. The certificate is checked by the name all the same."""
+        """The status of the answer, which counts once its headers are there."""
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self._limit) as client:
+            async with asyncio.timeout(self._limit):
+                answer = await self._answer(client, url, headers, body)
+            try:
+                await _read_a_little(answer)
+            finally:
+                await answer.aclose()
+            return answer.status_code
+
+    async def _answer(
+        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response:
+        """The connection goes to an address that was judged: a name that means another one a moment later changes
+        nothing. The certificate is checked by the name all the same. An address that nobody answers at gives way to the
+        next one."""
         parts = urlsplit(url)
         host = parts.hostname or ""
-        address = await self._guard.resolve(host, parts.port or PORTS[parts.scheme])
-        target = httpx.URL(url).copy_with(host=address)
         named = host if parts.port is None else f"{host}:{parts.port}"
-        async with (
-            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self._limit) as client,
-            client.stream(
+        addresses = await self._guard.resolve(host, parts.port or PORTS[parts.scheme])
+        wait = httpx.Timeout(self._limit, connect=self._limit / (len(addresses) + 1))
+        for number, address in enumerate(addresses, start=1):
+            request = client.build_request(
                 "POST",
-                target,
+                httpx.URL(url).copy_with(host=address),
                 content=body,
                 headers={**headers, "Host": named, "User-Agent": "gamekeeper"},
-                extensions={"sni_hostname": host},
-            ) as answer,
-        ):
-            read = 0
+                extensions={"sni_hostname": host, "timeout": wait.as_dict()},
+            )
+            try:
+                return await client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if number == len(addresses):
+                    raise
+        raise UnavailableError(f"the name {host} has no address")
+
+
+async def _read_a_little(answer: httpx.Response) -> None:
+    """A receiver that is cut off in its answer may take the message for not sent."""
+    read = 0
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(READ_SECONDS):
             async for chunk in answer.aiter_raw():
                 read += len(chunk)
                 if read > MAX_ANSWER:
                     break
-            return answer.status_code
 
 
 def _judged(status: int) -> str:

@@ -24,8 +24,18 @@ from gamekeeper.errors import ConflictError, NotFoundError, PreconditionError
 
 router = APIRouter(prefix="/windows", tags=["alarms"])
 
+OWN_WORK = r"^[A-Za-z0-9._:-]+$"  # its names are those that no user can give
 WindowName = Annotated[
     str, Path(max_length=80, pattern=SAFE_ID, description="Name of the window", examples=["weekly-updates"])
+]
+AnyWindowName = Annotated[
+    str,
+    Path(
+        max_length=80,
+        pattern=OWN_WORK,
+        description="Name of the window; own work's has a colon",
+        examples=["drain:eu-1"],
+    ),
 ]
 _EXAMPLE: JsonDict = {
     "on": {"kind": "node", "labels": {"pool": "eu"}},
@@ -105,7 +115,7 @@ async def list_windows(windows: WindowsDep) -> WindowList:
 
 
 @router.get("/{window}", responses=problems(NotFoundError), dependencies=[needs(Verb.SEE, ObjectKind.SERVER)])
-async def get_window(window: WindowName, windows: WindowsDep, response: Response) -> Window:
+async def get_window(window: AnyWindowName, windows: WindowsDep, response: Response) -> Window:
     """One window. Its `ETag` is what `If-Match` of a change takes."""
     return _shown(await windows.get(window), response)
 
@@ -132,6 +142,6 @@ async def set_window(
     responses=problems(NotFoundError, ConflictError, PreconditionError),
     dependencies=[needs(Verb.POWER, ObjectKind.SERVER)],
 )
-async def remove_window(window: WindowName, windows: WindowsDep, if_match: IfMatch) -> None:
+async def remove_window(window: AnyWindowName, windows: WindowsDep, if_match: IfMatch) -> None:
     """Removes a recurring window. What it muted and still stands is told now."""
     await windows.remove(window, if_match)

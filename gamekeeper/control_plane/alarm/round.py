@@ -12,6 +12,7 @@ from gamekeeper.control_plane.alarm.happened import Happened
 from gamekeeper.control_plane.alarm.scene import Scene
 from gamekeeper.control_plane.alarm.standing import CHILD, CLEARED, EXPIRED, GONE, RULE, Standing
 from gamekeeper.db.models import AlarmRow
+from gamekeeper.db.models.columns import storable
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.alarm.judge import Move, Stand, judge
 from gamekeeper.domain.alarm.rule import ReadRule
@@ -87,7 +88,7 @@ class Round:
         words = happened.message.strip().splitlines()[-1:] or [happened.reason or happened.kind]
         row = self.standing.of(rule.id, happened.subject).get("")
         if row is not None:
-            row.count, row.last_at, row.summary = row.count + 1, happened.at, words[0][:500]
+            row.count, row.last_at, row.summary = row.count + 1, happened.at, storable(words[0])[:500]
             row.run = happened.subject.run or row.run
             self.standing.changes += 1
             return

@@ -53,8 +53,8 @@ def _of_operation(instance_id: str, operation: Mapping[str, Any]) -> Iterator[Wi
 
 
 def _row(source: str, kind: str, object_id: str, until: datetime, reason: str) -> WindowRow:
-    return WindowRow(
-        name=f"{source}-{object_id}", source=source, on={"kind": kind, "ids": [object_id]}, until=until, reason=reason
+    return WindowRow(  # no user can give a name with a colon
+        name=f"{source}:{object_id}", source=source, on={"kind": kind, "ids": [object_id]}, until=until, reason=reason
     )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gamekeeper.domain.access.selector import Selector
+from gamekeeper.domain.alarm.apprise import APPRISE_SCHEMES, check_apprise
 from gamekeeper.domain.alarm.rule import RULE_ID, Duration
 from gamekeeper.domain.alarm.selection import Selection
 from gamekeeper.domain.alarm.severity import Severity
@@ -21,10 +22,6 @@ from gamekeeper.errors import InvalidError
 
 MAX_CHANNELS = 100
 TEMPLATE_WORDS = ("title", "text", "rule", "severity", "object", "node", "since", "summary", "note", "link")
-APPRISE_SCHEMES = frozenset(
-    "bark bark dingtalk discord feishu gotifys gchat lark matrixs mattermosts msteams ntfys pagerduty pover pushover "
-    "qq rockets signals slack tgram wecombot wxteams zulip".split()
-)
 _PLACE = re.compile(r"\$(?:\$|\{?([A-Za-z_]*)\}?)")
 
 
@@ -115,11 +112,10 @@ class ChannelSecret(BaseModel):
     key: str = ""
 
 
-def check_url(spec: ChannelSpec, url: str) -> SplitResult:
-    """The parts of the address. Raises InvalidError for one that the type of channel can't have."""
+def check_url(spec: ChannelSpec, url: str) -> None:
+    """Raises InvalidError for an address that the type of channel can't have."""
     try:
         parts = urlsplit(url)
-        port = parts.port
     except ValueError as error:
         raise InvalidError(f"url: {error}", code="channel_url") from None
     wanted = {
@@ -134,13 +130,23 @@ def check_url(spec: ChannelSpec, url: str) -> SplitResult:
             hint=f"it begins with one of: {', '.join(f'{one}://' for one in sorted(wanted))}",
             code="channel_url",
         )
-    if not parts.netloc or (spec.type is not ChannelType.APPRISE and (not parts.hostname or port == 0)):
-        raise InvalidError("url: it names no host", hint="write it as https://host/path", code="channel_url")
-    if spec.type in (ChannelType.WEBHOOK, ChannelType.HEARTBEAT) and (parts.username or parts.password):
-        raise InvalidError("url: a name and a password in it are not sent", hint="leave them out", code="channel_url")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise InvalidError("url: it holds a space or a character that is not printed", code="channel_url")
-    return parts
+    if spec.type is ChannelType.APPRISE:
+        check_apprise(url)
+    else:
+        _check_host(spec, parts)
+
+
+def _check_host(spec: ChannelSpec, parts: SplitResult) -> None:
+    try:
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise InvalidError(f"url: {error}", code="channel_url") from None
+    if not has_host:
+        raise InvalidError("url: it names no host", hint="write it as https://host/path", code="channel_url")
+    if spec.type is not ChannelType.MAIL and (parts.username or parts.password):
+        raise InvalidError("url: a name and a password in it are not sent", hint="leave them out", code="channel_url")
 
 
 def shown_address(spec: ChannelSpec, url: str) -> str:

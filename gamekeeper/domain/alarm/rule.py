@@ -22,6 +22,7 @@ from gamekeeper.domain.language.units import parse_duration
 from gamekeeper.errors import InvalidError, SpecError
 
 MAX_RULES = 500
+_TEXT = r"^[^\x00]*$"  # which PostgreSQL takes in no text
 RULE_ID = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 OWN_EVENTS = ("alarm", "alarm_rule", "alarm_channel")  # an alarm about alarms would never end
 _EXAMPLE: JsonDict = {
@@ -54,7 +55,7 @@ class AlarmRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra={"examples": [_EXAMPLE]})
 
-    name: str = Field(default="", max_length=100, description="For people; the id by default")
+    name: str = Field(default="", max_length=100, pattern=_TEXT, description="For people; the id by default")
     when: str = Field(default="", max_length=MAX_LENGTH, description="Condition over signals; or give `events`")
     until: str = Field(
         default="", max_length=MAX_LENGTH, description="Condition that ends it; by default `when` is false"
@@ -71,7 +72,7 @@ class AlarmRule(BaseModel):
     no_data: NoData = Field(default=NoData.KEEP, description="What becomes of it where nothing is known")
     on: Selection = Field(default_factory=Selection, description="Objects that it is about")
     enabled: bool = Field(default=True, description="False switches it off")
-    note: str = Field(default="", max_length=1000, description="What to do; it stands in each message")
+    note: str = Field(default="", max_length=1000, pattern=_TEXT, description="What to do; it stands in each message")
 
 
 @dataclass(frozen=True)

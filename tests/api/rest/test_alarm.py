@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.db.models import AlarmRow, InstanceRow
+from gamekeeper.db.models import AlarmRow, InstanceRow, WindowRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.domain.alarm.link import AlarmLink, LinkPurpose, link_key, make_token
 from gamekeeper.temporal.proofs import WorkKey
@@ -166,6 +166,16 @@ async def test_windows_come_again(api: ApiUnderTest) -> None:
         assert (await api.http.put("/windows/w", json=body | wrong)).status_code == 422, wrong
     assert (await api.http.delete("/windows/always")).status_code == 204
     assert (await api.http.get("/windows")).json()["items"] == []
+
+
+async def test_the_windows_of_our_own_work_are_seen_and_left(api: ApiUnderTest) -> None:
+    async with api.database.write() as session:
+        until = utc_now() + timedelta(hours=1)
+        session.add(WindowRow(name="drain:n1", source="drain", on={"kind": "node", "ids": ["n1"]}, until=until))
+    assert (await api.http.get("/windows/drain:n1")).json()["source"] == "drain"
+    body = {"cron": "* * * * *", "duration": "2m"}
+    assert (await api.http.put("/windows/drain:n1", json=body)).status_code == 422
+    assert (await api.http.delete("/windows/drain:n1")).status_code == 409
 
 
 def token(api: ApiUnderTest, alarm: str, purpose: LinkPurpose, lifetime: float = 60) -> str:

@@ -69,6 +69,8 @@ async def test_an_address_goes_in_and_never_comes_out(api: ApiUnderTest) -> None
         ({"type": "webhook", "url": "https:///s3cret"}, "names no host"),
         ({"type": "apprise", "url": "json://s3cret.lan"}, 'no "json" address'),
         ({"type": "apprise", "url": "file:///s3cret"}, 'no "file" address'),
+        ({"type": "apprise", "url": "bark://s3cret.lan/key"}, 'no "bark" address'),
+        ({"type": "apprise", "url": "ntfys://s3cret.example/t?attach=/etc/passwd"}, "has an option"),
         ({"type": "mail", "url": "smtps://s3cret.lan"}, "needs `to`"),
         ({"type": "webhook", "url": URL, "template": "$titel"}, "character 1"),
         ({"type": "webhook", "url": URL, "on": {"kind": "server", "ids": ["a"]}}, "one server"),

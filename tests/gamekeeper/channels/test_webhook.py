@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,8 @@ async def test_an_address_that_is_not_public_is_never_connected_to(receiver: Rec
         *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),
         *("224.0.0.1", "255.255.255.255", "::1", "fe80::1", "fd00::1", "ff02::1", "::", "::ffff:10.0.0.1"),
         *("::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::a00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe"),
+        *("::127.0.0.1", "fec0::1", "64:ff9b:1::1", "::ffff:0:10.0.0.1", "5f00::1", "2002:a00:1::", "168.63.129.16"),
+        *("::ffff:168.63.129.16", "64:ff9b::a83f:8110"),
     ],
 )
 def test_addresses_within_are_refused_in_whatever_dress(address: str) -> None:
@@ -113,6 +116,28 @@ def test_addresses_within_are_refused_in_whatever_dress(address: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert AddressGuard().allows(ip_address(address))
+
+
+async def test_an_address_where_nobody_answers_gives_way_to_the_next(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    ask, both = loop.getaddrinfo, _answers("127.0.0.2", "127.0.0.1")  # the receiver listens at the second alone
+
+    async def answers(host: str, port: int, **more: Any) -> object:
+        return await (both(host, port) if host == "games.test" else ask(host, port, **more))
+
+    monkeypatch.setattr(loop, "getaddrinfo", answers)
+    secret = ChannelSecret(url=f"http://games.test:{receiver.port}/")
+    async with asyncio.timeout(HANG_SECONDS):
+        assert await WebhookSender(LOOPBACK).send(SPEC, secret, MESSAGE) == "HTTP 204"
+
+
+async def test_a_200_whose_body_never_ends_is_taken(receiver: Receiver) -> None:
+    receiver.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx"
+    receiver.hangs_after = True
+    assert await send(receiver, limit=HANG_SECONDS) == "HTTP 200"
+    assert len(receiver.requests) == 1
 
 
 async def test_a_name_with_a_good_and_a_bad_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from gamekeeper.control_plane.alarm.config import DEFAULTS
 from gamekeeper.control_plane.alarm.rounds import LEASE, WHOLE, AlarmRounds
 from gamekeeper.db.models import AlarmRuleRow, InstanceRow, MetricRow, NodeRow, RunRow
+from gamekeeper.domain.alarm.default_rules import DEFAULT_RULES
+from gamekeeper.domain.alarm.rule import AlarmRule
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, ordered, pack
 from gamekeeper.errors import ConflictError
@@ -156,6 +160,17 @@ async def test_a_row_that_cant_be_read_hides_no_other_rule(scene: Scene) -> None
     await scene.look()
     assert await scene.states() == [("node-offline", "n1", "open")]
     assert scene.database.odd_rows.failures >= 1
+
+
+async def test_a_nul_in_a_rules_words_stops_no_round(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "odd", replace(DEFAULTS["node-offline"], id="odd", name="a\0b", note="c\0d"))
+    monkeypatch.setitem(DEFAULT_RULES, "odd", DEFAULT_RULES["node-offline"])
+    await scene.add_node("n1", status="offline")
+    await scene.look()
+    found = {alarm.rule: (alarm.name, alarm.note) for alarm in await scene.alarms()}
+    assert found["odd"] == ("a\ufffdb", "c\ufffdd")
+    with pytest.raises(ValueError, match="pattern"):
+        AlarmRule(name="a\0b", when="node.status == offline")
 
 
 async def test_metrics_raise_and_their_absence_is_a_state(scene: Scene) -> None:

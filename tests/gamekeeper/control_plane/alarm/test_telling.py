@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from gamekeeper.db.models import AlarmRow, ChannelRow, InstanceRow, NodeRow, SilenceRow, WindowRow
+from gamekeeper.db.repositories.silence import WindowRepository
 from gamekeeper.domain.alarm.notice import DIGEST_WAIT
 from gamekeeper.domain.event.event_kind import EventKind
 from tests.gamekeeper.control_plane.alarm.scenes import Scene
@@ -97,7 +98,7 @@ async def test_a_drain_opens_a_window_for_its_node_and_all_on_it(scene: Scene) -
     await scene.add_node("n1", drain_until=scene.now + timedelta(hours=1))
     await scene.add_instance("a", "n1", state="failed")
     await scene.look()
-    assert [alarm.muted for alarm in await scene.alarms()] == ["window drain-n1"]
+    assert [alarm.muted for alarm in await scene.alarms()] == ["window drain:n1"]
     await scene.set(NodeRow, "n1", drain_until=None)
     await scene.look()
     assert await scene.told() == []
@@ -111,11 +112,25 @@ async def test_an_update_opens_a_window_for_its_instance(scene: Scene) -> None:
     operation = {"action": "update", "by": "key:ci", "since": scene.now.isoformat()}
     await scene.add_instance("a", "n1", state="failed", operation=operation)
     await scene.look()
-    assert [alarm.muted for alarm in await scene.alarms()] == ["window update-a"]
+    assert [alarm.muted for alarm in await scene.alarms()] == ["window update:a"]
     await scene.set(InstanceRow, "a", operation=None, state="ready")
     await scene.look()
     assert await scene.alarms() == []
     assert await scene.told() == []
+
+
+async def test_a_users_window_takes_no_name_of_our_own_work(scene: Scene) -> None:
+    await scene.add_channel()
+    names = ("drain-n1", "update-a")
+    await scene.add(*(WindowRow(name=name, cron="0 4 * * *", timezone="UTC", duration="1m") for name in names))
+    await scene.add_node("n1", drain_until=scene.now + timedelta(hours=1))
+    operation = {"action": "update", "by": "key:ci", "since": scene.now.isoformat()}
+    await scene.add_instance("a", "n1", operation=operation)
+    await scene.add_node("n2", status="offline")
+    await scene.look()
+    assert await scene.told() == [("raised", ["n2"])]
+    async with scene.database.read() as session:
+        assert len(await WindowRepository(session).all(scene.now)) == 4
 
 
 async def test_an_action_that_never_ends_mutes_for_two_hours_alone(scene: Scene) -> None:
