@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from sqlalchemy import Row as Columns
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -36,13 +37,14 @@ async def one_readable(reading: Awaitable[Row], what: str) -> Row:
 async def readable(
     session: AsyncSession, query: SelectOfScalar[Row], key: InstrumentedAttribute[Any]
 ) -> tuple[list[Row], list[Any]]:
-    """The rows that can be read, and the keys of all. ``key`` is a column that tells the query's rows apart."""
+    """The rows that can be read, and the keys of all. ``key`` is a column that tells the query's rows apart. A query of
+    several columns has it among them."""
     try:
         rows = list((await session.exec(query)).all())
         return rows, [getattr(row, key.key) for row in rows]
     except (ValueError, TypeError):
         only_keys: Any = query.with_only_columns(key)
-        keys: list[Any] = list((await session.exec(only_keys)).all())
+        keys: list[Any] = [_scalar(found) for found in (await session.exec(only_keys)).all()]
     odd: Supervised = session.info[ODD_ROWS]
     rows = []
     for found in keys:
@@ -51,3 +53,7 @@ async def readable(
         except (ValueError, TypeError) as error:
             odd.skipped(f"{key.class_.__tablename__} {found}", error)
     return rows, keys
+
+
+def _scalar(found: Any) -> Any:
+    return found[0] if isinstance(found, Columns) else found

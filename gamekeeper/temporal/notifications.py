@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -10,6 +12,8 @@ from temporalio.service import RPCError
 from gamekeeper.errors import UnavailableError
 from gamekeeper.temporal import queues, workflow_names
 from gamekeeper.temporal.ids import notification_workflow_id
+
+LIMIT = timedelta(seconds=5)  # of a call: a round of judging waits for it
 
 
 class NotificationWorkflows:
@@ -26,6 +30,7 @@ class NotificationWorkflows:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 task_queue=queues.CONTROL_PLANE,
                 static_summary=summary,
+                rpc_timeout=LIMIT,
             )
         except WorkflowAlreadyStartedError:
             return

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.services.alarm.silence import check_room
 from gamekeeper.actor import current_actor
 from gamekeeper.control_plane.alarm.facts import target_of
 from gamekeeper.control_plane.alarm.standing import alarm_event
@@ -15,11 +18,13 @@ from gamekeeper.db.models import AlarmRow, SilenceRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.alarm import AlarmRepository
 from gamekeeper.db.repositories.page import Page
+from gamekeeper.db.repositories.silence import SilenceRepository
 from gamekeeper.db.repositories.target import TargetRepository
 from gamekeeper.domain.access.access import Access
 from gamekeeper.domain.access.sight import Sight, sight_of
 from gamekeeper.domain.access.target import SERVER, Target
 from gamekeeper.domain.alarm.alarm_filter import AlarmFilter
+from gamekeeper.domain.alarm.selection import Selection
 from gamekeeper.domain.alarm.state import AlarmState
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError, NotFoundError
@@ -85,7 +90,7 @@ class AlarmService:
         """Somebody takes it on: nobody else is told. Idempotent; the first one stands. Raises NotFoundError, and
         ConflictError for one that is over."""
         async with self._database.write() as session:
-            row = await AlarmRepository(session).get(alarm_id)
+            row = await AlarmRepository(session).get_locked(alarm_id)
             _check_stands(row)
             if row.acknowledged_at is None:
                 row.acknowledged_at, row.acknowledged_by = utc_now(), current_actor()
@@ -98,7 +103,7 @@ class AlarmService:
         """Closes one that is stale. If it still holds, it comes up again as a new one. Idempotent. Raises
         NotFoundError."""
         async with self._database.write() as session:
-            row = await AlarmRepository(session).get(alarm_id)
+            row = await AlarmRepository(session).get_locked(alarm_id)
             if row.live_key is None:
                 return row
             row.state, row.live_key = AlarmState.CLOSED.value, None
@@ -108,18 +113,11 @@ class AlarmService:
         return row
 
     async def silence(self, alarm_id: str, lifetime: timedelta, reason: str) -> SilenceRow:
-        """A silence of this rule on this object. Raises NotFoundError, ConflictError."""
+        """A silence of this rule on this object; one that stands lasts longer. Raises NotFoundError, ConflictError."""
         async with self._database.write() as session:
             row = await AlarmRepository(session).get(alarm_id)
             _check_stands(row)
-            is_pipeline = row.kind in ("run", "pipeline")
-            on: dict[str, object] = {"kind": "pipeline" if is_pipeline else row.kind}
-            if row.kind != "server":
-                on["ids"] = [row.pipeline if is_pipeline else row.object_id]
-            silence = SilenceRow(
-                on=on, rules=[row.rule], reason=reason, until=utc_now() + lifetime, created_by=current_actor()
-            )
-            session.add(silence)
+            silence = await _silenced(session, row, lifetime, reason)
             words = f"until {silence.until:%Y-%m-%d %H:%M} UTC: {reason}"
             record(session, alarm_event(EventKind.ALARM_SILENCED, row).model_copy(update={"message": words}))
         return silence
@@ -130,3 +128,18 @@ def _check_stands(row: AlarmRow) -> None:
         raise ConflictError(f'the alarm "{row.id}" is over', hint="gamekeeper alarm ls lists those that stand")
     if row.raised_at is None:
         raise NotFoundError(f'there is no alarm "{row.id}"', hint="gamekeeper alarm ls lists them")
+
+
+async def _silenced(session: AsyncSession, row: AlarmRow, lifetime: timedelta, reason: str) -> SilenceRow:
+    is_pipeline = row.kind in ("run", "pipeline")
+    ids = [] if row.kind == "server" else [row.pipeline if is_pipeline else row.object_id]
+    on = Selection.model_validate({"kind": "pipeline" if is_pipeline else row.kind, "ids": ids}).model_dump(mode="json")
+    silences, now = SilenceRepository(session), utc_now()
+    for standing in await silences.standing(now):
+        if standing.on == on and standing.rules == [row.rule]:
+            standing.until, standing.reason = max(standing.until, now + lifetime), reason or standing.reason
+            return standing
+    await check_room(silences, now)
+    made = SilenceRow(on=on, rules=[row.rule], reason=reason, until=now + lifetime, created_by=current_actor())
+    silences.add(made)
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gamekeeper.actor import current_actor
 from gamekeeper.db.engine import Database
@@ -32,10 +32,7 @@ class SilenceService:
         selector, now = on.selector(), utc_now()
         async with self._database.write() as session:
             silences = SilenceRepository(session)
-            if await silences.count(now) >= MAX_SILENCES:
-                raise ConflictError(
-                    f"{MAX_SILENCES} silences stand already", hint="one by a label says as much as many"
-                )
+            await check_room(silences, now)
             row = SilenceRow(
                 on=on.model_dump(mode="json"),
                 rules=list(rules),
@@ -57,3 +54,9 @@ class SilenceService:
             await silences.delete(row)
             data = {"silence": row.id, "on": row.on}
             record(session, Event(kind=EventKind.ALARM_SILENCE_ENDED, message=row.reason, data=data))
+
+
+async def check_room(silences: SilenceRepository, now: datetime) -> None:
+    """Raises ConflictError for too many."""
+    if await silences.count(now) >= MAX_SILENCES:
+        raise ConflictError(f"{MAX_SILENCES} silences stand already", hint="one by a label says as much as many")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.control_plane.alarm.metrics import AlarmMetrics
 from gamekeeper.db.models import InstanceRow, NodeRow, RunRow, ServerFactRow
+from gamekeeper.db.readable import ODD_ROWS, column, readable
 from gamekeeper.domain.access.target import Target
 from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.alarm.subject import SERVER, Facts, Subject, Value
 from gamekeeper.domain.node.metric import NODE_METRICS
 from gamekeeper.domain.node.node import NodeStatus
 from gamekeeper.domain.run.run import RunState
+from gamekeeper.supervised import Supervised
 
 LIVE_RUNS = (RunState.QUEUED.value, RunState.RUNNING.value, RunState.PAUSED.value)
 MAX_RUNS = 20_000
@@ -37,20 +40,34 @@ class AlarmFacts:
         """The facts of everything, and the nodes by their ids."""
         await self._metrics.read(self._session, self._now)
         nodes = await self._nodes()
-        reachable = {facts.subject.id for facts in nodes if facts.values["node.status"] in _REACHABLE}
+        reachable = {facts.subject.id for facts in nodes if facts.values.get("node.status") in _REACHABLE}
         found = [*nodes, *await self._instances(reachable), *await self._runs(), *await self._server()]
         return found, {facts.subject.id: facts.subject.target for facts in nodes}
 
     async def nodes(self) -> dict[str, Target]:
         """The nodes alone, for what is muted by them."""
-        rows = (await self._session.exec(select(NodeRow.id, NodeRow.labels))).all()
-        return {node_id: Target(ObjectKind.NODE, node_id, labels or {}) for node_id, labels in rows}
+        rows, _ = await readable(self._session, _columns(NodeRow.id, NodeRow.labels), column(NodeRow.id))
+        return {row.id: Target(ObjectKind.NODE, row.id, row.labels or {}) for row in rows}
 
     async def _nodes(self) -> list[Facts]:
-        query = select(  # type: ignore[call-overload]
+        query = _columns(
             NodeRow.id, NodeRow.status, NodeRow.mode, NodeRow.conditions, NodeRow.labels, NodeRow.last_seen_at
         )
-        return [self._node(row) for row in (await self._session.exec(query)).all()]
+        return await self._known("node", query, column(NodeRow.id), self._node)
+
+    async def _known(
+        self, kind: str, query: Any, key: InstrumentedAttribute[Any], facts: Callable[[Row[Any]], Facts]
+    ) -> list[Facts]:
+        """The facts of each row. Nothing is known of an object whose row can't be read, and its alarms stay."""
+        rows, ids = await readable(self._session, query, key)
+        odd: Supervised = self._session.info[ODD_ROWS]
+        found = {}
+        for row in rows:
+            try:
+                found[row.id] = facts(row)
+            except (ValueError, TypeError, AttributeError, KeyError) as error:
+                odd.skipped(f"{key.class_.__tablename__} {row.id}", error)
+        return [found.get(one) or Facts(Subject(kind, one), is_away=True) for one in ids]
 
     def _node(self, row: Row[Any]) -> Facts:
         key = f"node:{row.id}"
@@ -79,11 +96,13 @@ class AlarmFacts:
         return values if full_in is None else values | {"node.disk_full_in": full_in}
 
     async def _instances(self, reachable: Collection[str]) -> list[Facts]:
-        query = select(  # type: ignore[call-overload]
+        query = _columns(
             *(InstanceRow.id, InstanceRow.node_id, InstanceRow.labels, InstanceRow.desired, InstanceRow.state),
             *(InstanceRow.reason, InstanceRow.message, InstanceRow.since, InstanceRow.crash_count),
         ).where(col(InstanceRow.deleted_at).is_(None))
-        return [self._instance(row, row.node_id in reachable) for row in (await self._session.exec(query)).all()]
+        return await self._known(
+            "instance", query, column(InstanceRow.id), lambda row: self._instance(row, row.node_id in reachable)
+        )
 
     def _instance(self, row: Row[Any], is_there: bool) -> Facts:
         subject = Subject("instance", row.id, row.node_id, labels=row.labels or {})
@@ -101,13 +120,11 @@ class AlarmFacts:
 
     async def _runs(self) -> list[Facts]:
         query = (
-            select(  # type: ignore[call-overload]
-                *(RunRow.id, RunRow.pipeline, RunRow.state, RunRow.labels, RunRow.created_at, RunRow.started_at)
-            )
+            _columns(RunRow.id, RunRow.pipeline, RunRow.state, RunRow.labels, RunRow.created_at, RunRow.started_at)
             .where(col(RunRow.state).in_(LIVE_RUNS), col(RunRow.parent_run).is_(None))
             .limit(MAX_RUNS)
         )
-        return [self._run(row) for row in (await self._session.exec(query)).all()]
+        return await self._known("run", query, column(RunRow.id), self._run)
 
     def _run(self, row: Row[Any]) -> Facts:
         subject = Subject("run", row.id, pipeline=row.pipeline, run=row.id, labels=row.labels or {})
@@ -118,11 +135,15 @@ class AlarmFacts:
         return Facts(subject, values, {}, {name: begun})
 
     async def _server(self) -> Iterable[Facts]:
-        rows = (await self._session.exec(select(ServerFactRow))).all()
+        rows, _ = await readable(self._session, select(ServerFactRow), column(ServerFactRow.name))
         fresh = [row for row in rows if self._now - row.at < SERVER_FACTS_FRESH]
         return [
             Facts(SERVER, {row.name: row.value for row in fresh}, {row.name: row.words for row in fresh if row.words})
         ]
+
+
+def _columns(*wanted: Any) -> Any:
+    return select(*wanted)
 
 
 def _is_condition(item: object) -> bool:

@@ -28,7 +28,7 @@ class Round:
     def __init__(self, scene: Scene, now: datetime, *, only_looks: bool = False) -> None:
         self._scene = scene
         self._now = now
-        self.standing = Standing(scene.live, now, only_looks=only_looks)
+        self.standing = Standing(scene.live, now, taken=scene.taken, only_looks=only_looks)
 
     def run(self) -> None:
         self._judge()

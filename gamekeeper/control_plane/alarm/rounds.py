@@ -117,7 +117,7 @@ class AlarmRounds:
                 alarms = AlarmRepository(session)
                 if await alarms.round() is None:
                     await alarms.begin_rounds(await EventRepository(session).newest_seq(), self._holder, now + LEASE)
-                took = await alarms.take_round(self._holder, now, now + LEASE)
+                took = await alarms.take_round(self._holder, now, now + LEASE, self._seen)
             if not took:
                 self._until, self._whole_at = None, None
                 return None
@@ -149,7 +149,7 @@ class AlarmRounds:
                 raise ConflictError("another process judges the alarms now")
             if observed.is_whole:
                 await keep_windows(session, now)
-            scene = await read_scene(session, observed, now)
+            scene = await read_scene(session, observed, now, is_locked=True)
             done = Round(scene, now)
             done.run()
             telling = Telling(scene, done, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,26 +34,29 @@ class Observed:
 
 @dataclass(frozen=True)
 class Scene:
-    """``live`` are the alarms that stand. ``late`` counts the messages of each channel in the last minute, and
-    ``gathering`` has the digests that still take more."""
+    """``live`` are the alarms that stand, ``taken`` the keys of those that can't be read. ``late`` counts the messages
+    of each channel in the last minute, and ``gathering`` has the digests that still take more."""
 
     observed: Observed
     rules: Mapping[str, ReadRule]
     channels: Mapping[str, ReadChannel]
     mutes: Sequence[Mute]
     live: Sequence[AlarmRow]
+    taken: Collection[str]
     late: Mapping[str, int]
     gathering: Mapping[str, NotificationRow]
 
 
-async def read_scene(session: AsyncSession, observed: Observed, now: datetime) -> Scene:
+async def read_scene(session: AsyncSession, observed: Observed, now: datetime, *, is_locked: bool = False) -> Scene:
+    live, taken = await AlarmRepository(session).live(is_locked=is_locked)
     notifications = NotificationRepository(session)
     return Scene(
         observed=observed,
         rules=await read_rules(session),
         channels=await read_channels(session),
         mutes=await read_mutes(session, now),
-        live=await AlarmRepository(session).live(),
+        live=live,
+        taken=taken,
         late=await notifications.of_late(now - BURST_TIME),
         gathering=await notifications.gathering(),
     )

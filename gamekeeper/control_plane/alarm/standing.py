@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from gamekeeper.db.models import AlarmRow
@@ -29,7 +29,10 @@ class Standing:
     """``new`` and ``dropped`` are to be added and removed, ``ended`` were closed in this round; ``events`` tell of it
     all. ``changes`` counts what the database has to hear of."""
 
-    def __init__(self, rows: Iterable[AlarmRow], now: datetime, *, only_looks: bool = False) -> None:
+    def __init__(
+        self, rows: Iterable[AlarmRow], now: datetime, *, taken: Collection[str] = (), only_looks: bool = False
+    ) -> None:
+        self._taken = taken
         self._now = now
         self._only_looks = only_looks
         self._found: dict[Key, dict[str, AlarmRow]] = defaultdict(dict)
@@ -51,7 +54,7 @@ class Standing:
         return [row for row in self.all() if AlarmState(row.state).is_raised]
 
     def move(self, rule: ReadRule, subject: Subject, move: Move) -> AlarmRow | None:
-        """Carries a move out; the row, None for one that was dropped."""
+        """Carries a move out; the row, None where none stands."""
         row = self.of(rule.id, subject).get(move.detail)
         if move.after is None:
             if row is not None:
@@ -64,18 +67,21 @@ class Standing:
                 self.close(row, CLEARED)
             return None
         if row is None:
-            row = self._begin(rule, subject, move)
+            key = "|".join((rule.id, subject.kind, subject.id, move.detail))[:300]
+            if key in self._taken:  # it stands, and can't be read
+                return None
+            row = self._begin(rule, subject, move, key)
         elif move.after is not AlarmState.NO_DATA and move.summary:
             row.summary = storable(move.summary)
         self._enter(row, move.after)
         return row
 
-    def _begin(self, rule: ReadRule, subject: Subject, move: Move) -> AlarmRow:
+    def _begin(self, rule: ReadRule, subject: Subject, move: Move, key: str) -> AlarmRow:
         if self._only_looks:
             raise ChangedError
         row = AlarmRow(
             id=secrets.token_hex(8),
-            live_key="|".join((rule.id, subject.kind, subject.id, move.detail))[:300],
+            live_key=key,
             rule=rule.id,
             name=storable(rule.name),
             severity=rule.severity.value,

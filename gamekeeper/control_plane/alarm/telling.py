@@ -134,8 +134,8 @@ def _names_of_children(rows: Iterable[AlarmRow]) -> Mapping[str, list[str]]:
 
 def _content(alarms: list[AlarmInWords], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The words of a notification: all are counted, and the first are kept. JSON columns see a new value alone."""
-    total = Counter(before["total"] if before else {}) + Counter(alarm.name for alarm in alarms)
-    kept = list(before["alarms"]) if before else []
+    total = Counter(before.get("total", {}) if before else {}) + Counter(alarm.name for alarm in alarms)
+    kept = list(before.get("alarms", ())) if before else []
     room = max(0, KEPT_IN_DIGEST - len(kept))
     kept += [alarm.model_dump(mode="json") for alarm in alarms[:room]]
     return {"alarms": kept, "total": dict(total)}

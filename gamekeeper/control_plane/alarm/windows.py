@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import InstanceRow, NodeRow, WindowRow
+from gamekeeper.db.readable import column, readable
 from gamekeeper.db.repositories.silence import WindowRepository
 from gamekeeper.domain.instance.control import InstanceAction
 
@@ -27,17 +28,17 @@ WORDS: Mapping[str, str] = {
 
 async def work_of_now(session: AsyncSession) -> dict[str, WindowRow]:
     """A window for each piece of work that goes on."""
-    nodes = select(NodeRow.id, NodeRow.drain_until).where(col(NodeRow.drain_until).is_not(None))
+    nodes: Any = select(NodeRow.id, NodeRow.drain_until).where(col(NodeRow.drain_until).is_not(None))
     found = {}
-    for node_id, until in (await session.exec(nodes)).all():
+    for node_id, until in (await readable(session, nodes, column(NodeRow.id)))[0]:
         assert until is not None
         row = _row("drain", "node", node_id, until + AFTERWARDS, "the node is drained")
         found[row.name] = row
-    working = select(InstanceRow.id, InstanceRow.operation).where(
+    working: Any = select(InstanceRow.id, InstanceRow.operation).where(
         col(InstanceRow.deleted_at).is_(None), col(InstanceRow.operation).is_not(None)
     )
-    for instance_id, operation in (await session.exec(working)).all():
-        for row in _of_operation(instance_id, operation or {}):
+    for instance_id, operation in (await readable(session, working, column(InstanceRow.id)))[0]:
+        for row in _of_operation(instance_id, operation if isinstance(operation, dict) else {}):
             found[row.name] = row
     return found
 
@@ -60,23 +61,26 @@ def _row(source: str, kind: str, object_id: str, until: datetime, reason: str) -
 
 async def changed_windows(session: AsyncSession, now: datetime) -> bool:
     """True where work has begun or ended that the windows don't know of."""
-    windows = WindowRepository(session)
-    return bool(_changes(await work_of_now(session), await windows.of_work(), now))
+    return bool(_changes(await work_of_now(session), *await WindowRepository(session).of_work(), now))
 
 
 async def keep_windows(session: AsyncSession, now: datetime) -> None:
     windows = WindowRepository(session)
-    known = await windows.of_work()
-    for row in _changes(await work_of_now(session), known, now):
+    known, odd = await windows.of_work()
+    for row in _changes(await work_of_now(session), known, odd, now):
         if (standing := known.get(row.name)) is None:
             windows.add(row)
         else:
             standing.until, standing.reason = row.until, row.reason
 
 
-def _changes(wanted: Mapping[str, WindowRow], known: Mapping[str, WindowRow], now: datetime) -> list[WindowRow]:
-    """The windows as they should be, of those that are not. One whose work is over stays a little while."""
-    found = [row for name, row in wanted.items() if name not in known or known[name].until != row.until]
+def _changes(
+    wanted: Mapping[str, WindowRow], known: Mapping[str, WindowRow], odd: Collection[str], now: datetime
+) -> list[WindowRow]:
+    """The windows as they should be, of those that are not. One whose work is over stays a little while, and an odd
+    one is left."""
+    is_known = {name for name, row in wanted.items() if name in known and known[name].until == row.until}
+    found = [row for name, row in wanted.items() if name not in is_known and name not in odd]
     end = now + AFTERWARDS
     for name, row in known.items():
         if name not in wanted and row.until is not None and row.until > end:

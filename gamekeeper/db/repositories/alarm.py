@@ -6,20 +6,23 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, false, func, or_, true, update
+from sqlalchemy import ColumnElement, and_, case, delete, false, func, or_, true, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from gamekeeper.db.models import AlarmRoundRow, AlarmRow, InstanceRow, NodeRow, RunRow
-from gamekeeper.db.readable import column
+from gamekeeper.db.readable import ODD_ROWS, column, readable
 from gamekeeper.db.repositories.page import Page, decode_cursor, read_page
 from gamekeeper.db.scope import INSTANCES, NODES, RUNS
 from gamekeeper.db.sight import is_in, is_stored
 from gamekeeper.domain.access.sight import ALL_SEEING, Sight
 from gamekeeper.domain.access.target import SERVER
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.alarm.alarm_filter import AlarmFilter
+from gamekeeper.domain.alarm.severity import Severity
 from gamekeeper.domain.alarm.state import LIVE, RAISED, AlarmState
 from gamekeeper.errors import NotFoundError
+from gamekeeper.supervised import Supervised
 
 
 def no_alarm(alarm_id: str) -> NotFoundError:
@@ -43,9 +46,29 @@ class AlarmRepository:
             raise no_alarm(alarm_id)
         return row
 
-    async def live(self) -> Sequence[AlarmRow]:
-        """All that stand, those that nobody was told of among them."""
-        return (await self._session.exec(select(AlarmRow).where(col(AlarmRow.live_key).is_not(None)))).all()
+    async def get_locked(self, alarm_id: str) -> AlarmRow:
+        """An alarm that nobody else changes until this transaction ends. Raises NotFoundError."""
+        row = await self._session.get(AlarmRow, alarm_id, with_for_update=True)
+        if row is None:
+            raise no_alarm(alarm_id)
+        return row
+
+    async def live(self, *, is_locked: bool = False) -> tuple[list[AlarmRow], set[str]]:
+        """All that stand, those that nobody was told of among them; and the keys of those that can't be read, which
+        stand all the same. ``is_locked``: nobody else changes them until this transaction ends."""
+        query = select(AlarmRow).where(col(AlarmRow.live_key).is_not(None))
+        rows, keys = await readable(
+            self._session, query.with_for_update() if is_locked else query, column(AlarmRow.live_key)
+        )
+        found = []
+        odd: Supervised = self._session.info[ODD_ROWS]
+        for row in rows:
+            try:
+                AlarmState(row.state), Severity(row.severity), ObjectKind("pipeline" if row.kind == "run" else row.kind)
+                found.append(row)
+            except ValueError as error:
+                odd.skipped(f"alarms {row.id}", error)
+        return found, set(keys) - {row.live_key for row in found}
 
     async def children(self, alarm_id: str, limit: int) -> Sequence[AlarmRow]:
         query = select(AlarmRow).where(AlarmRow.parent == alarm_id).order_by(AlarmRow.object_id).limit(limit)
@@ -91,11 +114,13 @@ class AlarmRepository:
         self._session.add(AlarmRoundRow(seq=seq, holder=holder, until=until))
         await self._session.flush()
 
-    async def take_round(self, holder: str, now: datetime, until: datetime) -> bool:
-        """True where the rounds are the holder's until then: they were, or their holder has not said so in time."""
-        free = or_(col(AlarmRoundRow.holder) == holder, col(AlarmRoundRow.until) <= now)
-        changed = update(AlarmRoundRow).where(col(AlarmRoundRow.id) == 1, free)
-        return bool((await self._session.exec(changed.values(holder=holder, until=until))).rowcount)
+    async def take_round(self, holder: str, now: datetime, until: datetime, seen: int = 0) -> bool:
+        """True where the rounds are the holder's until then: they were, or their holder has not said so in time. What
+        it has ``seen`` since, and nothing came of, is noted, so that whoever is next does not look at it again."""
+        was, seq = col(AlarmRoundRow.holder) == holder, col(AlarmRoundRow.seq)
+        changed = update(AlarmRoundRow).where(col(AlarmRoundRow.id) == 1, or_(was, col(AlarmRoundRow.until) <= now))
+        values = {"holder": holder, "until": until, "seq": case((and_(was, seq < seen), seen), else_=seq)}
+        return bool((await self._session.exec(changed.values(values))).rowcount)
 
     async def end_round(self, holder: str, before: int, seq: int, now: datetime) -> bool:
         """False where another process has taken the rounds over since event ``before``: nothing of this one counts."""

@@ -83,13 +83,15 @@ class NotificationRepository:
     async def gathering(self) -> dict[str, NotificationRow]:
         """The digest of each channel that still gathers."""
         query = select(NotificationRow).where(NotificationRow.state == GATHERING)
-        return {row.channel: row for row in (await self._session.exec(query)).all()}
+        rows, _ = await readable(self._session, query, column(NotificationRow.id))
+        return {row.channel: row for row in rows}
 
     async def unstarted(self, limit: int) -> Sequence[NotificationRow]:
         query = select(NotificationRow).where(
             NotificationRow.state == WAITING, col(NotificationRow.started_workflow).is_(False)
         )
-        return (await self._session.exec(query.order_by(col(NotificationRow.created_at)).limit(limit))).all()
+        in_order = query.order_by(col(NotificationRow.created_at)).limit(limit)
+        return (await readable(self._session, in_order, column(NotificationRow.id)))[0]
 
     async def mark_started(self, notification_id: str) -> None:
         one = update(NotificationRow).where(col(NotificationRow.id) == notification_id)

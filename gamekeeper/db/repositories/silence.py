@@ -66,10 +66,13 @@ class WindowRepository:
         query = select(WindowRow).where(or_(col(WindowRow.until).is_(None), col(WindowRow.until) > now))
         return (await readable(self._session, query.order_by(WindowRow.name), column(WindowRow.name)))[0]
 
-    async def of_work(self) -> dict[str, WindowRow]:
-        """The windows that Gamekeeper's own work has opened, by their names."""
+    async def of_work(self) -> tuple[dict[str, WindowRow], set[str]]:
+        """The windows that Gamekeeper's own work has opened, by their names; and the names of those that can't be
+        read."""
         query = select(WindowRow).where(WindowRow.source != "user")
-        return {row.name: row for row in (await self._session.exec(query)).all()}
+        rows, names = await readable(self._session, query, column(WindowRow.name))
+        found = {row.name: row for row in rows}
+        return found, set(names) - found.keys()
 
     async def delete(self, row: WindowRow) -> None:
         await self._session.delete(row)

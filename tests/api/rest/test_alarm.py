@@ -92,6 +92,21 @@ async def test_an_alarm_is_silenced_by_its_rule_on_its_object(api: ApiUnderTest)
     assert (await api.http.get("/silences")).json()["items"] == []
 
 
+async def test_a_second_silence_of_an_alarm_lengthens_the_first(
+    api: ApiUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.services.alarm.silence.MAX_SILENCES", 1)
+    await add_alarm(api, "a1")
+    await add_alarm(api, "a2", object_id="node-2")
+    first = (await api.http.post("/alarms/a1/silence", json={"for": "1h", "reason": "known"})).json()
+    second = (await api.http.post("/alarms/a1/silence", json={"for": "4h"})).json()
+    third = (await api.http.post("/alarms/a1/silence", json={"for": "1h"})).json()
+    assert first["id"] == second["id"] == third["id"]
+    assert first["until"] < second["until"] == third["until"]
+    assert third["reason"] == "known"
+    assert (await api.http.post("/alarms/a2/silence", json={"for": "1h"})).status_code == 409
+
+
 @pytest.mark.parametrize("lifetime", ["0s", "91d", "long", 5])
 async def test_each_silence_has_an_end(api: ApiUnderTest, lifetime: object) -> None:
     answer = await api.http.post("/silences", json={"for": lifetime})

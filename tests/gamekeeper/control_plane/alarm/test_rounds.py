@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
+from sqlmodel import select
 
 from gamekeeper.control_plane.alarm.config import DEFAULTS
-from gamekeeper.control_plane.alarm.rounds import LEASE, WHOLE, AlarmRounds
-from gamekeeper.db.models import AlarmRuleRow, InstanceRow, MetricRow, NodeRow, RunRow
+from gamekeeper.control_plane.alarm.rounds import LEASE, RENEWED, WHOLE, AlarmRounds
+from gamekeeper.db.models import AlarmRow, AlarmRuleRow, InstanceRow, MetricRow, NodeRow, RunRow
+from gamekeeper.db.repositories.alarm import AlarmRepository
 from gamekeeper.domain.alarm.default_rules import DEFAULT_RULES
 from gamekeeper.domain.alarm.rule import AlarmRule
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.domain.node.metric import CONTAINER_METRICS, NODE_METRICS, ordered, pack
 from gamekeeper.errors import ConflictError
 from tests.gamekeeper.control_plane.alarm.scenes import Scene
+from tests.hang import HANG_SECONDS
 
 
 async def test_a_dead_node_is_one_message_with_its_instances_as_children(scene: Scene) -> None:
@@ -219,6 +224,85 @@ async def test_a_run_that_waits_too_long(scene: Scene) -> None:
     await scene.set(RunRow, "r1", state="running", started_at=scene.now)
     await scene.look()
     assert await scene.states() == []
+
+
+async def test_an_odd_alarm_stands_as_it_is_and_stops_no_round(scene: Scene) -> None:
+    await scene.add_channel()
+    for node in ("n1", "n2"):
+        await scene.add_node(node, status="offline")
+    await scene.look()
+    (first, second) = await scene.alarms()
+    await scene.set(AlarmRow, first.id, severity="dreadful")
+    await scene.set(AlarmRow, second.id, state="dreaming")
+    await scene.add_node("n3", status="offline")
+    await scene.look()
+    assert [(alarm.object_id, alarm.severity, alarm.state) for alarm in await scene.alarms()] == [
+        ("n1", "dreadful", "open"),
+        ("n2", "critical", "dreaming"),
+        ("n3", "critical", "open"),
+    ]
+    assert (await scene.told())[2:] == [("raised", ["n3"])]
+    assert scene.database.odd_rows.failures >= 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL checks JSON itself
+async def test_torn_rows_are_unknown_and_stop_no_round(scene: Scene) -> None:
+    await scene.add_channel()
+    for node in ("n1", "n2"):
+        await scene.add_node(node, status="offline")
+    await scene.look()
+    first, _ = await scene.alarms()
+    statements = (
+        "UPDATE nodes SET conditions = '{torn' WHERE id = 'n1'",
+        f"UPDATE alarms SET labels = '{{torn' WHERE id = '{first.id}'",
+        "UPDATE notifications SET content = '{torn'",
+    )
+    for statement in statements:
+        async with scene.database.write() as session:
+            await (await session.connection()).execute(text(statement))
+    await scene.set(NodeRow, "n2", status="online")
+    await scene.add_node("n3", status="offline")
+    await scene.look()
+    await scene.later(10)
+    async with scene.database.read() as session:
+        found = (await session.exec(select(AlarmRow.object_id, AlarmRow.state).order_by(AlarmRow.object_id))).all()
+    assert [tuple(row) for row in found] == [("n1", "open"), ("n2", "closed"), ("n3", "open")]
+
+
+async def test_events_that_nothing_came_of_are_not_looked_at_again(scene: Scene) -> None:
+    """Neither after a restart, when a rule is about them by then."""
+    rule = {"events": ["run.failed"], "enabled": False}
+    await scene.add(AlarmRuleRow(id="run-failed", spec=rule))
+    await scene.look()
+    await scene.add_run("r1")
+    await scene.happens(EventKind.RUN_FAILED, run="r1")
+    await scene.look()
+    await scene.later(RENEWED.total_seconds())
+    await scene.set(AlarmRuleRow, "run-failed", spec=rule | {"enabled": True})
+    scene.now += LEASE
+    await AlarmRounds(scene.database, lambda: scene.now, monotonic=lambda: 0.0).look()
+    assert await scene.alarms(live=False) == []
+
+
+async def test_an_alarm_that_somebody_closes_during_a_round_stays_closed(scene: Scene) -> None:
+    await scene.add_node("n1", status="offline")
+    await scene.look()
+    (alarm,) = await scene.alarms()
+
+    async def close() -> None:
+        async with scene.database.write() as session:
+            row = await AlarmRepository(session).get_locked(alarm.id)
+            row.state, row.live_key = "closed", None
+
+    async with scene.database.write() as session:
+        (row,), _ = await AlarmRepository(session).live(is_locked=True)
+        closing = asyncio.create_task(close())
+        await asyncio.wait({closing}, timeout=0.5)  # it waits for the round, or nothing would be left to see
+        row.state = "no_data"
+    async with asyncio.timeout(HANG_SECONDS):
+        await closing
+    (found,) = await scene.alarms(live=False)
+    assert (found.state, found.live_key) == ("closed", None)
 
 
 async def test_only_one_of_two_processes_judges_and_the_other_takes_over(scene: Scene) -> None:
