@@ -58,6 +58,8 @@ class SqlInstanceStore:
         await note_replaced(session, row, f"{asked.action} by {asked.by or 'system'}")
         async with _asked_of_quota(session, row, asked):
             row.revision = await self._revision(session, row, asked)
+        current = await InstanceRepository(session).get_revision(row.id, row.revision)
+        row.group = InstanceSpec.model_validate(current.spec).group or ""  # for whoever looks for its members
         row.desired = asked.desired.value
         row.serial = max(asked.serial, row.serial + 1, row.reported_serial + 1)
         row.held = await _held(session, row)

@@ -55,18 +55,22 @@ def steps_to_carry(
     """The steps whose results stand. ``start`` is ``failed``, ``all``, or the name of a step to begin at.
 
     A step that did not end well is done again in any case, and so is a ``changed`` one, with all that needs it; so is
-    a service that stopped with its run and that something done again needs, and so are the finally steps. Raises
-    InvalidError for an unknown step.
+    a service that stopped with its run and that something done again needs, and so are the finally steps. An approval
+    was given for what came after it then: where that is ``changed``, it is asked for again, and so is a called
+    pipeline, which may hold one. Raises InvalidError for an unknown step.
     """
     needs = {step.name: step.needs for step in pipeline.steps}
     if start == ALL:
         return set()
+    above = Ancestors(needs)
     again = {name for name in needs if name in changed or not _stands(ended.get(name))}
     if start != FAILED:
         if start not in needs:
             raise InvalidError(f'there is no step "{start}" to begin at', hint=did_you_mean(start, needs))
         again.add(start)
-    above = Ancestors(needs)
+    others = [above.of(name) for name in needs if name in changed or above.of(name) & set(changed)]
+    asks = {step.name for step in pipeline.steps if step.approval is not None or step.call is not None}
+    again |= asks & frozenset().union(*others)
     again |= {name for name in needs if above.of(name) & again}
     needed = {need for name in again for need in above.of(name)}
     services = {step.name for step in pipeline.steps if step.lifetime is Lifetime.RUN}

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, insert, select, text
+from sqlmodel import col
 
 from gamekeeper.db.migrate import alembic_config, sync_url, upgrade
+from gamekeeper.db.models import InstanceRevisionRow, InstanceRow
+from gamekeeper.db.models.columns import utc_now
 from gamekeeper.errors import UnavailableError
 
 NODE = """INSERT INTO nodes (id, name, description, location, labels, mode, status, hardware, system, capacity,
@@ -102,6 +105,30 @@ def test_no_way_back_makes_an_ended_key_good(old: Engine) -> None:
         assert [tuple(found) for found in connection.execute(text("SELECT key_hash, name FROM api_keys"))] == [
             ("good", "good")
         ]
+
+
+def test_instances_are_in_the_groups_that_they_joined_by_an_update(old: Engine) -> None:
+    url = old.url.render_as_string(hide_password=False)
+    upgrade(url)
+    with old.begin() as connection:
+        for id_, before, now in (
+            ("alone", "", None),
+            ("joined", "", "shop"),
+            ("left", "shop", None),
+            ("gone", "", "shop"),
+        ):
+            made = InstanceRow(id=id_, node_id="n", revision=2, group=before)
+            made.deleted_at = utc_now() if id_ == "gone" else None
+            connection.execute(insert(InstanceRow), made.model_dump())
+            for revision, group in enumerate(("shop", now), 1):
+                row = InstanceRevisionRow(instance_id=id_, revision=revision, spec={"group": group})
+                connection.execute(insert(InstanceRevisionRow), row.model_dump())
+        command.downgrade(alembic_config(connection), "0031")
+    upgrade(url)
+    with old.connect() as connection:
+        found = connection.execute(select(col(InstanceRow.id), col(InstanceRow.group)).order_by(col(InstanceRow.id)))
+        groups = [tuple(row) for row in found]
+    assert groups == [("alone", ""), ("gone", ""), ("joined", "shop"), ("left", "")]
 
 
 def test_the_way_back_is_open(old: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,14 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.models import InstanceRevisionRow, InstanceRow, NodeRow
 from gamekeeper.db.repositories.event import EventRepository
 from gamekeeper.db.repositories.instance import InstanceRepository
+from gamekeeper.db.repositories.target import TargetRepository
+from gamekeeper.domain.access.access import Scope
+from gamekeeper.domain.access.verb import ObjectKind
 from gamekeeper.domain.event.event_filter import EventFilter
 from gamekeeper.domain.instance.control import ActionBegin, ActionFinish, InstanceAction
+from gamekeeper.domain.instance.spec import InstanceSpec
 from gamekeeper.domain.instance.state import Desired
+from gamekeeper.domain.language.container import Container
 from gamekeeper.errors import ConflictError, NotFoundError
 
 
@@ -72,3 +78,26 @@ async def test_what_is_told_of_an_earlier_instance_of_the_id_changes_nothing(dat
         assert await InstanceRepository(session).get("arena") == row
     begun = await store.begin(begin("arena").model_copy(update={"made": row.created_at}))
     assert begun.serial == 3
+
+
+async def test_one_that_takes_a_group_by_an_update_is_seen_in_it(database: Database) -> None:
+    """Nobody else gets into the group without its leave."""
+    async with database.write() as session:
+        session.add(NodeRow(id="node-1", name="node-1", capacity={"cpus": 4, "memory_bytes": 2**33}))
+        session.add(InstanceRow(id="arena", node_id="node-1", state="ready"))
+        await session.flush()
+        session.add(InstanceRevisionRow(instance_id="arena", revision=1, spec={"container": {"image": "i"}}))
+    store, seen = SqlInstanceStore(database), []
+    spec = InstanceSpec(container=Container(image="i"), group="shop")
+    asked: list[tuple[InstanceAction, dict[str, Any]]] = [
+        (InstanceAction.UPDATE, {"spec": spec}),
+        (InstanceAction.REVERT, {"revision": 1}),
+        (InstanceAction.ROLLBACK, {"revision": 2}),
+    ]
+    for serial, (action, more) in enumerate(asked, 2):
+        told = {"token": str(serial), "action": action, "serial": serial, "run_id": "run"}
+        await store.begin(begin("arena").model_copy(update=told | more))
+        async with database.read() as session:
+            nobodys = Scope(ObjectKind.INSTANCE, "", ())
+            seen.append(await TargetRepository(session).group_has_others("shop", nobodys))
+    assert seen == [True, False, True]

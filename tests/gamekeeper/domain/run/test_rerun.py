@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gamekeeper.domain.language.resolved import ResolvedPipeline
 from gamekeeper.domain.run.rerun import ALL, FAILED, changed_steps, steps_to_carry
 from gamekeeper.domain.run.step import Reason, StepState, StepStatus
 from gamekeeper.errors import InvalidError
@@ -22,8 +23,18 @@ PIPELINE = make_pipeline(
 )
 
 
-def ended(**states: StepState) -> dict[str, StepStatus]:
-    names = {step.name: StepState.SUCCEEDED for step in PIPELINE.steps} | states
+APPROVED = make_pipeline(
+    {"name": "ask", "type": "approval", "approval": {"message": "go?"}, "needs": []},
+    {"name": "check", "type": "pipeline", "pipeline": {"name": "checks"}, "needs": []},
+    {"name": "early", "needs": []},
+    {"name": "build", "needs": ["early"]},
+    {"name": "deploy", "needs": ["ask", "check", "build"]},
+    {"name": "tell", "needs": ["deploy"]},
+)
+
+
+def ended(pipeline: ResolvedPipeline = PIPELINE, /, **states: StepState) -> dict[str, StepStatus]:
+    names = {step.name: StepState.SUCCEEDED for step in pipeline.steps} | states
     return {
         name: StepStatus(name=name, position=0, type="job", node="n", state=state, reason=Reason.UPSTREAM, try_=1)
         for name, state in names.items()
@@ -81,3 +92,25 @@ def test_other_arguments_change_the_steps_that_read_them(fields: dict[str, Any],
 
 def test_what_other_arguments_change_is_done_again_with_all_that_needs_it() -> None:
     assert steps_to_carry(PIPELINE, ended(), FAILED, {"b"}) == {"a", "d", "e"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "carried"),
+    [
+        (set(), {"ask", "check", "early", "build"}),
+        ({"deploy"}, {"early", "build"}),
+        ({"build"}, {"early"}),  # what is deployed is another thing then
+        ({"tell"}, {"early", "build"}),
+    ],
+)
+def test_an_approval_counts_for_what_it_was_given_for(changed: set[str], carried: set[str]) -> None:
+    assert steps_to_carry(APPROVED, ended(APPROVED, deploy=F, tell=K), FAILED, changed) == carried
+
+
+def test_an_approval_counts_where_nothing_after_it_changed() -> None:
+    pipeline = make_pipeline(
+        {"name": "ask", "type": "approval", "approval": {"message": "go?"}, "needs": []},
+        {"name": "deploy", "needs": ["ask"]},
+        {"name": "aside", "needs": []},
+    )
+    assert steps_to_carry(pipeline, ended(pipeline), FAILED, {"aside"}) == {"ask", "deploy"}
