@@ -103,7 +103,9 @@ class InstancePowerService:
             revision = revision or await instances.revision_before(instance_id, row.revision)
             older = await instances.find_revision(instance_id, revision) if revision is not None else None
             if older is not None:  # of one that is not there the workflow says so
-                await check_group(session, access, InstanceSpec.model_validate(older.spec).group or "")
+                group = InstanceSpec.model_validate(older.spec).group or ""
+                if group != row.group:
+                    await check_group(session, access, group)
         request = ChangeRequest(
             revision=revision, auto_revert=auto_revert, strategy=strategy, by=current_actor(), asker=_asker()
         )

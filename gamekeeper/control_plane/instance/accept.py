@@ -97,7 +97,7 @@ class InstanceAcceptance:
             hint = f"gamekeeper instance show {plan.id}; or update it"
             raise ConflictError(f'there is an instance "{plan.id}" already', hint=hint)
         owner = origin.owner or await instances.owner_of_run(origin.run_id)
-        async with within_quota(session, owner):
+        async with within_quota(session, owner, owner):
             place = await placed(session, plan, origin.pipeline, allowed, sight)
             row = await _row(instances, plan, place.node, origin, before)
             row.owner = owner

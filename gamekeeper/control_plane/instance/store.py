@@ -11,7 +11,6 @@ from gamekeeper.control_plane.access.owner import access_of_owner
 from gamekeeper.control_plane.instance.observe import observe
 from gamekeeper.control_plane.instance.quota import within_quota
 from gamekeeper.control_plane.instance.schedule import note_end, note_replaced
-from gamekeeper.control_plane.placement.holder_names import sight_of_run
 from gamekeeper.control_plane.placement.instance import place_instance, release_instance, settle_instance
 from gamekeeper.control_plane.secret.naming import named_by
 from gamekeeper.db.engine import Database
@@ -56,7 +55,7 @@ class SqlInstanceStore:
         before = row.running_revision if _goes_on_before(row) else row.revision  # a revert goes back to what runs
         earlier, left = row.operation or {}, row.revision
         await note_replaced(session, row, f"{asked.action} by {asked.by or 'system'}")
-        async with _asked_of_quota(session, row, asked):
+        async with await _asked_of_quota(session, row, asked):
             row.revision = await self._revision(session, row, asked)
         current = await InstanceRepository(session).get_revision(row.id, row.revision)
         row.group = InstanceSpec.model_validate(current.spec).group or ""  # for whoever looks for its members
@@ -185,20 +184,25 @@ async def _row_of(session: AsyncSession, told: ActionBegin | ActionFinish) -> In
     return row
 
 
-def _asked_of_quota(session: AsyncSession, row: InstanceRow, asked: ActionBegin) -> AbstractAsyncContextManager[object]:
+async def _asked_of_quota(
+    session: AsyncSession, row: InstanceRow, asked: ActionBegin
+) -> AbstractAsyncContextManager[object]:
     """Its owner's quota bounds what an action takes. What runs goes on: a revert is never refused by it."""
     if asked.action is InstanceAction.REVERT:
         return nullcontext()
     comes_up = asked.desired is Desired.RUNNING and row.desired != Desired.RUNNING
-    return within_quota(session, row.owner, comes_up=comes_up)
+    return within_quota(session, row.owner, await _asker(session, asked), comes_up=comes_up)
+
+
+async def _asker(session: AsyncSession, asked: ActionBegin) -> str:
+    """The id of whoever asked for the action, or for the run that did; of nobody for what a schedule does."""
+    if asked.run_id:
+        return await InstanceRepository(session).owner_of_run(asked.run_id)
+    return holder(asked.by.partition(":")[0], asked.asker.id)
 
 
 async def _sight(session: AsyncSession, asked: ActionBegin) -> Bounds:
-    """The sight of whoever asked for the action, or for the run that did."""
-    if asked.run_id:
-        return await sight_of_run(session, asked.run_id)
-    kind = asked.by.partition(":")[0]
-    return sight_bounds(await access_of_owner(session, holder(kind, asked.asker.id)))
+    return sight_bounds(await access_of_owner(session, await _asker(session, asked)))
 
 
 def _comes_beside(row: InstanceRow, asked: ActionBegin) -> bool:

@@ -155,7 +155,7 @@ class RunPlanner:
             problems = ProblemList(document.positions)
             await check_run(session, resolved, rows, document, problems)
             await check_groups(session, resolved, chain.bounds.instances, problems)
-            if chain.bounds.is_everything:  # to others nobody's name is told, nor that there is none
+            if chain.bounds.is_everything and chain.sight.is_everything:  # others hear of nobody, nor that it is nobody
                 await check_approvers(session, resolved, problems)
         admit_instances(resolved, instances, chain.bounds.instances, chain.sight.instances, problems)
         if resolved.concurrency is not None and resolved.concurrency.group in chain.groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func
+from sqlalchemy import Float, cast, delete, func
 from sqlalchemy import select as select_columns
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -38,8 +38,9 @@ class QuotaRepository:
         )
         room, ports = ReservationRow, PortReservationRow
         instances = await self._one(select_columns(func.count()).select_from(mine.subquery()))
+        bytes_ = func.sum(cast(room.memory_bytes, Float))  # SQLite refuses sums of whole numbers beyond 8 EiB
         cpus, memory = await self._one(
-            select_columns(func.sum(room.cpus), func.sum(room.memory_bytes)).where(
+            select_columns(func.sum(room.cpus), bytes_).where(
                 col(room.owner_kind) == _KIND, col(room.owner_id).in_(mine)
             )
         )

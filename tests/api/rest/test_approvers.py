@@ -128,6 +128,21 @@ async def test_a_guest_learns_no_names(ready: ApiUnderTest) -> None:
         await ready.until_run(answer.json()["id"], "canceled")
 
 
+async def test_a_guest_learns_no_names_by_a_stored_pipeline(ready: ApiUnderTest) -> None:
+    await make_user(ready, "vic", "viewer")
+    spec = asking("user:vic", name="theirs")
+    stored = await ready.http.post("/pipelines", json={"spec": spec})
+    assert stored.status_code == 201, stored.text
+    guest = await a_guest(ready)
+    await guest.may("run", "see", kind="pipeline", ids=["theirs"])
+    made = await guest.http.post("/runs", json={"pipeline": "theirs"})
+    assert (made.status_code, made.json().get("warnings")) == (201, []), made.text
+    told = await ready.http.post("/runs", json={"pipeline": "theirs"})
+    assert told.json()["problems"][0]["message"] == 'nobody could answer it: the user "vic" may not approve'
+    await ready.http.post(f"/runs/{made.json()['id']}/cancel")
+    await ready.until_run(made.json()["id"], "canceled")
+
+
 async def test_a_step_of_before_names_nobody(ready: ApiUnderTest) -> None:
     run = await run_of(ready)
     async with ready.database.read() as session:

@@ -19,6 +19,7 @@ from gamekeeper.temporal import queues
 from tests.api.rest.test_bad_input import BODIES
 from tests.fakes.instance_keeper import FakeKeeper, as_ordered
 from tests.fixtures.api import ApiUnderTest
+from tests.fixtures.guests import a_guest
 from tests.hang import HANG_SECONDS
 
 Answer = dict[str, Any]
@@ -191,6 +192,22 @@ async def test_a_revision_that_does_not_get_ready_goes_back_by_itself(api: ApiUn
     assert ("reverted", "revision 2 -> 1: crash_loop as ordered", "system") in await events(api)
     await act(api, "update", {"container": {"image": "a:3"}})
     assert (await idle(api))["revision"] == 3
+
+
+async def test_a_rollback_within_its_group_is_let_in_as_an_update_is(api: ApiUnderTest, keeper: FakeKeeper) -> None:
+    """Also where somebody else has joined it since."""
+    for name in ("arena", "others"):
+        await create(api, id=name, group="shop")
+        await idle(api, name)
+    guest = await a_guest(api)
+    await guest.may("developer", kind="instance", ids=["arena"])
+    await guest.may("see", "run", kind="node")
+    updated = await guest.http.post("/instances/arena/update", json={"container": {"image": "a:2"}})
+    assert updated.status_code == 202, updated.text
+    await idle(api)
+    back = await guest.http.post("/instances/arena/rollback", json={"revision": 1})
+    assert back.status_code == 202, back.text
+    assert (await idle(api))["revision"] == 1
 
 
 async def test_an_update_that_changes_nothing_and_a_rollback_to_nowhere(api: ApiUnderTest, keeper: FakeKeeper) -> None:

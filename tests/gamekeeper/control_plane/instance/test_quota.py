@@ -15,13 +15,13 @@ from gamekeeper.control_plane.instance.plan import InstancePlan, InstanceSubmiss
 from gamekeeper.control_plane.instance.store import SqlInstanceStore
 from gamekeeper.control_plane.placement.instance import owner_of
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import InstanceRow, NodeRow, QuotaRow, UserRow
+from gamekeeper.db.models import InstanceRow, NodeRow, QuotaRow, ReservationRow, UserRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.quota import QuotaRepository
 from gamekeeper.db.repositories.reservation import ReservationRepository
 from gamekeeper.domain.access.access import access_of
 from gamekeeper.domain.access.role import Role
-from gamekeeper.domain.instance.control import ActionBegin, InstanceAction
+from gamekeeper.domain.instance.control import ActionBegin, Asker, InstanceAction
 from gamekeeper.domain.instance.document import InstanceDocument
 from gamekeeper.domain.instance.quota import QuotaUse
 from gamekeeper.domain.instance.spec import InstanceSpec
@@ -33,7 +33,7 @@ from gamekeeper.domain.node.ability import Ability
 from gamekeeper.errors import ConflictError
 from tests.hang import HANG_SECONDS
 
-MIA, BOB = "user:00000000000000aa", "user:00000000000000bb"
+MIA, BOB, ADA = "user:00000000000000aa", "user:00000000000000bb", "user:00000000000000cc"
 GIB = 2**30
 
 
@@ -58,12 +58,24 @@ async def make(database: Database, id_: str, what: InstanceSpec, owner: str = MI
 
 
 async def ask(
-    database: Database, id_: str, action: InstanceAction, desired: Desired = Desired.RUNNING, **more: Any
+    database: Database,
+    id_: str,
+    action: InstanceAction,
+    desired: Desired = Desired.RUNNING,
+    asker: str = MIA,
+    **more: Any,
 ) -> None:
     async with database.read() as session:
         serial = (await session.get_one(InstanceRow, id_)).serial + 1
     asked = ActionBegin(
-        instance=id_, token=f"{action}-{serial}", action=action, serial=serial, desired=desired, by="user:mia", **more
+        instance=id_,
+        token=f"{action}-{serial}",
+        action=action,
+        serial=serial,
+        desired=desired,
+        by="user:somebody",
+        asker=Asker(id=asker.partition(":")[2]),
+        **more,
     )
     await SqlInstanceStore(database).begin(asked)
 
@@ -125,6 +137,28 @@ async def test_a_revision_that_asks_for_more(node: Database) -> None:
     await limit(node, cpus=1)
     await ask(node, "a", InstanceAction.UPDATE, spec=spec("1.5"))  # less than before
     await ask(node, "a", InstanceAction.REVERT, revision=2)
+
+
+@pytest.mark.parametrize("asker", [BOB, "user:"], ids=["somebody else", "a schedule"])
+async def test_whose_quota_it_is_and_how_much_is_for_its_owner_and_for_admins(node: Database, asker: str) -> None:
+    await make(node, "a", spec("2"))
+    await limit(node, cpus=4)
+    with pytest.raises(ConflictError) as found:
+        await ask(node, "a", InstanceAction.UPDATE, spec=spec("5"), asker=asker)
+    assert (found.value.message, found.value.code) == ("the quota of the instance's owner is exceeded", "quota")
+    assert "mia" not in found.value.hint
+    async with node.write() as session:
+        session.add(UserRow(id=ADA[5:], name="ada", name_key="ada", name_looks="ada", role="admin"))
+    with pytest.raises(ConflictError, match='of the user "mia" is exceeded: 2 of 4 CPUs'):
+        await ask(node, "a", InstanceAction.UPDATE, spec=spec("5"), asker=ADA)
+
+
+async def test_more_memory_than_a_database_counts(node: Database) -> None:
+    async with node.write() as session:
+        for id_ in ("a", "b"):
+            session.add(InstanceRow(id=id_, node_id="n1", owner=MIA))
+            session.add(ReservationRow(owner_kind="instance", owner_id=id_, node_id="n1", cpus=1.0, memory_bytes=2**62))
+    assert (await use(node)).memory_bytes == 2**63
 
 
 async def test_a_rollback_that_asks_for_more(node: Database) -> None:
