@@ -56,7 +56,8 @@ class WebPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         path = scope["path"]
-        if not is_read or path.split("/")[1] in self._ours:
+        is_a_path = path.startswith("/")  # the target of a request may be "*"
+        if not is_read or not is_a_path or path.split("/")[1] in self._ours:
             await self._not_found(scope, receive, send)
             return
         file = self._files.find(path)

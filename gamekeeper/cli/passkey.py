@@ -9,7 +9,8 @@ import typer
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.options import JsonOption
 from gamekeeper.cli.output import ago, print_json, print_table, say
-from gamekeeper.cli.user import find
+from gamekeeper.cli.own_proof import typed_proof
+from gamekeeper.cli.user import StdinOption, find
 from gamekeeper.errors import InvalidError, NotFoundError
 
 UserOption = Annotated[str, typer.Option("--user", help="Of this user, by its name or its id; default: your own")]
@@ -41,8 +42,10 @@ def remove(
     passkey: Annotated[str, typer.Argument(metavar="[PASSKEY]", help="Its name or its id")] = "",
     user: UserOption = "",
     everything: Annotated[bool, typer.Option("--all", help="All of them; needs --user")] = False,
+    password_stdin: StdinOption = False,
 ) -> None:
-    """Remove a passkey, and end the user's other sessions. Your own last way to sign in stays."""
+    """Remove a passkey, and end the user's other sessions. One of your own asks for your password; your last way to
+    sign in stays."""
     obj: Context = context.obj
     if bool(passkey) == everything:
         raise InvalidError("one passkey or all of a user are removed", hint="name one, or give --user NAME --all")
@@ -54,7 +57,11 @@ def remove(
         say(f"removed all passkeys of {user}")
         return
     found = _find(_all(obj, whose), passkey)
-    obj.call("DELETE", f"/users/{whose}/passkeys/{found['id']}")
+    path = f"/users/{whose}/passkeys/{found['id']}"
+    if user:
+        obj.call("DELETE", path)
+    else:
+        obj.call("POST", f"{path}/remove", json=typed_proof(obj, from_stdin=password_stdin))
     say(f"removed {found['name']}")
 
 

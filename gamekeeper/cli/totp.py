@@ -8,6 +8,7 @@ import typer
 
 from gamekeeper.cli.context import Context
 from gamekeeper.cli.output import say, warn
+from gamekeeper.cli.own_proof import typed_proof
 from gamekeeper.cli.typed import typed_password
 from gamekeeper.cli.user import StdinOption
 
@@ -15,7 +16,7 @@ from gamekeeper.cli.user import StdinOption
 def on(context: typer.Context, password_stdin: StdinOption = False) -> None:
     """Turn an authenticator on: shows its secret, asks for its first code, and prints the recovery codes, this once."""
     obj: Context = context.obj
-    made = obj.call("POST", "/users/me/totp", json=_proof(obj, password_stdin))
+    made = obj.call("POST", "/users/me/totp", json=typed_proof(obj, from_stdin=password_stdin))
     say(made["uri"])
     warn(f"give this to your authenticator, or type {made['secret']} there")
     code = typed_password("its code: ", from_stdin=password_stdin)
@@ -25,23 +26,14 @@ def on(context: typer.Context, password_stdin: StdinOption = False) -> None:
 def off(context: typer.Context, password_stdin: StdinOption = False) -> None:
     """Turn your authenticator off, with its recovery codes."""
     obj: Context = context.obj
-    obj.call("POST", "/users/me/totp/remove", json=_proof(obj, password_stdin))
+    obj.call("POST", "/users/me/totp/remove", json=typed_proof(obj, from_stdin=password_stdin))
     say("the sign-in asks for the password alone")
 
 
 def codes(context: typer.Context, password_stdin: StdinOption = False) -> None:
     """Print new recovery codes, this once. Those of before are void."""
     obj: Context = context.obj
-    _tell(obj.call("POST", "/users/me/recovery-codes", json=_proof(obj, password_stdin)))
-
-
-def _proof(obj: Context, password_stdin: bool) -> dict[str, str]:
-    """The password once more, and a code where there is an authenticator already."""
-    user = obj.call("GET", "/whoami")["user"]
-    proof = {"password": typed_password("password: ", from_stdin=password_stdin)}
-    if user and user["has_totp"]:
-        proof["code"] = typed_password("code: ", from_stdin=password_stdin)
-    return proof
+    _tell(obj.call("POST", "/users/me/recovery-codes", json=typed_proof(obj, from_stdin=password_stdin)))
 
 
 def _tell(made: dict[str, Any]) -> None:

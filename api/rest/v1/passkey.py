@@ -114,15 +114,17 @@ async def change_own_passkey(
     return Passkey.of(await passkeys.rename(caller, passkey_id, body.name))
 
 
-@router.delete(
-    "/users/me/passkeys/{passkey_id}",
+@router.post(
+    "/users/me/passkeys/{passkey_id}/remove",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(NotFoundError, ConflictError),
+    responses=problems(NotFoundError, ConflictError, TooOftenError),
     dependencies=[needs_a_key()],
 )
-async def remove_own_passkey(passkey_id: PasskeyId, caller: CallerDep, passkeys: PasskeysDep) -> None:
+async def remove_own_passkey(
+    passkey_id: PasskeyId, body: OwnProofGiven, request: Request, caller: CallerDep, passkeys: PasskeysDep
+) -> None:
     """Removes one of one's own passkeys, and ends one's other sessions. The last way to sign in stays."""
-    await passkeys.remove(caller, passkey_id)
+    await passkeys.remove(caller, passkey_id, body.proof(caller.session_id), _address(request))
 
 
 @router.post(

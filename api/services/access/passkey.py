@@ -14,10 +14,15 @@ from api.services.access.passkey_sign_in import Options
 from api.services.access.passkey_use import Answered
 from api.services.access.proving import OwnProof, Proving
 from api.services.access.session import SessionService
-from api.services.access.user import check_is_person, check_reaches_user, check_signed_in, check_somebody_left
+from api.services.access.user import (
+    check_is_person,
+    check_reaches_user,
+    check_signed_in,
+    check_somebody_left,
+    has_password,
+)
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import PasskeyRow, UserRow
-from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.identity import IdentityRepository
 from gamekeeper.db.repositories.passkey import PasskeyRepository
 from gamekeeper.db.repositories.user import UserRepository
@@ -105,12 +110,11 @@ class PasskeyService:
                 _tell(session, EventKind.PASSKEY_RENAMED, user, row, changes={"name": [before, name]})
         return row
 
-    async def remove(self, by: Caller, passkey_id: str) -> None:
-        """One of one's own, and ends one's other sessions. Raises ForbiddenError for a key, NotFoundError, and
+    async def remove(self, by: Caller, passkey_id: str, proof: OwnProof, address: str) -> None:
+        """One of one's own, and ends one's other sessions. Raises as ``Proving.by`` does, NotFoundError, and
         ConflictError for the last way in."""
-        check_signed_in(by)
-        async with self._changes.by(by) as session:
-            user, passkeys = await UserRepository(session).locked(by.user_id), PasskeyRepository(session)
+        async with self._proving.by(by, proof, address) as (session, user):
+            passkeys = PasskeyRepository(session)
             row = _found(await passkeys.find(user.id, passkey_id), passkey_id)
             is_alone = not has_password(user) and not await IdentityRepository(session).of(user.id)
             if is_alone and await passkeys.count(user.id) == 1:
@@ -142,11 +146,6 @@ class PasskeyService:
         if user.role == Role.ADMIN:
             await check_somebody_left(session, user)
         await self._sessions.end_all(session, user, "passkey_removed", but=but)
-
-
-def has_password(user: UserRow) -> bool:
-    """False for a one-time password that ran out, too."""
-    return bool(user.password_hash) and (user.password_until is None or user.password_until > utc_now())
 
 
 def _check_room(known: list[PasskeyRow]) -> None:

@@ -18,7 +18,7 @@ from api.services.access.passkey_use import Answered, Checked, PasskeyUses, unkn
 from api.services.access.rates import network_of
 from api.services.access.second_factor import SecondFactor
 from api.services.access.sign_in_rates import SignInRates
-from api.services.access.user import check_is_person, check_signed_in
+from api.services.access.user import check_is_person, check_signed_in, has_password
 from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.passkey import PasskeyRepository
@@ -74,10 +74,7 @@ class Proving:
                 )
             seen = await self._second.proven(caller, proof.password, address)
             async with self._changes.by(caller) as session:
-                row = await self._second.held(session, caller, seen)
-                if asks_code:
-                    await self._second.check_code(session, row, proof.code)
-                yield session, row
+                yield session, await self._second.held(session, seen, proof.code if asks_code else None)
 
     async def _check_passkey(self, caller: Caller, passkey: Answered, address: str) -> Checked:
         async with self._changes.reading() as session:
@@ -94,10 +91,10 @@ class Proving:
         async with self._changes.reading() as session:
             user = await UserRepository(session).get(caller.user_id)
             check_is_person(user)
-            return not user.password_hash and not await PasskeyRepository(session).count(user.id)
+            return not has_password(user) and not await PasskeyRepository(session).count(user.id)
 
     async def _check_fresh(self, session: AsyncSession, caller: Caller, user: UserRow) -> None:
-        if user.password_hash or await PasskeyRepository(session).count(user.id):
+        if has_password(user) or await PasskeyRepository(session).count(user.id):
             raise InvalidError("a password or a passkey was added in this moment", hint="prove it by that one")
         row = await SessionRepository(session).find(caller.session_id)
         if row is None or row.created_at < utc_now() - FRESH:

@@ -19,8 +19,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.services.access.changing import Changes
 from api.services.access.password_hashing import PasswordHashing
 from api.services.access.rates import network_of
-from api.services.access.sign_in_rates import SignInRates
-from api.services.access.user import check_is_person, check_signed_in
+from api.services.access.sign_in_rates import Attempt, SignInRates
+from api.services.access.user import (
+    check_is_person,
+    check_reaches_user,
+    check_signed_in,
+    has_password,
+    password_expired,
+)
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import AuthenticatorRow, UserRow
 from gamekeeper.db.repositories.authenticator import AuthenticatorRepository
@@ -47,6 +53,14 @@ class Proof:
 
     password: str
     code: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A user whose password was right. The attempt counts as wrong until the code was right as well."""
+
+    user: UserRow
+    attempt: Attempt
 
 
 class SecondFactor:
@@ -77,17 +91,16 @@ class SecondFactor:
     async def enrol(self, by: Caller, proof: Proof, address: str) -> tuple[str, str]:
         """A new authenticator's secret, and the same as a URI for its camera. It counts once it is confirmed."""
         secret = secrets.token_bytes(20)
-        user = await self.proven(by, proof.password, address)
+        seen = await self.proven(by, proof.password, address)
         async with self._changes.by(by) as session:
-            row = await self.held(session, by, user)
-            await self.check_code(session, row, proof.code)
+            row = await self.held(session, seen, proof.code)
             await SecretRepository(session).lock()  # no key that wraps now is forgotten meanwhile
             authenticators = AuthenticatorRepository(session)
             await authenticators.forget(row.id, is_confirmed=False)
             wrapped = await self._keys.wrap(secret, authenticator_context(row.id))
             authenticators.add(AuthenticatorRow(user_id=row.id, key_id=wrapped.key_id, wrapped=wrapped.data))
         totp = pyotp.TOTP(_base32(secret))
-        return totp.secret, totp.provisioning_uri(name=user.name, issuer_name=ISSUER)
+        return totp.secret, totp.provisioning_uri(name=seen.user.name, issuer_name=ISSUER)
 
     async def confirm(self, by: Caller, code: str) -> list[str]:
         """Turns the new authenticator on by its first code. The recovery codes, shown this once."""
@@ -114,32 +127,33 @@ class SecondFactor:
 
     async def remove(self, by: Caller, proof: Proof, address: str) -> None:
         """Turns one's own authenticator off, with its recovery codes."""
-        user = await self.proven(by, proof.password, address)
+        seen = await self.proven(by, proof.password, address)
         async with self._changes.by(by) as session:
-            row = await self.held(session, by, user)
-            await self.check_code(session, row, proof.code)
+            row = await self.held(session, seen, proof.code)
             await remove_authenticator(session, row)
 
     async def new_codes(self, by: Caller, proof: Proof, address: str) -> list[str]:
         """Recovery codes in the place of those of before."""
-        user, codes = await self.proven(by, proof.password, address), [make_password() for _ in range(RECOVERY_CODES)]
+        seen, codes = await self.proven(by, proof.password, address), [make_password() for _ in range(RECOVERY_CODES)]
         async with self._changes.by(by) as session:
-            row = await self.held(session, by, user)
+            row = await self.held(session, seen, proof.code)
             if not row.has_totp:
                 raise ConflictError("there is no authenticator that these codes could stand for")
-            await self.check_code(session, row, proof.code)
             await AuthenticatorRepository(session).set_recovery_codes(row.id, [_hash(row.id, one) for one in codes])
             _tell(session, row, "recovery_codes")
         return codes
 
     async def remove_of(self, by: Caller, user_id: str) -> None:
-        """Turns somebody's authenticator off, for whoever has lost it. Raises NotFoundError."""
+        """Turns somebody's authenticator off, for whoever has lost it. Raises NotFoundError, and ForbiddenError for a
+        user who may more."""
         async with self._changes.by(by) as session:
             row = await UserRepository(session).locked(user_id)
+            await check_reaches_user(session, by, row)
             await remove_authenticator(session, row)
 
-    async def proven(self, by: Caller, password: str, address: str) -> UserRow:
-        """The user, whose password this is. Raises InvalidError for a wrong one, and TooOftenError."""
+    async def proven(self, by: Caller, password: str, address: str) -> Seen:
+        """The user, whose password this is. Raises InvalidError for a wrong one and for one that ran out, and
+        TooOftenError."""
         check_signed_in(by)
         async with self._changes.reading() as session:
             user = await UserRepository(session).get(by.user_id)
@@ -148,20 +162,22 @@ class SecondFactor:
         attempt = self._rates.begin(user.name_key, network, is_known=True)
         if not await self._hashing.is_right(password, user.password_hash, network, is_known=True):
             raise InvalidError("the password is wrong", code="wrong_password")
-        self._rates.right(attempt)
-        return user
+        if not has_password(user):
+            self._rates.undo(attempt)
+            raise password_expired(InvalidError)
+        return Seen(user, attempt)
 
-    async def held(self, session: AsyncSession, by: Caller, seen: UserRow) -> UserRow:
-        """The same user within a transaction. Raises ConflictError where its password is another one by now."""
-        row = await UserRepository(session).locked(by.user_id)
-        if row.password_hash != seen.password_hash:
+    async def held(self, session: AsyncSession, seen: Seen, code: str | None) -> UserRow:
+        """The same user within a transaction, once its code was taken too where it has an authenticator; none is asked
+        for by None. Raises InvalidError for a wrong code, and ConflictError where the password is another one by now.
+        """
+        row = await UserRepository(session).locked(seen.user.id)
+        if row.password_hash != seen.user.password_hash:
             raise ConflictError("the password was changed in this moment", hint="try again with the new one")
-        return row
-
-    async def check_code(self, session: AsyncSession, user: UserRow, code: str) -> None:
-        """Takes a code where the user has an authenticator. Raises InvalidError for a wrong one."""
-        if user.has_totp and await self.take(session, user, code) is None:
+        if code is not None and row.has_totp and await self.take(session, row, code) is None:
             raise InvalidError("the code is wrong, or was taken before", hint="wait for the next", code=WRONG_CODE)
+        self._rates.right(seen.attempt)
+        return row
 
     async def _take(self, row: AuthenticatorRow, code: str) -> bool:
         secret = await self._keys.unwrap(WrappedKey(row.key_id, row.wrapped), authenticator_context(row.user_id))

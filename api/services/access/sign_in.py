@@ -16,7 +16,7 @@ from api.services.access.second_factor import WRONG_CODE, SecondFactor
 from api.services.access.session import KEPT_AFTER_END, Begun, SessionService, Whence
 from api.services.access.sign_in_failures import SignInFailures
 from api.services.access.sign_in_rates import SignInRates
-from api.services.access.user import check_new_password
+from api.services.access.user import check_new_password, has_password, password_expired
 from gamekeeper.db.engine import Database
 from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
@@ -97,10 +97,8 @@ class SignInService:
             raise _WrongError("the name or the password is wrong", code="wrong_password")
         if user.state != UserState.ACTIVE:
             raise ForbiddenError(f'the user "{user.name}" is disabled', hint="an admin can enable it")
-        if user.password_until is not None and user.password_until <= utc_now():
-            raise UnauthenticatedError(
-                "this one-time password ran out", hint="have an admin make another one", code="password_expired"
-            )
+        if not has_password(user):
+            raise password_expired(UnauthenticatedError)
         if user.has_totp and not claim.code:
             raise UnauthenticatedError(
                 "a code of the authenticator is needed", hint="send it as code", code=CODE_NEEDED

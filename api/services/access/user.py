@@ -31,7 +31,7 @@ from gamekeeper.domain.access.user import MAX_USERS, SETUP_LIFETIME, UserKind, U
 from gamekeeper.domain.access.user_name import name_key, name_looks
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
-from gamekeeper.errors import ConflictError, ForbiddenError, InvalidError
+from gamekeeper.errors import ConflictError, ForbiddenError, GamekeeperError, InvalidError
 from gamekeeper.passwords import make_password
 
 
@@ -196,6 +196,15 @@ def check_signed_in(by: Caller) -> None:
             hint="sign in: gamekeeper login",
             code="session_needed",
         )
+
+
+def has_password(row: UserRow) -> bool:
+    """Whether its password opens anything: a one-time password that ran out does not."""
+    return bool(row.password_hash) and (row.password_until is None or row.password_until > utc_now())
+
+
+def password_expired(error: type[GamekeeperError]) -> GamekeeperError:
+    return error("this one-time password ran out", hint="have an admin make another one", code="password_expired")
 
 
 def check_is_person(row: UserRow) -> None:

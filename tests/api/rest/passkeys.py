@@ -37,6 +37,9 @@ class Person:
         answer = {"name": name, "ticket": options["ticket"], "credential": self.browser.create(options["public_key"])}
         return await self.http.post("/users/me/passkeys", json=answer | fields)
 
+    async def remove(self, passkey_id: str, **proof: Any) -> httpx.Response:
+        return await self.http.post(f"/users/me/passkeys/{passkey_id}/remove", json=proof or {"password": PASSWORD})
+
     async def proof(self) -> dict[str, Any]:
         made = await self.http.post("/users/me/passkeys/proof-options")
         assert made.status_code == 200, made.text

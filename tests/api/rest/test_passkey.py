@@ -36,8 +36,8 @@ async def test_a_passkey_is_added_listed_renamed_and_removed(api: ApiUnderTest) 
         assert (await mia.http.patch(path, json={"name": "phone"})).status_code == 200
         of_admin = await api.http.get(f"/users/{made['id']}/passkeys")
         assert [item["name"] for item in of_admin.json()["items"]] == ["phone"]
-        assert (await mia.http.delete(path)).status_code == 204
-        assert (await mia.http.delete(path)).status_code == 404
+        assert (await mia.remove(found["id"])).status_code == 204
+        assert (await mia.remove(found["id"])).status_code == 404
         assert (await mia.sign_in_by_passkey()).json()["code"] == "unknown_passkey"
     told = [(item["kind"], item["message"], item["actor"]) for item in await events(api, "passkey")]
     assert told == [
@@ -135,6 +135,49 @@ async def test_a_passkey_is_a_proof_once(api: ApiUnderTest) -> None:
         assert (await eve.http.post("/users/me/passkeys/proof-options")).status_code == 409
 
 
+async def test_to_remove_one_needs_a_proof(api: ApiUnderTest) -> None:
+    """A session that was left open is not enough."""
+    made = await make_user(api)
+    async with with_passkey(api) as mia:
+        found = (await mia.http.get("/users/me/passkeys")).json()["items"][0]
+        assert (await mia.http.delete(f"/users/me/passkeys/{found['id']}")).status_code >= 400
+        none = await mia.http.post(f"/users/me/passkeys/{found['id']}/remove", json={})
+        assert (none.status_code, none.json()["code"]) == (422, "proof_needed")
+        wrong = await mia.remove(found["id"], password="wrong password")
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_password")
+        key = (await api.http.post("/keys", json={"name": "a", "user": made["id"]})).json()["key"]
+        path = f"/api/v1/users/me/passkeys/{found['id']}/remove"
+        assert (await api.anonymous.post(path, json={"password": PASSWORD}, headers=by(key))).status_code == 403
+        assert len((await mia.http.get("/users/me/passkeys")).json()["items"]) == 1
+        assert (await mia.remove(found["id"], passkey=await mia.proof())).status_code == 204  # by that one itself
+        assert (await mia.http.get("/users/me/passkeys")).json()["items"] == []
+
+
+async def test_a_one_time_password_that_ran_out_proves_nothing(api: ApiUnderTest) -> None:
+    made = await make_user(api)
+    async with with_passkey(api) as mia:
+        async with api.database.write() as session:
+            (await UserRepository(session).get(made["id"])).password_until = utc_now() - timedelta(minutes=1)
+        found = (await mia.http.get("/users/me/passkeys")).json()["items"][0]
+        for refused in (await mia.options(), await mia.remove(found["id"])):
+            assert (refused.status_code, refused.json()["code"]) == (422, "password_expired")
+        authenticator = await mia.http.post("/users/me/totp", json={"password": PASSWORD})
+        assert (authenticator.status_code, authenticator.json()["code"]) == (422, "password_expired")
+        change = {"passkey": await mia.proof(), "new_password": NEW_PASSWORD}
+        assert (await mia.http.post("/users/me/password", json=change)).status_code == 204
+        assert (await mia.options(password=NEW_PASSWORD)).status_code == 200
+
+
+async def test_who_has_but_a_password_that_ran_out_proves_it_by_a_fresh_sign_in(api: ApiUnderTest) -> None:
+    made = await make_user(api)
+    async with person(api) as mia:
+        await mia.sign_in()
+        async with api.database.write() as session:
+            (await UserRepository(session).get(made["id"])).password_until = utc_now() - timedelta(minutes=1)
+        options = await mia.http.post("/users/me/passkeys/options", json={})
+        assert options.status_code == 200, options.text
+
+
 async def test_a_user_may_have_passkeys_alone(api: ApiUnderTest) -> None:
     """And gets a password again by one of them. The last way in stays."""
     made = await make_user(api)
@@ -150,7 +193,7 @@ async def test_a_user_may_have_passkeys_alone(api: ApiUnderTest) -> None:
         assert (found["has_password"], found["must_change"]) == (False, False)
         assert (await mia.sign_in_by_passkey("mia")).status_code == 200
         passkey = (await mia.http.get("/users/me/passkeys")).json()["items"][0]
-        last = await mia.http.delete(f"/users/me/passkeys/{passkey['id']}")
+        last = await mia.remove(passkey["id"], passkey=await mia.proof())
         assert (last.status_code, last.json()["code"]) == (409, "last_way_in")
         none = await mia.http.post("/users/me/password", json={"old_password": "", "new_password": NEW_PASSWORD})
         assert (none.status_code, none.json()["code"]) == (422, "proof_needed")
@@ -158,7 +201,7 @@ async def test_a_user_may_have_passkeys_alone(api: ApiUnderTest) -> None:
         changed = await mia.http.post("/users/me/password", json=change)
         assert changed.status_code == 204, changed.text
         assert (await sign_in(api, password=NEW_PASSWORD)).status_code == 200
-        assert (await mia.http.delete(f"/users/me/passkeys/{passkey['id']}")).status_code == 204
+        assert (await mia.remove(passkey["id"], password=NEW_PASSWORD)).status_code == 204
     replaced = [item["data"]["replaced"] for item in await events(api, "user.changed")]
     assert replaced == [["password"], ["password_removed"]]
     assert (await api.http.get(f"/users/{made['id']}")).json()["has_password"] is True
@@ -221,7 +264,7 @@ async def test_another_users_passkey_is_not_there(api: ApiUnderTest) -> None:
     async with with_passkey(api) as mia, with_passkey(api, "joe") as other:
         found = (await mia.http.get("/users/me/passkeys")).json()["items"][0]
         for answer in (
-            await other.http.delete(f"/users/me/passkeys/{found['id']}"),
+            await other.remove(found["id"]),
             await other.http.patch(f"/users/me/passkeys/{found['id']}", json={"name": "mine"}),
             await api.http.delete(f"/users/{joe['id']}/passkeys/{found['id']}"),
         ):
@@ -329,7 +372,7 @@ async def test_a_challenge_adds_one_and_is_of_one_session(api: ApiUnderTest) -> 
         assert (stolen.status_code, stolen.json()["code"]) == (422, "wrong_ceremony")
         assert (await mia.confirm(options)).status_code == 201
         passkey = (await mia.http.get("/users/me/passkeys")).json()["items"][0]
-        assert (await mia.http.delete(f"/users/me/passkeys/{passkey['id']}")).status_code == 204
+        assert (await mia.remove(passkey["id"])).status_code == 204
         mia.browser = Browser()
         again = await mia.confirm(options)
         assert (again.status_code, again.json()["code"]) == (422, "challenge_used")

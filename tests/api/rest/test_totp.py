@@ -9,6 +9,7 @@ import pyotp
 import pytest
 from sqlalchemy import text
 
+from api.services.access.sign_in_rates import FREE_OF_PAIR
 from tests.api.rest.people import PASSWORD, by, events, make_user, sign_in, token_of, whoami
 from tests.fixtures.api import ApiUnderTest
 
@@ -116,13 +117,54 @@ async def test_an_authenticator_is_changed_and_removed_by_whoever_has_it(api: Ap
     for path in ("totp", "totp/remove", "recovery-codes"):
         refused = await asked(api, token, path, password=PASSWORD)
         assert (refused.status_code, refused.json()["code"]) == (422, "wrong_code")
-        assert (await asked(api, token, path, password="wrong", code=totp.at(int(clock.now)))).status_code == 422
+    assert (await asked(api, token, "totp", password="wrong", code=totp.at(int(clock.now)))).status_code == 422
     key = (await api.http.post("/keys", json={"name": "a", "user": made["id"]})).json()["key"]
     assert (await asked(api, key, "totp/remove", password=PASSWORD, code=totp.at(int(clock.now)))).status_code == 403
     removed = await asked(api, token, "totp/remove", password=PASSWORD, code=totp.at(int(clock.now)))
     assert removed.status_code == 204, removed.text
     assert (await sign_in(api)).status_code == 200
     assert (await events(api, "user.changed"))[0]["data"]["replaced"] == ["totp_removed"]
+
+
+@pytest.mark.parametrize(
+    "path", ["totp", "totp/remove", "recovery-codes", "passkeys/options", "passkeys/none/remove", "password/remove"]
+)
+async def test_wrong_codes_beside_the_right_password_wait_as_wrong_passwords_do(
+    api: ApiUnderTest, clock: Clock, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    stands = time.monotonic()
+    monkeypatch.setattr(api.process.services.second_factor._rates, "_clock", lambda: stands)
+    await make_user(api)
+    token = await token_of(api)
+    await enrol(api, clock, token)
+    for _ in range(FREE_OF_PAIR):
+        wrong = await asked(api, token, path, password=PASSWORD, code="000000")
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong_code")
+    waits = await asked(api, token, path, password=PASSWORD, code="000000")
+    assert waits.status_code == 429, waits.text
+    assert int(waits.headers["retry-after"]) > 0
+
+
+async def test_a_right_code_forgets_the_wrong_ones(api: ApiUnderTest, clock: Clock) -> None:
+    await make_user(api)
+    token = await token_of(api)
+    _, codes = await enrol(api, clock, token)
+    for code in codes[:2]:
+        for _ in range(FREE_OF_PAIR - 1):
+            assert (await asked(api, token, "totp", password=PASSWORD, code="000000")).status_code == 422
+        assert (await asked(api, token, "totp", password=PASSWORD, code=code)).status_code == 200
+
+
+async def test_nobody_takes_the_authenticator_of_who_may_more(api: ApiUnderTest, clock: Clock) -> None:
+    made = await make_user(api, role="admin")
+    clerk = await make_user(api, "clerk", role="guest")
+    grant = {"holder": {"kind": "user", "id": clerk["id"]}, "verbs": ["admin", "see"], "on": {"kind": "server"}}
+    assert (await api.http.post("/grants", json=grant)).status_code == 201
+    await enrol(api, clock, await token_of(api))
+    clerks = by(await token_of(api, "clerk"))
+    refused = await api.anonymous.delete(f"/api/v1/users/{made['id']}/totp", headers=clerks)
+    assert refused.status_code == 403, refused.text
+    assert (await sign_in(api)).json()["code"] == "code_needed"
 
 
 async def test_an_admin_turns_it_off_for_who_has_lost_it(api: ApiUnderTest, clock: Clock) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -113,6 +115,30 @@ async def test_files_and_routes_that_are_not_there(web: httpx.AsyncClient, path:
     answer = await web.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["*", ""])
+async def test_a_target_that_is_no_path_is_not_there(built: Path, path: str) -> None:
+    """As of ``GET * HTTP/1.1``, which no client here sends. The bare app raises what a server would answer with 500."""
+    told: list[MutableMapping[str, Any]] = []
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+    }
+    scope |= {"path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": []}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        told.append(message)
+
+    scope |= {"client": ("127.0.0.1", 1), "server": ("localhost", 80)}
+    await create_routes(WebFiles(built))(scope, receive, send)
+    assert told[0]["status"] == 404
 
 
 async def test_without_a_build_the_page_says_how_to_make_one(tmp_path: Path) -> None:

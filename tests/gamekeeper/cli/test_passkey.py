@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.rest.passkeys import with_passkey
-from tests.api.rest.people import make_user, token_of
+from tests.api.rest.people import PASSWORD, make_user, token_of
 from tests.fakes.passkeys import Browser
 from tests.fixtures.api import ApiUnderTest
 from tests.gamekeeper.cli.conftest import Command
@@ -32,7 +32,10 @@ async def test_passkeys_are_listed_and_removed(api: ApiUnderTest, typed: Command
         assert [(item["name"], item["rp_id"]) for item in found] == [("laptop", "localhost"), ("phone", "localhost")]
         assert (await typed(*own, "rm", "tablet")).code == 4
         assert [(await typed(*own, "rm", *words)).code for words in ((), ("--all",), ("phone", "--all"))] == [2, 2, 2]
-        assert (await typed(*own, "rm", "PHONE")).lines == ["removed phone"]
+        refused = await typed(*own, "rm", "--password-stdin", "phone", given=b"wrong\n")
+        assert (refused.code, "the password is wrong" in refused.err) == (2, True)
+        removed = await typed(*own, "rm", "--password-stdin", "PHONE", given=f"{PASSWORD}\n".encode())
+        assert removed.lines == ["removed phone"], removed.err
         assert (await typed("user", "passkey", "rm", "--user", "mia", found[0]["id"])).lines == ["removed laptop"]
         assert (await typed("user", "passkey", "ls")).code == 2  # the key of a test is nobody's
         await mia.sign_in()
