@@ -57,7 +57,7 @@ class WebPage:
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         path = scope["path"]
         is_a_path = path.startswith("/")  # the target of a request may be "*"
-        if not is_read or not is_a_path or path.split("/")[1] in self._ours:
+        if not is_read or not is_a_path or path.split("/")[1].lower() in self._ours:
             await self._not_found(scope, receive, send)
             return
         file = self._files.find(path)

@@ -20,6 +20,7 @@ from gamekeeper.db.models import UserRow
 from gamekeeper.db.models.columns import utc_now
 from gamekeeper.db.repositories.authenticator import AuthenticatorRepository
 from gamekeeper.db.repositories.key import KeyRepository
+from gamekeeper.db.repositories.oidc_attempt import OidcAttemptRepository
 from gamekeeper.db.repositories.passkey import PasskeyRepository
 from gamekeeper.db.repositories.session import SessionRepository
 from gamekeeper.db.repositories.user import UserRepository
@@ -94,6 +95,7 @@ async def _recover(url: str, name: str, removals: Removals) -> Recovered:
             sessions = SessionRepository(session)
             still_open = [found.id for found in await sessions.open_of(row.id)]
             await sessions.end(still_open, utc_now(), "system")
+            await OidcAttemptRepository(session).delete_codes_of(row.id)
             about = {"user": row.id, "undone": undone, "sessions": len(still_open), "by": _who()}
             record(session, Event(kind=EventKind.USER_RECOVERED, message=row.name, actor="system", data=about))
             return Recovered(row.name, row.role, password, is_new)

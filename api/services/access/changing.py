@@ -14,13 +14,21 @@ from gamekeeper.db.repositories.credential import CredentialRepository
 from gamekeeper.db.repositories.key import KeyRepository
 from gamekeeper.domain.access.caller import Caller
 from gamekeeper.domain.access.user import SessionTerms
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.errors import UnauthenticatedError
 
 
 class Changes:
-    """``changed`` is called after each change."""
+    """``changed`` is called after each change; ``ways`` are those that this server opens."""
 
-    def __init__(self, database: Database, changed: Callable[[], None], terms: SessionTerms | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        changed: Callable[[], None],
+        terms: SessionTerms | None = None,
+        ways: WaysIn | None = None,
+    ) -> None:
+        self.ways = ways or WaysIn()
         self._database = database
         self._changed = changed
         self._terms = terms or SessionTerms()

@@ -41,6 +41,7 @@ from gamekeeper.domain.access.grant import HolderKind, holder, of_role
 from gamekeeper.domain.access.role import Role, verbs_of
 from gamekeeper.domain.access.selector import Selector
 from gamekeeper.domain.access.verb import Verb
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError
@@ -107,7 +108,9 @@ class KeyRing:
             if row.state is not ApiKeyState.GOOD:
                 return
             await _check_reaches(session, by, row)
-            if row.role == Role.ADMIN and not await has_admin(session, now + LAST_GOOD_FOR, but_key=key_id):
+            if row.role == Role.ADMIN and not await has_admin(
+                session, now + LAST_GOOD_FOR, self._changes.ways, but_key=key_id
+            ):
                 raise ConflictError(
                     f'"{row.name}" is the last good API key of an admin: without it nobody could make others',
                     hint="make another one first, good for an hour at least, or give this one a new secret: "
@@ -150,7 +153,7 @@ class KeyRing:
         """Keys that a start is given: starts take turns, and changes of keys with them."""
         async with self._database.write() as session:
             await KeyRepository(session).lock()
-            yield Given(session)
+            yield Given(session, self._changes.ways)
 
     async def prune(self) -> None:
         """Forgets keys, secrets and grants that ended long ago."""
@@ -169,8 +172,9 @@ class KeyRing:
 class Given:
     """The keys that a start was given, within one transaction."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, ways: WaysIn) -> None:
         self._session = session
+        self._ways = ways
         self._keys = KeyRepository(session)
 
     async def ensure(self, secret: str) -> bool:
@@ -192,7 +196,7 @@ class Given:
 
     async def has_admin(self) -> bool:
         """True where some key is good that may make others."""
-        return await has_admin(self._session, utc_now())
+        return await has_admin(self._session, utc_now(), self._ways)
 
 
 def _check_owner(by: Caller, user_id: str) -> None:

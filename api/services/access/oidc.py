@@ -89,7 +89,7 @@ class OidcSignIns:
         self._changes = changes
         self._sessions = sessions
         self._provider = provider
-        self._users = OidcUsers(rules)
+        self._users = OidcUsers(rules, changes.ways)
         self._failures = failures
         self._buckets = Buckets(PER_SECOND, BURST)
         self.button = rules.button
@@ -128,10 +128,10 @@ class OidcSignIns:
         """Takes the sign-in that this browser began. A program that waits hears what was wrong, too.
 
         Raises UnauthenticatedError, ForbiddenError, ConflictError, TooOftenError and UnavailableError."""
-        self._check_rate(whence.address)
-        async with self._database.write() as session:
-            since = utc_now() - ATTEMPT_LIFETIME
-            attempt = await OidcAttemptRepository(session).take(hash_key(returned.state), hash_key(browser), since)
+        attempt = None
+        if _SECRET.fullmatch(returned.state) and _SECRET.fullmatch(browser):
+            self._check_rate(whence.address)
+            attempt = await self._taken(hash_key(returned.state), hash_key(browser))
         if attempt is None:
             raise UnauthenticatedError(
                 "this sign-in was not begun in this browser, was finished before, or took too long",
@@ -149,13 +149,17 @@ class OidcSignIns:
         """The session of a program, by its code. Raises UnauthenticatedError for a code or a verifier that is wrong,
         and ForbiddenError for a user that is disabled."""
         self._check_rate(whence.address)
-        async with self._database.write() as session:
-            row = await OidcAttemptRepository(session).take_code(hash_key(code), utc_now() - CODE_LIFETIME)
-        if row is None or not is_verifier(verifier, row.challenge):
-            raise UnauthenticatedError(
-                "this code is not known, was taken before or is too old", hint="begin the sign-in again", code=NOT_BEGUN
-            )
-        return await self._sessions.begin_session(row.user_id, SessionHow.OIDC, whence)
+        async with self._database.read() as session:
+            is_known = await OidcAttemptRepository(session).find_code(hash_key(code)) is not None
+        if is_known:
+            async with self._changes.anybody() as session:  # in one, so that no code outlives the sessions of its user
+                row = await OidcAttemptRepository(session).take_code(hash_key(code), utc_now() - CODE_LIFETIME)
+                if row is not None and is_verifier(verifier, row.challenge):
+                    user = await UserRepository(session).locked(row.user_id)
+                    return await self._sessions.begin(session, user, SessionHow.OIDC, whence)
+        raise UnauthenticatedError(
+            "this code is not known, was taken before or is too old", hint="begin the sign-in again", code=NOT_BEGUN
+        )
 
     async def end_session_url(self) -> str:
         """The address at which a browser ends its session at the provider; empty where that can't be told now."""
@@ -164,6 +168,14 @@ class OidcSignIns:
         except GamekeeperError as error:
             log.warning("a sign-out is not told to the provider: %s", error)
             return ""
+
+    async def _taken(self, state_hash: str, browser_hash: str) -> OidcAttemptRow | None:
+        """Read first, so that who makes up words writes nothing."""
+        async with self._database.read() as session:
+            if await OidcAttemptRepository(session).find(state_hash, browser_hash) is None:
+                return None
+        async with self._database.write() as session:
+            return await OidcAttemptRepository(session).take(state_hash, browser_hash, utc_now() - ATTEMPT_LIFETIME)
 
     async def _finish(self, attempt: OidcAttemptRow, returned: Returned, browser: str, whence: Whence) -> Finished:
         who: Recognised | None = None

@@ -20,6 +20,7 @@ from gamekeeper.domain.access.oidc import OidcRules, Recognised
 from gamekeeper.domain.access.role import Role
 from gamekeeper.domain.access.user import MAX_DISPLAY_NAME, UserState
 from gamekeeper.domain.access.user_name import name_key, name_looks, user_name
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError, ForbiddenError
@@ -29,7 +30,8 @@ BY_PROVIDER = "oidc"  # in the place of whoever made a user
 
 
 class OidcUsers:
-    def __init__(self, rules: OidcRules) -> None:
+    def __init__(self, rules: OidcRules, ways: WaysIn) -> None:
+        self._ways = ways
         self._rules = rules
 
     async def settle(self, session: AsyncSession, who: Recognised, address: str) -> UserRow:
@@ -97,7 +99,7 @@ class OidcUsers:
             return
         user.role = role
         if before == Role.ADMIN:
-            await check_somebody_left(session, user)
+            await check_somebody_left(session, user, self._ways)
         _tell(session, EventKind.USER_CHANGED, user, address, changes={"role": [before, role]}, issuer=who.issuer)
 
 

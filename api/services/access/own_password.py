@@ -11,13 +11,15 @@ from api.services.access.user import check_new_password, check_signed_in
 from gamekeeper.db.event_log import record
 from gamekeeper.db.repositories.passkey import PasskeyRepository
 from gamekeeper.domain.access.caller import Caller
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError
 
 
 class OwnPassword:
-    def __init__(self, proving: Proving, sessions: SessionService, hashing: PasswordHashing) -> None:
+    def __init__(self, proving: Proving, sessions: SessionService, hashing: PasswordHashing, ways: WaysIn) -> None:
+        self._rp_id = ways.rp_id
         self._proving = proving
         self._sessions = sessions
         self._hashing = hashing
@@ -38,7 +40,7 @@ class OwnPassword:
         """Removes one's own password, with the authenticator whose codes go with it. Raises as ``Proving.by`` does,
         and ConflictError for who has no passkey."""
         async with self._proving.by(by, proof, address) as (session, user):
-            if not await PasskeyRepository(session).count(user.id):
+            if not await PasskeyRepository(session).count(user.id, self._rp_id):
                 raise ConflictError(
                     "the password is your last way to sign in", hint="add a passkey first", code="last_way_in"
                 )

@@ -86,7 +86,8 @@ class PasskeyService:
         check_signed_in(by)
         begun = await self._ceremonies.begin(Ceremony.PROVE, by.session_id)
         async with self._changes.reading() as session:
-            known = await PasskeyRepository(session).of_user(by.user_id)
+            rows = await PasskeyRepository(session).of_user(by.user_id)
+        known = [row for row in rows if row.rp_id == begun.rp.id]
         if not known:
             raise ConflictError("you have no passkey", hint="prove who you are by your password")
         return Options(begun.ticket, request_options(begun, known))
@@ -116,8 +117,7 @@ class PasskeyService:
         async with self._proving.by(by, proof, address) as (session, user):
             passkeys = PasskeyRepository(session)
             row = _found(await passkeys.find(user.id, passkey_id), passkey_id)
-            is_alone = not has_password(user) and not await IdentityRepository(session).of(user.id)
-            if is_alone and await passkeys.count(user.id) == 1:
+            if row.rp_id == self._changes.ways.rp_id and await self._is_last_way_in(session, user):
                 raise ConflictError(
                     "this is your last way to sign in",
                     hint="add another passkey or a password first; an admin can remove it all the same",
@@ -138,13 +138,20 @@ class PasskeyService:
             if rows:
                 await self._remove(session, user, rows)
 
+    async def _is_last_way_in(self, session: AsyncSession, user: UserRow) -> bool:
+        """Of a passkey that is not void."""
+        ways = self._changes.ways
+        if has_password(user) or await PasskeyRepository(session).count(user.id, ways.rp_id) > 1:
+            return False
+        return not any(identity.issuer == ways.issuer for identity in await IdentityRepository(session).of(user.id))
+
     async def _remove(self, session: AsyncSession, user: UserRow, rows: list[PasskeyRow], *, but: str = "") -> None:
         """Sessions end because some of them may have begun by what is lost."""
         for row in rows:
             await PasskeyRepository(session).delete(row)
             _tell(session, EventKind.PASSKEY_REMOVED, user, row)
         if user.role == Role.ADMIN:
-            await check_somebody_left(session, user)
+            await check_somebody_left(session, user, self._changes.ways)
         await self._sessions.end_all(session, user, "passkey_removed", but=but)
 
 

@@ -32,6 +32,7 @@ from gamekeeper.db.engine import Database
 from gamekeeper.domain.access.oidc import OidcRules
 from gamekeeper.domain.access.passkey import RelyingParty
 from gamekeeper.domain.access.user import SessionTerms
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.oidc.provider import HttpOidcProvider
 from gamekeeper.oidc.terms import OidcTerms
 from gamekeeper.ports.master_keys import MasterKeys
@@ -66,8 +67,9 @@ class People:
         rp: RelyingParty | None,
         oidc: tuple[OidcTerms, OidcRules] | None,
     ) -> People:
+        ways = WaysIn(rp.id if rp is not None else "", oidc[0].issuer if oidc is not None else "")
         known, uses = KnownCallers(database, terms=terms), CallerUses(database)
-        changes, hashing, delays = Changes(database, known.forget, terms), PasswordHashing(), SignInRates()
+        changes, hashing, delays = Changes(database, known.forget, terms, ways), PasswordHashing(), SignInRates()
         sessions = SessionService(database, changes, terms)
         users = UserService(database, changes, sessions, hashing)
         second, ceremonies = SecondFactor(changes, keys, hashing, delays), Ceremonies(keys, rp)
@@ -86,8 +88,8 @@ class People:
             passkeys=PasskeyService(changes, ceremonies, proving, sessions),
             passkey_sign_ins=PasskeySignIn(changes, ceremonies, of_passkeys, sessions, delays, failures),
             links=SignInLinks(database, changes, sessions, users),
-            own_passwords=OwnPassword(proving, sessions, hashing),
-            identities=IdentityService(changes, sessions, oidc[0].issuer if oidc is not None else ""),
+            own_passwords=OwnPassword(proving, sessions, hashing, ways),
+            identities=IdentityService(changes, sessions, ways.issuer),
             oidc=_oidc(database, changes, sessions, failures, *oidc) if oidc is not None else None,
         )
 

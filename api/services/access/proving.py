@@ -91,10 +91,12 @@ class Proving:
         async with self._changes.reading() as session:
             user = await UserRepository(session).get(caller.user_id)
             check_is_person(user)
-            return not has_password(user) and not await PasskeyRepository(session).count(user.id)
+            return not has_password(user) and not await PasskeyRepository(session).count(
+                user.id, self._changes.ways.rp_id
+            )
 
     async def _check_fresh(self, session: AsyncSession, caller: Caller, user: UserRow) -> None:
-        if has_password(user) or await PasskeyRepository(session).count(user.id):
+        if has_password(user) or await PasskeyRepository(session).count(user.id, self._changes.ways.rp_id):
             raise InvalidError("a password or a passkey was added in this moment", hint="prove it by that one")
         row = await SessionRepository(session).find(caller.session_id)
         if row is None or row.created_at < utc_now() - FRESH:

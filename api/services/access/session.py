@@ -17,11 +17,12 @@ from gamekeeper.db.engine import Database
 from gamekeeper.db.event_log import record
 from gamekeeper.db.models import SessionRow, UserRow
 from gamekeeper.db.models.columns import storable, utc_now
+from gamekeeper.db.repositories.oidc_attempt import OidcAttemptRepository
 from gamekeeper.db.repositories.page import Page
 from gamekeeper.db.repositories.session import SessionRepository
 from gamekeeper.db.repositories.user import UserRepository
 from gamekeeper.domain.access.caller import Caller
-from gamekeeper.domain.access.user import SessionState, SessionTerms, UserState
+from gamekeeper.domain.access.user import SessionHow, SessionState, SessionTerms, UserState
 from gamekeeper.domain.access.verb import Verb
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
@@ -106,7 +107,10 @@ class SessionService:
         return row
 
     async def end_all(self, session: AsyncSession, user: UserRow, reason: str, *, but: str = "", how: str = "") -> None:
-        """All of a user, or those that began in one way, within the transaction that changes it."""
+        """All of a user, or those that began in one way, within the transaction that changes it. What would begin one
+        without any further proof goes as well: a program's code of the provider."""
+        if how in ("", SessionHow.OIDC):
+            await OidcAttemptRepository(session).delete_codes_of(user.id)
         found = await SessionRepository(session).open_of(user.id, but=but)
         await self._end(session, [row for row in found if how in ("", row.how)], reason)
 

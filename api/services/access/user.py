@@ -29,6 +29,7 @@ from gamekeeper.domain.access.role import Role, verbs_of
 from gamekeeper.domain.access.selector import Selector
 from gamekeeper.domain.access.user import MAX_USERS, SETUP_LIFETIME, UserKind, UserState
 from gamekeeper.domain.access.user_name import name_key, name_looks
+from gamekeeper.domain.access.ways_in import WaysIn
 from gamekeeper.domain.event.event import Event
 from gamekeeper.domain.event.event_kind import EventKind
 from gamekeeper.errors import ConflictError, ForbiddenError, GamekeeperError, InvalidError
@@ -111,7 +112,7 @@ class UserService:
             for name, (_, value) in changes.items():
                 setattr(row, name, value)
             if was_admin:
-                await check_somebody_left(session, row)
+                await check_somebody_left(session, row, self._changes.ways)
             if row.state != UserState.ACTIVE:
                 await self._sessions.end_all(session, row, "disabled")
             record(session, _event(EventKind.USER_CHANGED, row, changes=changes))
@@ -124,7 +125,7 @@ class UserService:
             row = await UserRepository(session).locked(user_id)
             await check_reaches_user(session, by, row)
             if row.role == Role.ADMIN:
-                await check_somebody_left(session, row, but=user_id)
+                await check_somebody_left(session, row, self._changes.ways, but=user_id)
             await self._sessions.end_all(session, row, "removed")
             await UserRepository(session).delete(user_id)
             await GrantRepository(session).delete_of(HolderKind.USER, [user_id])
@@ -143,7 +144,7 @@ class UserService:
             row.password_hash, row.must_change = password_hash, True
             row.password_until = utc_now() + SETUP_LIFETIME
             if row.role == Role.ADMIN:
-                await check_somebody_left(session, row)
+                await check_somebody_left(session, row, self._changes.ways)
             await self._sessions.end_all(session, row, "password_reset")
             record(session, _event(EventKind.USER_CHANGED, row, replaced=["password"]))
         return row, password
@@ -164,10 +165,10 @@ class UserService:
         return made
 
 
-async def check_somebody_left(session: AsyncSession, row: UserRow, *, but: str = "") -> None:
+async def check_somebody_left(session: AsyncSession, row: UserRow, ways: WaysIn, *, but: str = "") -> None:
     """Raises ConflictError where nobody could let others in any more, once this transaction has changed the user."""
     await session.flush()
-    if not await has_admin(session, utc_now() + LAST_GOOD_FOR, but_user=but):
+    if not await has_admin(session, utc_now() + LAST_GOOD_FOR, ways, but_user=but):
         raise ConflictError(
             f'"{row.name}" is the last who may let others in: without it nobody could',
             hint="make another admin first, and have it sign in once",
@@ -199,7 +200,7 @@ def check_signed_in(by: Caller) -> None:
 
 
 def has_password(row: UserRow) -> bool:
-    """Whether its password opens anything: a one-time password that ran out does not."""
+    """True when its password opens anything: a one-time password that ran out does not."""
     return bool(row.password_hash) and (row.password_until is None or row.password_until > utc_now())
 
 

@@ -18,6 +18,7 @@ from gamekeeper.domain.access.caller import Caller, CallerKind
 from gamekeeper.domain.access.grant import Grant, HolderKind, holder
 from gamekeeper.domain.access.role import Role, lower_of, verbs_of
 from gamekeeper.domain.access.user import SessionTerms, UserKind, UserState
+from gamekeeper.domain.access.ways_in import WaysIn
 
 Grants = Mapping[str, tuple[Grant, ...]]
 
@@ -70,12 +71,14 @@ class CredentialRepository:
         )
 
 
-async def has_admin(session: AsyncSession, now: datetime, *, but_key: str = "", but_user: str = "") -> bool:
-    """True where somebody may let others in: a user who signs in with a password or a passkey, or a key that is good
-    then. Neither the key nor the user with these ids counts."""
+async def has_admin(
+    session: AsyncSession, now: datetime, ways: WaysIn, *, but_key: str = "", but_user: str = ""
+) -> bool:
+    """True where somebody may let others in: a user who signs in with a password or a passkey that is not void, or a
+    key that is good then. Neither the key nor the user with these ids counts."""
     admins = and_(col(UserRow.role) == Role.ADMIN, col(UserRow.state) == UserState.ACTIVE, col(UserRow.id) != but_user)
     by_password = and_(col(UserRow.password_hash) != "", col(UserRow.password_until).is_(None))
-    by_passkey = col(UserRow.id).in_(select(PasskeyRow.user_id))
+    by_passkey = col(UserRow.id).in_(select(PasskeyRow.user_id).where(col(PasskeyRow.rp_id) == ways.rp_id))
     persons = select(func.count()).where(admins, col(UserRow.kind) == UserKind.PERSON, or_(by_password, by_passkey))
     if (await session.exec(persons)).one():
         return True

@@ -25,10 +25,15 @@ class OidcAttemptRepository:
             await self._session.exec(delete(OidcAttemptRow).where(column <= oldest))
         self._session.add(row)
 
+    async def find(self, state_hash: str, browser_hash: str) -> OidcAttemptRow | None:
+        """One that this browser began. Nothing is taken."""
+        row = await self._session.get(OidcAttemptRow, state_hash)
+        return row if row is not None and row.browser_hash == browser_hash else None
+
     async def take(self, state_hash: str, browser_hash: str, since: datetime) -> OidcAttemptRow | None:
         """None for one that this browser did not begin, that was taken before, or that took too long."""
-        row = await self._session.get(OidcAttemptRow, state_hash)
-        if row is None or row.browser_hash != browser_hash:
+        row = await self.find(state_hash, browser_hash)
+        if row is None:
             return None
         self._session.expunge(row)
         taken = await self._session.exec(delete(OidcAttemptRow).where(col(OidcAttemptRow.state_hash) == state_hash))
@@ -37,9 +42,15 @@ class OidcAttemptRepository:
     def add_code(self, row: OidcCodeRow) -> None:
         self._session.add(row)
 
+    async def find_code(self, code_hash: str) -> OidcCodeRow | None:
+        return await self._session.get(OidcCodeRow, code_hash)
+
+    async def delete_codes_of(self, user_id: str) -> None:
+        await self._session.exec(delete(OidcCodeRow).where(col(OidcCodeRow.user_id) == user_id))
+
     async def take_code(self, code_hash: str, since: datetime) -> OidcCodeRow | None:
         """None for one that is none, that was taken before, or that is too old."""
-        row = await self._session.get(OidcCodeRow, code_hash)
+        row = await self.find_code(code_hash)
         if row is None:
             return None
         self._session.expunge(row)

@@ -34,9 +34,11 @@ class PasskeyRepository:
         query = select(PasskeyRow).where(PasskeyRow.user_id == user_id)
         return list((await self._session.exec(query.order_by(col(PasskeyRow.created_at), col(PasskeyRow.id)))).all())
 
-    async def count(self, user_id: str) -> int:
-        query = select(func.count()).select_from(PasskeyRow).where(col(PasskeyRow.user_id) == user_id)
-        return int((await self._session.exec(query)).one())
+    async def count(self, user_id: str, rp_id: str) -> int:
+        """Those of one host name, which no passkey has that is empty."""
+        query = select(func.count()).select_from(PasskeyRow)
+        own = col(PasskeyRow.user_id) == user_id, col(PasskeyRow.rp_id) == rp_id
+        return int((await self._session.exec(query.where(*own))).one())
 
     async def delete(self, row: PasskeyRow) -> None:
         await self._session.delete(row)

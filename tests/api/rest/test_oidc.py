@@ -395,3 +395,16 @@ async def test_many_from_one_address_have_to_wait(api: ApiUnderTest, provider: F
     assert (statuses[0], 429 in statuses) == (303, True)
     async with client(api, address="10.1.2.3") as other:
         assert (await other.get("/sign-in/oidc")).status_code == 303
+
+
+async def test_made_up_returns_take_nobodys_sign_ins(api: ApiUnderTest, provider: FakeOidcProvider) -> None:
+    """Any page can send a browser to the address of return, with words and cookies that are none of ours."""
+    good = "x" * 43
+    async with client(api) as page:
+        for number in range(100):
+            state, cookie = (good, "short") if number % 2 else ("short", good)
+            back = await page.get(
+                "/sign-in/oidc/callback", params={"state": state, "code": "c"}, headers={"Cookie": f"gk_oidc={cookie}"}
+            )
+            assert (back.status_code, back.json()["code"]) == (401, "oidc_not_begun")
+    assert (await Browser(api, provider).sign_in()).status_code == 303

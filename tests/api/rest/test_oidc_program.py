@@ -66,6 +66,24 @@ async def test_a_program_fetches_its_session_once(api: ApiUnderTest, provider: F
     assert (again.status_code, again.json()["code"]) == (401, "oidc_not_begun")
 
 
+@pytest.mark.parametrize("how", ["disabled", "password", "unlinked"])
+async def test_a_code_ends_with_the_sessions_of_its_user(
+    api: ApiUnderTest, provider: FakeOidcProvider, how: str
+) -> None:
+    verifier, found = await program(api, provider)
+    path = f"/users/{(await only_user(api))['id']}"
+    if how == "disabled":
+        for state in ("disabled", "active"):
+            assert (await api.http.patch(path, json={"state": state})).status_code == 200
+    elif how == "password":
+        assert (await api.http.post(f"{path}/password-reset")).status_code == 200
+    else:
+        identity = (await api.http.get(f"{path}/identities")).json()["items"][0]
+        assert (await api.http.delete(f"{path}/identities/{identity['id']}")).status_code == 204
+    late = await api.anonymous.post("/api/v1/sign-in/oidc", json={"code": found["code"], "verifier": verifier})
+    assert (late.status_code, late.json()["code"]) == (401, "oidc_not_begun")
+
+
 async def test_a_code_is_of_no_use_to_others(api: ApiUnderTest, provider: FakeOidcProvider) -> None:
     verifier, found = await program(api, provider)
     stolen = {"code": found["code"], "verifier": new_verifier()}
@@ -83,7 +101,7 @@ async def test_a_user_disabled_between_gets_no_session(api: ApiUnderTest, provid
     verifier, found = await program(api, provider)
     await api.http.patch(f"/users/{(await only_user(api))['id']}", json={"state": "disabled"})
     answer = await api.anonymous.post("/api/v1/sign-in/oidc", json={"code": found["code"], "verifier": verifier})
-    assert answer.status_code == 403
+    assert answer.status_code == 401
 
 
 async def test_a_program_hears_why_not(api: ApiUnderTest, provider: FakeOidcProvider) -> None:

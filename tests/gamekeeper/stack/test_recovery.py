@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 
 from gamekeeper.db.engine import Database
-from gamekeeper.db.models import PasskeyRow, SessionRow
+from gamekeeper.db.models import OidcCodeRow, PasskeyRow, SessionRow
 from gamekeeper.errors import ConflictError, InvalidError, NotFoundError
 from gamekeeper.passwords import is_password
 from gamekeeper.stack.layout import Ports, StateDir
@@ -60,6 +60,7 @@ def test_a_user_gets_a_new_password_and_its_sessions_end(state: StateDir) -> Non
         database = Database(state.database_url)
         async with database.write() as session:
             session.add(SessionRow(user_id=user_id, token_hash="a" * 64))
+            session.add(OidcCodeRow(code_hash="b" * 64, challenge="c" * 43, user_id=user_id))
             await (await session.connection()).execute(text("UPDATE users SET state = 'disabled'"))
         await database.close()
 
@@ -70,6 +71,7 @@ def test_a_user_gets_a_new_password_and_its_sessions_end(state: StateDir) -> Non
     assert [is_password(password, str(kept)) for password in (first.password, again.password)] == [False, True]
     assert now == "active"
     assert one(state, "SELECT count(*) FROM sessions WHERE ended_at IS NULL") == (0,)
+    assert one(state, "SELECT count(*) FROM oidc_codes") == (0,)
 
 
 def test_passkeys_stay_unless_they_are_to_go(state: StateDir) -> None:
