@@ -44,7 +44,7 @@ async def test_a_machine_gets_script_note_and_archive_without_a_key(api: ApiUnde
 @pytest.mark.parametrize("name", ["secret", "x86_64.made-from", "..", ".", "..%2fsecret", "x" * 201, "%00", "a.txt"])
 async def test_no_other_file_is_served(api: ApiUnderTest, bundle: Bundle, name: str) -> None:
     answer = await api.anonymous.get(f"/agent/{name}")
-    assert answer.status_code in (404, 422)
+    assert answer.status_code in (404, 422) or answer.url.path == "/"  # the client itself takes ".." away
     assert "a secret" not in answer.text
 
 
