@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx
 import psutil
 import pytest
+from docker.errors import NotFound
 
 from agent_worker.mounts.secret_files import SECRETS_FOLDER
 from tests.fixtures.stack import Stack
@@ -123,11 +124,15 @@ def in_engine(stack: Stack, named: set[str]) -> Iterator[str]:
     """Finds canaries in the words of the Engine on all containers but these, on images, volumes and networks."""
     api = stack.docker.api
     for item in api.containers(all=True):
-        if item["Id"] not in named and has_canary(json.dumps(api.inspect_container(item["Id"])).encode()):
-            yield f"container {item['Names']}"
-    for image in stack.docker.images.list(all=True):
-        if has_canary(json.dumps(image.attrs).encode()):
-            yield f"image {image.tags}"
+        if item["Id"] in named:
+            continue
+        with suppress(NotFound):  # it was removed meanwhile: others use this Engine too
+            if has_canary(json.dumps(api.inspect_container(item["Id"])).encode()):
+                yield f"container {item['Names']}"
+    for image in api.images(all=True):
+        with suppress(NotFound):
+            if has_canary(json.dumps(api.inspect_image(image["Id"])).encode()):
+                yield f"image {image['RepoTags']}"
     if has_canary(json.dumps([api.volumes(), api.networks()]).encode()):
         yield "volumes or networks"
 

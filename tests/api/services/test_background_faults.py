@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import SQLModel
 
 from api.services.event import EventService
 from api.services.node.condition import ConditionService
@@ -33,10 +34,9 @@ from gamekeeper.domain.node.policy import NodePolicy
 from gamekeeper.supervised import Supervised
 from tests.hang import HANG_SECONDS
 
-AN_ODD_EVENT = (
-    "INSERT INTO events SELECT 4, hlc, at, kind, node, run, step, container, reason, message, actor, '{', node_at,"
-    " clock_offset_ms, instance FROM events WHERE seq = 1"
-)
+_FROM_THE_FIRST = {column.name: column.name for column in SQLModel.metadata.tables["events"].columns}
+_ODD = _FROM_THE_FIRST | {"seq": "4", "data": "'{'"}
+AN_ODD_EVENT = f"INSERT INTO events ({', '.join(_ODD)}) SELECT {', '.join(_ODD.values())} FROM events WHERE seq = 1"
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL checks JSON itself
 
 

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from datetime import timedelta
 
-from temporalio.client import ScheduleActionStartWorkflow
+from temporalio.client import Client, ScheduleActionStartWorkflow
 
 from api.services.run.earlier_work import take_over_earlier_work
 from api.services.run.schedule import ScheduleCall, ScheduleService
@@ -19,6 +19,16 @@ from tests.factories import EVERYTHING
 from tests.fixtures.api import ApiUnderTest
 from tests.fixtures.temporal import with_codec
 from tests.hang import HANG_SECONDS
+
+
+async def is_proven(client: Client, schedule: str) -> bool:
+    """The proof is inside of what is encrypted."""
+    action = (await client.get_schedule_handle(schedule).describe()).schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    codec = client.data_converter.payload_codec
+    assert codec is not None
+    (payload,) = await codec.decode(action.args)
+    return PROOF in payload.metadata
 
 
 async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
@@ -40,9 +50,7 @@ async def test_earlier_work_is_taken_over(api: ApiUnderTest) -> None:
     assert key.is_complete
     assert running in key.earlier()
     assert await schedules.get(schedule.id) == before
-    action = (await api.client.get_schedule_handle(schedule.id).describe()).schedule.action
-    assert isinstance(action, ScheduleActionStartWorkflow)
-    assert [PROOF in payload.metadata for payload in action.args] == [True]
+    assert await is_proven(api.client, schedule.id)
     await handle.terminate()
     await take_over_earlier_work(api.client, schedules, api.process.services.instances.schedules, key)
     assert running in key.earlier()  # once is enough: later ones need a proof
@@ -63,18 +71,12 @@ async def test_schedules_of_instances_are_proven_by_a_new_key(api: ApiUnderTest)
     kept.schedules._calls._client = old
     await api.http.post("/instances/arena/schedules/n/pause")
     kept.schedules._calls._client = client
-    handle = client.get_schedule_handle(instance_schedule_id("arena", "n"))
-
-    async def is_proven() -> bool:
-        action = (await handle.describe()).schedule.action
-        assert isinstance(action, ScheduleActionStartWorkflow)
-        return PROOF in action.args[0].metadata
-
-    assert not await is_proven()
+    name = instance_schedule_id("arena", "n")
+    assert not await is_proven(client, name)
     key = WorkKey(api.folder / "ca" / "steps" / "work.key")
     await take_over_earlier_work(api.client, api.process.services.schedules, kept.schedules, key)
     async with api.database.write() as session:
         (await InstanceScheduleRepository(session).get("arena", "n")).updated_at -= timedelta(minutes=1)
     await kept.schedule_reconciler.reconcile()
-    assert await is_proven()
+    assert await is_proven(client, name)
     await api.http.delete("/instances/arena/schedules/n")
