@@ -6,10 +6,12 @@ import http.server
 import json
 import os
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +73,30 @@ def test_the_engine_says_it(tmp_path: Path) -> None:
         start.under(2)
 
 
+LISTEN = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print(flush=True)
+listener.accept()
+"""
+
+
 def test_an_engine_without_its_network_is_known_by_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening(tmp_path / "s") as address:
         assert start_at(address).under(0) is None, "it is not the engine that listens"
-        monkeypatch.setattr(engine_start, "ENGINE", psutil.Process().name())
-        began = start_at(address).under(0)
-    assert began == datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+    before = datetime.now(UTC)
+    with subprocess.Popen([sys.executable, "-c", LISTEN, str(tmp_path / "engine")], stdout=subprocess.PIPE) as engine:
+        after = datetime.now(UTC)
+        assert engine.stdout is not None
+        engine.stdout.readline()
+        monkeypatch.setattr(engine_start, "ENGINE", psutil.Process(engine.pid).name())
+        began = process_start(f"unix://{tmp_path / 'engine'}")
+        engine.kill()
+    assert began is not None
+    tick = timedelta(milliseconds=10)  # of the kernel
+    assert before - tick <= began <= after + tick
 
 
 def test_an_engine_behind_another_s_socket_is_known_by_its_pid_file(
