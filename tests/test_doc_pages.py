@@ -58,7 +58,7 @@ def test_a_symptom_is_what_the_code_says(message: str) -> None:
 
 def test_pages_name_commands_that_exist() -> None:
     """With the words before options and names: ``gamekeeper runs logs RUN``."""
-    for page in [ROOT / "README.md", *DOCS.glob("*.md"), ROOT / "deploy" / "README.md"]:
+    for page in [ROOT / "README.md", ROOT / "README.zh.md", *DOCS.glob("*.md"), ROOT / "deploy" / "README.md"]:
         for words in re.findall(r"(?:`|^|\(|bin/)gamekeeper ((?:[a-z-]+ ?)+)", page.read_text(), re.MULTILINE):
             called = words.split()
             alone = ("up", "login", "run", "agent", "status", "down", "events", "audit")
@@ -98,3 +98,21 @@ def test_links_of_pages_lead_somewhere(page: Path) -> None:
 def test_the_pipeline_of_the_page_of_registries_is_one() -> None:
     text = re.findall(r"```yaml\n(.*?)```", (DOCS / "registry.md").read_text(), re.DOTALL)[0]
     check_document(parse_text(text))  # raises SpecError
+
+
+def code(page: Path) -> list[str]:
+    """The blocks of a language without comments, which are translated."""
+    blocks = re.findall(r"```\w+\n(.*?)```", page.read_text(), re.DOTALL)
+    return [re.sub(r" *(?:^|(?<=\s))#.*$", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+def links(page: Path) -> set[str]:
+    return {target.replace(".zh.md", ".md") for target in re.findall(r"\]\(([^)]+)\)", page.read_text())}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "tutorial.md"], ids=lambda page: page.name)
+def test_a_translation_has_the_same_commands_and_links(page: Path) -> None:
+    translated = page.with_suffix(".zh.md")
+    assert code(translated) == code(page)
+    assert links(translated) - {page.name} == links(page) - {page.name}
+    assert translated.read_text().count("\n## ") == page.read_text().count("\n## ")
