@@ -26,6 +26,8 @@ TYPES = WEB / "src" / "api" / "schema.d.ts"
 CACHE = ROOT / ".cache" / "web"
 WHEEL = ROOT / ".cache" / "node"
 LEAST_NPM = 11  # an older one can't install Vite 8
+REGISTRY_SECONDS = 20
+SMALL_PACKAGE = "clsx"  # of the lock file
 NOT_SOURCES = ("node_modules", "requirements.in", "requirements.lock")
 
 
@@ -129,9 +131,20 @@ def install() -> str:
     stamp = kept / f".installed-{content}"
     if not stamp.exists():
         print("gamekeeper: installing what builds the web console", flush=True)
+        _ask_registry(path)
         _npm(path, "ci", "--loglevel", "error", "--ignore-scripts")
         stamp.touch()
     return path
+
+
+def _ask_registry(path: str) -> None:
+    """Of a registry that takes packets and answers none, npm itself says so after a quarter of an hour."""
+    waits = [f"--fetch-timeout={REGISTRY_SECONDS * 1000}", "--fetch-retries=0"]
+    try:
+        _npm(path, "view", SMALL_PACKAGE, "version", *waits)
+    except WebError as error:
+        hint = 'try again, or name one that this machine reaches: "npm config set registry URL"'
+        raise WebError(f"npm's registry does not answer as one; {hint}\n{error}") from error
 
 
 def _path_with_node() -> str:
