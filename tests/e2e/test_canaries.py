@@ -131,7 +131,7 @@ def in_engine(stack: Stack, named: set[str]) -> Iterator[str]:
                 yield f"container {item['Names']}"
     for image in api.images(all=True):
         with suppress(NotFound):
-            if has_canary(json.dumps(api.inspect_image(image["Id"])).encode()):
+            if has_canary(json.dumps(api.inspect_image(image["Id"])).encode()):  # type: ignore[no-untyped-call]
                 yield f"image {image['RepoTags']}"
     if has_canary(json.dumps([api.volumes(), api.networks()]).encode()):
         yield "volumes or networks"

@@ -107,7 +107,9 @@ def test_language_page_is_valid(stack: Stack, tmp_path: Path) -> None:
     assert "is valid" in stack.command("pipeline", "validate", stack.write(text, "language.yaml")).stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/tutorial.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "README.zh.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/tutorial.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     path = ROOT / name
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
