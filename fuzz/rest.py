@@ -17,6 +17,7 @@ CONFIGURATION = ROOT / "fuzz" / "schemathesis.toml"
 REQUEST_SECONDS = 60
 _CASES = re.compile(r"Test cases:\s+([\d,]+) generated")
 _FAULTS = re.compile(r"^={3,} (?:FAILURES|ERRORS) ={3,}$(.*?)^={3,} ", re.M | re.S)
+DOCUMENT_SECONDS = 100.0
 _HEAD = re.compile(r"^_{3,} (.+?) _{3,}$", re.M)
 
 
@@ -26,6 +27,8 @@ async def ask(database: str, phases: str, examples: int, seed: int, folder: Path
     report = folder / f"rest-{database}.txt"
     async with target(database) as api:
         address = f"http://{api.rest_address}"
+        # It is made when it is first asked for, and schemathesis waits ten seconds for it.
+        (await api.http.get("/openapi.json", timeout=DOCUMENT_SECONDS)).raise_for_status()
         options = ["--phases", phases, "--max-examples", examples, "--seed", seed, "--request-timeout", REQUEST_SECONDS]
         printed, code = await _run(
             folder,
