@@ -35,6 +35,7 @@ returns = APIRouter(tags=["sessions"])  # a provider may add to the query what i
 COOKIE = "__Host-gk_oidc"  # as of the session's cookie, but sent when a browser comes back from another site
 PLAIN_COOKIE = "gk_oidc"
 _ELSEWHERE: Responses = {303: {"description": "See Location"}}
+_TOO_LONG: Responses = {431: {"description": "The address has more than the server reads of one"}}
 _REFUSALS = problems(NotFoundError, ForbiddenError, ConflictError, TooOftenError)
 _CHALLENGE = re.compile(CHALLENGE_PATTERN)
 
@@ -96,7 +97,7 @@ async def begin_oidc_sign_in(
     "/sign-in/oidc/callback",
     status_code=status.HTTP_303_SEE_OTHER,
     response_class=RedirectResponse,
-    responses={**_ELSEWHERE, **_REFUSALS},
+    responses={**_ELSEWHERE, **_REFUSALS, **_TOO_LONG},
 )
 async def end_oidc_sign_in(
     request: Request,

@@ -22,6 +22,8 @@ from gamekeeper.errors import InvalidError
 
 MAX_CHANNELS = 100
 TEMPLATE_WORDS = ("title", "text", "rule", "severity", "object", "node", "since", "summary", "note", "link")
+# U+0085 and U+FEFF are named because they are white space to some readers of a pattern and not to others.
+_ADDRESS = r"^[^@\s\u0085\ufeff,<>]+@[^@\s\u0085\ufeff,<>]+$"
 _PLACE = re.compile(r"\$(?:\$|\{?([A-Za-z_]*)\}?)")
 
 
@@ -66,10 +68,10 @@ class ChannelSpec(BaseModel):
         default="", description="Text of the message, with `$title`, `$summary` and others in it"
     )
     every: Duration = Field(default="1m", description="Of a heartbeat: the time between two")
-    to: list[Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]] = Field(
+    to: list[Annotated[str, Field(min_length=3, max_length=254, pattern=_ADDRESS)]] = Field(
         default_factory=list, max_length=20, description="Of mail: its readers"
     )
-    sender: Annotated[str, Field(max_length=254, pattern=r"^([^@\s,<>]+@[^@\s,<>]+)?$")] = Field(
+    sender: Annotated[str, Field(max_length=254, pattern=f"({_ADDRESS})|^$")] = Field(
         default="", description="Of mail: its sender"
     )
     enabled: bool = Field(default=True, description="False switches it off")
