@@ -15,9 +15,9 @@ from tests.fixtures.api import ADMIN_KEY
 
 CONFIGURATION = ROOT / "fuzz" / "schemathesis.toml"
 REQUEST_SECONDS = 60
+DOCUMENT_SECONDS = 100.0
 _CASES = re.compile(r"Test cases:\s+([\d,]+) generated")
 _FAULTS = re.compile(r"^={3,} (?:FAILURES|ERRORS) ={3,}$(.*?)^={3,} ", re.M | re.S)
-DOCUMENT_SECONDS = 100.0
 _HEAD = re.compile(r"^_{3,} (.+?) _{3,}$", re.M)
 
 
